@@ -1,0 +1,49 @@
+# voxgrad_library(NAME DEPENDENCY...): one static library a folder, linked only along the table in CMakeLists.txt.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+add_library(voxgrad_options INTERFACE)
+# Fused operations are written, never chosen by the compiler: the same bits whatever the instruction set.
+target_compile_options(voxgrad_options INTERFACE -ffp-contract=off -fno-math-errno -fno-trapping-math
+  -Wall -Wextra -Wshadow -Wno-missing-field-initializers $<$<BOOL:${VOXGRAD_WERROR}>:-Werror>)
+if(VOXGRAD_SANITIZE)
+  target_compile_options(voxgrad_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(voxgrad_options INTERFACE -fsanitize=address,undefined)
+endif()
+
+set(VOXGRAD_FOLDERS "" CACHE INTERNAL "")
+set(VOXGRAD_TABLE "" CACHE INTERNAL "")
+
+function(voxgrad_library name)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${name}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/tensor/cuda/|/main\\.cc$|/tensor/cpu/isa/")
+  if(NOT sources)
+    message(STATUS "voxgrad: ${name}/ has no sources yet")
+    add_library(voxgrad_${name} INTERFACE)
+    set(scope INTERFACE)
+  else()
+    add_library(voxgrad_${name} STATIC ${sources})
+    set(scope PUBLIC)
+    target_link_libraries(voxgrad_${name} PRIVATE $<BUILD_INTERFACE:voxgrad_options>)
+    set_target_properties(voxgrad_${name} PROPERTIES EXPORT_NAME ${name})
+  endif()
+  add_library(voxgrad::${name} ALIAS voxgrad_${name})
+  target_include_directories(voxgrad_${name} ${scope} $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/voxgrad>)
+  target_compile_features(voxgrad_${name} ${scope} cxx_std_20)
+  foreach(dependency ${ARGN})
+    target_link_libraries(voxgrad_${name} ${scope} voxgrad_${dependency})
+  endforeach()
+  set(VOXGRAD_FOLDERS "${VOXGRAD_FOLDERS};${name}" CACHE INTERNAL "")
+  string(REPLACE ";" " " line "${name}: ${ARGN}")
+  set(VOXGRAD_TABLE "${VOXGRAD_TABLE};${line}" CACHE INTERNAL "")
+  if(EXISTS ${PROJECT_SOURCE_DIR}/${name}/build.cmake)  # external libraries and special flags of the folder
+    include(${PROJECT_SOURCE_DIR}/${name}/build.cmake)
+  endif()
+endfunction()
+
+function(voxgrad_install)
+endfunction()

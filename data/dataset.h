@@ -1,0 +1,54 @@
+// data/: dataset.h (cases and folders in nnU-Net raw and Decathlon layout), audit.h (`voxgrad check`), plan.h (what
+// nnU-Net's rules make of a data set), preprocess.h (crop, normalise, resample, and back), augment.h, patches.h
+// (sampling, sliding windows), phantom.h (the built-in data set).
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "io/nifti.h"
+
+namespace voxgrad {
+
+struct Case {
+  std::string name;                 ///< "hippocampus_001"
+  std::vector<std::string> images;  ///< one file a channel (nnU-Net), or one 4-D file (Decathlon)
+  std::string label;                ///< empty where there is none
+};
+
+struct Dataset {
+  std::string folder, name;
+  std::vector<std::string> channel_names;
+  std::vector<std::string> label_names;  ///< index = class; 0 is the background
+  std::vector<Case> cases;               ///< training cases, sorted by name
+  std::vector<std::vector<std::string>> splits;  ///< validation names a fold, from splits_final.json; may be empty
+
+  int classes() const { return static_cast<int>(label_names.size()); }
+  bool is_ct() const;  ///< a channel named CT
+};
+
+/// Opens a folder with dataset.json in nnU-Net raw or Decathlon layout. Missing or duplicate files and labels
+/// that are not consecutive from 0 are ErrorCode::data, naming file and field.
+Dataset open_dataset(const std::string& folder);
+/// Cases of a folder of images in nnU-Net naming (CASE_0000.nii.gz, ...), or of single files; for `predict`.
+std::vector<Case> find_cases(const std::vector<std::string>& files_or_folders, int channels);
+
+/// The indices of a fold's validation cases: splits_final.json where it is, else sorted index mod 5 == fold.
+/// (Below 5 cases fold 0 holds the last one.) The rest are the training cases.
+struct Split {
+  std::vector<int> train, validation;
+};
+Split split(const Dataset& dataset, int fold);
+
+/// A case in memory, on its own grid.
+struct LoadedCase {
+  std::string name;
+  NiftiHeader header;  ///< of the first channel
+  Tensor image;        ///< f32 [D, H, W, C]
+  Tensor label;        ///< i32 [D, H, W]; undefined where there is none
+};
+/// Reads a case. Channels and label must share one grid (spacing and affine to 1e-3 mm), values be finite and
+/// labels be integers below `classes`: otherwise ErrorCode::data.
+LoadedCase load_case(const Case& c, int channels, int classes);
+
+}  // namespace voxgrad

@@ -1,0 +1,45 @@
+// Training patches and sliding windows.
+#pragma once
+#include "data/preprocess.h"
+
+namespace voxgrad {
+
+struct AugmentOptions {
+  bool enabled = true;
+  bool mirror = true;
+  // Probabilities of nnU-Net's default augmentation.
+  double rotation = 0.2, scaling = 0.2, noise = 0.1, blur = 0.2, brightness = 0.15, contrast = 0.15,
+         low_resolution = 0.25, gamma = 0.3;
+};
+
+struct Batch {
+  Tensor image;  ///< f32 [N, D, H, W, C]
+  Tensor label;  ///< i32 [N, D, H, W]
+  std::vector<int> cases;      ///< index of each example's case in the list given
+  std::vector<Triple> origin;  ///< first voxel of each example's patch in its case (may be negative: padding)
+};
+
+/// The batch of a training step: cases in the order of an epoch-wise permutation, one patch each; a third of the
+/// examples (at batch 2: one of two) is centred on foreground of a class drawn at random. Patches reaching
+/// over the border are padded with the image's minimum... see augment.h. A pure function of (seed, step, index).
+Batch training_batch(const std::vector<PreprocessedCase>& cases, const Plan& plan, const AugmentOptions& augment,
+                     uint64_t seed, int64_t step);
+
+struct Window {
+  Triple begin{};  ///< in the padded volume's frame (negative in the padding)
+};
+
+/// Windows of the plan's patch over a volume of `shape` with the given overlap step (0.5), D outermost.
+/// A volume smaller than the patch is padded symmetrically: one window.
+std::vector<Window> sliding_windows(const Triple& shape, const Triple& patch, double step = 0.5);
+/// Weight of each voxel of a window: Gaussian, sigma = patch / 8, maximum 1, no zeros. f32 [D, H, W].
+Tensor gaussian_window(const Triple& patch);
+/// Copies a window out of [D, H, W, C]; outside the volume it is `pad`. -> [1, D, H, W, C].
+Tensor extract_window(const Tensor& volume, const Window& window, const Triple& patch, float pad = 0);
+/// sum += weight * window, weight_sum += weight for the voxels inside; sum [D, H, W, C], weight_sum [D, H, W].
+void accumulate_window(Tensor& sum, Tensor& weight_sum, const Tensor& values, const Tensor& weight,
+                       const Window& window);
+/// sum / weight_sum.
+void finish_windows(Tensor& sum, const Tensor& weight_sum);
+
+}  // namespace voxgrad

@@ -1,0 +1,21 @@
+// safetensors (https://github.com/huggingface/safetensors): a JSON header and raw little-endian tensors.
+#pragma once
+#include <map>
+#include <string>
+
+#include "tensor/tensor.h"
+
+namespace voxgrad {
+
+struct SafeTensors {
+  std::map<std::string, Tensor> tensors;        ///< sorted by name
+  std::map<std::string, std::string> metadata;  ///< "__metadata__"
+};
+
+/// Reads a file, checking every rule of the format (header size, sorted non-overlapping offsets without holes,
+/// sizes that match shape and dtype, no duplicate keys). ErrorCode::data names file, tensor and expectation.
+SafeTensors read_safetensors(const std::string& path);
+/// Writes atomically, keys sorted, header padded to 8 bytes: equal content gives equal bytes.
+void write_safetensors(const std::string& path, const SafeTensors& content);
+
+}  // namespace voxgrad

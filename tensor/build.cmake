@@ -1,0 +1,1 @@
+target_link_libraries(voxgrad_tensor PUBLIC Threads::Threads)

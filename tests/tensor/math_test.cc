@@ -1,0 +1,86 @@
+// The elementary functions against the C library in double precision, and Philox against its published vectors.
+#include "tensor/math.h"
+
+#include <gtest/gtest.h>
+
+#include "tensor/random.h"
+
+namespace voxgrad {
+namespace {
+
+TEST(Math, ExpIsWithinThreeTenMillionths) {
+  for (double x = -87; x < 88; x += 0.0137) {
+    const float f = static_cast<float>(x);
+    const double want = std::exp(static_cast<double>(f));
+    EXPECT_NEAR(math::exp(f) / want, 1.0, 3e-7) << x;
+  }
+  EXPECT_EQ(math::exp(-100.0f), 0.0f);
+  EXPECT_TRUE(std::isinf(math::exp(100.0f)));
+  EXPECT_TRUE(std::isnan(math::exp(NAN)));
+  EXPECT_EQ(math::exp(0.0f), 1.0f);
+}
+
+TEST(Math, LogIsWithinItsBound) {
+  for (double x = 1e-30; x < 1e30; x *= 1.037) {
+    const float f = static_cast<float>(x);
+    const double want = std::log(static_cast<double>(f));
+    EXPECT_NEAR(math::log(f), want, 1e-7 + 2e-7 * std::abs(want)) << x;
+  }
+  EXPECT_EQ(math::log(1.0f), 0.0f);
+}
+
+TEST(Math, SineAndCosineOfATurn) {
+  for (int i = 0; i < 4096; ++i) {
+    const float u = static_cast<float>(i) / 4096;
+    float s, c;
+    math::sincos_turn(u, &s, &c);
+    EXPECT_NEAR(s, std::sin(2 * M_PI * u), 2e-7);
+    EXPECT_NEAR(c, std::cos(2 * M_PI * u), 2e-7);
+  }
+}
+
+TEST(Math, Erf) {
+  for (double x = -6; x < 6; x += 0.0113) EXPECT_NEAR(math::erf(static_cast<float>(x)), std::erf(x), 3e-7) << x;
+}
+
+TEST(Math, DoubleVersionsAgreeWithTheCLibrary) {
+  for (double x = -30; x < 30; x += 0.0313) {
+    EXPECT_NEAR(math::exp(x) / std::exp(x), 1, 1e-15);
+    EXPECT_NEAR(math::sin(x), std::sin(x), 1e-15);
+    EXPECT_NEAR(math::cos(x), std::cos(x), 1e-15);
+    EXPECT_NEAR(math::tanh(x), std::tanh(x), 1e-15);
+  }
+  for (double x = 1e-300; x < 1e300; x *= 7.3)
+    EXPECT_NEAR(math::log(x), std::log(x), 1e-15 * std::max(1.0, std::abs(std::log(x))));
+}
+
+// Known answers of Philox4x32-10 from the authors' Random123 distribution (kat_vectors).
+TEST(Philox, KnownAnswers) {
+  const Philox zero{0, static_cast<Stream>(0), 0};
+  EXPECT_EQ(zero.block(0), (std::array<uint32_t, 4>{0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u}));
+  const Philox ones{~uint64_t{0}, static_cast<Stream>(~0u), ~0u};
+  EXPECT_EQ(ones.block(~uint64_t{0}), (std::array<uint32_t, 4>{0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu}));
+}
+
+TEST(Philox, NormalsHaveTheRightMoments) {
+  const Tensor t = random_normal({1 << 20}, {42, Stream::test, 0});
+  double s1 = 0, s2 = 0, s4 = 0;
+  for (const float v : t.to_vector<float>()) {
+    s1 += v;
+    s2 += double{v} * v;
+    s4 += double{v} * v * v * v;
+  }
+  const double n = 1 << 20;  // five standard errors of each moment
+  EXPECT_NEAR(s1 / n, 0, 5 / std::sqrt(n));
+  EXPECT_NEAR(s2 / n, 1, 5 * std::sqrt(2 / n));
+  EXPECT_NEAR(s4 / n, 3, 5 * std::sqrt(96 / n));
+}
+
+TEST(Philox, AnElementDoesNotDependOnWhereTheFillStarts) {
+  const Philox g{7, Stream::test, 3};
+  const auto whole = random_normal({101}, g).to_vector<float>(), part = random_normal({50}, g, 51).to_vector<float>();
+  for (size_t i = 0; i < 50; ++i) EXPECT_EQ(whole[51 + i], part[i]);
+}
+
+}  // namespace
+}  // namespace voxgrad
