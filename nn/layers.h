@@ -5,8 +5,6 @@
 
 namespace voxgrad {
 
-using ops::Triple;
-
 /// Convolution without bias where a norm follows, with bias otherwise.
 class Conv3d {
  public:

@@ -6,8 +6,8 @@
 
 namespace voxgrad {
 
-Tensor downsample_labels(const Tensor& label, const ops::Triple& factor) {
-  if (factor == ops::Triple{1, 1, 1}) return label;
+Tensor downsample_labels(const Tensor& label, const Triple& factor) {
+  if (factor == Triple{1, 1, 1}) return label;
   const auto [fd, fh, fw] = factor;
   const int64_t n = label.dim(0), d = label.dim(1), h = label.dim(2), w = label.dim(3);
   Tensor out = Tensor::empty({n, d / fd, h / fh, w / fw}, DType::i32);
@@ -42,7 +42,7 @@ Var deep_segmentation_loss(const std::vector<Var>& logits, const Tensor& label, 
   Var loss;
   for (size_t i = 0; i < logits.size(); ++i) {
     const Shape& s = logits[i].shape();
-    const ops::Triple factor{label.dim(1) / s[1], label.dim(2) / s[2], label.dim(3) / s[3]};
+    const Triple factor{label.dim(1) / s[1], label.dim(2) / s[2], label.dim(3) / s[3]};
     const Var term = ops::scale(segmentation_loss(logits[i], downsample_labels(label, factor), weights),
                                 std::ldexp(1.0, -static_cast<int>(i)) / total);
     loss = loss.defined() ? ops::add(loss, term) : term;

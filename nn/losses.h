@@ -5,7 +5,7 @@
 namespace voxgrad {
 
 /// Every `factor`-th label, taken at the centre of its cell: [N, D, H, W] i32 -> [N, D / f, H / f, W / f].
-Tensor downsample_labels(const Tensor& label, const ops::Triple& factor);
+Tensor downsample_labels(const Tensor& label, const Triple& factor);
 
 struct SegmentationLoss {
   double cross_entropy = 1, dice = 1;
