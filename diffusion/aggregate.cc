@@ -64,17 +64,6 @@ Tensor readout(const Tensor& y0, const std::string& kind, double tau) {
   return p;
 }
 
-Tensor temper(const Tensor& probabilities, double temperature) {
-  require(temperature > 0, "[temper] expected a positive temperature, got ", temperature);
-  Tensor p = Tensor::empty(probabilities.shape());
-  const float factor = static_cast<float>(1 / temperature);
-  for_rows(probabilities, probabilities.dim(-1), p, [=](const float* x, float* y, int64_t k) {
-    for (int64_t i = 0; i < k; ++i) y[i] = math::log(std::max(x[i], 1e-10f));
-    softmax_row(y, y, k, factor);
-  });
-  return p;
-}
-
 void SampleAggregator::add(const Tensor& p) {
   const int64_t k = p.dim(-1);
   if (count_ == 0) {
@@ -116,22 +105,6 @@ Tensor SampleAggregator::mutual_information() const {
   const float factor = 1 / static_cast<float>(count_);
   for (int64_t i = 0; i < mi.numel(); ++i) o[i] = std::max(0.0f, o[i] - h[i] * factor);
   return mi;
-}
-
-Tensor argmax(const Tensor& probabilities) {
-  const int64_t k = probabilities.dim(-1);
-  Tensor out = Tensor::empty(without_last(probabilities.shape()), DType::i32);
-  const float* p = probabilities.data<float>();
-  int32_t* o = out.mutable_data<int32_t>();
-  parallel_ranges(out.numel(), kGrain, [=](int64_t begin, int64_t end) {
-    for (int64_t v = begin; v < end; ++v) {
-      int32_t best = 0;
-      for (int32_t i = 1; i < k; ++i)
-        if (p[v * k + i] > p[v * k + best]) best = i;
-      o[v] = best;
-    }
-  });
-  return out;
 }
 
 }  // namespace voxgrad

@@ -10,9 +10,6 @@ namespace voxgrad {
 /// and renormalises (a voxel whose classes are all 0 becomes uniform).
 Tensor readout(const Tensor& y0, const std::string& kind, double tau);
 
-/// softmax(log(p) / temperature) of probabilities [..., K]; p is clamped at 1e-10.
-Tensor temper(const Tensor& probabilities, double temperature);
-
 /// Gathers samples one by one.
 class SampleAggregator {
  public:
@@ -28,8 +25,5 @@ class SampleAggregator {
   Tensor entropy_sum_;  // of the samples' entropies
   int64_t count_ = 0;
 };
-
-/// Class of the largest probability, the first where several are equal: [..., K] -> i32 [...].
-Tensor argmax(const Tensor& probabilities);
 
 }  // namespace voxgrad
