@@ -8,6 +8,8 @@
 #include <new>
 #include <optional>
 
+#include "tensor/error.h"
+
 #ifdef VOXGRAD_HAVE_LIBDEFLATE
 #include <libdeflate.h>
 #endif
@@ -126,7 +128,7 @@ size_t GzipReader::read(void* to, size_t size) {
   return done;
 }
 
-std::vector<std::byte> inflate_all(GzipReader reader, uint64_t limit, const std::string& name) {
+static std::vector<std::byte> inflate_all(GzipReader reader, uint64_t limit, const std::string& name) {
   std::vector<std::byte> content;
   for (;;) {
     const size_t before = content.size();

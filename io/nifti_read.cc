@@ -19,7 +19,10 @@ bool ends_with(const std::string& text, std::string_view end) {
 
 std::string described(const NiftiHeader& h) {
   std::string text;
-  for (const int64_t d : h.dims) text += (text.empty() ? "" : "x") + std::to_string(d);
+  for (const int64_t d : h.dims) {
+    if (!text.empty()) text += 'x';
+    text += std::to_string(d);
+  }
   return text + " voxels of " + name_of(h.datatype);
 }
 
