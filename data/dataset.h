@@ -1,6 +1,6 @@
-// data/: dataset.h (cases and folders in nnU-Net raw and Decathlon layout), audit.h (`voxgrad check`), plan.h (what
-// nnU-Net's rules make of a data set), preprocess.h (crop, normalise, resample, and back), augment.h, patches.h
-// (sampling, sliding windows), phantom.h (the built-in data set).
+// data/: dataset.h (cases and folders in nnU-Net raw and Decathlon layout), audit.h (`voxgrad check`), plan.h
+// (what nnU-Net's rules make of a data set), preprocess.h (crop, normalise, resample, and back), augment.h,
+// patches.h (sampling, sliding windows), phantom.h (the built-in data set).
 #pragma once
 #include <map>
 #include <string>
@@ -21,7 +21,8 @@ struct Dataset {
   std::vector<std::string> channel_names;
   std::vector<std::string> label_names;  ///< index = class; 0 is the background
   std::vector<Case> cases;               ///< training cases, sorted by name
-  std::vector<std::vector<std::string>> splits;  ///< validation names a fold, from splits_final.json; may be empty
+  std::vector<std::vector<std::string>>
+      splits;  ///< validation names a fold, from splits_final.json; may be empty
 
   int classes() const { return static_cast<int>(label_names.size()); }
   bool is_ct() const;  ///< a channel named CT

@@ -36,7 +36,7 @@ struct Grid {
 struct Tissue {
   float outside, white, grey, fluid, structure, lesion, bone;
 };
-constexpr Tissue kMri{0, 0.60f, 0.76f, 0.16f, 0.40f, 1.0f, 0};  // FLAIR-like, skull-stripped
+constexpr Tissue kMri{0, 0.60f, 0.78f, 0.16f, 0.40f, 1.0f, 0};  // FLAIR-like, skull-stripped
 constexpr Tissue kCt{-1000, 30, 38, 8, 18, 68, 850};            // Hounsfield units
 
 /// Fraction of the inside at a depth in units of the edge's half width: the same smooth step as the raters'
@@ -61,7 +61,7 @@ Sample tissue_at(const Anatomy& a, const Tissue& t, bool ct, const Point& q) {
   math::sincos_turn(fraction(2.1f * q[0] + 1.3f * q[2] + a.fold_phase[0]), &s, &unused);
   math::sincos_turn(fraction(1.9f * q[1] - 1.1f * q[2] + a.fold_phase[1]), &c, &unused);
   float v = t.white;
-  v += (t.grey - t.white) * (1 - edge((below_bone - 0.13f - 0.06f * s * c) / 0.04f));
+  v += (t.grey - t.white) * (1 - edge((below_bone - 0.14f - 0.10f * s * c) / 0.04f));
   for (const auto& ventricle : a.ventricles) v += (t.fluid - v) * edge(ventricle.depth(q) / 0.03f);
   v += (t.structure - v) * edge(a.structure.depth(q) / phantom::kStructureBorder);
   for (auto l = a.lesions.rbegin(); l != a.lesions.rend(); ++l)  // the most visible on top

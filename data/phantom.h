@@ -25,7 +25,8 @@ namespace voxgrad {
 
 struct PhantomOptions {
   int cases = 24;
-  int64_t size = 40;  ///< voxels an edge in plane, 16 to 128; the depth is `size` (MRI) or size / 4, at least 6 (CT)
+  int64_t size =
+      40;  ///< voxels an edge in plane, 16 to 128; the depth is `size` (MRI) or size / 4, at least 6 (CT)
   uint64_t seed = 1;
   std::string modality = "mri";  ///< "mri": 1 mm isotropic, arbitrary units; "ct": 1 x 1 x 5 mm, HU
   int raters = 4;                ///< written to ratersTr/, 1 to 64

@@ -40,13 +40,13 @@ double chance_of_a_call(double contrast) { return smoothstep((contrast - 0.1) / 
 
 Lesion lesion(Draws& d, float side, double contrast, double mean_radius) {
   // A direction in the hemisphere opposite the structure, in the white matter between ventricle and cortex.
-  const float distance = d.around(0.46, 0.06), turn = d.around(0, 0.17), height = d.around(0, 0.25);
+  const float reach = d.around(1.0, 0.12), turn = d.around(0, 0.17), height = d.around(0, 0.25);
   float s, c;
   math::sincos_turn(turn - std::floor(turn), &s, &c);
   Lesion l;
   Point radius{};
   for (float& r : radius) r = static_cast<float>(mean_radius) * d.around(1, 0.18);
-  l.shape = ellipsoid({-side * distance * c, distance * s, height}, radius, d.around(0, 45));
+  l.shape = ellipsoid({-side * 0.35f * reach * c, 0.50f * reach * s, height}, radius, d.around(0, 45));
   l.contrast = static_cast<float>(contrast);
   l.called = chance_of_a_call(contrast);
   return l;
@@ -94,10 +94,10 @@ Anatomy draw_anatomy(const PhantomOptions& options, int index) {
   }
   const float side = d.chance(0.5) ? 1.0f : -1.0f;
   a.structure =
-      ellipsoid({side * d.around(0.34, 0.04), d.around(0.08, 0.08), d.around(-0.16, 0.06)},
-                {d.around(0.31, 0.04), d.around(0.37, 0.04), d.around(0.33, 0.04)}, d.around(0, 25));
+      ellipsoid({side * d.around(0.29, 0.04), d.around(0.08, 0.08), d.around(-0.16, 0.06)},
+                {d.around(0.28, 0.04), d.around(0.37, 0.04), d.around(0.33, 0.04)}, d.around(0, 25));
   const bool second = d.chance(0.4), second_faint = d.chance(0.4);
-  a.lesions.push_back(lesion(d, side, d.uniform(0.8, 1.0), d.uniform(0.21, 0.27)));
+  a.lesions.push_back(lesion(d, side, d.uniform(0.8, 1.0), d.uniform(0.20, 0.25)));
   if (second) a.lesions.push_back(lesion(d, side, d.uniform(0.7, 0.9), d.uniform(0.16, 0.20)));
   a.lesions.push_back(lesion(d, side, d.uniform(0.2, 0.6), d.uniform(0.14, 0.18)));
   if (second_faint) a.lesions.push_back(lesion(d, side, d.uniform(0.2, 0.6), d.uniform(0.13, 0.16)));
