@@ -212,13 +212,10 @@ class Scan {
         }
         auto& slots = found[f.case_name];
         slots.resize(static_cast<size_t>(channels));
-        std::string& slot = slots[static_cast<size_t>(f.channel)];
-        if (!slot.empty())
-          error("duplicate", f.case_name, path, "the channel is there twice: also " + file_name_of(slot));
-        else if (!ends_with(file, ending_))
-          error("foreign-file", f.case_name, path, "expected the file_ending " + ending_);
+        if (ends_with(file, ending_))
+          slots[static_cast<size_t>(f.channel)] = path;
         else
-          slot = path;
+          wrong_ending(f.case_name, images, file);
       }
     }
     if (is_folder(labels)) {
@@ -227,11 +224,9 @@ class Scan {
         const std::string path = join_path(labels, file), name = image_stem(file);
         if (name.empty())
           error("foreign-file", "", path, "expected CASE" + ending_);
-        else if (!label_of.emplace(name, path).second)
-          error("duplicate", name, path, "the label is there twice: also " + file_name_of(label_of[name]));
         else if (!ends_with(file, ending_))
-          error("foreign-file", name, path, "expected the file_ending " + ending_);
-        else if (found.count(name) == 0)
+          wrong_ending(name, labels, file);
+        else if (label_of[name] = path; found.count(name) == 0)
           error("orphan-file", name, path, "a label without an image");
       }
     }
@@ -249,6 +244,14 @@ class Scan {
       }
       if (complete) dataset_.cases.push_back({name, files, label_of[name]});
     }
+  }
+
+  void wrong_ending(const std::string& case_name, const std::string& folder, const std::string& file) {
+    const std::string path = join_path(folder, file), twin = image_stem(file) + ending_;
+    if (file_exists(join_path(folder, twin)))
+      error("duplicate", case_name, path, "the image is there twice: also as " + twin);
+    else
+      error("foreign-file", case_name, path, "expected the file_ending " + ending_);
   }
 
   /// Hidden files (macOS leaves them), and the voxels of a pair, which belong to their header.

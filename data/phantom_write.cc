@@ -20,7 +20,7 @@ Tensor as_bytes(const Tensor& label) {
 
 void write_phantom(const std::string& folder, const PhantomOptions& options) {
   phantom::check_options(options);
-  if (file_exists(folder) && !(is_folder(folder) && list_folder(folder).empty()))
+  if (file_exists(folder) || (is_folder(folder) && !list_folder(folder).empty()))
     fail(ErrorCode::usage, "[phantom] ", folder, ": expected a new or empty folder");
   constexpr int kLabelIntent = 1002;
   for (const char* part : {"/imagesTr", "/labelsTr", "/posteriorTr"}) make_folders(folder + part);
