@@ -32,15 +32,12 @@ void each_line(const std::string& text, const std::string& path, Use&& use) {
 
 }  // namespace
 
-RunLog::RunLog(std::string path, std::optional<int64_t> keep_to_step) : path_(std::move(path)) {
+RunLog::RunLog(std::string path, const std::function<bool(const json&)>& keeps) : path_(std::move(path)) {
   if (!file_exists(path_)) return;
   const std::string text = read_text(path_);
   size_t keep = 0;
   each_line(text, path_, [&](const json& object, size_t behind) {
-    const auto step = object.find("step");
-    if (keep_to_step && step != object.end() && step->is_number() &&
-        step->get<double>() > static_cast<double>(*keep_to_step))
-      return false;
+    if (keeps && !keeps(object)) return false;
     keep = behind;
     return true;
   });

@@ -3,7 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>
-#include <optional>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,10 +12,10 @@ namespace voxgrad {
 /// A JSON-lines log. Numbers that are not finite are written as null.
 class RunLog {
  public:
-  /// Opens a log, or the one a run left: half a line at its end is removed, and with `keep_to_step`
-  /// everything from the first line on whose "step" is greater (a resumed run writes those lines again). Any
-  /// other line that is no JSON object is ErrorCode::data, naming file and line.
-  explicit RunLog(std::string path, std::optional<int64_t> keep_to_step = std::nullopt);
+  /// Opens a log, or the one a run left: half a line at its end is removed, and everything from the first line on
+  /// that `keeps` says no to (a resumed run writes those lines again). Any other line that is no JSON object is
+  /// ErrorCode::data, naming file and line.
+  explicit RunLog(std::string path, const std::function<bool(const nlohmann::json&)>& keeps = {});
   /// Appends an object as one line and flushes it to the system.
   void write(const nlohmann::json& object);
 
