@@ -74,7 +74,7 @@ class Trainer {
   std::unique_ptr<Method> method_;
   TrainingState state_;
   std::optional<Tensor> averaged_;  // weights of the stage under way, for save_weights
-  std::optional<RunLog> log_;
+  std::optional<JsonLog> log_;
   std::string where_;  // "step k of n of STAGE"
 };
 
@@ -169,7 +169,7 @@ void Trainer::log_validation_of_prior() {
 }
 
 void Trainer::write_record(const std::string& status) {
-  nlohmann::json m = environment_record();
+  nlohmann::json m = machine_record();
   m["status"] = status;
   m["method"] = method_->name();
   m["dataset"] = dataset_.name;
@@ -225,7 +225,8 @@ TrainResult Trainer::run() {
   }
   const std::vector<StageOptions> stages = method_->stages();
   // Lines of steps behind the checkpoint are dropped: they will be written again.
-  log_.emplace(run_.log(), [&](const nlohmann::json& line) {
+  log_.emplace(run_.log());
+  log_->keep([&](const nlohmann::json& line) {
     for (size_t s = 0; s < stages.size(); ++s)
       if (stages[s].name == line.value("stage", ""))
         return s < state_.stage || (s == state_.stage && line.value("step", int64_t{0}) <= state_.step);
