@@ -9,8 +9,6 @@
 
 namespace voxgrad::ops {
 
-using Triple = std::array<int64_t, 3>;  ///< D, H, W
-
 // Convolution and matrix products.
 
 /// w [kD, kH, kW, Cin, Cout], kernels 1 or 3 an axis, stride 1 or 2, padding (k - 1) / 2; the inputs are concatenated

@@ -8,26 +8,24 @@
 
 namespace voxgrad {
 
-/// Order of every triple here: D (z), H (y), W (x).
-using Triple = std::array<int64_t, 3>;
-
-struct ChannelIntensity {  ///< foreground intensities of a channel over the data set (CT)
+struct ChannelIntensity {    ///< foreground intensities of a channel over the data set (CT)
   double low = 0, high = 0;  ///< 0.5 and 99.5 percentiles
   double mean = 0, std = 1;  ///< after clipping
 };
 
 struct Plan {
   int dims = 3;  ///< 2 or 3; 2-D volumes are depth-one patches with 1x3x3 kernels
-  std::string modality = "mri";  ///< "mri": z-score a case; "ct": clip and z-score by the data set's foreground
+  std::string modality =
+      "mri";  ///< "mri": z-score a case; "ct": clip and z-score by the data set's foreground
   std::vector<std::string> channel_names, label_names;
   std::array<double, 3> spacing{1, 1, 1};  ///< target, mm; 0 for the slice axis of a 2-D plan: kept as it is
   Triple median_shape{};                   ///< of the cropped cases at the target spacing
   Triple patch{};
   int batch_size = 2;
-  std::vector<Triple> strides;   ///< a stage each; the first is 1,1,1
-  std::vector<Triple> kernels;   ///< a stage each: 3 or 1 an axis
-  std::vector<int> features;     ///< channels a stage
-  bool anisotropic = false;      ///< spacing ratio over 3: z is resampled apart, nearest
+  std::vector<Triple> strides;      ///< a stage each; the first is 1,1,1
+  std::vector<Triple> kernels;      ///< a stage each: 3 or 1 an axis
+  std::vector<int> features;        ///< channels a stage
+  bool anisotropic = false;         ///< spacing ratio over 3: z is resampled apart, nearest
   bool mask_normalisation = false;  ///< z-score over the non-zero voxels only
   std::vector<ChannelIntensity> intensity;
 

@@ -9,8 +9,6 @@
 
 namespace voxgrad {
 
-using Triple = std::array<int64_t, 3>;  ///< along D, H, W
-
 /// Extents of one convolution. For a transposed one kernel == stride, pad == 0 and out == in * stride.
 struct ConvProblem {
   int64_t n = 1;

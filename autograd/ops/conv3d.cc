@@ -16,8 +16,13 @@ ConvProblem problem(const Attrs& a, std::span<const Shape> in) {
   const auto& s = a.list("stride");
   const Shape& w = in[images];
   require(w.rank() == 5, "[conv3d] expected a weight [kD, kH, kW, Cin, Cout], got ", w);
-  std::vector<Shape> x(in.begin(), in.begin() + static_cast<std::ptrdiff_t>(images));
-  return make_conv_problem(x, w, {s[0], s[1], s[2]}, {(w[0] - 1) / 2, (w[1] - 1) / 2, (w[2] - 1) / 2});
+  int64_t channels = 0;
+  for (const Shape& x : in.first(images)) {
+    require(x.rank() == 5 && x[0] == in[0][0] && x[1] == in[0][1] && x[2] == in[0][2] && x[3] == in[0][3],
+            "[conv3d] expected inputs [N, D, H, W, *] of one size, got ", in[0], " and ", x);
+    channels += x[4];
+  }
+  return make_conv_problem(in[0], channels, w, {s[0], s[1], s[2]}, {(w[0] - 1) / 2, (w[1] - 1) / 2, (w[2] - 1) / 2});
 }
 
 Shape shape(const Attrs& a, std::span<const Shape> in) {
@@ -44,12 +49,14 @@ void backward(BackwardCall& c) {
   const size_t images = image_count(c.attrs, c.shapes.size());
   const DType dtype = c.grad_out.dtype();
   bool any = false;
-  for (size_t i = 0; i < images; ++i)
-    if (c.wanted[i]) {
-      c.grad_in[i] = Tensor::empty(c.shapes[i], dtype);
-      any = true;
-    }
-  if (any) conv3d_backward_data(p, c.grad_out, c.in[images], std::span(c.grad_in).first(images));
+  std::vector<int64_t> channels;
+  for (size_t i = 0; i < images; ++i) {
+    channels.push_back(c.shapes[i][4]);
+    if (!c.wanted[i]) continue;
+    c.grad_in[i] = Tensor::empty(c.shapes[i], dtype);
+    any = true;
+  }
+  if (any) conv3d_backward_data(p, c.grad_out, c.in[images], std::span(c.grad_in).first(images), channels);
   const bool bias = c.attrs.integer("bias") && c.wanted[images + 1];
   if (c.wanted[images] || bias) {
     c.grad_in[images] = Tensor::empty(c.shapes[images], dtype);

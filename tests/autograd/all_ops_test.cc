@@ -28,12 +28,12 @@ std::string test_name(const testing::TestParamInfo<Named>& info) {
   return s;
 }
 
-struct Run {
+struct Pass {
   Tensor out;
   std::vector<Tensor> grads;
 };
 
-Run run(const Op& op, const OpSample& s, DType dtype) {
+Pass run(const Op& op, const OpSample& s, DType dtype) {
   std::vector<Var> in;
   for (size_t i = 0; i < s.inputs.size(); ++i) {
     const bool real = s.inputs[i].dtype() == DType::f64;
@@ -41,7 +41,7 @@ Run run(const Op& op, const OpSample& s, DType dtype) {
     const bool leaf = op.backward && (s.differentiable.empty() ? real : s.differentiable[i]);
     in.push_back(leaf ? Var::leaf(t) : Var(t));
   }
-  Run r;
+  Pass r;
   Tape tape;
   const Var out = apply(op, s.attrs, in);
   r.out = out.value().to(DType::f64);
@@ -72,7 +72,7 @@ TEST_P(AllOps, GradientAgreesWithFiniteDifferences) {
 
 TEST_P(AllOps, SinglePrecisionAgreesWithTheReference) {
   const auto& [op, sample] = GetParam();
-  const Run ref = run(*op, sample, DType::f64), fast = run(*op, sample, DType::f32);
+  const Pass ref = run(*op, sample, DType::f64), fast = run(*op, sample, DType::f32);
   expect_near(fast.out, ref.out, sample.parity, "forward");
   for (size_t i = 0; i < ref.grads.size(); ++i)
     if (ref.grads[i].defined()) expect_near(fast.grads[i], ref.grads[i], 2 * sample.parity, cat("gradient ", i));
@@ -81,7 +81,7 @@ TEST_P(AllOps, SinglePrecisionAgreesWithTheReference) {
 TEST_P(AllOps, LinearOpsHaveTheirAdjoint) {
   const auto& [op, sample] = GetParam();
   if (!op->linear) GTEST_SKIP() << op->name << " is not linear";
-  const Run r = run(*op, sample, DType::f64);
+  const Pass r = run(*op, sample, DType::f64);
   const Tensor y = sample_normal(r.out.shape(), 77);
   double left = 0, right = 0, size = 0;
   for (int64_t i = 0; i < y.numel(); ++i) left += y.data<double>()[i] * r.out.data<double>()[i];

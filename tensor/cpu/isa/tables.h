@@ -1,0 +1,9 @@
+// The parts of a kernel table, one function a file.
+#pragma once
+#include "tensor/cpu/kernels.h"
+
+namespace voxgrad::VOXGRAD_ISA {
+
+void fill_conv_rows(cpu::ConvKernels& t);
+
+}  // namespace voxgrad::VOXGRAD_ISA
