@@ -32,8 +32,7 @@ Tensor recompute(const Attrs& a, std::span<const Tensor> in, std::span<const Ten
   return y;
 }
 
-/// A volume of depth 1, one of depth 3 and a matrix. No element is within the finite-difference step of the
-/// kink at 0: the normals of the test stream are multiples of more than 1e-4 there.
+/// Volumes, one of depth 1, and one element; none lies within the finite-difference step of the kink at 0.
 inline std::vector<OpSample> samples(const Attrs& a = {}) {
   return {{"volume", a, {sample_normal({2, 3, 4, 2, 3}, 0, 2)}},
           {"depth 1", a, {sample_normal({1, 1, 5, 4, 2}, 1)}},
