@@ -40,7 +40,7 @@ void add_info(CLI::App& app) {
   auto as_json = std::make_shared<bool>(false);
   command->add_flag("--json", *as_json, "Print JSON");
   command->callback([as_json] {
-    json j = environment_record();
+    json j = machine_record();
     j["threads"] = thread_count();
     j["libraries"]["CLI11"] = CLI11_VERSION;
     if (*as_json)

@@ -14,47 +14,46 @@ std::string line_of(const json& value, int indent = -1) {
   return value.dump(indent, ' ', false, json::error_handler_t::replace);
 }
 
-/// Calls use(object, first byte behind the line) for each whole line, until it returns false.
+/// Calls use(object, line with its newline) for each whole line.
 template <class Use>
 void each_line(const std::string& text, const std::string& path, Use&& use) {
   size_t begin = 0;
   for (int number = 1; begin < text.size(); ++number) {
     const size_t end = text.find('\n', begin);
     if (end == std::string::npos) return;  // half a line: the process died while it wrote
-    json object = json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
-                              text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+    const std::string_view line(text.data() + begin, end + 1 - begin);
+    json object = json::parse(line, nullptr, false);
     if (!object.is_object())
       fail(ErrorCode::data, "[log] ", path, ":", number, ": expected a JSON object, got something else");
+    use(std::move(object), line);
     begin = end + 1;
-    if (!use(std::move(object), begin)) return;
   }
 }
 
 }  // namespace
 
-RunLog::RunLog(std::string path, std::optional<int64_t> keep_to_step) : path_(std::move(path)) {
-  if (!file_exists(path_)) return;
-  const std::string text = read_text(path_);
-  size_t keep = 0;
-  each_line(text, path_, [&](const json& object, size_t behind) {
-    const auto step = object.find("step");
-    if (keep_to_step && step != object.end() && step->is_number() &&
-        step->get<double>() > static_cast<double>(*keep_to_step))
-      return false;
-    keep = behind;
-    return true;
-  });
-  if (keep < text.size()) write_text(path_, std::string_view(text).substr(0, keep));
+JsonLog::JsonLog(std::string path) : path_(std::move(path)) {
+  if (file_exists(path_)) keep([](const json&) { return true; });
 }
 
-void RunLog::write(const json& object) {
+void JsonLog::keep(const std::function<bool(const json& line)>& wanted) {
+  if (!file_exists(path_)) return;
+  const std::string text = read_text(path_);
+  std::string kept;
+  each_line(text, path_, [&](const json& object, std::string_view line) {
+    if (wanted(object)) kept += line;
+  });
+  if (kept.size() < text.size()) write_text(path_, kept);
+}
+
+void JsonLog::write(const json& object) {
   require(object.is_object(), "[log] ", path_, ": expected a JSON object");
   append_line(path_, line_of(object));
 }
 
-std::vector<json> read_run_log(const std::string& path) {
+std::vector<json> read_json_log(const std::string& path) {
   std::vector<json> objects;
-  each_line(read_text(path), path, [&](json object, size_t) {
+  each_line(read_text(path), path, [&](json object, std::string_view) {
     objects.push_back(std::move(object));
     return true;
   });
@@ -62,10 +61,10 @@ std::vector<json> read_run_log(const std::string& path) {
 }
 
 json file_record(const std::string& path) {
-  return {{"path", path}, {"bytes", FileReader(path).size()}, {"sha256", sha256_file(path)}};
+  return {{"path", path}, {"bytes", FileReader(path).size()}, {"sha256", sha256_of_file(path)}};
 }
 
-json environment_record() {
+json machine_record() {
   const BuildInfo build = build_info();
   const SystemInfo system = system_info();
   return {{"voxgrad", build.version},

@@ -49,7 +49,7 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
   return hash.hex();
 }
 
-std::string sha256_file(const std::string& path) {
+std::string sha256_of_file(const std::string& path) {
   FileReader file(path);
   Sha256 hash;
   std::vector<std::byte> buffer(1 << 20);

@@ -22,6 +22,6 @@ class Sha256 {
 
 std::string sha256_hex(std::span<const std::byte> bytes);
 /// Of a file's content; errors as FileReader.
-std::string sha256_file(const std::string& path);
+std::string sha256_of_file(const std::string& path);
 
 }  // namespace voxgrad
