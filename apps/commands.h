@@ -1,4 +1,8 @@
-// The subcommands of `voxgrad`, one file each. Every add_* function registers a subcommand and its callback.
+// apps/: the voxgrad command, one file a subcommand. main.cc (global options, exit codes), commands.h (the
+// list), signals.h (interruption).
+//
+// Every add_* function registers a subcommand and its callback. A callback throws Error, writes its result to
+// std::cout and logs through spdlog; main.cc makes the exit code.
 #pragma once
 #include <CLI/CLI.hpp>
 
@@ -6,5 +10,11 @@ namespace voxgrad::apps {
 
 void add_image(CLI::App& app);
 void add_info(CLI::App& app);
+
+/// All subcommands, in the order of --help.
+inline void add_commands(CLI::App& app) {
+  add_image(app);
+  add_info(app);
+}
 
 }  // namespace voxgrad::apps

@@ -8,9 +8,6 @@
 
 namespace voxgrad {
 
-/// Order of every triple here: D (z), H (y), W (x).
-using Triple = std::array<int64_t, 3>;
-
 struct ChannelIntensity {  ///< foreground intensities of a channel over the data set (CT)
   double low = 0, high = 0;  ///< 0.5 and 99.5 percentiles
   double mean = 0, std = 1;  ///< after clipping

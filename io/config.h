@@ -34,6 +34,11 @@ class Config {
   const std::string& text(const std::string& key) const;
   const std::vector<double>& list(const std::string& key) const;
   bool is_default(const std::string& key) const;
+  bool has(const std::string& key) const;  ///< whether the table knows the key
+  /// What is wrong with a value for a key of the table, "expected ..., got ..."; empty: nothing.
+  std::string problem(const std::string& key, const ConfigValue& value) const;
+  /// "; did you mean ...?" for a key near a known one, else empty.
+  std::string suggestion(const std::string& key) const;
 
   /// The whole configuration as TOML with the text of each key as a comment; read_toml(to_toml()) is
   /// identity.

@@ -9,6 +9,9 @@
 
 namespace voxgrad {
 
+/// Three extents or positions along D (z), H (y), W (x).
+using Triple = std::array<int64_t, 3>;
+
 class Shape {
  public:
   static constexpr int kMaxRank = 8;

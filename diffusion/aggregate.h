@@ -1,0 +1,29 @@
+// From samples to probabilities and uncertainty (section II.E).
+#pragma once
+#include <string>
+
+#include "tensor/tensor.h"
+
+namespace voxgrad {
+
+/// Probabilities of clean estimates y0 [..., K]: "softmax" is softmax(y0 / tau) as in the paper, "clip" clips to [0, 1]
+/// and renormalises (a voxel whose classes are all 0 becomes uniform).
+Tensor readout(const Tensor& y0, const std::string& kind, double tau);
+
+/// Gathers samples one by one.
+class SampleAggregator {
+ public:
+  /// Adds one sample's probabilities [..., K].
+  void add(const Tensor& probabilities);
+  int64_t count() const { return count_; }
+  Tensor mean() const;                ///< [..., K], the mean probability
+  Tensor entropy() const;             ///< [...], of the mean, in nats
+  Tensor mutual_information() const;  ///< [...], H(mean) - mean H(sample), in nats, at least 0
+
+ private:
+  Tensor sum_;          // of probabilities
+  Tensor entropy_sum_;  // of the samples' entropies
+  int64_t count_ = 0;
+};
+
+}  // namespace voxgrad

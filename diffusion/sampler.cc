@@ -1,0 +1,80 @@
+#include "diffusion/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/error.h"
+#include "tensor/math.h"
+#include "tensor/parallel.h"
+
+namespace voxgrad {
+namespace {
+
+// DDIM (Song et al. 2021) on the residual: sqrt(abar_s) r0 + sqrt(1 - abar_s - sigma^2) eps + sigma z with
+// eps = (r_t - sqrt(abar_t) r0) / sqrt(1 - abar_t).
+ReverseStep ddim(double at, double as, double eta, int64_t t, int64_t s) {
+  const double sigma = at > 0 ? eta * std::sqrt((1 - as) / (1 - at)) * std::sqrt(std::max(0.0, 1 - at / as))
+                              : eta * std::sqrt(1 - as);
+  const double direction = std::sqrt(std::max(0.0, 1 - as - sigma * sigma)) / std::sqrt(1 - at);
+  return {t, s, direction, std::sqrt(as) - direction * std::sqrt(at), 0, sigma};
+}
+
+}  // namespace
+
+ReverseStep reverse_step(const NoiseSchedule& schedule, const SamplerOptions& o, int64_t t, int64_t s, int64_t before) {
+  require(t > s && s >= 0, "[sampler] expected a step downwards, got ", t, " -> ", s);
+  const double at = schedule.alpha_bar(t), as = schedule.alpha_bar(s);
+  if (s == 0) return {t, s, 0, 1, 0, 0};  // s_0 = y0_hat, without noise
+  if (o.kind == "ddim") return ddim(at, as, o.eta, t, s);
+  if (o.kind == "ddpm") {
+    // q(r_s | r_t, r_0) from t to any earlier s, a = abar_t / abar_s.
+    const double a = at / as;
+    const double variance = o.variance == "upper" ? 1 - a : (1 - a) * (1 - as) / (1 - at);
+    if (o.variance != "upper" && o.variance != "posterior")
+      fail(ErrorCode::usage, "[sampler] expected variance posterior or upper, got ", o.variance);
+    return {t, s, std::sqrt(a) * (1 - as) / (1 - at), std::sqrt(as) * (1 - a) / (1 - at), 0, std::sqrt(variance)};
+  }
+  if (o.kind == "dpmpp") {
+    // Second order, multistep, on r0. The first step is DDIM's, as is any from a time with log-SNR minus infinity.
+    if (before == 0 || at == 0 || schedule.alpha_bar(before) == 0) return ddim(at, as, 0, t, s);
+    const double half = 0.5;  // lambda = log(alpha / sigma) is half the log-SNR
+    const double lt = half * schedule.log_snr(t), ls = half * schedule.log_snr(s), lb = half * schedule.log_snr(before);
+    const double h = ls - lt, ratio = (lt - lb) / h;
+    const double gain = std::sqrt(as) * (1 - math::exp(-h));
+    return {t, s, std::sqrt((1 - as) / (1 - at)), gain * (1 + 0.5 / ratio), -gain * 0.5 / ratio, 0};
+  }
+  fail(ErrorCode::usage, "[sampler] expected ddim, ddpm or dpmpp, got ", o.kind);
+}
+
+std::vector<ReverseStep> reverse_steps(const NoiseSchedule& schedule, const SamplerOptions& options) {
+  const std::vector<int64_t> times = time_steps(schedule, options.steps, options.spacing);
+  std::vector<ReverseStep> steps;
+  for (size_t i = 0; i < times.size(); ++i)
+    steps.push_back(reverse_step(schedule, options, times[i], i + 1 < times.size() ? times[i + 1] : 0,
+                                 i > 0 ? times[i - 1] : 0));
+  return steps;
+}
+
+Tensor apply_step(const ReverseStep& step, const Tensor& state, const Tensor& clean, const Tensor& previous,
+                  const Tensor& z) {
+  require(state.shape() == clean.shape(), "[sampler] expected state and estimate of one shape");
+  require((step.previous == 0 || previous.defined()) && (step.noise == 0 || z.defined()),
+          "[sampler] expected the tensors that the step combines");
+  Tensor out = Tensor::empty(state.shape());
+  const float a = static_cast<float>(step.state), b = static_cast<float>(step.clean),
+              c = static_cast<float>(step.previous), d = static_cast<float>(step.noise);
+  const float *x = state.data<float>(), *r0 = clean.data<float>();
+  const float* before = step.previous != 0 ? previous.data<float>() : nullptr;
+  const float* noise = step.noise != 0 ? z.data<float>() : nullptr;
+  float* o = out.mutable_data<float>();
+  parallel_ranges(state.numel(), 1 << 15, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) o[i] = a * x[i] + b * r0[i];
+    if (before)
+      for (int64_t i = begin; i < end; ++i) o[i] += c * before[i];
+    if (noise)
+      for (int64_t i = begin; i < end; ++i) o[i] += d * noise[i];
+  });
+  return out;
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,79 @@
+// A method: a row of the paper's table. All share the trainer, prediction and scoring behind this interface.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "diffusion/sampler.h"
+#include "methods/configuration.h"
+#include "methods/volume.h"
+#include "nn/parameters.h"
+
+namespace voxgrad {
+
+/// Numbers that a method finds in the data and keeps with its weights ("residual_sd", "tau_out").
+using Constants = std::map<std::string, double>;
+
+/// How samples are drawn.
+struct SampleOptions {
+  int64_t samples = 16;
+  SamplerOptions sampler;
+  uint64_t seed = 0;
+  std::string case_name;         ///< starts of different cases are independent
+  int64_t memory = int64_t{4} << 30;  ///< bytes that groups of samples may take
+  std::function<void()> poll;    ///< called between evaluations; may throw to stop
+};
+
+class Method {
+ public:
+  Method(Plan plan, Config config) : plan_(std::move(plan)), config_(std::move(config)) {}
+  virtual ~Method() = default;
+  Method(const Method&) = delete;
+  Method& operator=(const Method&) = delete;
+
+  const Plan& plan() const { return plan_; }
+  const Config& config() const { return config_; }
+  virtual std::string name() const = 0;
+
+  // Training.
+  /// The stages, trained one after the other, each with its parameters.
+  virtual std::vector<StageOptions> stages() const = 0;
+  virtual Parameters& parameters(size_t stage) = 0;
+  /// Called when a stage starts, before its first step and not on resume: finds constants from the data.
+  virtual void begin_stage(size_t /*stage*/, const std::vector<PreprocessedCase>& /*training*/,
+                           const std::vector<PreprocessedCase>& /*calibration*/, uint64_t /*seed*/) {}
+  /// The loss of a batch: a pure function of (weights, batch, seed, step).
+  virtual Var loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) = 0;
+
+  // Inference, on images [D, H, W, C] at the plan's spacing.
+  /// Draws samples and hands each to `sink` as the method's raw estimate [D, H, W, K], in order.
+  virtual void sample(const Tensor& image, const SampleOptions& options,
+                      const std::function<void(const Tensor& raw)>& sink) = 0;
+  /// Probabilities [D, H, W, K] of a raw estimate.
+  virtual Tensor probabilities(const Tensor& raw) const = 0;
+  /// How many samples a deterministic method gives whatever is asked for; 0: as many as asked for.
+  virtual int64_t fixed_samples() const { return 0; }
+  /// The deterministic prior's probabilities [D, H, W, K]; undefined for methods without one.
+  virtual Tensor prior_probabilities(const Tensor& /*image*/, const std::function<void()>& /*poll*/ = {}) { return {}; }
+  /// Fits the readout on calibration cases after training (tau_out); may do nothing.
+  virtual void fit_readout(const std::vector<PreprocessedCase>& /*calibration*/, const SampleOptions& /*options*/) {}
+
+  Constants constants;
+
+ protected:
+  Plan plan_;
+  Config config_;
+};
+
+/// Names that make_method knows.
+std::vector<std::string> method_names();
+/// Throws ErrorCode::usage for an unknown name, listing the known ones.
+std::unique_ptr<Method> make_method(const std::string& name, const Plan& plan, const Config& config);
+
+/// Sample options as the configuration has them.
+SampleOptions sample_options(const Config& config);
+
+/// How many volumes of `voxels` a network of `features` channels at full resolution may evaluate at once in `memory`.
+int64_t group_size(int64_t memory, int64_t voxels, int64_t features);
+
+}  // namespace voxgrad

@@ -1,0 +1,38 @@
+// Prior-Guided Residual Diffusion: a frozen prior, and a denoiser of the residual to it (docs/method.md).
+#pragma once
+#include "diffusion/residual.h"
+#include "methods/prior.h"
+
+namespace voxgrad {
+
+class Pgrd : public Method {
+ public:
+  Pgrd(const Plan& plan, const Config& config, std::string name);
+  std::string name() const override { return name_; }
+  std::vector<StageOptions> stages() const override;
+  Parameters& parameters(size_t stage) override { return stage == 0 ? prior_.parameters() : params_; }
+  void begin_stage(size_t stage, const std::vector<PreprocessedCase>& training,
+                   const std::vector<PreprocessedCase>& calibration, uint64_t seed) override;
+  Var loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) override;
+  void sample(const Tensor& image, const SampleOptions& options,
+              const std::function<void(const Tensor&)>& sink) override;
+  Tensor probabilities(const Tensor& raw) const override;
+  Tensor prior_probabilities(const Tensor& image, const std::function<void()>& poll = {}) override;
+  void fit_readout(const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) override;
+
+ private:
+  double constant(const std::string& name) const;
+  /// Equation 6 in the reading that the configuration chooses.
+  Var deep_supervision(const UNet::Output& output, const ResidualExample& example, const Tensor& pi,
+                       const std::vector<int64_t>& t, const Tensor& label) const;
+
+  std::string name_;
+  Prior prior_;
+  NoiseSchedule schedule_;
+  double lambda_;
+  bool heads_;
+  Parameters params_;
+  UNet net_;
+};
+
+}  // namespace voxgrad

@@ -1,0 +1,81 @@
+#include "methods/prediction.h"
+
+#include "diffusion/aggregate.h"
+#include "eval/metrics.h"
+#include "io/file.h"
+#include "tensor/parallel.h"
+
+namespace voxgrad {
+namespace {
+
+constexpr int kIntentLabel = 1002;  // NIFTI_INTENT_LABEL
+
+std::string padded_number(int64_t n) {
+  std::string s = std::to_string(n);
+  return std::string(s.size() < 3 ? 3 - s.size() : 0, '0') + s;
+}
+
+Tensor as_bytes_or_ints(const Tensor& labels, int classes) {
+  return classes <= 256 ? labels.to(DType::u8) : labels;
+}
+
+}  // namespace
+
+Tensor channels_first(const Tensor& v) {
+  const int64_t voxels = v.dim(0) * v.dim(1) * v.dim(2), k = v.dim(3);
+  Tensor out = Tensor::empty({k, v.dim(0), v.dim(1), v.dim(2)});
+  const float* from = v.data<float>();
+  float* to = out.mutable_data<float>();
+  parallel_for(k, [&](int64_t c) {
+    for (int64_t i = 0; i < voxels; ++i) to[c * voxels + i] = from[i * k + c];
+  });
+  return out;
+}
+
+CasePrediction predict_case(Method& method, const PreprocessedCase& c, const SampleOptions& options, bool keep_samples) {
+  SampleOptions o = options;
+  o.case_name = c.name;
+  SampleAggregator aggregate;
+  CasePrediction p;
+  method.sample(c.image, o, [&](const Tensor& raw) {
+    const Tensor on_grid = invert_probabilities(method.probabilities(raw), c);
+    aggregate.add(on_grid);
+    if (keep_samples) p.samples.push_back(most_probable_class(on_grid));
+  });
+  p.probabilities = aggregate.mean();
+  p.mask = most_probable_class(p.probabilities);
+  p.entropy = aggregate.entropy();
+  p.mutual_information = aggregate.mutual_information();
+  return p;
+}
+
+std::vector<std::string> predict_files(Method& method, const PredictOptions& options) {
+  const Plan& plan = method.plan();
+  const std::vector<Case> cases = find_cases(options.images, plan.channels());
+  for (const char* sub : {"", "/entropy", "/mutual_information"}) make_folders(options.output + sub);
+  if (options.save_probabilities) make_folders(options.output + "/probabilities");
+  std::vector<std::string> names;
+  for (const Case& c : cases) {
+    if (options.progress) options.progress(c.name, names.size(), cases.size());
+    const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
+    const PreprocessedCase prepared = preprocess(loaded, plan);
+    const CasePrediction p = predict_case(method, prepared, options.sampling, options.save_samples);
+    const std::string file = "/" + c.name + ".nii.gz";
+    if (options.save_samples) {
+      const std::string folder = options.output + "/samples/" + c.name;
+      make_folders(folder);
+      for (size_t m = 0; m < p.samples.size(); ++m)
+        write_volume(folder + "/sample_" + padded_number(static_cast<int64_t>(m) + 1) + ".nii.gz", loaded.header,
+                     as_bytes_or_ints(p.samples[m], plan.classes()), kIntentLabel);
+    }
+    if (options.save_probabilities)
+      write_volume(options.output + "/probabilities" + file, loaded.header, channels_first(p.probabilities));
+    write_volume(options.output + "/entropy" + file, loaded.header, p.entropy);
+    write_volume(options.output + "/mutual_information" + file, loaded.header, p.mutual_information);
+    write_volume(options.output + file, loaded.header, as_bytes_or_ints(p.mask, plan.classes()), kIntentLabel);
+    names.push_back(c.name);
+  }
+  return names;
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,68 @@
+#include "methods/prior.h"
+
+#include "eval/calibrate.h"
+
+namespace voxgrad {
+
+UNetConfig unet_config(const Plan& plan, int64_t in_channels, int64_t out_channels) {
+  UNetConfig c;
+  c.in_channels = in_channels;
+  c.out_channels = out_channels;
+  c.features.assign(plan.features.begin(), plan.features.end());
+  c.strides = plan.strides;
+  c.kernels = plan.kernels;
+  return c;
+}
+
+namespace {
+UNetConfig prior_config(const Plan& plan, const Config& config) {
+  UNetConfig c = unet_config(plan, plan.channels(), plan.classes());
+  c.deep_supervision = config.boolean("prior.deep_supervision");
+  return c;
+}
+}  // namespace
+
+Prior::Prior(const Plan& plan, const Config& config)
+    : plan_(&plan),
+      weights_{config.number("prior.cross_entropy"), config.number("prior.dice")},
+      net_(params_, "prior", prior_config(plan, config)) {}
+
+Var Prior::loss(const Batch& batch) const {
+  const UNet::Output o = net_({Var(batch.image)}, {}, true);
+  std::vector<Var> levels{o.out};
+  levels.insert(levels.end(), o.deep.begin(), o.deep.end());
+  return deep_segmentation_loss(levels, batch.label, weights_);
+}
+
+Tensor Prior::batch_probabilities(const Tensor& image, double temperature) const {
+  return ops::softmax(net_({Var(image)}, {}, false).out.detach(), temperature).value();
+}
+
+Tensor Prior::volume_probabilities(const Tensor& image, double temperature, int64_t memory,
+                                   const std::function<void()>& poll) const {
+  const PaddedVolume v = pad_to_patch(image, plan_->patch);
+  const Triple shape{v.image.dim(0), v.image.dim(1), v.image.dim(2)};
+  const int64_t voxels = plan_->patch[0] * plan_->patch[1] * plan_->patch[2];
+  const Tensor p = over_windows(
+      shape, plan_->patch, plan_->classes(), std::min<int64_t>(8, group_size(memory, voxels, plan_->features[0])),
+      [&](const std::vector<Window>& w) {
+        return batch_probabilities(gather_windows(v.image, w, plan_->patch), temperature);
+      },
+      poll);
+  return cut(p, v.begin, v.size);
+}
+
+double fit_prior_temperature(const Prior& prior, const std::vector<PreprocessedCase>& cases,
+                             const std::function<void()>& poll) {
+  std::vector<LabelledProbabilities> labelled;
+  for (const PreprocessedCase& c : cases)
+    if (c.label.defined()) labelled.push_back({prior.volume_probabilities(c.image, 1, int64_t{4} << 30, poll), c.label});
+  return labelled.empty() ? 1 : fit_temperature(labelled, 0.2, 10);
+}
+
+void UNetMethod::sample(const Tensor& image, const SampleOptions& options,
+                        const std::function<void(const Tensor&)>& sink) {
+  sink(prior_.volume_probabilities(image, 1, options.memory, options.poll));
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,278 @@
+#include "methods/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "io/file.h"
+#include "io/run_record.h"
+#include "io/sha256.h"
+
+namespace voxgrad {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+
+// Thrown by the poll callback when a user or the clock wants training to end; what is done is kept.
+struct Stopped {
+  TrainEnd end;
+};
+
+std::vector<PreprocessedCase> load(const Dataset& dataset, const std::vector<int>& which, const Plan& plan) {
+  std::vector<PreprocessedCase> cases;
+  for (const int i : which) {
+    const Case& c = dataset.cases[static_cast<size_t>(i)];
+    cases.push_back(preprocess(load_case(c, plan.channels(), plan.classes()), plan));
+    if (!cases.back().label.defined())
+      fail(ErrorCode::data, "[train] ", dataset.folder, ": case ", c.name, ": expected a label");
+  }
+  return cases;
+}
+
+std::string hash_of(const std::vector<PreprocessedCase>& cases) {
+  Sha256 h;
+  for (const PreprocessedCase& c : cases) {
+    h.update(c.name.data(), c.name.size());
+    h.update(c.image.raw(), c.image.nbytes());
+    h.update(c.label.raw(), c.label.nbytes());
+  }
+  return h.hex();
+}
+
+class Trainer {
+ public:
+  Trainer(const TrainOptions& options, const Config& config)
+      : options_(options), config_(config), run_{options.run}, start_(Clock::now()) {}
+
+  TrainResult run();
+
+ private:
+  void say(const std::string& text) const {
+    if (options_.message) options_.message(text);
+  }
+  // Throws Stopped when it is time to end.
+  void poll() const {
+    if (options_.stop_requested && options_.stop_requested()) throw Stopped{TrainEnd::stopped};
+    if (options_.max_minutes > 0 && since(start_) > options_.max_minutes * 60) throw Stopped{TrainEnd::out_of_time};
+  }
+  void train_stage(size_t stage, const StageOptions& s, const std::map<std::string, Tensor>& saved);
+  void save(const std::map<std::string, Tensor>& optimizer) { save_checkpoint(run_, *method_, state_, optimizer); }
+  void save_weights(bool complete);
+  void log_validation_of_prior();
+  void write_record(const std::string& status);
+
+  const TrainOptions& options_;
+  Config config_;
+  RunFolder run_;
+  Clock::time_point start_;
+  Dataset dataset_;
+  RunSplit split_;
+  std::vector<PreprocessedCase> training_, calibration_;
+  std::unique_ptr<Method> method_;
+  TrainingState state_;
+  std::optional<Tensor> averaged_;  // weights of the stage under way, for save_weights
+  std::optional<JsonLog> log_;
+  std::string where_;  // "step k of n of STAGE"
+};
+
+void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<std::string, Tensor>& saved) {
+  Parameters& p = method_->parameters(stage);
+  if (state_.step == 0) {
+    p.allocate(state_.seed + stage);
+    method_->begin_stage(stage, training_, calibration_, state_.seed);
+  }
+  Tensor values = p.values();
+  Optimizer optimizer(s.optimizer, values);
+  if (state_.step > 0) optimizer.load_state(saved, state_.step, run_.checkpoint());
+  // Every stage sees its own order of samples and augmentations.
+  const uint64_t seed = state_.seed + 1000003 * stage;
+  const AugmentOptions augment = augment_options(config_);
+  const auto begun = Clock::now();
+  const int64_t first = state_.step;
+  const auto where = [&] { where_ = cat("step ", state_.step, " of ", s.steps, " of ", s.name); };
+  const auto keep = [&] {
+    averaged_ = optimizer.averaged(values);
+    save(optimizer.state());
+  };
+  where();
+  while (state_.step < s.steps) {
+    try {
+      poll();
+    } catch (const Stopped&) {
+      if (state_.step > 0) keep();
+      throw;
+    }
+    const Batch batch = training_batch(training_, method_->plan(), augment, seed, state_.step);
+    p.zero_grads();
+    double loss;
+    {
+      Tape tape;
+      const Var l = method_->loss(stage, batch, seed, state_.step);
+      loss = l.value().item();
+      if (!std::isfinite(loss))
+        fail(ErrorCode::diverged, "[train] ", s.name, ", step ", state_.step + 1, ": expected a finite loss, got ", loss,
+             "; a lower ", s.name, ".learning_rate may help");
+      tape.backward(l);
+    }
+    const double lr = learning_rate(s.schedule, s.learning_rate, state_.step, s.steps, s.warmup);
+    const double norm = optimizer.step(values, p.grads(), lr);
+    ++state_.step;
+    where();
+    const double seconds = since(begun);
+    log_->write({{"kind", "step"}, {"stage", s.name}, {"step", state_.step}, {"loss", loss}, {"lr", lr},
+                 {"grad_norm", norm}, {"seconds", seconds}});
+    if (options_.progress)
+      options_.progress({s.name, state_.step, s.steps, loss, seconds,
+                         seconds / static_cast<double>(state_.step - first) * static_cast<double>(s.steps - state_.step)});
+    if (state_.step % config_.integer("train.checkpoint_every") == 0 && state_.step < s.steps) keep();
+  }
+  // From here on the stage's weights are the averaged ones, frozen.
+  p.use(optimizer.averaged(values).clone());
+  averaged_.reset();
+  ++state_.stage;
+  state_.step = 0;
+  save({});
+}
+
+void Trainer::save_weights(bool complete) {
+  std::vector<Tensor> weights;
+  const size_t stages = method_->stages().size();
+  for (size_t s = 0; s < stages; ++s) {
+    Parameters& p = method_->parameters(s);
+    if (!p.allocated()) p.allocate(state_.seed + s);
+    weights.push_back(s == state_.stage && averaged_ ? *averaged_ : p.values());
+  }
+  save_model(run_, *method_, weights, complete);
+}
+
+void Trainer::log_validation_of_prior() {
+  // The prior has seen the training cases: how much surer it is there decides what the denoiser learns (docs/method.md).
+  const auto mean_nll = [&](const std::vector<PreprocessedCase>& cases) {
+    double sum = 0;
+    int64_t n = 0;
+    for (const PreprocessedCase& c : cases) {
+      if (n == 20) break;
+      if (const Tensor p = method_->prior_probabilities(c.image, [this] { poll(); }); p.defined()) {
+        sum += nll(p, c.label).value_or(0);
+        ++n;
+      }
+    }
+    return n ? sum / static_cast<double>(n) : 0;
+  };
+  const double seen = mean_nll(training_), unseen = mean_nll(calibration_);
+  if (seen == 0) return;
+  log_->write({{"kind", "validation"}, {"stage", "prior"}, {"nll_training", seen}, {"nll_calibration", unseen}});
+  say(cat("prior: NLL ", seen, " on training cases, ", unseen, " on calibration cases"));
+}
+
+void Trainer::write_record(const std::string& status) {
+  nlohmann::json m = machine_record();
+  m["status"] = status;
+  m["method"] = method_->name();
+  m["dataset"] = dataset_.name;
+  m["seed"] = state_.seed;
+  m["split"] = split_.text;
+  m["data_sha256"] = state_.data;
+  m["constants"] = method_->constants;
+  m["seconds"] = since(start_);
+  int64_t parameters = 0;
+  for (size_t s = 0; s < method_->stages().size(); ++s) parameters += method_->parameters(s).count();
+  m["parameters"] = parameters;
+  if (file_exists(run_.model())) m["model_sha256"] = sha256_of_file(run_.model());
+  write_text(run_.manifest(), m.dump(2) + "\n");
+}
+
+TrainResult Trainer::run() {
+  TrainResult result;
+  make_folders(run_.path);
+  const FolderLock lock(run_.path);
+  remove_stale_temporaries(run_.path);
+  const bool has_checkpoint = file_exists(run_.checkpoint());
+  if ((has_checkpoint || file_exists(run_.model())) && !options_.resume)
+    fail(ErrorCode::usage, "[train] ", run_.path, ": holds a run already; --resume goes on with it");
+  if (options_.resume && file_exists(run_.metrics()) && file_exists(run_.model()) && load_model(run_).complete) {
+    result.end = TrainEnd::already_finished;
+    return result;
+  }
+
+  dataset_ = open_dataset(options_.dataset);
+  split_ = run_split(dataset_, static_cast<int>(config_.integer("train.fold")));
+  if (split_.train.empty())
+    fail(ErrorCode::data, "[train] ", options_.dataset, ": expected at least one training case in fold ", config_.integer("train.fold"));
+  const Plan plan = make_plan(dataset_, split_.train, plan_options(config_));
+  method_ = make_method(options_.method, plan, config_);
+  say(split_.text);
+  training_ = load(dataset_, split_.train, plan);
+  calibration_ = load(dataset_, split_.calibration, plan);
+
+  state_.seed = options_.seed;
+  state_.data = hash_of(training_);
+  std::map<std::string, Tensor> optimizer;
+  if (has_checkpoint) {
+    const TrainingState saved = load_checkpoint(run_, *method_, optimizer);
+    if (saved.seed != options_.seed)
+      fail(ErrorCode::usage, "[train] ", run_.path, ": was started with --seed ", saved.seed, ", not ", options_.seed);
+    if (saved.data != state_.data)
+      fail(ErrorCode::data, "[train] ", options_.dataset, ": the training cases are not those that ", run_.path, " was started with");
+    state_ = saved;
+    say(cat("resuming at stage ", state_.stage + 1, ", step ", state_.step));
+  } else {
+    write_text(run_.config(), config_.to_toml());
+  }
+  const std::vector<StageOptions> stages = method_->stages();
+  log_.emplace(run_.log());
+  // Lines of steps that a crash lost the checkpoint of would otherwise stand there twice.
+  log_->keep([&](const nlohmann::json& line) {
+    if (line.value("kind", "") != "step") return line.value("stage", "") == "prior" && state_.stage > 0;
+    for (size_t s = 0; s < stages.size(); ++s)
+      if (stages[s].name == line.value("stage", ""))
+        return s < state_.stage || (s == state_.stage && line.value("step", int64_t{0}) <= state_.step);
+    return false;
+  });
+
+  try {
+    while (state_.stage < stages.size()) {
+      const size_t s = state_.stage;
+      train_stage(s, stages[s], optimizer);
+      optimizer.clear();
+      if (stages[s].name == "prior") log_validation_of_prior();
+    }
+    SampleOptions sampling = sample_options(config_);
+    sampling.memory = options_.memory;
+    sampling.seed = state_.seed;
+    sampling.poll = [this] { poll(); };
+    where_ = "calibration";
+    if (options_.progress) options_.progress({"calibration", 0, 1, 0, 0, 0});
+    method_->fit_readout(calibration_, sampling);
+    std::string found;
+    for (const auto& [name, value] : method_->constants) found += (found.empty() ? "" : ", ") + name + " " + cat(value);
+    if (!found.empty()) say(found);
+    save_weights(true);
+    where_ = "validation";
+    ValidationOptions v;
+    v.sampling = sampling;
+    v.max_scored = config_.integer("train.max_scored");
+    v.keep_cases = config_.integer("train.keep_cases");
+    v.progress = [this](const std::string&, size_t done, size_t total) {
+      if (options_.progress)
+        options_.progress({"validation", static_cast<int64_t>(done), static_cast<int64_t>(total), 0, 0, 0});
+    };
+    result.scores = validate(run_, *method_, dataset_, split_, v);
+  } catch (const Stopped& stop) {
+    save_weights(state_.stage >= stages.size() && method_->constants.count("tau_out"));
+    write_record("stopped at " + where_);
+    result.end = stop.end;
+    result.stopped_at = where_;
+    return result;
+  }
+  write_record("finished");
+  return result;
+}
+
+}  // namespace
+
+TrainResult train(const TrainOptions& options, const Config& config) { return Trainer(options, config).run(); }
+
+}  // namespace voxgrad

@@ -1,0 +1,131 @@
+#include "methods/validation.h"
+
+#include <algorithm>
+
+#include "eval/calibrate.h"
+#include "io/file.h"
+#include "methods/prediction.h"
+
+namespace voxgrad {
+namespace {
+
+// The annotations and the exact posterior of a case where the data set has them (ratersTr/rater*/, posteriorTr/).
+void read_extras(const Dataset& dataset, const Case& c, CaseInput& input) {
+  const std::string file = "/" + c.name + ".nii.gz";
+  const std::string raters = dataset.folder + "/ratersTr";
+  if (is_folder(raters))
+    for (const std::string& r : list_folder(raters))
+      if (file_exists(raters + "/" + r + file)) {
+        const Tensor t = read_volume(raters + "/" + r + file);
+        input.annotations.push_back(t.reshape({t.dim(1), t.dim(2), t.dim(3)}).to(DType::i32));
+      }
+  const std::string posterior = dataset.folder + "/posteriorTr" + file;
+  if (file_exists(posterior)) {
+    const Tensor t = read_volume(posterior);
+    const int64_t k = t.dim(0), voxels = t.numel() / k;
+    input.posterior = Tensor::empty({t.dim(1), t.dim(2), t.dim(3), k});
+    for (int64_t c2 = 0; c2 < k; ++c2)
+      for (int64_t i = 0; i < voxels; ++i)
+        input.posterior.mutable_data<float>()[i * k + c2] = t.data<float>()[c2 * voxels + i];
+  }
+}
+
+void keep_maps(const RunFolder& run, const Case& c, const LoadedCase& loaded, const CasePrediction& p) {
+  const std::string folder = run.validation() + "/" + c.name;
+  make_folders(folder);
+  const Tensor& image = loaded.image;
+  write_volume(folder + "/image.nii.gz", loaded.header, channels_first(image).rows(0, 1));
+  write_volume(folder + "/truth.nii.gz", loaded.header, loaded.label, 1002);
+  write_volume(folder + "/mask.nii.gz", loaded.header, p.mask, 1002);
+  write_volume(folder + "/entropy.nii.gz", loaded.header, p.entropy);
+  write_volume(folder + "/mutual_information.nii.gz", loaded.header, p.mutual_information);
+  write_volume(folder + "/probabilities.nii.gz", loaded.header, channels_first(p.probabilities));
+}
+
+}  // namespace
+
+RunSplit run_split(const Dataset& dataset, int fold) {
+  const Split s = split(dataset, fold);
+  RunSplit r;
+  if (s.validation.size() >= 10) {
+    r.train = s.train;
+    for (size_t i = 0; i < s.validation.size(); ++i) (i % 2 == 0 ? r.calibration : r.scored).push_back(s.validation[i]);
+    r.text = cat("Fold ", fold, ": ", r.train.size(), " training cases; of ", s.validation.size(),
+                 " validation cases every second by name (", r.calibration.size(),
+                 ") fitted temperatures and tau_out, the other ", r.scored.size(), " were scored.");
+  } else {
+    r.scored = s.validation;
+    for (size_t i = 0; i < s.train.size(); ++i)
+      (s.train.size() > 1 && i % 6 == 0 ? r.calibration : r.train).push_back(s.train[i]);
+    r.text = cat("Fold ", fold, ": ", r.train.size(), " training cases; ", r.calibration.size(),
+                 " cases were held out of training to fit temperatures and tau_out (fewer than ten validation cases); ",
+                 r.scored.size(), " validation cases were scored.");
+  }
+  r.text += " The split is by case: where a data set holds several images of one person, they may be on both sides.";
+  return r;
+}
+
+RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset, const RunSplit& split,
+                   const ValidationOptions& options) {
+  const Plan& plan = method.plan();
+  ScoreOptions scoring;
+  scoring.classes = plan.classes();
+  const auto row = [&](const std::string& name) {
+    MethodScores m;
+    m.name = name;
+    m.table.class_names = plan.label_names;
+    m.table.options = scoring;
+    return m;
+  };
+  RunScores scores;
+  scores.split = split.text;
+  size_t total = split.scored.size();
+  if (options.max_scored > 0) total = std::min(total, static_cast<size_t>(options.max_scored));
+  if (total < split.scored.size()) scores.notes.push_back(cat("Only the first ", total, " of ", split.scored.size(), " cases were scored (train.max_scored)."));
+  const auto temperature = method.constants.find("prior_temperature");
+  const std::string own = method.fixed_samples() == 1
+                              ? method.name()
+                              : cat(method.name(), " (M = ", options.sampling.samples, ", S = ", options.sampling.sampler.steps, ")");
+  MethodScores prior = row("prior"), tempered = row("prior + temperature"), sampled = row(own);
+  for (size_t i = 0; i < total; ++i) {
+    const Case& c = dataset.cases[static_cast<size_t>(split.scored[i])];
+    if (options.progress) options.progress(c.name, i, total);
+    const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
+    const PreprocessedCase prepared = preprocess(loaded, plan);
+    CaseInput input;
+    input.name = c.name;
+    input.truth = loaded.label;
+    input.spacing = {loaded.header.spacing(2), loaded.header.spacing(1), loaded.header.spacing(0)};
+    read_extras(dataset, c, input);
+    const auto deterministic = [&](MethodScores& to, const Tensor& probabilities) {
+      CaseInput one = input;
+      one.annotations.clear();
+      one.probabilities = invert_probabilities(probabilities, prepared);
+      one.prediction = most_probable_class(one.probabilities);
+      to.table.add(score_case(one, scoring));
+    };
+    if (const Tensor p = method.prior_probabilities(prepared.image, options.sampling.poll); p.defined()) {
+      deterministic(prior, p);
+      if (temperature != method.constants.end()) deterministic(tempered, apply_temperature(p, temperature->second));
+    }
+    const CasePrediction p = predict_case(method, prepared, options.sampling, true);
+    input.prediction = p.mask;
+    input.probabilities = p.probabilities;
+    if (method.fixed_samples() == 1) input.annotations.clear();
+    else input.samples = p.samples;
+    sampled.table.add(score_case(input, scoring));
+    if (static_cast<int64_t>(i) < options.keep_cases) keep_maps(run, c, loaded, p);
+  }
+  for (MethodScores* m : {&prior, &tempered, &sampled})
+    if (!m->table.cases.empty()) scores.rows.push_back(std::move(*m));
+  for (const MethodScores& m : scores.rows) {
+    std::string name = m.name.substr(0, m.name.find(" (M"));
+    for (char& ch : name)
+      if (ch == ' ' || ch == '+') ch = '-';
+    write_text(run.path + "/metrics-" + name + ".csv", to_csv(m.table));
+  }
+  write_text(run.metrics(), to_json(scores));
+  return scores;
+}
+
+}  // namespace voxgrad

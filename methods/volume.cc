@@ -1,0 +1,68 @@
+#include "methods/volume.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "tensor/parallel.h"
+
+namespace voxgrad {
+
+Tensor cut(const Tensor& padded, const Triple& begin, const Triple& size) {
+  const int64_t c = padded.dim(3);
+  Tensor out = Tensor::empty({size[0], size[1], size[2], c}, padded.dtype());
+  const size_t row = static_cast<size_t>(size[2] * c) * size_of(padded.dtype());
+  parallel_for(size[0], [&](int64_t z) {
+    for (int64_t y = 0; y < size[1]; ++y) {
+      const int64_t from = (((z + begin[0]) * padded.dim(1) + y + begin[1]) * padded.dim(2) + begin[2]) * c;
+      const int64_t to = (z * size[1] + y) * size[2] * c;
+      std::memcpy(static_cast<char*>(out.raw()) + static_cast<size_t>(to) * size_of(out.dtype()),
+                  static_cast<const char*>(padded.raw()) + static_cast<size_t>(from) * size_of(out.dtype()), row);
+    }
+  });
+  return out;
+}
+
+Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch) {
+  const int64_t c = volume.dim(3);
+  Tensor out = Tensor::empty({static_cast<int64_t>(windows.size()), patch[0], patch[1], patch[2], c});
+  for (size_t i = 0; i < windows.size(); ++i) {
+    const Tensor w = cut(volume, windows[i].begin, patch);
+    std::memcpy(out.rows(static_cast<int64_t>(i), 1).raw(), w.raw(), w.nbytes());
+  }
+  return out;
+}
+
+Tensor repeat(const Tensor& one, int64_t n) {
+  Shape s = one.shape();
+  require(s[0] == 1, "[repeat] expected one example, got ", s);
+  if (n == 1) return one;
+  s.set(0, n);
+  Tensor out = Tensor::empty(s, one.dtype());
+  parallel_for(n, [&](int64_t i) { std::memcpy(out.rows(i, 1).raw(), one.raw(), one.nbytes()); });
+  return out;
+}
+
+Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group, const WindowFunction& f,
+                    const std::function<void()>& poll) {
+  const std::vector<Window> windows = sliding_windows(shape, patch);
+  if (windows.size() == 1 && shape == patch)
+    return f(windows).reshape({shape[0], shape[1], shape[2], channels});
+  const Tensor weight = gaussian_window(patch);
+  Tensor sum = Tensor::zeros({shape[0], shape[1], shape[2], channels});
+  Tensor weight_sum = Tensor::zeros({shape[0], shape[1], shape[2]});
+  for (size_t first = 0; first < windows.size(); first += static_cast<size_t>(group)) {
+    if (poll) poll();
+    const size_t last = std::min(windows.size(), first + static_cast<size_t>(group));
+    const std::vector<Window> some(windows.begin() + static_cast<std::ptrdiff_t>(first),
+                                   windows.begin() + static_cast<std::ptrdiff_t>(last));
+    const Tensor out = f(some);
+    for (size_t i = 0; i < some.size(); ++i)
+      accumulate_window(sum, weight_sum,
+                        out.rows(static_cast<int64_t>(i), 1).reshape({patch[0], patch[1], patch[2], channels}), weight,
+                        some[i]);
+  }
+  finish_windows(sum, weight_sum);
+  return sum;
+}
+
+}  // namespace voxgrad

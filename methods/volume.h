@@ -1,0 +1,36 @@
+// methods/: configuration.h (keys of config.toml), volume.h (a network over a whole volume), method.h (what a row of
+// the paper's table is), prior.h, pgrd.h (the methods), trainer.h, calibration.h and validation.h (what happens after
+// training), prediction.h (`voxgrad predict`), run_folder.h (files of a run).
+#pragma once
+#include <functional>
+
+#include "data/patches.h"
+
+namespace voxgrad {
+
+/// A volume padded to at least the patch, symmetrically.
+struct PaddedVolume {
+  Tensor image;    ///< [D, H, W, C]
+  Triple begin{};  ///< of the volume within the padded one
+  Triple size{};   ///< of the volume itself
+};
+/// Pads an image [D, H, W, C] as training patches are padded.
+PaddedVolume pad_to_patch(const Tensor& image, const Triple& patch);
+/// Cuts the volume out again: [D', H', W', C] -> [D, H, W, C].
+Tensor cut(const Tensor& padded, const Triple& begin, const Triple& size);
+
+/// The network's output for several windows of a padded volume: -> f32 [windows, d, h, w, K].
+using WindowFunction = std::function<Tensor(const std::vector<Window>&)>;
+
+/// Runs `f` over the windows of a volume of `shape`, at most `group` windows a call, and blends: f32 [D, H, W, K].
+/// `poll` is called between groups and may throw to stop.
+Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group, const WindowFunction& f,
+                    const std::function<void()>& poll = {});
+
+/// The same windows of a volume [D, H, W, C], stacked: [windows, d, h, w, C].
+Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch);
+
+/// [1, ...] repeated n times along axis 0.
+Tensor repeat(const Tensor& one, int64_t n);
+
+}  // namespace voxgrad

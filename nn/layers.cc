@@ -1,0 +1,59 @@
+#include "nn/layers.h"
+
+namespace voxgrad {
+
+Conv3d::Conv3d(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel, Triple stride, bool bias,
+               bool zero)
+    : params_(&p), stride_(stride), has_bias_(bias) {
+  const int64_t taps = kernel[0] * kernel[1] * kernel[2];
+  weight_ = p.add(name + ".weight", {kernel[0], kernel[1], kernel[2], in, out},
+                  zero ? Init::zeros() : Init::kaiming(taps * in));
+  bias_ = bias ? p.add(name + ".bias", {out}, Init::zeros()) : 0;
+}
+
+Var Conv3d::operator()(const std::vector<Var>& x) const {
+  return ops::conv3d(x, (*params_)[weight_], has_bias_ ? (*params_)[bias_] : Var(), stride_);
+}
+
+ConvTranspose3d::ConvTranspose3d(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple stride)
+    : params_(&p), stride_(stride) {
+  weight_ = p.add(name + ".weight", {stride[0], stride[1], stride[2], in, out}, Init::kaiming(in, 1.0));
+}
+
+Var ConvTranspose3d::operator()(const Var& x) const {
+  return ops::conv_transpose3d(x, (*params_)[weight_], {}, stride_);
+}
+
+Linear::Linear(Parameters& p, const std::string& name, int64_t in, int64_t out, bool zero) : params_(&p) {
+  weight_ = p.add(name + ".weight", {in, out}, zero ? Init::zeros() : Init::kaiming(in, 1.0));
+  bias_ = p.add(name + ".bias", {out}, Init::zeros());
+}
+
+Var Linear::operator()(const Var& x) const { return ops::linear(x, (*params_)[weight_], (*params_)[bias_]); }
+
+NormAct::NormAct(Parameters& p, const std::string& name, int64_t channels, int64_t embedding, Act act, double slope)
+    : params_(&p), channels_(channels), act_(act), slope_(slope) {
+  gamma_ = p.add(name + ".gamma", {channels}, Init::ones());
+  beta_ = p.add(name + ".beta", {channels}, Init::zeros());
+  if (embedding > 0) modulation_.emplace_back(p, name + ".modulation", embedding, 2 * channels, /*zero=*/true);
+}
+
+Var NormAct::operator()(const Var& x, const Var& embedding) const {
+  Var scale, shift;
+  if (!modulation_.empty()) {
+    require(embedding.defined(), "[norm] expected an embedding");
+    const Var both = modulation_[0](embedding);
+    scale = ops::slice_channels(both, 0, channels_);
+    shift = ops::slice_channels(both, channels_, channels_);
+  }
+  return ops::norm_act(x, (*params_)[gamma_], (*params_)[beta_], channels_, act_, slope_, scale, shift);
+}
+
+TimeEmbedding::TimeEmbedding(Parameters& p, const std::string& name, int64_t sinusoids, int64_t size)
+    : sinusoids_(sinusoids), first_(p, name + ".first", sinusoids, size), second_(p, name + ".second", size, size) {}
+
+Var TimeEmbedding::operator()(const Tensor& t) const {
+  return ops::silu(second_(ops::silu(first_(ops::time_embedding(t, sinusoids_)))));
+}
+
+}  // namespace voxgrad

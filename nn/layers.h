@@ -1,0 +1,71 @@
+// Layers: each adds its parameters under a dotted name and is a function of variables.
+#pragma once
+#include "autograd/ops.h"
+#include "nn/parameters.h"
+
+namespace voxgrad {
+
+/// Convolution without bias where a norm follows, with bias otherwise.
+class Conv3d {
+ public:
+  Conv3d(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel, Triple stride, bool bias,
+         bool zero = false);
+  Var operator()(const std::vector<Var>& x) const;
+
+ private:
+  Parameters* params_;
+  size_t weight_, bias_;
+  Triple stride_;
+  bool has_bias_;
+};
+
+/// Upsampling by `stride` (kernel = stride).
+class ConvTranspose3d {
+ public:
+  ConvTranspose3d(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple stride);
+  Var operator()(const Var& x) const;
+
+ private:
+  Parameters* params_;
+  size_t weight_;
+  Triple stride_;
+};
+
+class Linear {
+ public:
+  Linear(Parameters& p, const std::string& name, int64_t in, int64_t out, bool zero = false);
+  Var operator()(const Var& x) const;
+
+ private:
+  Parameters* params_;
+  size_t weight_, bias_;
+};
+
+/// Instance norm with learned gain and bias, optional modulation by an embedding, and leaky ReLU.
+class NormAct {
+ public:
+  /// `embedding` > 0: scale and shift are a zero-initialised linear map of an embedding of that size.
+  NormAct(Parameters& p, const std::string& name, int64_t channels, int64_t embedding, Act act, double slope);
+  Var operator()(const Var& x, const Var& embedding) const;
+
+ private:
+  Parameters* params_;
+  size_t gamma_, beta_;
+  int64_t channels_;
+  std::vector<Linear> modulation_;  // none or one
+  Act act_;
+  double slope_;
+};
+
+/// Sinusoidal embedding of t, then linear, SiLU, linear, SiLU.
+class TimeEmbedding {
+ public:
+  TimeEmbedding(Parameters& p, const std::string& name, int64_t sinusoids, int64_t size);
+  Var operator()(const Tensor& t) const;  ///< t f32 or f64 [N] -> [N, size]
+
+ private:
+  int64_t sinusoids_;
+  Linear first_, second_;
+};
+
+}  // namespace voxgrad

@@ -1,0 +1,53 @@
+#include "nn/losses.h"
+
+#include <cmath>
+
+#include "tensor/parallel.h"
+
+namespace voxgrad {
+
+Tensor downsample_labels(const Tensor& label, const Triple& factor) {
+  if (factor == Triple{1, 1, 1}) return label;
+  const auto [fd, fh, fw] = factor;
+  const int64_t n = label.dim(0), d = label.dim(1), h = label.dim(2), w = label.dim(3);
+  Tensor out = Tensor::empty({n, d / fd, h / fh, w / fw}, DType::i32);
+  const int32_t* in = label.data<int32_t>();
+  int32_t* to = out.mutable_data<int32_t>();
+  const int64_t od = d / fd, oh = h / fh, ow = w / fw;
+  parallel_for(n * od, [&](int64_t tile) {
+    const int64_t z = tile % od * fd + fd / 2;
+    const int32_t* plane = in + (tile / od * d + z) * h * w;
+    for (int64_t y = 0; y < oh; ++y)
+      for (int64_t x = 0; x < ow; ++x)
+        to[(tile * oh + y) * ow + x] = plane[(y * fh + fh / 2) * w + x * fw + fw / 2];
+  });
+  return out;
+}
+
+Var segmentation_loss(const Var& logits, const Tensor& label, const SegmentationLoss& weights) {
+  Var loss;
+  const auto include = [&](const Var& term, double weight) {
+    const Var scaled = weight == 1 ? term : ops::scale(term, weight);
+    loss = loss.defined() ? ops::add(loss, scaled) : scaled;
+  };
+  if (weights.cross_entropy > 0) include(ops::cross_entropy(logits, label), weights.cross_entropy);
+  if (weights.dice > 0) include(ops::soft_dice(logits, label), weights.dice);
+  require(loss.defined(), "[segmentation_loss] expected a positive weight");
+  return loss;
+}
+
+Var deep_segmentation_loss(const std::vector<Var>& logits, const Tensor& label, const SegmentationLoss& weights) {
+  double total = 0;
+  for (size_t i = 0; i < logits.size(); ++i) total += std::ldexp(1.0, -static_cast<int>(i));
+  Var loss;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const Shape& s = logits[i].shape();
+    const Triple factor{label.dim(1) / s[1], label.dim(2) / s[2], label.dim(3) / s[3]};
+    const Var term = ops::scale(segmentation_loss(logits[i], downsample_labels(label, factor), weights),
+                                std::ldexp(1.0, -static_cast<int>(i)) / total);
+    loss = loss.defined() ? ops::add(loss, term) : term;
+  }
+  return loss;
+}
+
+}  // namespace voxgrad

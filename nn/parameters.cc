@@ -1,0 +1,75 @@
+#include "nn/parameters.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/random.h"
+
+namespace voxgrad {
+
+Init Init::kaiming(int64_t fan_in, double slope) {
+  return {normal, std::sqrt(2.0 / ((1 + slope * slope) * static_cast<double>(fan_in)))};
+}
+
+size_t Parameters::add(const std::string& name, const Shape& shape, const Init& init) {
+  require(!allocated(), "[parameters] ", name, " was added after allocate()");
+  for (const Slot& s : slots_) require(s.name != name, "[parameters] ", name, " was added twice");
+  slots_.push_back({name, shape, init, size_});
+  size_ += (shape.numel() + 15) / 16 * 16;  // every parameter starts on a cache line
+  return slots_.size() - 1;
+}
+
+void Parameters::allocate(uint64_t seed, DType dtype) {
+  values_ = Tensor::zeros({size_}, dtype);
+  grads_ = Tensor::zeros({size_}, dtype);
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& s = slots_[i];
+    if (s.init.kind == Init::constant) {
+      std::memcpy(values_.view(s.offset, s.shape).raw(), Tensor::full(s.shape, s.init.value, dtype).raw(),
+                  static_cast<size_t>(s.shape.numel()) * size_of(dtype));
+      continue;
+    }
+    const Tensor z = random_normal(s.shape, {seed, Stream::init, static_cast<uint32_t>(i)});
+    visit_float(dtype, "parameters", [&](auto zero) {
+      using T = decltype(zero);
+      T* p = values_.view(s.offset, s.shape).mutable_data<T>();
+      for (int64_t k = 0; k < s.shape.numel(); ++k) p[k] = static_cast<T>(s.init.value) * static_cast<T>(z.data<float>()[k]);
+    });
+  }
+  use(values_);
+}
+
+void Parameters::use(const Tensor& flat) {
+  require(flat.numel() == size_, "[parameters] expected a flat buffer of ", size_, ", got ", flat.shape());
+  values_ = flat;
+  vars_.clear();
+  for (const Slot& s : slots_) vars_.push_back(Var::leaf(flat.view(s.offset, s.shape), grads_.view(s.offset, s.shape)));
+}
+
+void Parameters::zero_grads() { std::memset(grads_.raw(), 0, grads_.nbytes()); }
+
+int64_t Parameters::count() const {
+  int64_t n = 0;
+  for (const Slot& s : slots_) n += s.shape.numel();
+  return n;
+}
+
+std::map<std::string, Tensor> Parameters::named(const Tensor& flat) const {
+  std::map<std::string, Tensor> m;
+  for (const Slot& s : slots_) m[s.name] = flat.view(s.offset, s.shape);
+  return m;
+}
+
+void Parameters::read(const Tensor& flat, const std::map<std::string, Tensor>& from, const std::string& prefix,
+                      const std::string& where) const {
+  for (const Slot& s : slots_) {
+    const auto it = from.find(prefix + s.name);
+    if (it == from.end()) fail(ErrorCode::data, "[parameters] ", where, ": expected a tensor ", prefix + s.name);
+    if (it->second.shape() != s.shape || it->second.dtype() != flat.dtype())
+      fail(ErrorCode::data, "[parameters] ", where, ": ", prefix + s.name, ": expected ", flat.dtype(), " ", s.shape,
+           ", got ", it->second.dtype(), " ", it->second.shape());
+    std::memcpy(flat.view(s.offset, s.shape).raw(), it->second.raw(), it->second.nbytes());
+  }
+}
+
+}  // namespace voxgrad

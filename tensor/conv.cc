@@ -1,0 +1,224 @@
+#include "tensor/conv.h"
+
+#include "tensor/cpu/isa.h"
+#include "tensor/ref/conv.h"
+
+namespace voxgrad {
+namespace {
+
+using ref::Part;
+
+void expect(const Tensor& t, const Shape& shape, DType dtype, const char* op, const char* what) {
+  require(t.defined() && t.shape() == shape && t.dtype() == dtype, "[", op, "] expected ", what, " ", dtype,
+          " ", shape, ", got ", t.defined() ? cat(t.dtype(), " ", t.shape()) : "an undefined tensor");
+}
+
+Shape volume(int64_t n, const Triple& extent, int64_t channels) {
+  return {n, extent[0], extent[1], extent[2], channels};
+}
+Shape weights(const ConvProblem& p) { return {p.kernel[0], p.kernel[1], p.kernel[2], p.cin, p.cout}; }
+
+void expect_inputs(const ConvProblem& p, std::span<const Tensor> x, DType dtype, const char* op) {
+  int64_t channels = 0;
+  for (const Tensor& t : x) {
+    require(t.defined() && t.rank() == 5, "[", op, "] expected inputs of rank 5");
+    expect(t, volume(p.n, p.in, t.dim(4)), dtype, op, "an input");
+    channels += t.dim(4);
+  }
+  require(channels == p.cin, "[", op, "] expected inputs with ", p.cin, " channels in all, got ", channels);
+}
+
+void expect_bias(const ConvProblem& p, const Tensor& bias, DType dtype, const char* op) {
+  if (bias.defined()) expect(bias, {p.cout}, dtype, op, "bias");
+}
+
+template <class T>
+std::vector<Part<const T>> parts_of(std::span<const Tensor> x) {
+  std::vector<Part<const T>> parts;
+  for (const Tensor& t : x) parts.push_back({t.data<T>(), t.dim(4)});
+  return parts;
+}
+
+// Widths of the inputs from the wanted gradients, `channels`, and cin.
+template <class T>
+std::vector<Part<T>> gradient_parts(const ConvProblem& p, std::span<Tensor> dx,
+                                    std::span<const int64_t> channels, DType dtype) {
+  const char* const op = "conv3d_backward_data";
+  require(channels.empty() || channels.size() == dx.size(), "[", op, "] expected ", dx.size(),
+          " channel counts, got ", channels.size());
+  std::vector<Part<T>> parts;
+  int64_t known = 0, unknown = 0;
+  for (size_t i = 0; i < dx.size(); ++i) {
+    Part<T> part{nullptr, channels.empty() ? 0 : channels[i]};
+    if (dx[i].defined()) {
+      require(dx[i].rank() == 5, "[", op, "] expected gradients of rank 5, got ", dx[i].shape());
+      const int64_t width = channels.empty() ? dx[i].dim(4) : channels[i];
+      expect(dx[i], volume(p.n, p.in, width), dtype, op, "dx");
+      part = {dx[i].mutable_data<T>(), width};
+    }
+    known += part.channels;
+    unknown += part.channels == 0;
+    parts.push_back(part);
+  }
+  require(unknown <= 1, "[", op,
+          "] expected the channels of each input, because more than one dx is not wanted");
+  for (auto& part : parts)
+    if (part.channels == 0) part.channels = p.cin - known, known = p.cin;
+  require(known == p.cin, "[", op, "] expected gradients with ", p.cin, " channels in all, got ", known);
+  return parts;
+}
+
+template <class T>
+T* optional_data(const Tensor* t) {
+  return t && t->defined() ? t->mutable_data<T>() : nullptr;
+}
+
+}  // namespace
+
+double ConvProblem::flops() const {
+  const Triple& places = out[0] * out[1] * out[2] > in[0] * in[1] * in[2] && kernel == stride ? in : out;
+  return 2.0 * static_cast<double>(n * places[0] * places[1] * places[2]) *
+         static_cast<double>(kernel[0] * kernel[1] * kernel[2]) * static_cast<double>(cin * cout);
+}
+
+std::string ConvProblem::str() const {
+  const auto triple = [](const Triple& t) { return cat(t[0], "x", t[1], "x", t[2]); };
+  return cat("n", n, " ", triple(in), " -> ", triple(out), " kernel ", triple(kernel), " stride ",
+             triple(stride), " pad ", triple(pad), " channels ", cin, " -> ", cout);
+}
+
+ConvProblem make_conv_problem(const Shape& x, int64_t cin, const Shape& w, const Triple& stride,
+                              const Triple& pad) {
+  require(x.rank() == 5, "[conv3d] expected x [N, D, H, W, C], got ", x);
+  require(w.rank() == 5, "[conv3d] expected weights [kD, kH, kW, Cin, Cout], got ", w);
+  require(w[3] == cin, "[conv3d] expected weights for ", cin, " input channels, got ", w);
+  ConvProblem p;
+  p.n = x[0];
+  p.cin = cin;
+  p.cout = w[4];
+  p.stride = stride;
+  p.pad = pad;
+  for (int i = 0; i < 3; ++i) {
+    const auto u = static_cast<size_t>(i);
+    p.in[u] = x[i + 1];
+    p.kernel[u] = w[i];
+    require(stride[u] >= 1 && pad[u] >= 0 && p.kernel[u] >= 1,
+            "[conv3d] expected strides of at least 1 and paddings of at least 0, got ", p.str());
+    require(p.in[u] + 2 * pad[u] >= p.kernel[u],
+            "[conv3d] expected a volume not smaller than the kernel, got ", p.str());
+    p.out[u] = (p.in[u] + 2 * pad[u] - p.kernel[u]) / stride[u] + 1;
+  }
+  return p;
+}
+
+ConvProblem make_conv_problem(std::span<const Tensor> x, const Shape& w, const Triple& stride,
+                              const Triple& pad) {
+  require(!x.empty() && x[0].defined() && x[0].rank() == 5, "[conv3d] expected at least one input of rank 5");
+  int64_t cin = 0;
+  for (const Tensor& t : x) cin += t.dim(-1);
+  return make_conv_problem(x[0].shape(), cin, w, stride, pad);
+}
+
+ConvProblem make_conv_transpose_problem(const Shape& x, const Shape& w) {
+  require(x.rank() == 5 && w.rank() == 5 && x[4] == w[3],
+          "[conv_transpose3d] expected x [N, D, H, W, Cin] and weights [kD, kH, kW, Cin, Cout], got ", x,
+          " and ", w);
+  ConvProblem p;
+  p.n = x[0];
+  p.cin = w[3];
+  p.cout = w[4];
+  for (int i = 0; i < 3; ++i) {
+    const auto u = static_cast<size_t>(i);
+    require(w[i] == 1 || w[i] == 2, "[conv_transpose3d] expected a kernel of 1 or 2 along each axis, got ",
+            w);
+    p.in[u] = x[i + 1];
+    p.kernel[u] = p.stride[u] = w[i];
+    p.out[u] = p.in[u] * w[i];
+  }
+  return p;
+}
+
+void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tensor& w, const Tensor& bias,
+                    Tensor& y) {
+  const char* const op = "conv3d_forward";
+  const DType t = w.dtype();
+  expect(w, weights(p), t, op, "weights");
+  expect_inputs(p, x, t, op);
+  expect_bias(p, bias, t, op);
+  expect(y, volume(p.n, p.out, p.cout), t, op, "y");
+  visit_float(t, op, [&]<class T>(T) {
+    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
+    ref::conv3d_forward(p, parts_of<T>(x), w.data<T>(), optional_data<T>(&bias), y.mutable_data<T>());
+  });
+}
+
+void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& w, std::span<Tensor> dx,
+                          std::span<const int64_t> channels) {
+  const char* const op = "conv3d_backward_data";
+  const DType t = w.dtype();
+  expect(w, weights(p), t, op, "weights");
+  expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
+  visit_float(t, op, [&]<class T>(T) {
+    const auto parts = gradient_parts<T>(p, dx, channels, t);
+    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
+    ref::conv3d_backward_data(p, dy.data<T>(), w.data<T>(), parts);
+  });
+}
+
+void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, const Tensor& dy, Tensor& dw,
+                             Tensor* dbias) {
+  const char* const op = "conv3d_backward_weights";
+  const DType t = dy.dtype();
+  expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
+  expect_inputs(p, x, t, op);
+  expect(dw, weights(p), t, op, "dw");
+  if (dbias) expect(*dbias, {p.cout}, t, op, "dbias");
+  visit_float(t, op, [&]<class T>(T) {
+    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
+    ref::conv3d_backward_weights(p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
+                                 optional_data<T>(dbias));
+  });
+}
+
+void conv_transpose3d_forward(const ConvProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias,
+                              Tensor& y) {
+  const char* const op = "conv_transpose3d_forward";
+  const DType t = w.dtype();
+  expect(w, weights(p), t, op, "weights");
+  expect(x, volume(p.n, p.in, p.cin), t, op, "x");
+  expect_bias(p, bias, t, op);
+  expect(y, volume(p.n, p.out, p.cout), t, op, "y");
+  visit_float(t, op, [&]<class T>(T) {
+    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
+    ref::conv_transpose3d_forward(p, x.data<T>(), w.data<T>(), optional_data<T>(&bias), y.mutable_data<T>());
+  });
+}
+
+void conv_transpose3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& w, Tensor& dx) {
+  const char* const op = "conv_transpose3d_backward_data";
+  const DType t = w.dtype();
+  expect(w, weights(p), t, op, "weights");
+  expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
+  expect(dx, volume(p.n, p.in, p.cin), t, op, "dx");
+  visit_float(t, op, [&]<class T>(T) {
+    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
+    ref::conv_transpose3d_backward_data(p, dy.data<T>(), w.data<T>(), dx.mutable_data<T>());
+  });
+}
+
+void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, const Tensor& dy, Tensor& dw,
+                                       Tensor* dbias) {
+  const char* const op = "conv_transpose3d_backward_weights";
+  const DType t = dy.dtype();
+  expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
+  expect(x, volume(p.n, p.in, p.cin), t, op, "x");
+  expect(dw, weights(p), t, op, "dw");
+  if (dbias) expect(*dbias, {p.cout}, t, op, "dbias");
+  visit_float(t, op, [&]<class T>(T) {
+    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
+    ref::conv_transpose3d_backward_weights(p, x.data<T>(), dy.data<T>(), dw.mutable_data<T>(),
+                                           optional_data<T>(dbias));
+  });
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,25 @@
+// Normalisation over groups of channels, fused with scale, shift and activation, channels last.
+// x [N, ..., C] is read as [N, S, C]; group g of a sample is C / G adjacent channels over all S places
+// (instance norm: G = C; layer norm over a sample: G = 1). Definition: tensor/ref/norm.h.
+#pragma once
+#include "tensor/tensor.h"
+
+namespace voxgrad {
+
+enum class Act { none, relu, leaky_relu, silu, gelu };
+
+/// mean [N, G] and rstd [N, G] = 1 / sqrt(variance + eps), variance with divisor S * C / G.
+void norm_stats(const Tensor& x, int64_t groups, double eps, Tensor& mean, Tensor& rstd);
+
+/// y = act(u), u = xhat * scale[n, c] + shift[n, c], xhat = (x - mean[n, g]) * rstd[n, g].
+/// scale and shift are [N, C], or [1, C] for all samples. `slope` is that of leaky_relu. gelu is the exact
+/// one.
+void norm_act_forward(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& scale,
+                      const Tensor& shift, Act act, double slope, Tensor& y);
+
+/// Gradients of norm_stats + norm_act_forward with respect to x and, per sample, scale and shift [N, C].
+void norm_act_backward(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& scale,
+                       const Tensor& shift, Act act, double slope, const Tensor& dy, Tensor& dx,
+                       Tensor& dscale, Tensor& dshift);
+
+}  // namespace voxgrad

@@ -1,0 +1,54 @@
+#include "tensor/optim.h"
+
+#include "tensor/cpu/isa.h"
+#include "tensor/ref/optim.h"
+
+namespace voxgrad {
+namespace {
+
+void expect_like(const Tensor& param, const Tensor& t, const char* op, const char* what) {
+  require(t.defined() && t.numel() == param.numel() && t.dtype() == param.dtype(), "[", op, "] expected ",
+          what, " with ", param.numel(), " elements of ", param.dtype(), ", got ",
+          t.defined() ? cat(t.dtype(), " ", t.shape()) : "an undefined tensor");
+}
+
+std::string text(const Tensor& t) { return cat(t.numel(), " elements"); }
+
+}  // namespace
+
+void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, const AdamStep& o) {
+  const char* const op = "adam_step";
+  expect_like(param, grad, op, "gradient");
+  expect_like(param, m, op, "first moment");
+  expect_like(param, v, op, "second moment");
+  if (ema.defined()) expect_like(param, ema, op, "average");
+  require(o.step >= 1, "[", op, "] expected a step of at least 1, got ", o.step);
+  visit_float(param.dtype(), op, [&]<class T>(T) {
+    detail::trace_kernel(op, "ref", text(param), "", 15.0 * static_cast<double>(param.numel()));
+    ref::adam_step(param.mutable_data<T>(), grad.data<T>(), m.mutable_data<T>(), v.mutable_data<T>(),
+                   ema.defined() ? ema.mutable_data<T>() : nullptr, param.numel(), o);
+  });
+}
+
+void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, const SgdStep& o) {
+  const char* const op = "sgd_step";
+  expect_like(param, grad, op, "gradient");
+  expect_like(param, momentum, op, "momentum");
+  if (ema.defined()) expect_like(param, ema, op, "average");
+  visit_float(param.dtype(), op, [&]<class T>(T) {
+    detail::trace_kernel(op, "ref", text(param), "", 8.0 * static_cast<double>(param.numel()));
+    ref::sgd_step(param.mutable_data<T>(), grad.data<T>(), momentum.mutable_data<T>(),
+                  ema.defined() ? ema.mutable_data<T>() : nullptr, param.numel(), o);
+  });
+}
+
+double sum_of_squares(const Tensor& x) {
+  const char* const op = "sum_of_squares";
+  require(x.defined(), "[", op, "] expected a defined tensor");
+  return visit_float(x.dtype(), op, [&]<class T>(T) {
+    detail::trace_kernel(op, "ref", text(x), "", 2.0 * static_cast<double>(x.numel()));
+    return ref::sum_of_squares(x.data<T>(), x.numel());
+  });
+}
+
+}  // namespace voxgrad

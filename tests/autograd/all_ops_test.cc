@@ -1,0 +1,113 @@
+// What every op record must satisfy, for every sample of every op: the gradient check in f64, parity of f32 with the
+// f64 reference forward and backward, and for linear ops that backward is the adjoint of forward.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/gradcheck.h"
+
+namespace voxgrad {
+namespace {
+
+struct Named {
+  const Op* op;
+  OpSample sample;
+};
+
+std::vector<Named> everything() {
+  std::vector<Named> all;
+  for (const Op* op : all_ops())
+    for (auto& s : op->samples()) all.push_back({op, std::move(s)});
+  return all;
+}
+
+std::string test_name(const testing::TestParamInfo<Named>& info) {
+  std::string s = std::string(info.param.op->name) + "_" + info.param.sample.name;
+  std::replace_if(s.begin(), s.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  return s;
+}
+
+struct Pass {
+  Tensor out;
+  std::vector<Tensor> grads;
+};
+
+Pass run(const Op& op, const OpSample& s, DType dtype) {
+  std::vector<Var> in;
+  for (size_t i = 0; i < s.inputs.size(); ++i) {
+    const bool real = s.inputs[i].dtype() == DType::f64;
+    const Tensor t = real ? s.inputs[i].to(dtype) : s.inputs[i];
+    const bool leaf = op.backward && (s.differentiable.empty() ? real : s.differentiable[i]);
+    in.push_back(leaf ? Var::leaf(t) : Var(t));
+  }
+  Pass r;
+  Tape tape;
+  const Var out = apply(op, s.attrs, in);
+  r.out = out.value().to(DType::f64);
+  if (out.requires_grad()) tape.backward(out, sample_normal(out.shape(), 77).to(dtype));
+  for (const Var& v : in) r.grads.push_back(v.grad().defined() ? v.grad().to(DType::f64) : Tensor());
+  return r;
+}
+
+void expect_near(const Tensor& a, const Tensor& b, double tolerance, const std::string& what) {
+  ASSERT_EQ(a.shape(), b.shape()) << what;
+  double scale = 1e-3, worst = 0;
+  for (int64_t i = 0; i < b.numel(); ++i) scale = std::max(scale, std::abs(b.data<double>()[i]));
+  for (int64_t i = 0; i < b.numel(); ++i) {
+    const double d = std::abs(a.data<double>()[i] - b.data<double>()[i]);
+    if (!(d <= worst)) worst = d;
+  }
+  EXPECT_LE(worst / scale, tolerance) << what;
+}
+
+class AllOps : public testing::TestWithParam<Named> {};
+
+TEST_P(AllOps, GradientAgreesWithFiniteDifferences) {
+  const auto& [op, sample] = GetParam();
+  if (!op->backward) GTEST_SKIP() << op->name << " is not differentiable";
+  const GradCheck c = check_gradient(*op, sample);
+  EXPECT_LE(c.worst, sample.tolerance) << c.where;
+}
+
+TEST_P(AllOps, SinglePrecisionAgreesWithTheReference) {
+  const auto& [op, sample] = GetParam();
+  const Pass ref = run(*op, sample, DType::f64), fast = run(*op, sample, DType::f32);
+  expect_near(fast.out, ref.out, sample.parity, "forward");
+  for (size_t i = 0; i < ref.grads.size(); ++i)
+    if (ref.grads[i].defined()) expect_near(fast.grads[i], ref.grads[i], 2 * sample.parity, cat("gradient ", i));
+}
+
+TEST_P(AllOps, LinearOpsHaveTheirAdjoint) {
+  const auto& [op, sample] = GetParam();
+  if (!op->linear) GTEST_SKIP() << op->name << " is not linear";
+  const Pass r = run(*op, sample, DType::f64);
+  const Tensor y = sample_normal(r.out.shape(), 77);
+  double left = 0, right = 0, size = 0;
+  for (int64_t i = 0; i < y.numel(); ++i) left += y.data<double>()[i] * r.out.data<double>()[i];
+  for (size_t k = 0; k < sample.inputs.size(); ++k) {
+    if (!r.grads[k].defined()) continue;
+    for (int64_t i = 0; i < r.grads[k].numel(); ++i) {
+      const double p = r.grads[k].data<double>()[i] * sample.inputs[k].data<double>()[i];
+      right += p;
+      size += std::abs(p);
+    }
+  }
+  EXPECT_NEAR(left, right, 1e-13 * (size + 1));  // rounding of some hundred f64 terms
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, AllOps, testing::ValuesIn(everything()), test_name);
+
+TEST(OpList, NamesAreUniqueAndRecordsComplete) {
+  std::vector<std::string_view> names;
+  for (const Op* op : all_ops()) {
+    names.push_back(op->name);
+    EXPECT_FALSE(op->equation.empty()) << op->name;
+    EXPECT_TRUE(op->samples && !op->samples().empty()) << op->name;
+  }
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
+}
+
+}  // namespace
+}  // namespace voxgrad
