@@ -16,7 +16,7 @@ namespace {
 struct ScoreText {
   const char* key;
   const char* label;
-  const char* unit;   ///< "%" and "10⁻²" are the fraction times 100
+  const char* unit;  ///< "%" and "10⁻²" are the fraction times 100
   double scale;
   int decimals;
   bool higher_is_better;
@@ -25,11 +25,14 @@ struct ScoreText {
 
 constexpr std::array<ScoreText, 16> kScores = {{
     {"dsc.mean_foreground", "Dice", "%", 100, 1, true,
-     "2|A\u2229B| / (|A|+|B|), mean over the foreground classes; a class absent in truth and prediction is left out."},
+     "2|A\u2229B| / (|A|+|B|), mean over the foreground classes; a class absent in truth and prediction is "
+     "left out."},
     {"nsd.mean_foreground", "NSD", "%", 100, 1, true,
-     "Share of both surfaces (face-connected voxels) within the tolerance of the other, mean over the classes."},
+     "Share of both surfaces (face-connected voxels) within the tolerance of the other, mean over the "
+     "classes."},
     {"hd95.mean_foreground", "HD95", "mm", 1, 2, false,
-     "Larger of the two directed 95th percentiles of surface distance; left out where truth or prediction lacks the "
+     "Larger of the two directed 95th percentiles of surface distance; left out where truth or prediction "
+     "lacks the "
      "class."},
     {"nll", "NLL", "10\u207b\u00b2 nats", 100, 2, false,
      "Mean over voxels of \u2212log p of the true class, p at least 10\u207b\u00b9\u2070."},
@@ -41,11 +44,14 @@ constexpr std::array<ScoreText, 16> kScores = {{
      "Top-label ECE over the voxels near the true foreground."},
     {"ece_marginal20", "Class ECE", "10\u207b\u00b2", 100, 3, false,
      "Calibration error of each class's probability, 20 bins, mean over all classes."},
-    {"brier", "Brier", "10\u207b\u00b2", 100, 2, false, "Mean over voxels of \u03a3 (p \u2212 truth)\u00b2; from 0 to 2."},
+    {"brier", "Brier", "10\u207b\u00b2", 100, 2, false,
+     "Mean over voxels of \u03a3 (p \u2212 truth)\u00b2; from 0 to 2."},
     {"ged_squared", "GED\u00b2", "", 1, 3, false,
-     "Squared generalised energy distance of samples and raters, d = 1 \u2212 IoU, self-pairs included; compare at equal "
+     "Squared generalised energy distance of samples and raters, d = 1 \u2212 IoU, self-pairs included; "
+     "compare at equal "
      "numbers of samples only."},
-    {"hm_iou", "HM-IoU", "%", 100, 1, true, "Mean IoU of the best one-to-one matching of samples and raters."},
+    {"hm_iou", "HM-IoU", "%", 100, 1, true,
+     "Mean IoU of the best one-to-one matching of samples and raters."},
     {"nll_excess", "NLL excess", "10\u207b\u00b2 nats", 100, 2, false,
      "NLL minus the NLL of the exact posterior, which no method can beat in expectation."},
     {"kl_posterior", "KL to posterior", "10\u207b\u00b2 nats", 100, 2, false,
@@ -101,8 +107,9 @@ std::string summary_table(const RunScores& scores) {
   const std::vector<ScoreText> columns = present(scores);
   std::vector<std::map<std::string, Summary>> rows;
   for (const MethodScores& m : scores.rows) rows.push_back(summarise(m.table));
-  std::string out = "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th scope=\"col\">Method</th>"
-                    "<th scope=\"col\">Cases</th>";
+  std::string out =
+      "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th scope=\"col\">Method</th>"
+      "<th scope=\"col\">Cases</th>";
   for (const ScoreText& s : columns)
     out += "<th scope=\"col\" title=\"" + escape_markup(s.definition) + "\">" + heading(s) +
            "<span class=\"better\">" + (s.higher_is_better ? "\u2191" : "\u2193") + "</span></th>";
@@ -117,11 +124,12 @@ std::string summary_table(const RunScores& scores) {
         continue;
       }
       const bool is_a_grade = std::string_view(s.key) != "entropy_foreground";
-      const bool best = rows.size() > 1 && is_a_grade && std::all_of(rows.begin(), rows.end(), [&](const auto& other) {
-                          const auto o = other.find(s.key);
-                          return o == other.end() || (s.higher_is_better ? o->second.mean <= it->second.mean
-                                                                         : o->second.mean >= it->second.mean);
-                        });
+      const bool best =
+          rows.size() > 1 && is_a_grade && std::all_of(rows.begin(), rows.end(), [&](const auto& other) {
+            const auto o = other.find(s.key);
+            return o == other.end() || (s.higher_is_better ? o->second.mean <= it->second.mean
+                                                           : o->second.mean >= it->second.mean);
+          });
       out += best ? "<td class=\"best\">" : "<td>";
       out += fixed(it->second.mean * s.scale, s.decimals);
       if (it->second.std)
@@ -130,8 +138,9 @@ std::string summary_table(const RunScores& scores) {
     }
     out += "</tr>";
   }
-  out += "</tbody></table></div><p class=\"small\">Mean \u00b1 standard deviation over cases (n \u2212 1). "
-         "\u2191 higher is better, \u2193 lower is better; the best mean of a column is bold.";
+  out +=
+      "</tbody></table></div><p class=\"small\">Mean \u00b1 standard deviation over cases (n \u2212 1). "
+      "\u2191 higher is better, \u2193 lower is better; the best mean of a column is bold.";
   for (const MethodScores& m : scores.rows) {
     const ScoreMap pooled = pooled_scores(m.table);
     const auto bins = pooled.find("ece_top15"), rank = pooled.find("casewise_spearman");
@@ -139,8 +148,8 @@ std::string summary_table(const RunScores& scores) {
     out += " <b>" + escape_markup(m.name) + "</b>:";
     if (bins != pooled.end()) out += " pooled ECE " + fixed(100 * bins->second, 3) + " \u00d7 10\u207b\u00b2";
     if (rank != pooled.end())
-      out += std::string(bins != pooled.end() ? "," : "") + " case-wise Spearman of entropy and 1 \u2212 Dice " +
-             fixed(rank->second, 2);
+      out += std::string(bins != pooled.end() ? "," : "") +
+             " case-wise Spearman of entropy and 1 \u2212 Dice " + fixed(rank->second, 2);
     out += ".";
   }
   return out + "</p>";
@@ -164,10 +173,10 @@ std::string comparison_table(const RunScores& scores) {
       if (a.empty()) continue;
       const PairedComparison d = compare_paired(a, b);
       const auto show = [&](double v) { return fixed(v * s.scale, s.decimals + 1); };
-      body += "<tr><th scope=\"row\">" + escape_markup(main.name) + " \u2212 " + escape_markup(scores.rows[r].name) +
-              "</th><td class=\"left\">" + heading(s) + "</td><td>" + show(d.mean_difference) + "</td><td>" +
-              show(d.ci_low) + " to " + show(d.ci_high) + "</td><td>" + p_text(d.p) + "</td><td>" +
-              std::to_string(d.n) + "</td></tr>";
+      body += "<tr><th scope=\"row\">" + escape_markup(main.name) + " \u2212 " +
+              escape_markup(scores.rows[r].name) + "</th><td class=\"left\">" + heading(s) + "</td><td>" +
+              show(d.mean_difference) + "</td><td>" + show(d.ci_low) + " to " + show(d.ci_high) +
+              "</td><td>" + p_text(d.p) + "</td><td>" + std::to_string(d.n) + "</td></tr>";
     }
   }
   if (body.empty()) return "";
@@ -176,7 +185,8 @@ std::string comparison_table(const RunScores& scores) {
          "difference</th><th scope=\"col\">95&#8239;% interval</th><th scope=\"col\">p</th><th "
          "scope=\"col\">Cases</th></tr></thead><tbody>" +
          body +
-         "</tbody></table></div><p class=\"small\">Percentile bootstrap over cases (10,000 resamples) and two-sided "
+         "</tbody></table></div><p class=\"small\">Percentile bootstrap over cases (10,000 resamples) and "
+         "two-sided "
          "paired t-test; p is not corrected for the number of comparisons.</p>";
 }
 
@@ -188,11 +198,12 @@ std::string case_tables(const RunScores& scores) {
     const std::vector<ScoreText> columns = present({&m.table});
     out += std::string("<details") + (r + 1 == scores.rows.size() ? " open" : "") + "><summary>" +
            escape_markup(m.name) + ", " + std::to_string(m.table.cases.size()) +
-           " cases</summary><div class=\"scroll tall\"><table class=\"numbers sortable\"><thead><tr><th scope=\"col\" "
+           " cases</summary><div class=\"scroll tall\"><table class=\"numbers sortable\"><thead><tr><th "
+           "scope=\"col\" "
            "aria-sort=\"ascending\"><button type=\"button\">Case</button></th>";
     for (const ScoreText& s : columns)
-      out += "<th scope=\"col\"><button type=\"button\" title=\"" + escape_markup(s.definition) + "\">" + heading(s) +
-             "</button></th>";
+      out += "<th scope=\"col\"><button type=\"button\" title=\"" + escape_markup(s.definition) + "\">" +
+             heading(s) + "</button></th>";
     out += "</tr></thead><tbody>";
     for (const CaseScores& c : m.table.cases) {
       out += "<tr><th scope=\"row\">" + escape_markup(c.name) + "</th>";
@@ -216,7 +227,8 @@ std::string definitions(const RunScores& scores) {
   if (!scores.rows.empty()) {
     const ScoreOptions& o = scores.rows.back().table.options;
     out += "<p class=\"small\">Near the foreground: every voxel within " + label_of(o.foreground_radius) +
-           " mm of a true foreground voxel (exact Euclidean distance in mm), the same voxels for all methods. NSD "
+           " mm of a true foreground voxel (exact Euclidean distance in mm), the same voxels for all "
+           "methods. NSD "
            "tolerance: " +
            label_of(o.nsd_tolerance) + " mm.</p>";
   }
