@@ -45,7 +45,9 @@ std::vector<std::string> expand(const std::vector<std::string>& files_or_folders
 }  // namespace
 
 bool Dataset::is_ct() const {
-  return std::find(channel_names.begin(), channel_names.end(), "CT") != channel_names.end();
+  for (const std::string& channel : channel_names)
+    if (channel == "CT" || channel == "ct") return true;
+  return false;
 }
 
 Dataset open_dataset(const std::string& folder) {

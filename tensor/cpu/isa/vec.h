@@ -33,6 +33,7 @@ VOXGRAD_INLINE Vec load_first(const float* p, int64_t n) {
 }
 VOXGRAD_INLINE void store_first(float* p, Vec a, int64_t n) { _mm512_mask_storeu_ps(p, first_lanes(n), a.v); }
 VOXGRAD_INLINE Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+VOXGRAD_INLINE Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
 
 #elif VOXGRAD_LEVEL == 2
 
@@ -63,6 +64,7 @@ VOXGRAD_INLINE void store_first(float* p, Vec x, int64_t n) {
 VOXGRAD_INLINE Vec fma(Vec x, Vec y, Vec z) {
   return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
 }
+VOXGRAD_INLINE Vec operator+(Vec x, Vec y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
 
 #else
 
@@ -95,8 +97,13 @@ VOXGRAD_INLINE Vec fma(Vec a, Vec b, Vec c) {
   return {{a.q[0] * b.q[0] + c.q[0], a.q[1] * b.q[1] + c.q[1], a.q[2] * b.q[2] + c.q[2],
            a.q[3] * b.q[3] + c.q[3]}};
 }
+VOXGRAD_INLINE Vec operator+(Vec a, Vec b) {
+  return {{a.q[0] + b.q[0], a.q[1] + b.q[1], a.q[2] + b.q[2], a.q[3] + b.q[3]}};
+}
 
 #endif
+
+VOXGRAD_INLINE Vec zero() { return broadcast(0.0f); }
 
 }  // namespace
 }  // namespace voxgrad::VOXGRAD_ISA
