@@ -1,6 +1,7 @@
 #include "tensor/conv.h"
 
 #include "tensor/cpu/conv_direct.h"
+#include "tensor/cpu/conv_weights.h"
 #include "tensor/cpu/isa.h"
 #include "tensor/ref/conv.h"
 #include "tensor/trace.h"
@@ -209,9 +210,17 @@ void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, co
   expect(dw, weights(p), t, op, "dw");
   if (dbias) expect(*dbias, {p.cout}, t, op, "dbias");
   visit_float(t, op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
-    ref::conv3d_backward_weights(p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
-                                 optional_data<T>(dbias));
+    dispatch<T>(
+        op, p, cpu::direct_conv_declines(p),
+        [&](const cpu::KernelTable& k) {
+          if constexpr (std::is_same_v<T, float>)
+            cpu::conv3d_backward_weights(k, p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
+                                         optional_data<T>(dbias));
+        },
+        [&] {
+          ref::conv3d_backward_weights(p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
+                                       optional_data<T>(dbias));
+        });
   });
 }
 
@@ -264,9 +273,17 @@ void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, co
   expect(dw, weights(p), t, op, "dw");
   if (dbias) expect(*dbias, {p.cout}, t, op, "dbias");
   visit_float(t, op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
-    ref::conv_transpose3d_backward_weights(p, x.data<T>(), dy.data<T>(), dw.mutable_data<T>(),
-                                           optional_data<T>(dbias));
+    dispatch<T>(
+        op, p, cpu::direct_conv_declines(p),
+        [&](const cpu::KernelTable& k) {
+          if constexpr (std::is_same_v<T, float>)
+            cpu::conv_transpose3d_backward_weights(k, p, x.data<T>(), dy.data<T>(), dw.mutable_data<T>(),
+                                                   optional_data<T>(dbias));
+        },
+        [&] {
+          ref::conv_transpose3d_backward_weights(p, x.data<T>(), dy.data<T>(), dw.mutable_data<T>(),
+                                                 optional_data<T>(dbias));
+        });
   });
 }
 

@@ -43,9 +43,42 @@ struct ConvKernels {
   ConvRowFn row[2][3][2][kMaxTile];
 };
 
+/// A row of input places and the row of output gradients that its taps along W pair it with.
+struct WeightsRow {
+  const float* x;
+  const float* dy;
+};
+
+/// Adds to the gradient of some weights: sums[k, c, :] += sum over rows and places v of
+/// x[v * stride + k - pad, c] * dy[v, :] for taps k along W; columns outside the input count as zero.
+struct WeightsRun {
+  const WeightsRow* rows;
+  int64_t row_count;
+  int64_t x_step, dy_step;  ///< floats between places
+  int64_t x_first;          ///< offset in floats of the first channel within a place
+  int64_t dy_first;
+  int64_t input_width, width;  ///< places of a row of x and of dy
+  int64_t pad;
+  int64_t lanes;       ///< output channels to read
+  const float* zeros;  ///< as many as channels of the function
+  float* sums;         ///< [vector][tap][channel][lane]
+  int64_t tap_step;    ///< floats between taps in sums
+  int64_t vector_step;
+};
+using WeightsRunFn = void (*)(const WeightsRun&);
+
+struct ConvWeightsKernels {
+  int vectors;
+  int channels[2][3];  ///< most input channels of a run, by vectors and taps
+  /// By vectors, taps, stride along W, whether all lanes exist, and channels.
+  WeightsRunFn run[2][3][2][2][kLanes];
+  /// sums[lane] += sum over places of dy: the gradient of the bias.
+  void (*bias)(const float* dy, int64_t step, int64_t places, int64_t lanes, float* sums);
+};
+
 struct KernelTable {
-  const char* name;
   ConvKernels conv;
+  ConvWeightsKernels weights;
 };
 
 }  // namespace voxgrad::cpu

@@ -6,6 +6,7 @@ const cpu::KernelTable& kernel_table() {
   static const cpu::KernelTable table = [] {
     cpu::KernelTable t{};
     fill_conv_rows(t.conv);
+    fill_conv_weights(t.weights);
     return t;
   }();
   return table;

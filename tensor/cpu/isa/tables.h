@@ -5,5 +5,6 @@
 namespace voxgrad::VOXGRAD_ISA {
 
 void fill_conv_rows(cpu::ConvKernels& t);
+void fill_conv_weights(cpu::ConvWeightsKernels& t);
 
 }  // namespace voxgrad::VOXGRAD_ISA
