@@ -47,6 +47,7 @@ inline Bytes bytes_of(std::string_view text) {
 }
 
 inline void put_file(const std::string& path, const Bytes& bytes) {
+  std::filesystem::remove(path);  // some file systems write a truncated file to disk at once
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
