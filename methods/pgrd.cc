@@ -53,7 +53,9 @@ std::vector<StageOptions> Pgrd::stages() const {
 
 double Pgrd::constant(const std::string& name) const {
   const auto it = constants.find(name);
-  require(it != constants.end(), "[pgrd] expected the constant ", name, ": the stage before has not ended");
+  if (it == constants.end())
+    fail(ErrorCode::data, "[pgrd] the model has no ", name, ": its training was stopped before the denoiser began; ",
+         "go on with `voxgrad train --resume`");
   return it->second;
 }
 
@@ -191,8 +193,13 @@ void Pgrd::sample(const Tensor& image, const SampleOptions& options, const std::
 
 Tensor Pgrd::probabilities(const Tensor& raw) const {
   const std::string& kind = config_.text("sampling.readout");
-  const double fixed = config_.number("sampling.tau_out");
-  return readout(raw, kind, fixed > 0 ? fixed : kind == "softmax" ? constant("tau_out") : 1);
+  double tau = config_.number("sampling.tau_out");
+  if (tau == 0) {
+    // A run that was stopped before the fit (prediction warns about it) reads out with a moderate tau.
+    const auto fitted = constants.find("tau_out");
+    tau = fitted != constants.end() ? fitted->second : 0.2;
+  }
+  return readout(raw, kind, tau);
 }
 
 void Pgrd::fit_readout(const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) {

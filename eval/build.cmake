@@ -1,0 +1,1 @@
+target_link_libraries(voxgrad_eval PRIVATE nlohmann_json::nlohmann_json)
