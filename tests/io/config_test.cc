@@ -43,8 +43,8 @@ TEST(Config, DefaultsAndTypes) {
 TEST(Config, ReadsToml) {
   Config c(table());
   c.read_toml(
-      "seed = 7\nprior.steps = 20\n[sampler]\nkind = 'dpm++'\nstochastic = true\n[loss]\nweights = [1, 2.5]\n"
-      "[prior]\nrate = 1\n",
+      "seed = 7\nprior.steps = 20\nprior.rate = 1\n[sampler]\nkind = 'dpm++'\nstochastic = true\n"
+      "[loss]\nweights = [1, 2.5]\n",
       "a.toml");
   EXPECT_EQ(c.integer("seed"), 7);
   EXPECT_EQ(c.integer("prior.steps"), 20);
