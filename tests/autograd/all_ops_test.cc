@@ -1,5 +1,5 @@
-// What every op record must satisfy, for every sample of every op: the gradient check in f64, parity of f32 with the
-// f64 reference forward and backward, and for linear ops that backward is the adjoint of forward.
+// What every op record must satisfy, for every sample of every op: the gradient check in f64, parity of f32
+// with the f64 reference forward and backward, and for linear ops that backward is the adjoint of forward.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,7 +25,8 @@ std::vector<Named> samples_where(bool (*fits)(const Op&)) {
 
 std::string test_name(const testing::TestParamInfo<Named>& info) {
   std::string s = std::string(info.param.op->name) + "_" + info.param.sample.name;
-  std::replace_if(s.begin(), s.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  std::replace_if(
+      s.begin(), s.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return s;
 }
 
@@ -77,7 +78,8 @@ TEST_P(AllOps, SinglePrecisionAgreesWithTheReference) {
   const Pass ref = run(*op, sample, DType::f64), fast = run(*op, sample, DType::f32);
   expect_near(fast.out, ref.out, sample.parity, "forward");
   for (size_t i = 0; i < ref.grads.size(); ++i)
-    if (ref.grads[i].defined()) expect_near(fast.grads[i], ref.grads[i], 2 * sample.parity, cat("gradient ", i));
+    if (ref.grads[i].defined())
+      expect_near(fast.grads[i], ref.grads[i], 2 * sample.parity, cat("gradient ", i));
 }
 
 TEST_P(LinearOps, BackwardIsTheAdjoint) {
@@ -99,8 +101,9 @@ TEST_P(LinearOps, BackwardIsTheAdjoint) {
 
 INSTANTIATE_TEST_SUITE_P(Ops, AllOps, testing::ValuesIn(samples_where([](const Op&) { return true; })),
                          test_name);
-INSTANTIATE_TEST_SUITE_P(Ops, DifferentiableOps,
-                         testing::ValuesIn(samples_where([](const Op& op) { return op.backward != nullptr; })),
+INSTANTIATE_TEST_SUITE_P(Ops, DifferentiableOps, testing::ValuesIn(samples_where([](const Op& op) {
+                           return op.backward != nullptr;
+                         })),
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Ops, LinearOps,
                          testing::ValuesIn(samples_where([](const Op& op) { return op.linear; })), test_name);
