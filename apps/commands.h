@@ -10,9 +10,13 @@ namespace voxgrad::apps {
 
 void add_image(CLI::App& app);
 void add_info(CLI::App& app);
+void add_predict(CLI::App& app);
+void add_train(CLI::App& app);
 
 /// All subcommands, in the order of --help.
 inline void add_commands(CLI::App& app) {
+  add_train(app);
+  add_predict(app);
   add_image(app);
   add_info(app);
 }

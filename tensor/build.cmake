@@ -1,1 +1,21 @@
 target_link_libraries(voxgrad_tensor PUBLIC Threads::Threads)
+
+# The kernels of tensor/cpu/isa/ are written once and compiled for each instruction set, in a namespace of its name.
+file(GLOB isa_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tensor/cpu/isa/*.cc)
+set(isa_flags_portable "")
+set(isa_flags_avx2 -mavx2 -mfma)
+set(isa_flags_avx512 -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512)
+set(isas portable)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(APPEND isas avx2 avx512)
+  target_compile_definitions(voxgrad_tensor PRIVATE VOXGRAD_X86_KERNELS)
+endif()
+foreach(isa IN LISTS isas)
+  add_library(voxgrad_kernels_${isa} OBJECT ${isa_sources})
+  target_include_directories(voxgrad_kernels_${isa} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(voxgrad_kernels_${isa} PRIVATE voxgrad_options)
+  target_compile_definitions(voxgrad_kernels_${isa} PRIVATE VOXGRAD_ISA=${isa})
+  # Full optimisation in every build type: unrolled tiles would spill otherwise.
+  target_compile_options(voxgrad_kernels_${isa} PRIVATE -O3 ${isa_flags_${isa}})
+  target_sources(voxgrad_tensor PRIVATE $<TARGET_OBJECTS:voxgrad_kernels_${isa}>)
+endforeach()

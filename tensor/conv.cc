@@ -1,7 +1,10 @@
 #include "tensor/conv.h"
 
+#include "tensor/cpu/conv_direct.h"
+#include "tensor/cpu/conv_weights.h"
 #include "tensor/cpu/isa.h"
 #include "tensor/ref/conv.h"
+#include "tensor/trace.h"
 
 namespace voxgrad {
 namespace {
@@ -71,6 +74,26 @@ std::vector<Part<T>> gradient_parts(const ConvProblem& p, std::span<Tensor> dx,
 template <class T>
 T* optional_data(const Tensor* t) {
   return t && t->defined() ? t->mutable_data<T>() : nullptr;
+}
+
+// Runs fast(kernel table) on the best instruction set allowed, or slow() when T is double or `reason` is
+// given.
+template <class T, class Fast, class Slow>
+void dispatch(const char* op, const ConvProblem& p, const char* reason, Fast&& fast, Slow&& slow) {
+  if constexpr (std::is_same_v<T, float>) {
+    const cpu::KernelTable* const table = cpu::kernel_table(cpu_isa());
+    if (table && !reason) {
+      if (tracing()) detail::trace_kernel(op, name_of(cpu_isa()), p.str(), "", p.flops());
+      return fast(*table);
+    }
+    if (tracing()) {
+      const std::string declined = table ? cat(name_of(cpu_isa()), " declined: ", reason) : "";
+      detail::trace_kernel(op, "ref", p.str(), declined, p.flops());
+    }
+  } else if (tracing()) {
+    detail::trace_kernel(op, "ref", p.str(), "f64", 0);
+  }
+  slow();
 }
 
 }  // namespace
@@ -147,8 +170,16 @@ void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tenso
   expect_bias(p, bias, t, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
   visit_float(t, op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
-    ref::conv3d_forward(p, parts_of<T>(x), w.data<T>(), optional_data<T>(&bias), y.mutable_data<T>());
+    dispatch<T>(
+        op, p, cpu::direct_conv_declines(p),
+        [&](const cpu::KernelTable& k) {
+          if constexpr (std::is_same_v<T, float>)
+            cpu::conv3d_forward(k, p, parts_of<T>(x), w.data<T>(), optional_data<T>(&bias),
+                                y.mutable_data<T>());
+        },
+        [&] {
+          ref::conv3d_forward(p, parts_of<T>(x), w.data<T>(), optional_data<T>(&bias), y.mutable_data<T>());
+        });
   });
 }
 
@@ -160,8 +191,13 @@ void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& 
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   visit_float(t, op, [&]<class T>(T) {
     const auto parts = gradient_parts<T>(p, dx, channels, t);
-    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
-    ref::conv3d_backward_data(p, dy.data<T>(), w.data<T>(), parts);
+    dispatch<T>(
+        op, p, cpu::direct_conv_declines(p),
+        [&](const cpu::KernelTable& k) {
+          if constexpr (std::is_same_v<T, float>)
+            cpu::conv3d_backward_data(k, p, dy.data<T>(), w.data<T>(), parts);
+        },
+        [&] { ref::conv3d_backward_data(p, dy.data<T>(), w.data<T>(), parts); });
   });
 }
 
@@ -174,9 +210,17 @@ void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, co
   expect(dw, weights(p), t, op, "dw");
   if (dbias) expect(*dbias, {p.cout}, t, op, "dbias");
   visit_float(t, op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
-    ref::conv3d_backward_weights(p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
-                                 optional_data<T>(dbias));
+    dispatch<T>(
+        op, p, cpu::direct_conv_declines(p),
+        [&](const cpu::KernelTable& k) {
+          if constexpr (std::is_same_v<T, float>)
+            cpu::conv3d_backward_weights(k, p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
+                                         optional_data<T>(dbias));
+        },
+        [&] {
+          ref::conv3d_backward_weights(p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
+                                       optional_data<T>(dbias));
+        });
   });
 }
 
@@ -189,8 +233,17 @@ void conv_transpose3d_forward(const ConvProblem& p, const Tensor& x, const Tenso
   expect_bias(p, bias, t, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
   visit_float(t, op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
-    ref::conv_transpose3d_forward(p, x.data<T>(), w.data<T>(), optional_data<T>(&bias), y.mutable_data<T>());
+    dispatch<T>(
+        op, p, cpu::direct_conv_declines(p),
+        [&](const cpu::KernelTable& k) {
+          if constexpr (std::is_same_v<T, float>)
+            cpu::conv_transpose3d_forward(k, p, x.data<T>(), w.data<T>(), optional_data<T>(&bias),
+                                          y.mutable_data<T>());
+        },
+        [&] {
+          ref::conv_transpose3d_forward(p, x.data<T>(), w.data<T>(), optional_data<T>(&bias),
+                                        y.mutable_data<T>());
+        });
   });
 }
 
@@ -201,8 +254,13 @@ void conv_transpose3d_backward_data(const ConvProblem& p, const Tensor& dy, cons
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   expect(dx, volume(p.n, p.in, p.cin), t, op, "dx");
   visit_float(t, op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
-    ref::conv_transpose3d_backward_data(p, dy.data<T>(), w.data<T>(), dx.mutable_data<T>());
+    dispatch<T>(
+        op, p, cpu::direct_conv_declines(p),
+        [&](const cpu::KernelTable& k) {
+          if constexpr (std::is_same_v<T, float>)
+            cpu::conv_transpose3d_backward_data(k, p, dy.data<T>(), w.data<T>(), dx.mutable_data<T>());
+        },
+        [&] { ref::conv_transpose3d_backward_data(p, dy.data<T>(), w.data<T>(), dx.mutable_data<T>()); });
   });
 }
 
@@ -215,9 +273,17 @@ void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, co
   expect(dw, weights(p), t, op, "dw");
   if (dbias) expect(*dbias, {p.cout}, t, op, "dbias");
   visit_float(t, op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", p.str(), "", p.flops());
-    ref::conv_transpose3d_backward_weights(p, x.data<T>(), dy.data<T>(), dw.mutable_data<T>(),
-                                           optional_data<T>(dbias));
+    dispatch<T>(
+        op, p, cpu::direct_conv_declines(p),
+        [&](const cpu::KernelTable& k) {
+          if constexpr (std::is_same_v<T, float>)
+            cpu::conv_transpose3d_backward_weights(k, p, x.data<T>(), dy.data<T>(), dw.mutable_data<T>(),
+                                                   optional_data<T>(dbias));
+        },
+        [&] {
+          ref::conv_transpose3d_backward_weights(p, x.data<T>(), dy.data<T>(), dw.mutable_data<T>(),
+                                                 optional_data<T>(dbias));
+        });
   });
 }
 

@@ -9,20 +9,29 @@ namespace {
 template <class F>
 void visit(DType t, F&& f) {
   switch (t) {
-    case DType::f32: return f(static_cast<float*>(nullptr));
-    case DType::f64: return f(static_cast<double*>(nullptr));
-    case DType::bf16: return f(static_cast<bf16*>(nullptr));
-    case DType::i64: return f(static_cast<int64_t*>(nullptr));
-    case DType::i32: return f(static_cast<int32_t*>(nullptr));
-    case DType::u8: return f(static_cast<uint8_t*>(nullptr));
+    case DType::f32:
+      return f(static_cast<float*>(nullptr));
+    case DType::f64:
+      return f(static_cast<double*>(nullptr));
+    case DType::bf16:
+      return f(static_cast<bf16*>(nullptr));
+    case DType::i64:
+      return f(static_cast<int64_t*>(nullptr));
+    case DType::i32:
+      return f(static_cast<int32_t*>(nullptr));
+    case DType::u8:
+      return f(static_cast<uint8_t*>(nullptr));
   }
 }
 
 template <class To, class From>
 To convert(From v) {
-  if constexpr (std::is_same_v<From, bf16>) return static_cast<To>(static_cast<float>(v));
-  else if constexpr (std::is_same_v<To, bf16>) return bf16(static_cast<float>(v));
-  else return static_cast<To>(v);
+  if constexpr (std::is_same_v<From, bf16>)
+    return static_cast<To>(static_cast<float>(v));
+  else if constexpr (std::is_same_v<To, bf16>)
+    return bf16(static_cast<float>(v));
+  else
+    return static_cast<To>(v);
 }
 
 }  // namespace

@@ -5,10 +5,23 @@
 #include <cstdlib>
 #include <set>
 
+#include "tensor/cpu/kernels.h"
 #include "tensor/error.h"
 #include "tensor/trace.h"
 
 namespace voxgrad {
+
+// One a file set compiled for it (tensor/cpu/isa/table.cc).
+namespace portable {
+const cpu::KernelTable& kernel_table();
+}
+namespace avx2 {
+const cpu::KernelTable& kernel_table();
+}
+namespace avx512 {
+const cpu::KernelTable& kernel_table();
+}
+
 namespace {
 
 constexpr std::array<CpuIsa, 4> kAll{CpuIsa::ref, CpuIsa::portable, CpuIsa::avx2, CpuIsa::avx512};
@@ -37,7 +50,7 @@ std::string_view name_of(CpuIsa isa) {
 }
 
 bool cpu_has(CpuIsa isa) {
-#if defined(__x86_64__)
+#if defined(VOXGRAD_X86_KERNELS)
   // The compiler's run-time table also asks the operating system whether it saves the wide registers.
   __builtin_cpu_init();
   if (isa == CpuIsa::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -66,6 +79,29 @@ void set_cpu_isa(CpuIsa isa) {
 }
 
 void set_cpu_isa(std::string_view name) { set_cpu_isa(parse(name)); }
+
+namespace cpu {
+const KernelTable* kernel_table(CpuIsa isa) {
+  if (!cpu_has(isa)) return nullptr;
+  switch (isa) {
+    case CpuIsa::ref:
+      return nullptr;
+    case CpuIsa::portable:
+      return &portable::kernel_table();
+#if defined(VOXGRAD_X86_KERNELS)
+    case CpuIsa::avx2:
+      return &avx2::kernel_table();
+    case CpuIsa::avx512:
+      return &avx512::kernel_table();
+#else
+    case CpuIsa::avx2:
+    case CpuIsa::avx512:
+      return nullptr;
+#endif
+  }
+  return nullptr;
+}
+}  // namespace cpu
 
 namespace detail {
 void trace_kernel(std::string_view op, std::string_view chosen_name, const std::string& problem,

@@ -1,0 +1,133 @@
+// Convolutions: GFLOP/s (useful operations) and the fraction of the FMA peak measured in the same run.
+// Arguments: input channels, output channels, edge of the cubic volume, stride.
+#include <benchmark/benchmark.h>
+
+#include "bench/kernels/peak.h"
+#include "tensor/conv.h"
+#include "tensor/cpu/isa.h"
+#include "tensor/random.h"
+
+namespace voxgrad::bench {
+namespace {
+
+// Multiplications and additions without those of taps outside the volume.
+double useful_flops(const ConvProblem& p) {
+  double pairs = 1;
+  for (size_t i = 0; i < 3; ++i) {
+    int64_t inside = 0;
+    for (int64_t o = 0; o < p.out[i]; ++o)
+      for (int64_t t = 0; t < p.kernel[i]; ++t) {
+        const int64_t at = o * p.stride[i] - p.pad[i] + t;
+        inside += at >= 0 && at < p.in[i];
+      }
+    pairs *= static_cast<double>(inside);
+  }
+  return 2 * pairs * static_cast<double>(p.n * p.cin * p.cout);
+}
+
+struct Conv {
+  explicit Conv(const benchmark::State& state) {
+    const int64_t cin = state.range(0), cout = state.range(1), edge = state.range(2), s = state.range(3);
+    x = {random_normal({1, edge, edge, edge, cin}, {1, Stream::test, 0})};
+    w = random_normal({3, 3, 3, cin, cout}, {1, Stream::test, 1});
+    p = make_conv_problem(x, w.shape(), {s, s, s}, {1, 1, 1});
+    y = random_normal({1, p.out[0], p.out[1], p.out[2], cout}, {1, Stream::test, 2});
+    dx = {x[0].clone()};
+    dw = w.clone();
+    bias = Tensor::zeros({cout});
+  }
+  template <class F>
+  void measure(benchmark::State& state, F&& f) {
+    f();
+    for (auto _ : state) f();
+    const double rate = useful_flops(p) * static_cast<double>(state.iterations());
+    state.counters["GFLOPS"] = benchmark::Counter(rate / 1e9, benchmark::Counter::kIsRate);
+    state.counters["of_peak"] = benchmark::Counter(rate / fma_peak(), benchmark::Counter::kIsRate);
+  }
+  ConvProblem p;
+  std::vector<Tensor> x, dx;
+  Tensor w, y, dw, bias;
+};
+
+void forward(benchmark::State& state) {
+  Conv c(state);
+  c.measure(state, [&] { conv3d_forward(c.p, c.x, c.w, c.bias, c.y); });
+}
+void backward_data(benchmark::State& state) {
+  Conv c(state);
+  c.measure(state, [&] { conv3d_backward_data(c.p, c.y, c.w, c.dx); });
+}
+void backward_weights(benchmark::State& state) {
+  Conv c(state);
+  c.measure(state, [&] { conv3d_backward_weights(c.p, c.x, c.y, c.dw, &c.bias); });
+}
+
+void shapes(benchmark::internal::Benchmark* b) {
+  for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{1, 16, 64},
+                                        {4, 32, 64},
+                                        {16, 16, 64},
+                                        {16, 16, 40},
+                                        {16, 32, 64},
+                                        {32, 16, 40},
+                                        {32, 32, 64},
+                                        {32, 32, 20},
+                                        {64, 64, 32},
+                                        {64, 64, 10},
+                                        {128, 128, 16},
+                                        {128, 128, 5}})
+    b->Args({cin, cout, edge, 1});
+  for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{16, 32, 40}, {32, 64, 20}, {64, 128, 10}})
+    b->Args({cin, cout, edge, 2});
+  b->ArgNames({"cin", "cout", "edge", "stride"})->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
+}
+
+BENCHMARK(forward)->Apply(shapes);
+BENCHMARK(backward_data)->Apply(shapes);
+BENCHMARK(backward_weights)->Apply(shapes);
+
+// Transposed convolution, kernel 2 and stride 2; edge is that of the smaller volume.
+struct Transposed {
+  explicit Transposed(const benchmark::State& state) {
+    const int64_t cin = state.range(0), cout = state.range(1), edge = state.range(2);
+    x = random_normal({1, edge, edge, edge, cin}, {1, Stream::test, 0});
+    w = random_normal({2, 2, 2, cin, cout}, {1, Stream::test, 1});
+    p = make_conv_transpose_problem(x.shape(), w.shape());
+    y = random_normal({1, p.out[0], p.out[1], p.out[2], cout}, {1, Stream::test, 2});
+    dw = w.clone();
+    bias = Tensor::zeros({cout});
+  }
+  template <class F>
+  void measure(benchmark::State& state, F&& f) {
+    f();
+    for (auto _ : state) f();
+    const double rate = p.flops() * static_cast<double>(state.iterations());
+    state.counters["GFLOPS"] = benchmark::Counter(rate / 1e9, benchmark::Counter::kIsRate);
+    state.counters["of_peak"] = benchmark::Counter(rate / fma_peak(), benchmark::Counter::kIsRate);
+  }
+  ConvProblem p;
+  Tensor x, w, y, dw, bias;
+};
+
+void transposed_forward(benchmark::State& state) {
+  Transposed c(state);
+  c.measure(state, [&] { conv_transpose3d_forward(c.p, c.x, c.w, c.bias, c.y); });
+}
+void transposed_backward_data(benchmark::State& state) {
+  Transposed c(state);
+  c.measure(state, [&] { conv_transpose3d_backward_data(c.p, c.y, c.w, c.x); });
+}
+void transposed_backward_weights(benchmark::State& state) {
+  Transposed c(state);
+  c.measure(state, [&] { conv_transpose3d_backward_weights(c.p, c.x, c.y, c.dw, &c.bias); });
+}
+void transposed_shapes(benchmark::internal::Benchmark* b) {
+  for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{32, 16, 20}, {128, 64, 5}})
+    b->Args({cin, cout, edge});
+  b->ArgNames({"cin", "cout", "edge"})->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
+}
+BENCHMARK(transposed_forward)->Apply(transposed_shapes);
+BENCHMARK(transposed_backward_data)->Apply(transposed_shapes);
+BENCHMARK(transposed_backward_weights)->Apply(transposed_shapes);
+
+}  // namespace
+}  // namespace voxgrad::bench

@@ -1,0 +1,27 @@
+// kernels_bench: the CPU kernels against the limits of the machine. VOXGRAD_CPU_ISA and --threads=N choose
+// what runs.
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "bench/kernels/peak.h"
+#include "tensor/cpu/isa.h"
+#include "tensor/parallel.h"
+
+int main(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i)
+    if (const std::string_view a = argv[i]; a.substr(0, 10) == "--threads=") {
+      voxgrad::set_thread_count(std::atoi(argv[i] + 10));
+      for (int k = i; k + 1 < argc; ++k) argv[k] = argv[k + 1];
+      --argc;
+      break;
+    }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::AddCustomContext("instruction_set", std::string(voxgrad::name_of(voxgrad::cpu_isa())));
+  benchmark::AddCustomContext("threads", std::to_string(voxgrad::thread_count()));
+  benchmark::AddCustomContext("fma_peak_gflops", std::to_string(voxgrad::bench::fma_peak() / 1e9));
+  benchmark::RunSpecifiedBenchmarks();
+}

@@ -1,0 +1,229 @@
+// The work is cut in groups of weights (16 input channels x 32 output channels, all taps) times partitions of
+// the rows. A task keeps the sums of one group over one partition, chunk of rows by chunk of rows, so that a
+// chunk is read from memory once and from the cache for every line of taps. Partitions are summed in their
+// order. Nothing of this depends on threads or on the instruction set.
+#include "tensor/cpu/conv_weights.h"
+
+#include <algorithm>
+
+namespace voxgrad::cpu {
+namespace {
+
+using ref::Part;
+
+constexpr int64_t kGroupIn = 16, kGroupOut = 32;
+constexpr double kTaskFlops = 4e6;
+constexpr int64_t kTasks = 64;         // enough for 16 threads to end together
+constexpr int64_t kChunkPlaces = 384;  // with 16 channels on both sides about the first-level cache
+
+// A line of taps: which row of x meets which row of dy. Row (z, y) of the grid reads x at (z * x_stride[0] +
+// x_z, ..) and dy at (z * dy_stride[0] + dy_z, ..).
+struct Line {
+  int64_t x_z, x_y, dy_z, dy_y, dy_x;
+  int64_t first_tap;  // flat index of tap 0 along W in w
+};
+
+struct WeightsPass {
+  int64_t n;
+  Triple grid;  // rows (n, z, y) are summed over; grid[2] places each
+  Triple x_extent, dy_extent;
+  Triple x_stride, dy_stride;
+  int64_t taps, pad;  // along W
+  std::vector<Line> lines;
+  std::vector<Part<const float>> x;
+  const float* dy;
+  int64_t cin, cout;
+  float* dw;
+  float* dbias;
+};
+
+struct Group {
+  size_t part;
+  int64_t x_first, channels;  // of the part
+  int64_t in_first;           // of all inputs
+  int64_t out_first, lanes;
+  int64_t out_vectors() const { return (lanes + kLanes - 1) / kLanes; }
+  int64_t offset;  // of its sums in a partition
+};
+
+std::vector<Group> make_groups(const WeightsPass& p, int64_t& size) {
+  std::vector<Group> groups;
+  size = 0;
+  for (int64_t o = 0; o < p.cout; o += kGroupOut) {
+    int64_t in_first = 0;
+    for (size_t i = 0; i < p.x.size(); ++i) {
+      for (int64_t c = 0; c < p.x[i].channels; c += kGroupIn) {
+        Group g{
+            i,   c, std::min(kGroupIn, p.x[i].channels - c), in_first + c, o, std::min(kGroupOut, p.cout - o),
+            size};
+        size += static_cast<int64_t>(p.lines.size()) * p.taps * g.channels * g.out_vectors() * kLanes;
+        groups.push_back(g);
+      }
+      in_first += p.x[i].channels;
+    }
+  }
+  return groups;
+}
+
+// Sums of one group over rows [first, last), one line of taps after the other.
+void run_chunk(const ConvWeightsKernels& k, const WeightsPass& p, const Group& g, int64_t first, int64_t last,
+               std::vector<WeightsRow>& rows, const float* zeros, float* sums) {
+  const Part<const float>& x = p.x[g.part];
+  const int64_t line_size = p.taps * g.channels * g.out_vectors() * kLanes;
+  for (const Line& line : p.lines) {
+    rows.clear();
+    for (int64_t r = first; r < last; ++r) {
+      const int64_t n = r / (p.grid[0] * p.grid[1]), z = r / p.grid[1] % p.grid[0], y = r % p.grid[1];
+      const int64_t xz = z * p.x_stride[0] + line.x_z, xy = y * p.x_stride[1] + line.x_y;
+      if (xz < 0 || xz >= p.x_extent[0] || xy < 0 || xy >= p.x_extent[1]) continue;
+      rows.push_back({x.data + ref::place(p.x_extent, n, xz, xy, 0) * x.channels,
+                      p.dy + ref::place(p.dy_extent, n, z * p.dy_stride[0] + line.dy_z,
+                                        y * p.dy_stride[1] + line.dy_y, line.dy_x) *
+                                 p.cout});
+    }
+    WeightsRun run{};
+    run.rows = rows.data();
+    run.row_count = static_cast<int64_t>(rows.size());
+    run.x_step = x.channels;
+    run.dy_step = p.dy_stride[2] * p.cout;
+    run.input_width = p.x_extent[2];
+    run.width = p.grid[2];
+    run.pad = p.pad;
+    run.zeros = zeros;
+    run.tap_step = g.channels * kLanes;
+    run.vector_step = p.taps * run.tap_step;
+    for (int64_t v = 0; v < g.out_vectors();) {
+      const int vectors = v + 1 < g.out_vectors() ? k.vectors : 1;
+      const int64_t limit = k.channels[vectors - 1][p.taps - 1];
+      const int64_t blocks = (g.channels + limit - 1) / limit, block = (g.channels + blocks - 1) / blocks;
+      run.dy_first = g.out_first + v * kLanes;
+      run.lanes = std::min(g.lanes - v * kLanes, int64_t{vectors} * kLanes);
+      const bool full = run.lanes == int64_t{vectors} * kLanes;
+      for (int64_t c = 0; c < g.channels; c += block) {
+        const int64_t channels = std::min(block, g.channels - c);
+        run.x_first = g.x_first + c;
+        run.sums = sums + v * run.vector_step + c * kLanes;
+        k.run[vectors - 1][p.taps - 1][p.x_stride[2] - 1][full][channels - 1](run);
+      }
+      v += vectors;
+    }
+    sums += line_size;
+  }
+}
+
+// Writes the weights of a group: the sum over partitions.
+void combine(const WeightsPass& p, const Group& g, const float* partial, int64_t partitions, int64_t size) {
+  for (size_t l = 0; l < p.lines.size(); ++l)
+    for (int64_t v = 0; v < g.out_vectors(); ++v)
+      for (int64_t k = 0; k < p.taps; ++k)
+        for (int64_t c = 0; c < g.channels; ++c) {
+          const float* from =
+              partial + g.offset +
+              (((static_cast<int64_t>(l) * g.out_vectors() + v) * p.taps + k) * g.channels + c) * kLanes;
+          const int64_t lanes = std::min<int64_t>(kLanes, g.lanes - v * kLanes);
+          float* const to = p.dw + ((p.lines[l].first_tap + k) * p.cin + g.in_first + c) * p.cout +
+                            g.out_first + v * kLanes;
+          for (int64_t i = 0; i < lanes; ++i) to[i] = from[i];
+          for (int64_t part = 1; part < partitions; ++part)
+            for (int64_t i = 0; i < lanes; ++i) to[i] += from[part * size + i];
+        }
+}
+
+void backward_weights(const ConvWeightsKernels& k, const WeightsPass& p) {
+  int64_t size = 0;
+  const std::vector<Group> groups = make_groups(p, size);
+  const auto group_count = static_cast<int64_t>(groups.size());
+  const int64_t rows = p.n * p.grid[0] * p.grid[1];
+  const double flops = 2.0 * static_cast<double>(rows * p.grid[2] * p.taps) *
+                       static_cast<double>(p.lines.size()) * static_cast<double>(p.cin * p.cout);
+  const int64_t partitions = std::clamp<int64_t>(
+      std::min((kTasks + group_count - 1) / group_count,
+               static_cast<int64_t>(flops / kTaskFlops / static_cast<double>(group_count))),
+      1, rows);
+  const int64_t chunk = std::max<int64_t>(1, kChunkPlaces / std::max<int64_t>(p.grid[2], 1));
+  const int64_t bias_size = (p.cout + kGroupOut - 1) / kGroupOut * kGroupOut;
+
+  const Tensor scratch = Tensor::empty({partitions * (size + bias_size) + kLanes});
+  float* const zeros = scratch.mutable_data<float>();
+  float* const bias = zeros + kLanes;
+  float* const partial = bias + partitions * bias_size;
+  std::fill_n(zeros, kLanes + partitions * bias_size, 0.0f);
+
+  parallel_for(group_count * partitions, [&](int64_t task) {
+    const Group& g = groups[static_cast<size_t>(task % group_count)];
+    const int64_t part = task / group_count;
+    const int64_t first = rows * part / partitions, last = rows * (part + 1) / partitions;
+    float* const sums = partial + part * size + g.offset;
+    const int64_t next = &g == &groups.back() ? size : (&g + 1)->offset;
+    std::fill_n(sums, next - g.offset, 0.0f);
+    std::vector<WeightsRow> list;
+    list.reserve(static_cast<size_t>(chunk));
+    for (int64_t r = first; r < last; r += chunk) {
+      const int64_t end = std::min(r + chunk, last);
+      run_chunk(k, p, g, r, end, list, zeros, sums);
+      if (!p.dbias || g.in_first != 0) continue;
+      // Rows of dy follow each other in memory; a transposed convolution has a block of them for each grid
+      // row.
+      const int64_t factor = p.dy_extent[0] * p.dy_extent[1] * p.dy_extent[2] / (p.grid[0] * p.grid[1]);
+      for (int64_t v = 0; v < g.out_vectors(); ++v)
+        k.bias(p.dy + r * factor * p.cout + g.out_first + v * kLanes, p.cout, (end - r) * factor,
+               g.lanes - v * kLanes, bias + part * bias_size + g.out_first + v * kLanes);
+    }
+  });
+  parallel_for(group_count,
+               [&](int64_t g) { combine(p, groups[static_cast<size_t>(g)], partial, partitions, size); });
+  if (p.dbias) {
+    std::copy_n(bias, p.cout, p.dbias);
+    for (int64_t part = 1; part < partitions; ++part)
+      for (int64_t o = 0; o < p.cout; ++o) p.dbias[o] += bias[part * bias_size + o];
+  }
+}
+
+}  // namespace
+
+void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p,
+                             const std::vector<Part<const float>>& x, const float* dy, float* dw,
+                             float* dbias) {
+  WeightsPass pass{};
+  pass.n = p.n;
+  pass.grid = pass.dy_extent = p.out;
+  pass.x_extent = p.in;
+  pass.x_stride = p.stride;
+  pass.dy_stride = {1, 1, 1};
+  pass.taps = p.kernel[2];
+  pass.pad = p.pad[2];
+  for (int64_t a = 0; a < p.kernel[0]; ++a)
+    for (int64_t b = 0; b < p.kernel[1]; ++b)
+      pass.lines.push_back({a - p.pad[0], b - p.pad[1], 0, 0, 0, (a * p.kernel[1] + b) * p.kernel[2]});
+  pass.x = x;
+  pass.dy = dy;
+  pass.cin = p.cin;
+  pass.cout = p.cout;
+  pass.dw = dw;
+  pass.dbias = dbias;
+  backward_weights(k.weights, pass);
+}
+
+void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& p, const float* x,
+                                       const float* dy, float* dw, float* dbias) {
+  WeightsPass pass{};
+  pass.n = p.n;
+  pass.grid = pass.x_extent = p.in;
+  pass.dy_extent = p.out;
+  pass.x_stride = {1, 1, 1};
+  pass.dy_stride = p.stride;
+  pass.taps = 1;
+  for (int64_t a = 0; a < p.kernel[0]; ++a)
+    for (int64_t b = 0; b < p.kernel[1]; ++b)
+      for (int64_t c = 0; c < p.kernel[2]; ++c)
+        pass.lines.push_back({0, 0, a, b, c, (a * p.kernel[1] + b) * p.kernel[2] + c});
+  pass.x = {{x, p.cin}};
+  pass.dy = dy;
+  pass.cin = p.cin;
+  pass.cout = p.cout;
+  pass.dw = dw;
+  pass.dbias = dbias;
+  backward_weights(k.weights, pass);
+}
+
+}  // namespace voxgrad::cpu

@@ -1,0 +1,18 @@
+// Gradients of the weights and bias of a convolution, or of a transposed one, on the CPU.
+#pragma once
+#include <vector>
+
+#include "tensor/conv.h"
+#include "tensor/cpu/kernels.h"
+#include "tensor/ref/conv.h"
+
+namespace voxgrad::cpu {
+
+/// dbias may be null.
+void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p,
+                             const std::vector<ref::Part<const float>>& x, const float* dy, float* dw,
+                             float* dbias);
+void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& p, const float* x,
+                                       const float* dy, float* dw, float* dbias);
+
+}  // namespace voxgrad::cpu

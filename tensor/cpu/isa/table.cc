@@ -1,0 +1,15 @@
+#include "tensor/cpu/isa/tables.h"
+
+namespace voxgrad::VOXGRAD_ISA {
+
+const cpu::KernelTable& kernel_table() {
+  static const cpu::KernelTable table = [] {
+    cpu::KernelTable t{};
+    fill_conv_rows(t.conv);
+    fill_conv_weights(t.weights);
+    return t;
+  }();
+  return table;
+}
+
+}  // namespace voxgrad::VOXGRAD_ISA
