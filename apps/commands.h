@@ -8,15 +8,19 @@
 
 namespace voxgrad::apps {
 
+void add_evaluate(CLI::App& app);
 void add_image(CLI::App& app);
 void add_info(CLI::App& app);
 void add_predict(CLI::App& app);
+void add_report(CLI::App& app);
 void add_train(CLI::App& app);
 
 /// All subcommands, in the order of --help.
 inline void add_commands(CLI::App& app) {
   add_train(app);
   add_predict(app);
+  add_evaluate(app);
+  add_report(app);
   add_image(app);
   add_info(app);
 }

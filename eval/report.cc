@@ -46,9 +46,12 @@ std::string calibration(const Report& r) {
   }
   if (out.empty()) return "";
   return "<div class=\"figures\">" + out +
-         "</div><p class=\"small\">Top-label reliability of all voxels of all scored cases, pooled, 15 bins: the "
-         "blue line on a bar is the accuracy of the bin, the yellow part its gap to the mean confidence; grey "
-         "bars count voxels. Most voxels are background far from any border; the foreground scores above leave those out.</p>";
+         "</div><p class=\"small\">Top-label reliability of all voxels of all scored cases, pooled, 15 bins: "
+         "the "
+         "blue line on a bar is the accuracy of the bin, the yellow part its gap to the mean confidence; "
+         "grey "
+         "bars count voxels. Most voxels are background far from any border; the foreground scores above "
+         "leave those out.</p>";
 }
 
 std::string figures(const std::vector<ReportFigure>& list) {
