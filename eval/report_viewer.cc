@@ -322,8 +322,8 @@ std::string viewer(const ReportCase& c, size_t index, const std::vector<std::str
                     " \u00d7 " + std::to_string(s[0]) + " voxels of " + label_of(mm[2], 3) + " \u00d7 " +
                     label_of(mm[1], 3) + " \u00d7 " + label_of(mm[0], 3) + " mm. " + notes +
                     "</p><div class=\"viewer\"><div class=\"controls\"><div class=\"group\">";
-  if (c.mask.defined()) out += checkbox("mask", "Prediction", true);
-  if (c.truth.defined()) out += checkbox("truth", "Truth", true);
+  if (c.mask.defined()) out += checkbox("mask", "<span class=\"thin\"></span>Prediction", true);
+  if (c.truth.defined()) out += checkbox("truth", "<span class=\"broad\"></span>Truth", true);
   out += checkbox("cross", "Cross-hair", false) + checkbox("smooth", "Interpolate", true) + "</div>";
   if (c.entropy.defined() || c.mutual_information.defined()) {
     out +=

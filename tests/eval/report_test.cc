@@ -93,7 +93,8 @@ TEST_F(ReportOfARun, DamagedOrEmptyFoldersAreDataErrors) {
 TEST(Report, EscapesWhatComesFromFiles) {
   Report r;
   r.title = "<b>&\"title\"";
-  r.scores.rows = {{"<i>method</i>", {}}};
+  r.scores.rows.resize(1);
+  r.scores.rows[0].name = "<i>method</i>";
   r.scores.rows[0].table.cases = {{"<script>case", {{"nll", 0.5}}}};
   r.class_names = {"background", "</script><script>alert(1)"};
   const auto c = demo_case(1);
