@@ -16,12 +16,18 @@ using ref::NormProblem;
 constexpr int64_t kTileElements = 8192;
 constexpr int64_t kTilesOfATask = 4;
 
-// How lanes of vectors meet channels: after `lanes` = lcm(C, 16) elements the pattern repeats.
+// How lanes of vectors meet channels: after `lanes` elements, a multiple of lcm(C, 16), the pattern repeats.
+// At least four vectors, so that the rows of the kernels are not too short.
+int64_t lanes_of(int64_t channels) {
+  const int64_t period = std::lcm(channels, int64_t{kLanes});
+  return (4 * kLanes + period - 1) / period * period;
+}
+
 struct Layout {
   explicit Layout(const NormProblem& p)
       : places(p.places),
         channels(p.channels),
-        lanes(std::lcm(p.channels, int64_t{kLanes})),
+        lanes(lanes_of(p.channels)),
         tile_places(std::max<int64_t>(1, kTileElements / lanes) * (lanes / p.channels)),
         tiles((p.places + tile_places - 1) / tile_places) {}
   int64_t places, channels, lanes, tile_places, tiles;
@@ -64,40 +70,37 @@ void for_pieces(const Layout& layout, int64_t elements, const float* x, const fl
   if (out) std::copy_n(out_end.data(), tail, out + i);
 }
 
-struct Moments {
-  double count = 0, mean = 0, squares = 0;  // squares: about the mean
+// sums[c] = sum over the lanes of channel c; lanes is a multiple of channels.
+template <class T>
+void fold_lanes(const Layout& layout, const float* lanes, T* sums) {
+  std::fill_n(sums, layout.channels, T(0));
+  for (int64_t l = 0; l < layout.lanes; l += layout.channels)
+    for (int64_t c = 0; c < layout.channels; ++c) sums[c] += static_cast<T>(lanes[l + c]);
+}
 
-  // Chan, Golub and LeVeque 1983.
-  void add(const Moments& o) {
-    if (o.count == 0) return;
-    const double n = count + o.count, d = o.mean - mean;
-    mean += d * (o.count / n);
-    squares += o.squares + d * d * (count * o.count / n);
-    count = n;
-  }
-};
-
-// Moments of each channel of one tile: the means, then the squares about them, from the cache.
+// Mean of each channel over one tile, and the sum of squares about it: the means first, then, from the cache,
+// the squares about them, corrected for the rounding of the means.
 void tile_moments(const NormKernels& k, const Layout& layout, const float* x, int64_t places, float* scratch,
-                  Moments* out) {
+                  double* mean, double* squares) {
   const int64_t elements = places * layout.channels;
-  float *sums = scratch, *pivot = sums + layout.lanes, *squares = pivot + layout.lanes;
-  const auto count = [&](int64_t lane) { return (elements - lane + layout.lanes - 1) / layout.lanes; };
+  const double n = static_cast<double>(places);
+  float *sums = scratch, *pivot = sums + layout.lanes, *products = pivot + layout.lanes;
   std::fill_n(sums, layout.lanes, 0.0f);
   for_pieces(layout, elements, x, nullptr, nullptr, nullptr,
              [&](const NormPiece& piece, int64_t lane) { k.sum(piece, sums + lane); });
-  for (int64_t l = 0; l < layout.lanes; ++l)
-    pivot[l] = sums[l] / static_cast<float>(std::max<int64_t>(1, count(l)));
+  fold_lanes(layout, sums, mean);
+  layout.expand(pivot, [&](int64_t c) { return static_cast<float>(mean[c] / n); });
   std::fill_n(sums, layout.lanes, 0.0f);
-  std::fill_n(squares, layout.lanes, 0.0f);
+  std::fill_n(products, layout.lanes, 0.0f);
   for_pieces(layout, elements, x, nullptr, nullptr, pivot, [&](const NormPiece& piece, int64_t lane) {
-    k.squares(piece, pivot + lane, sums + lane, squares + lane);
+    k.squares(piece, pivot + lane, sums + lane, products + lane);
   });
-  std::fill_n(out, layout.channels, Moments{});
-  for (int64_t l = 0; l < layout.lanes && count(l) > 0; ++l) {
-    const double n = static_cast<double>(count(l)), d = double{sums[l]};
-    out[l % layout.channels].add(
-        {n, double{pivot[l]} + d / n, std::max(0.0, double{squares[l]} - d * d / n)});
+  fold_lanes(layout, sums, mean);
+  fold_lanes(layout, products, squares);
+  for (int64_t c = 0; c < layout.channels; ++c) {
+    const double d = mean[c] / n;
+    squares[c] = std::max(0.0, squares[c] - d * mean[c]);
+    mean[c] = double{pivot[c]} + d;
   }
 }
 
@@ -132,23 +135,31 @@ std::vector<Tables> make_tables(const NormProblem& p, const Layout& layout, cons
 void norm_stats(const KernelTable& k, const NormProblem& p, const float* x, double eps, float* mean,
                 float* rstd) {
   const Layout layout(p);
-  std::vector<Moments> moments(static_cast<size_t>(p.n * layout.tiles * p.channels));
+  const auto size = static_cast<size_t>(p.n * layout.tiles * p.channels);
+  std::vector<double> means(size), squares(size);
   for_tiles(p, layout, [&](int64_t n, int64_t tile) {
     std::vector<float> scratch(static_cast<size_t>(3 * layout.lanes));
+    const auto at = static_cast<size_t>((n * layout.tiles + tile) * p.channels);
     tile_moments(k.norm, layout, x + (n * p.places + tile * layout.tile_places) * p.channels,
-                 layout.places_of(tile), scratch.data(),
-                 &moments[static_cast<size_t>((n * layout.tiles + tile) * p.channels)]);
+                 layout.places_of(tile), scratch.data(), &means[at], &squares[at]);
   });
+  // The moments of a group: the mean of the means, then the squares of tiles and of their means about it.
   const int64_t width = p.channels / p.groups;
-  parallel_ranges(p.n * p.groups, 8, [&](int64_t begin, int64_t end) {
+  parallel_ranges(p.n * p.groups, 4, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t n = i / p.groups, g = i % p.groups;
-      Moments total;
-      for (int64_t tile = 0; tile < layout.tiles; ++tile)
-        for (int64_t c = 0; c < width; ++c)
-          total.add(moments[static_cast<size_t>((n * layout.tiles + tile) * p.channels + g * width + c)]);
-      mean[i] = static_cast<float>(total.mean);
-      rstd[i] = static_cast<float>(1 / math::sqrt(total.squares / p.group_size() + eps));
+      const auto first = static_cast<size_t>(i / p.groups * layout.tiles * p.channels + i % p.groups * width);
+      const auto visit = [&](auto&& f) {
+        for (int64_t tile = 0; tile < layout.tiles; ++tile)
+          for (int64_t c = 0; c < width; ++c)
+            f(static_cast<double>(layout.places_of(tile)),
+              first + static_cast<size_t>(tile * p.channels + c));
+      };
+      double sum = 0, total = 0;
+      visit([&](double n, size_t at) { sum += n * means[at]; });
+      const double m = sum / p.group_size();
+      visit([&](double n, size_t at) { total += squares[at] + n * (means[at] - m) * (means[at] - m); });
+      mean[i] = static_cast<float>(m);
+      rstd[i] = static_cast<float>(1 / math::sqrt(total / p.group_size() + eps));
     }
   });
 }
@@ -187,10 +198,8 @@ void norm_act_backward(const KernelTable& k, const NormProblem& p, const float* 
                                          sums.data() + lane, products + lane);
                });
     double* const to = &partial[static_cast<size_t>((n * layout.tiles + tile) * p.channels * 2)];
-    for (int64_t l = 0; l < layout.lanes; ++l) {
-      to[l % p.channels * 2] += double{sums[static_cast<size_t>(l)]};
-      to[l % p.channels * 2 + 1] += double{products[l]};
-    }
+    fold_lanes(layout, sums.data(), to);
+    fold_lanes(layout, products, to + p.channels);
   });
 
   // Sums over tiles; then the means over each group, as tables of the second pass.
@@ -204,8 +213,8 @@ void norm_act_backward(const KernelTable& k, const NormProblem& p, const float* 
     for (int64_t c = 0; c < p.channels; ++c) {
       const auto g = static_cast<size_t>(p.group_of(c));
       const double r = rstd[n * p.groups + p.group_of(c)];
-      const double sum = total[static_cast<size_t>(2 * c)],
-                   product = total[static_cast<size_t>(2 * c + 1)] * r;
+      const double sum = total[static_cast<size_t>(c)],
+                   product = total[static_cast<size_t>(p.channels + c)] * r;
       dshift[n * p.channels + c] = static_cast<float>(sum);
       dscale[n * p.channels + c] = static_cast<float>(product);
       const double weight = scale[n % p.modulated * p.channels + c] / p.group_size();

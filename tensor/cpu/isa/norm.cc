@@ -114,11 +114,12 @@ template <int A>
 void forward(const NormPiece& p, const NormTables& t) {
   const Vec slope = broadcast(t.slope);
   const int64_t width = p.columns * cpu::kLanes;
-  const float* x = p.x;
+  const float *x = p.x, *const mean = t.mean, *const factor = t.factor, *const shift = t.shift;
   float* y = p.out;
-  for (int64_t row = 0; row < p.rows; ++row, x += width, y += width)
+  for (int64_t row = 0, rows = p.rows; row < rows; ++row, x += width, y += width)
+#pragma GCC unroll 4
     for (int64_t i = 0; i < width; i += cpu::kLanes) {
-      const Vec u = fma(load(x + i) - load(t.mean + i), load(t.factor + i), load(t.shift + i));
+      const Vec u = fma(load(x + i) - load(mean + i), load(factor + i), load(shift + i));
       store(y + i, activate<A>(u, slope));
     }
 }
@@ -127,13 +128,15 @@ template <int A>
 void backward(const NormPiece& p, const NormTables& t) {
   const Vec slope = broadcast(t.slope);
   const int64_t width = p.columns * cpu::kLanes;
+  const NormTables table = t;
   const float *x = p.x, *dy = p.dy;
   float* dx = p.out;
-  for (int64_t row = 0; row < p.rows; ++row, x += width, dy += width, dx += width)
+  for (int64_t row = 0, rows = p.rows; row < rows; ++row, x += width, dy += width, dx += width)
+#pragma GCC unroll 4
     for (int64_t i = 0; i < width; i += cpu::kLanes) {
-      const Vec d = load(x + i) - load(t.mean + i), factor = load(t.factor + i);
-      const Vec du = through_activation<A>(load(dy + i), fma(d, factor, load(t.shift + i)), slope);
-      store(dx + i, fma(du, factor, fma(d, load(t.gain + i), load(t.offset + i))));
+      const Vec d = load(x + i) - load(table.mean + i), factor = load(table.factor + i);
+      const Vec du = through_activation<A>(load(dy + i), fma(d, factor, load(table.shift + i)), slope);
+      store(dx + i, fma(du, factor, fma(d, load(table.gain + i), load(table.offset + i))));
     }
 }
 
