@@ -56,7 +56,7 @@ void norm_backward(benchmark::State& state) {
 void norm_shapes(benchmark::internal::Benchmark* b) {
   for (const int64_t act : {2, 3, 4}) b->Args({16, 0, act});
   b->Args({32, 0, 2})->Args({5, 0, 2})->Args({64, 1, 2})->Args({128, 1, 2});
-  b->ArgNames({"channels", "small", "act"})->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
+  b->ArgNames({"channels", "small", "act"})->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 BENCHMARK(norm_statistics)->Apply(norm_shapes);
 BENCHMARK(norm_forward)->Apply(norm_shapes);
@@ -68,13 +68,13 @@ void adam(benchmark::State& state) {
   Tensor ema = p.clone();
   measure(state, static_cast<double>(p.nbytes()), 9, [&] { adam_step(p, g, m, v, ema, {}); });
 }
-BENCHMARK(adam)->Arg(2000000)->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
+BENCHMARK(adam)->Arg(2000000)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 void gradient_norm(benchmark::State& state) {
   const Tensor g = Tensor::full({state.range(0)}, 0.1);
   measure(state, static_cast<double>(g.nbytes()), 1, [&] { benchmark::DoNotOptimize(sum_of_squares(g)); });
 }
-BENCHMARK(gradient_norm)->Arg(2000000)->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
+BENCHMARK(gradient_norm)->Arg(2000000)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 // Arguments: rows, columns, depth, transpose A, transpose B.
 void matrix_product(benchmark::State& state) {
@@ -99,8 +99,7 @@ BENCHMARK(matrix_product)
     ->Args({1024, 1024, 8192, 0, 0})
     ->ArgNames({"m", "n", "k", "ta", "tb"})
     ->UseRealTime()
-    ->Unit(benchmark::kMillisecond)
-    ->MinTime(0.1);
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace voxgrad::bench

@@ -84,6 +84,7 @@ struct NormPiece {
   const float* dy;  ///< backward only
   float* out;       ///< y or dx
   int64_t rows, columns;
+  bool stream;  ///< store past the cache; `out` is then 64-byte aligned
 };
 
 /// y = act(u), u = (x - mean) * factor + shift, factor = rstd * scale.

@@ -15,6 +15,8 @@ using ref::NormProblem;
 
 constexpr int64_t kTileElements = 8192;
 constexpr int64_t kTilesOfATask = 4;
+// Results of this size leave the caches before a convolution reads them, which hides the latency of memory.
+constexpr int64_t kStreamBytes = int64_t{8} << 20;
 
 // How lanes of vectors meet channels: after `lanes` elements, a multiple of lcm(C, 16), the pattern repeats.
 // At least four vectors, so that the rows of the kernels are not too short.
@@ -29,8 +31,9 @@ struct Layout {
         channels(p.channels),
         lanes(lanes_of(p.channels)),
         tile_places(std::max<int64_t>(1, kTileElements / lanes) * (lanes / p.channels)),
-        tiles((p.places + tile_places - 1) / tile_places) {}
-  int64_t places, channels, lanes, tile_places, tiles;
+        tiles((p.places + tile_places - 1) / tile_places),
+        bytes(p.n * p.places * p.channels * 4) {}
+  int64_t places, channels, lanes, tile_places, tiles, bytes;
   int64_t places_of(int64_t tile) const { return std::min(tile_places, places - tile * tile_places); }
 
   // out[lane] = f(channel)
@@ -56,9 +59,10 @@ void for_pieces(const Layout& layout, int64_t elements, const float* x, const fl
                 const float* fill, F&& f) {
   const int64_t rows = elements / layout.lanes, rest = elements % layout.lanes, vectors = rest / kLanes;
   const auto at = [](const float* p, int64_t i) { return p ? p + i : nullptr; };
-  if (rows) f(NormPiece{x, dy, out, rows, layout.lanes / kLanes}, int64_t{0});
+  const bool stream = out && layout.bytes >= kStreamBytes && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+  if (rows) f(NormPiece{x, dy, out, rows, layout.lanes / kLanes, stream}, int64_t{0});
   int64_t i = rows * layout.lanes;
-  if (vectors) f(NormPiece{x + i, at(dy, i), out ? out + i : nullptr, 1, vectors}, int64_t{0});
+  if (vectors) f(NormPiece{x + i, at(dy, i), out ? out + i : nullptr, 1, vectors, false}, int64_t{0});
   i += vectors * kLanes;
   const int64_t tail = elements - i, lane = vectors * kLanes;
   if (tail == 0) return;
@@ -66,7 +70,7 @@ void for_pieces(const Layout& layout, int64_t elements, const float* x, const fl
   if (fill) std::copy_n(fill + lane, kLanes, x_end.data());
   std::copy_n(x + i, tail, x_end.data());
   if (dy) std::copy_n(dy + i, tail, dy_end.data());
-  f(NormPiece{x_end.data(), dy_end.data(), out_end.data(), 1, 1}, lane);
+  f(NormPiece{x_end.data(), dy_end.data(), out_end.data(), 1, 1, false}, lane);
   if (out) std::copy_n(out_end.data(), tail, out + i);
 }
 

@@ -110,8 +110,8 @@ void backward_sums(const NormPiece& p, const NormTables& t, float* sums, float* 
       });
 }
 
-template <int A>
-void forward(const NormPiece& p, const NormTables& t) {
+template <int A, bool kStream>
+VOXGRAD_INLINE void forward_pass(const NormPiece& p, const NormTables& t) {
   const Vec slope = broadcast(t.slope);
   const int64_t width = p.columns * cpu::kLanes;
   const float *x = p.x, *const mean = t.mean, *const factor = t.factor, *const shift = t.shift;
@@ -120,12 +120,24 @@ void forward(const NormPiece& p, const NormTables& t) {
 #pragma GCC unroll 4
     for (int64_t i = 0; i < width; i += cpu::kLanes) {
       const Vec u = fma(load(x + i) - load(mean + i), load(factor + i), load(shift + i));
-      store(y + i, activate<A>(u, slope));
+      if constexpr (kStream)
+        stream(y + i, activate<A>(u, slope));
+      else
+        store(y + i, activate<A>(u, slope));
     }
+  if (kStream) stream_fence();
 }
 
 template <int A>
-void backward(const NormPiece& p, const NormTables& t) {
+void forward(const NormPiece& p, const NormTables& t) {
+  if (p.stream)
+    forward_pass<A, true>(p, t);
+  else
+    forward_pass<A, false>(p, t);
+}
+
+template <int A, bool kStream>
+VOXGRAD_INLINE void backward_pass(const NormPiece& p, const NormTables& t) {
   const Vec slope = broadcast(t.slope);
   const int64_t width = p.columns * cpu::kLanes;
   const NormTables table = t;
@@ -136,8 +148,21 @@ void backward(const NormPiece& p, const NormTables& t) {
     for (int64_t i = 0; i < width; i += cpu::kLanes) {
       const Vec d = load(x + i) - load(table.mean + i), factor = load(table.factor + i);
       const Vec du = through_activation<A>(load(dy + i), fma(d, factor, load(table.shift + i)), slope);
-      store(dx + i, fma(du, factor, fma(d, load(table.gain + i), load(table.offset + i))));
+      const Vec result = fma(du, factor, fma(d, load(table.gain + i), load(table.offset + i)));
+      if constexpr (kStream)
+        stream(dx + i, result);
+      else
+        store(dx + i, result);
     }
+  if (kStream) stream_fence();
+}
+
+template <int A>
+void backward(const NormPiece& p, const NormTables& t) {
+  if (p.stream)
+    backward_pass<A, true>(p, t);
+  else
+    backward_pass<A, false>(p, t);
 }
 
 template <int A>
