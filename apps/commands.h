@@ -1,10 +1,26 @@
-// The subcommands of `voxgrad`, one file each. Every add_* function registers a subcommand and its callback.
+// apps/: the voxgrad command, one file a subcommand. main.cc (global options, exit codes), commands.h (the
+// list), signals.h (interruption).
+//
+// Every add_* function registers a subcommand and its callback. A callback throws Error, writes its result to
+// std::cout and logs through spdlog; main.cc makes the exit code.
 #pragma once
 #include <CLI/CLI.hpp>
 
 namespace voxgrad::apps {
 
+void add_demo(CLI::App& app);
 void add_image(CLI::App& app);
 void add_info(CLI::App& app);
+void add_predict(CLI::App& app);
+void add_train(CLI::App& app);
+
+/// All subcommands, in the order of --help.
+inline void add_commands(CLI::App& app) {
+  add_train(app);
+  add_predict(app);
+  add_demo(app);
+  add_image(app);
+  add_info(app);
+}
 
 }  // namespace voxgrad::apps

@@ -5,6 +5,7 @@
 
 #include "autograd/tape.h"
 #include "tensor/norm.h"
+#include "tensor/resample.h"
 
 namespace voxgrad::ops {
 
@@ -64,7 +65,7 @@ Var transpose_last(const Var& x);                 ///< swaps the last two axes
 
 Var max_pool(const Var& x, Triple size = {2, 2, 2});  ///< stride = size; a rest is dropped
 Var avg_pool(const Var& x, Triple size = {2, 2, 2});
-enum class Interpolation { nearest, linear, cubic };
+using voxgrad::Interpolation;  // nearest, linear, cubic
 /// To `size`, voxel centres aligned as (i + 0.5) n_in / n_out - 0.5, borders clamped; cubic is Catmull-Rom (a = -0.5).
 Var resample(const Var& x, Triple size, Interpolation mode);
 Var sum(const Var& x);          ///< of all elements -> [1]

@@ -69,8 +69,8 @@ Var Var::leaf(Tensor value, Tensor grad) {
   require(!grad.defined() || grad.shape() == value.shape(), "[leaf] expected a gradient of shape ", value.shape());
   Var v(std::move(value));
   v.node_ = std::make_shared<detail::GradNode>();
+  v.node_->buffer = grad.defined();
   v.node_->grad = std::move(grad);
-  v.node_->leaf = true;
   return v;
 }
 
@@ -163,8 +163,8 @@ void Tape::backward(const Var& loss, Tensor grad) {
       if (!sum.defined()) {
         sum = std::move(g);
       } else {
-        // In place only where nobody else sees the sum: a leaf's buffer, or the last reference.
-        if (!e.inputs[i]->leaf && sum.use_count() > 1) sum = sum.clone();
+        // In place only in a leaf's own buffer or where nobody else sees the sum: ops hand grad_out on.
+        if (!e.inputs[i]->buffer && sum.use_count() > 1) sum = sum.clone();
         accumulate(sum, g);
       }
     }

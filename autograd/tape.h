@@ -11,7 +11,7 @@ namespace detail {
 /// Where the gradient of a variable is gathered.
 struct GradNode {
   Tensor grad;
-  bool leaf = false;  ///< leaves keep their gradient after the walk
+  bool buffer = false;  ///< grad was given with the leaf: gradients are added to it, whoever else sees it
 };
 struct Recompute;
 }  // namespace detail

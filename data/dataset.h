@@ -1,6 +1,6 @@
-// data/: dataset.h (cases and folders in nnU-Net raw and Decathlon layout), audit.h (`voxgrad check`), plan.h (what
-// nnU-Net's rules make of a data set), preprocess.h (crop, normalise, resample, and back), augment.h, patches.h
-// (sampling, sliding windows), phantom.h (the built-in data set).
+// data/: dataset.h (cases and folders in nnU-Net raw and Decathlon layout), audit.h (`voxgrad check`), plan.h
+// (what nnU-Net's rules make of a data set), preprocess.h (crop, normalise, resample, and back), augment.h,
+// patches.h (sampling, sliding windows), phantom.h (the built-in data set).
 #pragma once
 #include <map>
 #include <string>
@@ -21,7 +21,9 @@ struct Dataset {
   std::vector<std::string> channel_names;
   std::vector<std::string> label_names;  ///< index = class; 0 is the background
   std::vector<Case> cases;               ///< training cases, sorted by name
-  std::vector<std::vector<std::string>> splits;  ///< validation names a fold, from splits_final.json; may be empty
+  std::vector<std::vector<std::string>>
+      splits;  ///< validation names a fold, from splits_final.json; may be empty
+  std::vector<std::vector<std::string>> training_splits;  ///< training names a fold, beside `splits`
 
   int classes() const { return static_cast<int>(label_names.size()); }
   bool is_ct() const;  ///< a channel named CT
@@ -33,8 +35,9 @@ Dataset open_dataset(const std::string& folder);
 /// Cases of a folder of images in nnU-Net naming (CASE_0000.nii.gz, ...), or of single files; for `predict`.
 std::vector<Case> find_cases(const std::vector<std::string>& files_or_folders, int channels);
 
-/// The indices of a fold's validation cases: splits_final.json where it is, else sorted index mod 5 == fold.
-/// (Below 5 cases fold 0 holds the last one.) The rest are the training cases.
+/// The indices of a fold's cases. Where splits_final.json is, it decides both parts (cases in neither are
+/// left out); else sorted index mod 5 == fold is validation and the rest training (below 5 cases fold f holds
+/// the f-th last). Fold -1: all cases are training cases. ErrorCode::usage for a fold that is not there.
 struct Split {
   std::vector<int> train, validation;
 };

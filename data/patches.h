@@ -13,17 +13,18 @@ struct AugmentOptions {
 };
 
 struct Batch {
-  Tensor image;  ///< f32 [N, D, H, W, C]
-  Tensor label;  ///< i32 [N, D, H, W]
+  Tensor image;                ///< f32 [N, D, H, W, C]
+  Tensor label;                ///< i32 [N, D, H, W]
   std::vector<int> cases;      ///< index of each example's case in the list given
-  std::vector<Triple> origin;  ///< first voxel of each example's patch in its case (may be negative: padding)
+  std::vector<Triple> origin;  ///< first voxel of each example's patch in its (padded) case
 };
 
-/// The batch of a training step: cases in the order of an epoch-wise permutation, one patch each; a third of the
-/// examples (at batch 2: one of two) is centred on foreground of a class drawn at random. Patches reaching
-/// over the border are padded with the image's minimum... see augment.h. A pure function of (seed, step, index).
-Batch training_batch(const std::vector<PreprocessedCase>& cases, const Plan& plan, const AugmentOptions& augment,
-                     uint64_t seed, int64_t step);
+/// The batch of a training step: cases in the order of an epoch-wise permutation, one patch each; a third of
+/// the examples (at batch 2: one of two) is centred on foreground of a class drawn at random. Patches lie
+/// inside the padded case; where a rotation or scaling reads beyond it stands air (see augment.h). A pure
+/// function of (seed, step, index): the same bits with any number of threads.
+Batch training_batch(const std::vector<PreprocessedCase>& cases, const Plan& plan,
+                     const AugmentOptions& augment, uint64_t seed, int64_t step);
 
 struct Window {
   Triple begin{};  ///< in the padded volume's frame (negative in the padding)
@@ -36,7 +37,8 @@ std::vector<Window> sliding_windows(const Triple& shape, const Triple& patch, do
 Tensor gaussian_window(const Triple& patch);
 /// Copies a window out of [D, H, W, C]; outside the volume it is `pad`. -> [1, D, H, W, C].
 Tensor extract_window(const Tensor& volume, const Window& window, const Triple& patch, float pad = 0);
-/// sum += weight * window, weight_sum += weight for the voxels inside; sum [D, H, W, C], weight_sum [D, H, W].
+/// sum += weight * window, weight_sum += weight for the voxels inside; sum [D, H, W, C], weight_sum [D, H,
+/// W].
 void accumulate_window(Tensor& sum, Tensor& weight_sum, const Tensor& values, const Tensor& weight,
                        const Window& window);
 /// sum / weight_sum.

@@ -8,23 +8,24 @@
 
 namespace voxgrad {
 
-struct ChannelIntensity {  ///< foreground intensities of a channel over the data set (CT)
+struct ChannelIntensity {    ///< foreground intensities of a channel over the data set (CT)
   double low = 0, high = 0;  ///< 0.5 and 99.5 percentiles
   double mean = 0, std = 1;  ///< after clipping
 };
 
 struct Plan {
   int dims = 3;  ///< 2 or 3; 2-D volumes are depth-one patches with 1x3x3 kernels
-  std::string modality = "mri";  ///< "mri": z-score a case; "ct": clip and z-score by the data set's foreground
+  std::string modality =
+      "mri";  ///< "mri": z-score a case; "ct": clip and z-score by the data set's foreground
   std::vector<std::string> channel_names, label_names;
   std::array<double, 3> spacing{1, 1, 1};  ///< target, mm; 0 for the slice axis of a 2-D plan: kept as it is
   Triple median_shape{};                   ///< of the cropped cases at the target spacing
   Triple patch{};
   int batch_size = 2;
-  std::vector<Triple> strides;   ///< a stage each; the first is 1,1,1
-  std::vector<Triple> kernels;   ///< a stage each: 3 or 1 an axis
-  std::vector<int> features;     ///< channels a stage
-  bool anisotropic = false;      ///< spacing ratio over 3: z is resampled apart, nearest
+  std::vector<Triple> strides;      ///< a stage each; the first is 1,1,1
+  std::vector<Triple> kernels;      ///< a stage each: 3 or 1 an axis
+  std::vector<int> features;        ///< channels a stage
+  bool anisotropic = false;         ///< spacing ratio over 3: z is resampled apart, nearest
   bool mask_normalisation = false;  ///< z-score over the non-zero voxels only
   std::vector<ChannelIntensity> intensity;
 
@@ -37,12 +38,23 @@ struct PlanOptions {
   int dims = 0;            ///< 0: 2-D where the depth is 1 or CT has a spacing ratio over 3
   int base_features = 16;  ///< nnU-Net's 32 is for a GPU
   int max_features = 320;
+  int max_stages = 5;
   int64_t max_patch_voxels = 96 * 96 * 96;
+  int64_t max_patch_pixels = 512 * 512;  ///< of a 2-D plan
   int batch_size = 2;
 };
 
-/// Reads the images of `cases` (indices) and decides. Deterministic.
+/// Reads the images of `cases` (indices) and decides. Deterministic. ErrorCode::usage for options out of
+/// range.
 Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const PlanOptions& options);
+
+/// Strides, kernels and patch of a network for volumes of `shape` (median) and `spacing`, after nnU-Net: an
+/// axis is halved while its edge stays at least 4 and its spacing is within a factor of 2 of the finest one,
+/// an axis more than twice as coarse has kernels of 1; the patch is the volume, as far as `max_voxels`
+/// allows, with a multiple of the strides' product along each axis. Sets patch, strides, kernels, features.
+/// For `plan.dims` 2 the depth is 1.
+void plan_network(Plan& plan, const Triple& shape, const std::array<double, 3>& spacing,
+                  const PlanOptions& options);
 
 std::string plan_to_json(const Plan& plan);
 Plan plan_from_json(const std::string& text, const std::string& where);  ///< ErrorCode::data, names `where`

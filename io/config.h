@@ -1,4 +1,5 @@
-// Configuration from one table of keys: the table makes the TOML parser, --print-config and the documentation.
+// Configuration from one table of keys: the table makes the TOML parser, --print-config and the
+// documentation.
 #pragma once
 #include <map>
 #include <string>
@@ -10,11 +11,11 @@ namespace voxgrad {
 using ConfigValue = std::variant<bool, int64_t, double, std::string, std::vector<double>>;
 
 struct ConfigKey {
-  std::string key;            ///< dotted: "prior.steps" is `steps` in the TOML table [prior]
-  ConfigValue default_value;  ///< its alternative is the type
-  double min = -1e300, max = 1e300;      ///< range of a number (each element of a list)
-  std::vector<std::string> choices = {}; ///< allowed values of a string; empty: any
-  std::string text;           ///< one sentence for the documentation; units and source
+  std::string key;                        ///< dotted: "prior.steps" is `steps` in the TOML table [prior]
+  ConfigValue default_value;              ///< its alternative is the type
+  double min = -1e300, max = 1e300;       ///< range of a number (each element of a list)
+  std::vector<std::string> choices = {};  ///< allowed values of a string; empty: any
+  std::string text;                       ///< one sentence for the documentation; units and source
 };
 
 class Config {
@@ -33,8 +34,14 @@ class Config {
   const std::string& text(const std::string& key) const;
   const std::vector<double>& list(const std::string& key) const;
   bool is_default(const std::string& key) const;
+  bool has(const std::string& key) const;  ///< whether the table knows the key
+  /// What is wrong with a value for a key of the table, "expected ..., got ..."; empty: nothing.
+  std::string problem(const std::string& key, const ConfigValue& value) const;
+  /// "; did you mean ...?" for a key near a known one, else empty.
+  std::string suggestion(const std::string& key) const;
 
-  /// The whole configuration as TOML with the text of each key as a comment; read_toml(to_toml()) is identity.
+  /// The whole configuration as TOML with the text of each key as a comment; read_toml(to_toml()) is
+  /// identity.
   std::string to_toml() const;
   /// The table as Markdown: key, type, default, range, text.
   std::string to_markdown() const;

@@ -1,5 +1,6 @@
-// io/: file formats, nothing else. file.h (all access to files goes through here), gzip.h, nifti.h, safetensors.h,
-// png.h, sha256.h, config.h (TOML configuration from one table of keys), run_record.h (manifest, log).
+// io/: file formats, nothing else. file.h (all access to files goes through here), gzip.h, nifti.h,
+// safetensors.h, png.h, sha256.h, config.h (TOML configuration from one table of keys), run_record.h
+// (manifest, log).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -29,8 +30,8 @@ class FileReader {
   std::unique_ptr<State> state_;
 };
 
-/// Writes a file atomically: a temporary beside it (name ends in ".part"), fsync, rename, fsync of the folder.
-/// Nothing is left behind when commit() was not reached. Errors: ErrorCode::system, naming the path.
+/// Writes a file atomically: a temporary beside it (name ends in ".part"), fsync, rename, fsync of the
+/// folder. Nothing is left behind when commit() was not reached. Errors: ErrorCode::system, naming the path.
 class FileWriter {
  public:
   explicit FileWriter(const std::string& path);

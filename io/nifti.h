@@ -13,12 +13,27 @@ using Affine = std::array<std::array<double, 4>, 4>;
 
 /// The codes of the standard. float128, complex256 and binary are refused by name when voxels are read.
 enum class NiftiType : int16_t {
-  binary = 1, uint8 = 2, int16 = 4, int32 = 8, float32 = 16, complex64 = 32, float64 = 64, rgb24 = 128,
-  int8 = 256, uint16 = 512, uint32 = 768, int64 = 1024, uint64 = 1280, float128 = 1536, complex128 = 1792,
-  complex256 = 2048, rgba32 = 2304
+  binary = 1,
+  uint8 = 2,
+  int16 = 4,
+  int32 = 8,
+  float32 = 16,
+  complex64 = 32,
+  float64 = 64,
+  rgb24 = 128,
+  int8 = 256,
+  uint16 = 512,
+  uint32 = 768,
+  int64 = 1024,
+  uint64 = 1280,
+  float128 = 1536,
+  complex128 = 1792,
+  complex256 = 2048,
+  rgba32 = 2304
 };
 std::string name_of(NiftiType type);  ///< "uint8", "rgb24", ... as numpy and nibabel name them
-int bits_of(NiftiType type);
+int bits_of(NiftiType type);          ///< bits of a voxel; 0 for a code that is not of the standard
+bool is_real(NiftiType type);         ///< integers, float32 and float64
 
 /// Everything of a header that a copy of the image must keep.
 struct NiftiHeader {
@@ -44,10 +59,13 @@ struct NiftiHeader {
   int64_t vox_offset = 352;
 
   int64_t voxels() const;  ///< product of dims
-  /// Voxel (i, j, k) to mm: sform if its code is above 0, else qform, else spacing on the diagonal (method 1).
+  /// Voxel (i, j, k) to mm: sform if its code is above 0, else qform, else spacing on the diagonal (method
+  /// 1).
   Affine affine() const;
   Affine qform_affine() const;
-  int64_t extent(int axis) const { return axis < static_cast<int>(dims.size()) ? dims[static_cast<size_t>(axis)] : 1; }
+  int64_t extent(int axis) const {
+    return axis < static_cast<int>(dims.size()) ? dims[static_cast<size_t>(axis)] : 1;
+  }
   double spacing(int axis) const;  ///< |pixdim| of axis 0 (x), 1 (y), 2 (z); 1 where it is 0 or missing
 };
 
@@ -57,6 +75,8 @@ struct NiftiImage {
 
   /// Scaled voxels (slope * stored + inter) in double; ErrorCode::data for complex and RGB.
   std::vector<double> values() const;
+  /// The same of voxels [first, first + count), written to `to`.
+  void values(int64_t first, int64_t count, double* to) const;
 };
 
 /// Reads header and voxels. `path` may be any part of a pair. ErrorCode::data, naming file, field and
@@ -72,7 +92,8 @@ Tensor read_volume(const std::string& path, NiftiHeader* header = nullptr);
 /// Writes voxels [T, D, H, W] (or [D, H, W]) on the grid of `like`: qform, sform, units and spacing are kept,
 /// dims, datatype (f32 -> float32, u8 -> uint8, i32 -> int32) and scaling are set from the tensor.
 /// `.nii` or `.nii.gz` by the name; atomic. intent_code 1002 (label) marks label maps.
-void write_volume(const std::string& path, const NiftiHeader& like, const Tensor& voxels, int intent_code = 0);
+void write_volume(const std::string& path, const NiftiHeader& like, const Tensor& voxels,
+                  int intent_code = 0);
 /// Writes an image as it is (.nii, .nii.gz or .hdr/.img by the name).
 void write_nifti(const std::string& path, const NiftiImage& image);
 

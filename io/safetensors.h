@@ -12,8 +12,9 @@ struct SafeTensors {
   std::map<std::string, std::string> metadata;  ///< "__metadata__"
 };
 
-/// Reads a file, checking every rule of the format (header size, sorted non-overlapping offsets without holes,
-/// sizes that match shape and dtype, no duplicate keys). ErrorCode::data names file, tensor and expectation.
+/// Reads a file, checking every rule of the format (header size, sorted non-overlapping offsets without
+/// holes, sizes that match shape and dtype, no duplicate keys). ErrorCode::data names file, tensor and
+/// expectation.
 SafeTensors read_safetensors(const std::string& path);
 /// Writes atomically, keys sorted, header padded to 8 bytes: equal content gives equal bytes.
 void write_safetensors(const std::string& path, const SafeTensors& content);

@@ -8,6 +8,7 @@
 #include "io/file.h"
 #include "io/run_record.h"
 #include "io/sha256.h"
+#include "tensor/parallel.h"
 
 namespace voxgrad {
 namespace {
@@ -154,8 +155,8 @@ void Trainer::log_validation_of_prior() {
     int64_t n = 0;
     for (const PreprocessedCase& c : cases) {
       if (n == 20) break;
-      if (const Tensor p = method_->prior_probabilities(c.image, [this] { poll(); }); p.defined()) {
-        sum += nll(p, c.label).value_or(0);
+      if (const Tensor p = method_->prior_probabilities(c, [this] { poll(); }); p.defined()) {
+        sum += nll(content_of(p, c), content_of(c.label, c)).value_or(0);
         ++n;
       }
     }
@@ -180,8 +181,9 @@ void Trainer::write_record(const std::string& status) {
   int64_t parameters = 0;
   for (size_t s = 0; s < method_->stages().size(); ++s) parameters += method_->parameters(s).count();
   m["parameters"] = parameters;
-  if (file_exists(run_.model())) m["model_sha256"] = sha256_of_file(run_.model());
-  write_text(run_.manifest(), m.dump(2) + "\n");
+  m["threads"] = thread_count();
+  if (file_exists(run_.model())) m["outputs"] = {file_record(run_.model())};
+  write_manifest(run_.manifest(), m);
 }
 
 TrainResult Trainer::run() {
@@ -222,10 +224,9 @@ TrainResult Trainer::run() {
     write_text(run_.config(), config_.to_toml());
   }
   const std::vector<StageOptions> stages = method_->stages();
+  // Lines of steps behind the checkpoint are dropped: they will be written again.
   log_.emplace(run_.log());
-  // Lines of steps that a crash lost the checkpoint of would otherwise stand there twice.
   log_->keep([&](const nlohmann::json& line) {
-    if (line.value("kind", "") != "step") return line.value("stage", "") == "prior" && state_.stage > 0;
     for (size_t s = 0; s < stages.size(); ++s)
       if (stages[s].name == line.value("stage", ""))
         return s < state_.stage || (s == state_.stage && line.value("step", int64_t{0}) <= state_.step);

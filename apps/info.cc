@@ -1,0 +1,53 @@
+// `voxgrad info`: what this build is and what it runs on.
+#include <iomanip>
+#include <iostream>
+#include <memory>
+
+#include "apps/commands.h"
+#include "io/run_record.h"
+#include "io/system_info.h"
+#include "tensor/parallel.h"
+
+namespace voxgrad::apps {
+namespace {
+
+using nlohmann::json;
+
+void print_text(const json& j) {
+  const auto line = [](const std::string& name, const std::string& value) {
+    std::cout << std::left << std::setw(18) << name << value << '\n';
+  };
+  const json& system = j["system"];
+  std::string features;
+  for (const json& feature : system["cpu_features"])
+    features += (features.empty() ? "" : " ") + feature.get<std::string>();
+  line("voxgrad", j["voxgrad"]);
+  line("compiler", j["compiler"]);
+  line("build", j["build"]);
+  line("operating system", system["operating_system"]);
+  line("CPU", system["cpu"]);
+  line("CPU features", features);
+  line("logical CPUs", system["logical_cpus"].dump());
+  line("threads", j["threads"].dump());
+  line("memory", std::to_string(system["memory_bytes"].get<uint64_t>() >> 20) + " MiB");
+  for (const auto& [name, version] : j["libraries"].items()) line(name, version);
+}
+
+}  // namespace
+
+void add_info(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("info", "Show version, compiler, libraries, CPU and memory");
+  auto as_json = std::make_shared<bool>(false);
+  command->add_flag("--json", *as_json, "Print JSON");
+  command->callback([as_json] {
+    json j = machine_record();
+    j["threads"] = thread_count();
+    j["libraries"]["CLI11"] = CLI11_VERSION;
+    if (*as_json)
+      std::cout << j.dump(1, ' ', false, json::error_handler_t::replace) << '\n';
+    else
+      print_text(j);
+  });
+}
+
+}  // namespace voxgrad::apps

@@ -1,0 +1,104 @@
+// The voxgrad command: global options, subcommands (apps/commands.h), and errors turned into exit codes.
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <iostream>
+#include <new>
+#include <stdexcept>
+
+#include "apps/commands.h"
+#include "apps/signals.h"
+#include "io/system_info.h"
+#include "tensor/error.h"
+#include "tensor/parallel.h"
+#include "tensor/trace.h"
+
+namespace voxgrad::apps {
+namespace {
+
+void set_log_level(const std::string& name) {
+  spdlog::set_level(spdlog::level::from_str(name));
+  if (name != "trace") return;
+  set_trace_sink([](const TraceEvent& e) {
+    spdlog::trace("{} {} {} ({:.3g} s, {:.3g} FLOP)", e.kind, e.name, e.text, e.seconds, e.flops);
+  });
+}
+
+void add_global_options(CLI::App& app) {
+  app.set_version_flag("--version", "voxgrad " + build_info().version);
+  app.add_option_function<int>(
+         "--threads", [](int n) { set_thread_count(n); },
+         "Number of threads; results have the same bits with any (default: all CPUs)")
+      ->check(CLI::Range(1, 1024).description(""))
+      ->type_name("N");
+  app.add_option_function<std::string>("--log-level", set_log_level,
+                                       "What is logged on stderr (default: info)")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}).description(""))
+      ->type_name("trace|debug|info|warn|error|off");
+  app.require_subcommand(1);
+  app.fallthrough();  // global options may stand behind the subcommand too
+}
+
+/// CLI11 only says that a subcommand is required: name the word that is none.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> rest = app.remaining();
+  const bool unknown = app.get_subcommands().empty() && !rest.empty() && !rest[0].starts_with("-");
+  return (unknown ? "unknown subcommand " + rest[0] : std::string(error.what())) + " (see voxgrad --help)";
+}
+
+int report(ErrorCode code, const std::string& message) {
+  std::cerr << "voxgrad: " << message << std::endl;
+  return static_cast<int>(code);
+}
+
+/// What could not be written to stdout must not look like success. A reader who has seen enough (EPIPE) is
+/// fine.
+int flush_output() {
+  errno = 0;
+  if (std::cout.flush() && std::fflush(stdout) == 0) return 0;
+  if (errno == EPIPE) return 0;
+  return report(ErrorCode::system, "cannot write the output: no space, or the output was closed");
+}
+
+int run(int argc, char** argv) {
+  CLI::App app(
+      "Deep learning for medical volumes: training, prediction and evaluation of segmentation by diffusion");
+  app.name("voxgrad");
+  add_global_options(app);
+  add_commands(app);
+  for (CLI::App* command : app.get_subcommands({}))
+    command->footer("Also for every subcommand: --threads N, --log-level LEVEL (see voxgrad --help)\n");
+  try {
+    app.parse(argc, argv);
+    return flush_output();
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) {  // --help, --version
+      app.exit(e);
+      return flush_output();
+    }
+    return report(ErrorCode::usage, usage_message(app, e));
+  } catch (const Error& e) {
+    return report(e.code(), e.what());
+  } catch (const std::bad_alloc&) {
+    return report(ErrorCode::memory, "not enough memory");
+  } catch (const std::length_error&) {  // a container asked for more than there can be
+    return report(ErrorCode::memory, "not enough memory");
+  } catch (const std::exception& e) {
+    return report(ErrorCode::internal, std::string("internal error: ") + e.what());
+  }
+}
+
+}  // namespace
+}  // namespace voxgrad::apps
+
+int main(int argc, char** argv) {
+  using namespace voxgrad::apps;
+  watch_signals();
+  spdlog::set_default_logger(spdlog::stderr_color_mt("voxgrad"));
+  spdlog::set_pattern("%H:%M:%S %^%v%$");
+  const int status = run(argc, argv);
+  constexpr int kSignalBase = 128;
+  return interrupted() ? kSignalBase + interrupt_signal() : status;
+}

@@ -1,0 +1,59 @@
+#include "apps/train_options.h"
+
+#include "io/file.h"
+#include "io/system_info.h"
+#include "tensor/allocator.h"
+
+namespace voxgrad::apps {
+
+void ConfigArguments::add_to(CLI::App& c) {
+  c.add_option("--config", file, "TOML file; every key is in docs/configuration.md");
+  c.add_option("--set", assignments, "One KEY=VALUE of the configuration; may be given several times");
+  c.add_option("--fold", fold, "Fold that is left out for validation (train.fold)")->check(CLI::NonNegativeNumber);
+  c.add_option("--max-steps", max_steps, "Most steps of each stage (train.max_steps)")->check(CLI::PositiveNumber);
+  c.add_option("--checkpoint-every", checkpoint_every, "Steps between checkpoints (train.checkpoint_every)")->check(CLI::PositiveNumber);
+  c.add_option("--dims", dims, "2 or 3: plan for slices or volumes (plan.dims)")->check(CLI::IsMember({2, 3}));
+}
+
+Config ConfigArguments::make(const std::string& resumed_run) const {
+  const auto apply = [&](Config& config) {
+    if (!file.empty()) config.read_toml(read_text(file), file);
+    if (fold >= 0) config.set("train.fold", fold);
+    if (max_steps > 0) config.set("train.max_steps", max_steps);
+    if (checkpoint_every > 0) config.set("train.checkpoint_every", checkpoint_every);
+    if (dims > 0) config.set("plan.dims", int64_t{dims});
+    for (const std::string& a : assignments) config.set(a);
+  };
+  Config config = default_config();
+  const std::string saved = resumed_run + "/config.toml";
+  const bool resuming = !resumed_run.empty() && file_exists(saved);
+  if (resuming) config.read_toml(read_text(saved), saved);
+  const std::string before = config.to_toml();
+  apply(config);
+  if (resuming && config.to_toml() != before)
+    fail(ErrorCode::usage, "[train] ", saved,
+         ": the configuration given differs from the one the run was started with; resume without it");
+  return config;
+}
+
+int64_t memory_limit(const std::string& text) {
+  int64_t bytes = static_cast<int64_t>(system_info().memory_bytes / 2);
+  if (!text.empty()) {
+    size_t used = 0;
+    double value = 0;
+    try {
+      value = std::stod(text, &used);
+    } catch (const std::exception&) {
+      used = 0;
+    }
+    const std::string unit = text.substr(used);
+    const double factor = unit == "G" || unit == "GiB" ? 1 << 30 : unit == "M" || unit == "MiB" ? 1 << 20 : unit.empty() ? 1 : 0;
+    if (used == 0 || factor == 0 || !(value * factor >= 1 << 26))
+      fail(ErrorCode::usage, "--memory: expected at least 64M, as in 8G or 500M, got ", text);
+    bytes = static_cast<int64_t>(value * factor);
+    set_memory_cap(static_cast<size_t>(bytes));
+  }
+  return bytes / 2;  // groups of samples take at most half of it: states and blends stand beside them
+}
+
+}  // namespace voxgrad::apps

@@ -1,0 +1,25 @@
+// Options that several subcommands share: the configuration, --memory.
+#pragma once
+#include <CLI/CLI.hpp>
+
+#include "methods/configuration.h"
+
+namespace voxgrad::apps {
+
+/// --config, --set and the short options that stand for single keys.
+struct ConfigArguments {
+  std::string file;
+  std::vector<std::string> assignments;
+  int64_t fold = -1, max_steps = 0, checkpoint_every = 0;
+  int dims = 0;
+
+  void add_to(CLI::App& command);
+  /// Defaults, then (on resume) RUN/config.toml, then --config, then the single options. On resume a key that
+  /// differs from the run's is ErrorCode::usage.
+  Config make(const std::string& resumed_run) const;
+};
+
+/// Bytes of "8G", "500M", "1000000"; half of the RAM where it is empty. Also caps the allocator.
+int64_t memory_limit(const std::string& text);
+
+}  // namespace voxgrad::apps

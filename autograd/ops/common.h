@@ -1,0 +1,37 @@
+// Small things that several records share.
+#pragma once
+#include "autograd/gradcheck.h"
+#include "autograd/ops.h"
+#include "autograd/ops/list.h"
+
+namespace voxgrad::ops {
+
+/// Shape rule of ops on equal shapes.
+template <size_t kInputs>
+void require_equal_shapes(std::string_view op, std::span<const Shape> in) {
+  for (size_t i = 1; i < kInputs; ++i)
+    require(in[i] == in[0], "[", op, "] expected tensors of one shape, got ", in[0], " and ", in[i]);
+}
+
+inline Tensor like(const Tensor& t) { return Tensor::empty(t.shape(), t.dtype()); }
+
+/// The one-element output of a loss.
+inline void set_item(Tensor& out, double value) {
+  visit_float(out.dtype(), "loss", [&]<class T>(T) { out.mutable_data<T>()[0] = static_cast<T>(value); });
+}
+
+inline std::vector<int64_t> to_list(const Triple& t) { return {t[0], t[1], t[2]}; }
+inline Triple to_triple(const std::vector<int64_t>& l) { return {l[0], l[1], l[2]}; }
+
+/// `each` floating-point operations an output element.
+template <int kEach>
+double flops_an_element(const Attrs&, std::span<const Shape>, const Shape& out) {
+  return kEach * static_cast<double>(out.numel());
+}
+/// `each` floating-point operations an element of the first input.
+template <int kEach>
+double flops_an_input(const Attrs&, std::span<const Shape> in, const Shape&) {
+  return kEach * static_cast<double>(in[0].numel());
+}
+
+}  // namespace voxgrad::ops

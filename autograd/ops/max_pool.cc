@@ -1,0 +1,42 @@
+// max_pool: the largest voxel of each window; of equals the first gets the gradient.
+#include "autograd/ops/common.h"
+#include "tensor/pool.h"
+
+namespace voxgrad::ops {
+namespace {
+
+Shape shape(const Attrs& a, std::span<const Shape> in) {
+  return pooled_shape("max_pool", in[0], to_triple(a.list("size")));
+}
+
+// Saved: the place of the largest in each window, a byte an output element.
+void forward(ForwardCall& c) {
+  Tensor tap = Tensor::empty(c.out.shape(), DType::u8);
+  max_pool_forward(c.in[0], to_triple(c.attrs.list("size")), c.out, tap);
+  c.saved = {tap};
+}
+
+void backward(BackwardCall& c) {
+  c.grad_in[0] = Tensor::empty(c.shapes[0], c.grad_out.dtype());
+  max_pool_backward(c.saved[0], c.grad_out, to_triple(c.attrs.list("size")), c.grad_in[0]);
+}
+
+std::vector<OpSample> samples() {
+  return {{"2x2x2", {{"size", to_list({2, 2, 2})}}, {sample_normal({2, 2, 4, 6, 3}, 0)}},
+          {"with a rest", {{"size", to_list({2, 2, 3})}}, {sample_normal({1, 3, 5, 4, 2}, 0)}},
+          {"depth 1", {{"size", to_list({1, 2, 2})}}, {sample_normal({2, 1, 4, 4, 1}, 0)}}};
+}
+
+}  // namespace
+
+const Op max_pool_op{.name = "max_pool",
+                     .equation = "y[n,o,c] = max of x[n, o s + k, c] over 0 <= k < s",
+                     .shape = shape,
+                     .forward = forward,
+                     .backward = backward,
+                     .flops = flops_an_input<1>,
+                     .samples = samples};
+
+Var max_pool(const Var& x, Triple size) { return apply(max_pool_op, {{"size", to_list(size)}}, {x}); }
+
+}  // namespace voxgrad::ops

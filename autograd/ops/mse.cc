@@ -1,0 +1,47 @@
+// mse: the mean squared difference.
+#include "autograd/ops/common.h"
+#include "tensor/elementwise.h"
+#include "tensor/losses.h"
+#include "tensor/reduce.h"
+
+namespace voxgrad::ops {
+namespace {
+
+Shape shape(const Attrs&, std::span<const Shape> in) {
+  require_equal_shapes<2>("mse", in);
+  require(in[0].numel() >= 1, "[mse] expected at least one element, got ", in[0]);
+  return {1};
+}
+
+void forward(ForwardCall& c) {
+  set_item(c.out, squared_distance(c.in[0], c.in[1]) / static_cast<double>(c.in[0].numel()));
+}
+
+void backward(BackwardCall& c) {
+  const double g = 2 * c.grad_out.item() / static_cast<double>(c.shapes[0].numel());
+  for (size_t i = 0; i < 2; ++i) {
+    if (!c.wanted[i]) continue;
+    c.grad_in[i] = like(c.in[i]);
+    scaled_difference(c.in[i], c.in[1 - i], g, c.grad_in[i]);
+  }
+}
+
+std::vector<OpSample> samples() {
+  return {{"volume", {}, {sample_normal({2, 3, 2, 2, 3}, 0), sample_normal({2, 3, 2, 2, 3}, 1)}},
+          {"depth 1", {}, {sample_normal({1, 1, 2, 3, 1}, 0), sample_normal({1, 1, 2, 3, 1}, 1)}}};
+}
+
+}  // namespace
+
+const Op mse_op{.name = "mse",
+                .equation = "y = mean of (a - b)^2",
+                .shape = shape,
+                .forward = forward,
+                .backward = backward,
+                .saves_input = save_all,
+                .flops = flops_an_input<3>,
+                .samples = samples};
+
+Var mse(const Var& x, const Var& y) { return apply(mse_op, {}, {x, y}); }
+
+}  // namespace voxgrad::ops

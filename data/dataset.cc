@@ -1,0 +1,130 @@
+#include "data/dataset.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "data/case_reader.h"
+#include "data/layout.h"
+#include "io/file.h"
+
+namespace voxgrad {
+namespace {
+
+constexpr int kFolds = 5;
+
+std::vector<int> indices_of(const Dataset& dataset, const std::vector<std::string>& names) {
+  std::vector<int> indices;
+  for (size_t i = 0; i < dataset.cases.size(); ++i)
+    if (std::binary_search(names.begin(), names.end(), dataset.cases[i].name))
+      indices.push_back(static_cast<int>(i));
+  return indices;
+}
+
+/// The files that a user named: those themselves, and the images in the folders.
+std::vector<std::string> expand(const std::vector<std::string>& files_or_folders) {
+  std::vector<std::string> files;
+  for (const std::string& path : files_or_folders) {
+    if (!is_folder(path)) {
+      if (image_stem(file_name_of(path)).empty())
+        fail(ErrorCode::data, "[data] ", path,
+             ": expected a folder or a name ending in .nii, .nii.gz or .hdr");
+      if (!file_exists(path)) fail(ErrorCode::data, "[data] ", path, ": the file is not there");
+      files.push_back(path);
+      continue;
+    }
+    const size_t before = files.size();
+    for (const std::string& name : list_folder(path))
+      if (!image_stem(name).empty()) files.push_back(join_path(path, name));
+    if (files.size() == before)
+      fail(ErrorCode::data, "[data] ", path, ": expected images (.nii, .nii.gz, .hdr), found none");
+  }
+  return files;
+}
+
+}  // namespace
+
+bool Dataset::is_ct() const {
+  for (const std::string& channel : channel_names)
+    if (channel == "CT" || channel == "ct") return true;
+  return false;
+}
+
+Dataset open_dataset(const std::string& folder) {
+  std::vector<Problem> problems;
+  Dataset dataset = scan_dataset(folder, problems);
+  throw_first_error(problems);
+  return dataset;
+}
+
+std::vector<Case> find_cases(const std::vector<std::string>& files_or_folders, int channels) {
+  const std::vector<std::string> files = expand(files_or_folders);
+  std::set<std::string> numbered;  // stems that have a channel 0: there the suffix is a channel
+  for (const std::string& file : files) {
+    const ChannelFile f = parse_channel_file(file_name_of(file));
+    if (f.channel == 0) numbered.insert(f.case_name);
+  }
+  std::map<std::string, std::vector<std::string>> cases;
+  for (const std::string& file : files) {
+    const ChannelFile f = parse_channel_file(file_name_of(file));
+    const bool is_channel =
+        f.channel >= 0 && (numbered.count(f.case_name) > 0 || (channels > 1 && f.channel < channels));
+    if (is_channel && f.channel >= channels)
+      fail(ErrorCode::data, "[data] ", file, ": expected ", channels,
+           channels == 1 ? " channel" : " channels", ", got channel number ", f.channel);
+    auto& slots = cases[is_channel ? f.case_name : image_stem(file_name_of(file))];
+    if (is_channel) slots.resize(static_cast<size_t>(channels));
+    if (!is_channel && !slots.empty())
+      fail(ErrorCode::data, "[data] ", file, ": the case is there twice: also ", slots[0]);
+    if (!is_channel) {
+      slots.push_back(file);
+      continue;
+    }
+    std::string& slot = slots[static_cast<size_t>(f.channel)];
+    if (!slot.empty()) fail(ErrorCode::data, "[data] ", file, ": the channel is there twice: also ", slot);
+    slot = file;
+  }
+  std::vector<Case> result;
+  for (const auto& [name, images] : cases) {
+    for (size_t i = 0; i < images.size(); ++i)
+      if (images[i].empty()) fail(ErrorCode::data, "[data] case ", name, ": channel ", i, " is not there");
+    result.push_back({name, images, ""});
+  }
+  return result;
+}
+
+Split split(const Dataset& dataset, int fold) {
+  const int n = static_cast<int>(dataset.cases.size());
+  Split s;
+  if (fold == -1) {
+    for (int i = 0; i < n; ++i) s.train.push_back(i);
+    return s;
+  }
+  if (!dataset.splits.empty()) {
+    const int folds = static_cast<int>(dataset.splits.size());
+    if (fold < 0 || fold >= folds)
+      fail(ErrorCode::usage, "[data] fold: expected -1 to ", folds - 1, " (splits_final.json), got ", fold);
+    s.train = indices_of(dataset, dataset.training_splits[static_cast<size_t>(fold)]);
+    s.validation = indices_of(dataset, dataset.splits[static_cast<size_t>(fold)]);
+    return s;
+  }
+  const int folds = std::min(n, kFolds);
+  if (n < 2 || fold < 0 || fold >= folds)
+    fail(ErrorCode::usage, "[data] fold: expected -1 to ", n < 2 ? -1 : folds - 1, " for ", n, " cases, got ",
+         fold);
+  for (int i = 0; i < n; ++i) {
+    const bool validation = n < kFolds ? i == n - 1 - fold : i % kFolds == fold;
+    (validation ? s.validation : s.train).push_back(i);
+  }
+  return s;
+}
+
+LoadedCase load_case(const Case& c, int channels, int classes) {
+  std::vector<Problem> problems;
+  CaseSummary summary;
+  LoadedCase loaded = read_case(c, channels, classes, problems, summary);
+  throw_first_error(problems);
+  return loaded;
+}
+
+}  // namespace voxgrad

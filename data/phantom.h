@@ -1,0 +1,58 @@
+// The built-in data set: head-like volumes whose labels are truly ambiguous, with the exact posterior over
+// raters.
+//
+// Rater model. For one case a rater draws two numbers, independent of everything else: a border offset b with
+// the density 3/4 (1 - b^2) on [-1, 1] (Beta(2, 2)) and a threshold u, uniform on [0, 1]. Let t_s(x) be the
+// depth of voxel x below the surface of the structure, t_j(x) below that of lesion j, in units of the
+// border's half width (which is also the half width of the edge in the image). The rater calls lesion j where
+// u < p_j, and p_j is a function of the lesion's visible contrast. A voxel is
+//   lesion     where max over the called lesions of t_j(x) > b,
+//   structure  where it is not lesion and t_s(x) > b,
+//   background elsewhere.
+// With F the distribution function of b, lesions sorted so that p_1 >= p_2 >= ..., p_{J+1} = 0 and
+// M_k = max(t_1 .. t_k), the posterior is
+//   P(lesion)    = sum_k (p_k - p_{k+1}) F(M_k),                      k = 0 .. J, p_0 = 1, M_0 = -inf
+//   P(structure) = sum_k (p_k - p_{k+1}) max(0, F(t_s) - F(M_k)).
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace voxgrad {
+
+struct PhantomOptions {
+  int cases = 24;
+  int64_t size =
+      40;  ///< voxels an edge in plane, 16 to 128; the depth is `size` (MRI) or size / 4, at least 6 (CT)
+  uint64_t seed = 1;
+  std::string modality = "mri";  ///< "mri": 1 mm isotropic, arbitrary units; "ct": 1 x 1 x 5 mm, HU
+  int raters = 4;                ///< written to ratersTr/, 1 to 64
+};
+
+/// Classes of the phantom: 0 background, 1 structure, 2 lesion.
+inline constexpr int kPhantomClasses = 3;
+
+struct PhantomCase {
+  std::string name;               ///< "phantom_001"
+  std::array<double, 3> spacing;  ///< mm; x, y, z as NIfTI wants it
+  Tensor image;                   ///< f32 [D, H, W]
+  Tensor label;                   ///< i32 [D, H, W]: one of the raters, drawn at random
+  std::vector<Tensor> raters;     ///< i32 [D, H, W] each
+  Tensor posterior;               ///< f32 [K, D, H, W]: exact probability of each class over all raters
+};
+
+/// Case `index` (from 0): a pure function of (options without `cases`, index). ErrorCode::usage for options
+/// out of range.
+PhantomCase make_phantom_case(const PhantomOptions& options, int index);
+
+/// The annotation of rater number `rater` (any number: the population has no end), i32 [D, H, W].
+Tensor phantom_rater(const PhantomOptions& options, int index, uint32_t rater);
+
+/// Writes the data set in nnU-Net raw layout with ratersTr/ and posteriorTr/ beside it. A folder that is
+/// there and not empty is refused (ErrorCode::usage).
+void write_phantom(const std::string& folder, const PhantomOptions& options);
+
+}  // namespace voxgrad

@@ -1,0 +1,158 @@
+#include "data/plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "data/nonzero.h"
+
+namespace voxgrad {
+namespace {
+
+constexpr double kAnisotropy = 3;                // nnU-Net's threshold for slices
+constexpr double kMaskFraction = 0.75;           // z-score over the mask where cropping leaves less than this
+constexpr int64_t kIntensitySamples = 10000000;  // over the data set, a channel
+
+/// Percentile of a sorted list, linear between neighbours (numpy's default).
+double percentile_of_sorted(const std::vector<double>& sorted, double percent) {
+  const double position = percent / 100 * static_cast<double>(sorted.size() - 1);
+  const size_t i = static_cast<size_t>(position);
+  if (i + 1 >= sorted.size()) return sorted.back();
+  return sorted[i] + (position - static_cast<double>(i)) * (sorted[i + 1] - sorted[i]);
+}
+
+double percentile(std::vector<double> values, double percent) {
+  std::sort(values.begin(), values.end());
+  return percentile_of_sorted(values, percent);
+}
+
+/// What the plan wants to know of the cases.
+struct Fingerprint {
+  std::array<std::vector<double>, 3> spacing, size;       // of the cropped cases
+  std::vector<double> kept;                               // fraction of the volume that cropping leaves
+  bool flat = true;                                       // every case is a single slice
+  std::vector<std::vector<double>> foreground, anything;  // intensities a channel
+
+  void add(const LoadedCase& c, int64_t samples) {
+    const Box box = nonzero_box(c.image);
+    for (size_t a = 0; a < 3; ++a) {
+      spacing[a].push_back(c.header.spacing(2 - static_cast<int>(a)));
+      size[a].push_back(static_cast<double>(box.size[a]));
+    }
+    kept.push_back(static_cast<double>(box.size[0] * box.size[1] * box.size[2]) /
+                   static_cast<double>(c.label.numel()));
+    flat = flat && c.image.dim(0) == 1;
+    if (samples > 0) add_intensities(c, samples);
+  }
+
+  /// Every n-th foreground voxel, so that about `samples` come from a case.
+  void add_intensities(const LoadedCase& c, int64_t samples) {
+    const int32_t* y = c.label.data<int32_t>();
+    const float* x = c.image.data<float>();
+    const int64_t voxels = c.label.numel(), channels = c.image.dim(3);
+    int64_t count = 0;
+    for (int64_t v = 0; v < voxels; ++v) count += y[v] > 0;
+    const auto take = [&](std::vector<std::vector<double>>& into, int64_t total, auto&& wanted) {
+      const int64_t step = std::max<int64_t>(1, (total + samples - 1) / samples);
+      int64_t seen = 0;
+      for (int64_t v = 0; v < voxels; ++v)
+        if (wanted(v) && seen++ % step == 0)
+          for (int64_t i = 0; i < channels; ++i) into[static_cast<size_t>(i)].push_back(x[v * channels + i]);
+    };
+    if (count > 0) take(foreground, count, [&](int64_t v) { return y[v] > 0; });
+    // For a data set without any foreground; few are enough.
+    samples = std::max<int64_t>(1, samples / 10);
+    take(anything, voxels, [](int64_t) { return true; });
+  }
+};
+
+std::vector<ChannelIntensity> intensities_of(std::vector<std::vector<double>> values) {
+  std::vector<ChannelIntensity> result;
+  for (auto& channel : values) {
+    std::sort(channel.begin(), channel.end());
+    ChannelIntensity c;
+    c.low = percentile_of_sorted(channel, 0.5);
+    c.high = percentile_of_sorted(channel, 99.5);
+    double sum = 0, squares = 0;
+    for (double& v : channel) sum += v = std::clamp(v, c.low, c.high);
+    c.mean = sum / static_cast<double>(channel.size());
+    for (const double v : channel) squares += (v - c.mean) * (v - c.mean);
+    c.std = std::max(1e-8, std::sqrt(squares / static_cast<double>(channel.size())));
+    result.push_back(c);
+  }
+  return result;
+}
+
+/// The median; but an axis of slices takes the 10th percentile of its spacings, no finer than the coarsest
+/// other axis.
+std::array<double, 3> target_spacing(const Fingerprint& f) {
+  std::array<double, 3> target{}, size{};
+  for (size_t a = 0; a < 3; ++a) {
+    target[a] = percentile(f.spacing[a], 50);
+    size[a] = percentile(f.size[a], 50);
+  }
+  const size_t worst = static_cast<size_t>(std::max_element(target.begin(), target.end()) - target.begin());
+  double other_spacing = 0, other_size = HUGE_VAL;
+  for (size_t a = 0; a < 3; ++a)
+    if (a != worst) {
+      other_spacing = std::max(other_spacing, target[a]);
+      other_size = std::min(other_size, size[a]);
+    }
+  if (target[worst] > kAnisotropy * other_spacing && size[worst] * kAnisotropy < other_size)
+    target[worst] = std::max(other_spacing, percentile(f.spacing[worst], 10));
+  return target;
+}
+
+void check(const PlanOptions& o) {
+  const auto at_least = [](std::string_view name, int64_t value, int64_t low) {
+    if (value < low) fail(ErrorCode::usage, "[plan] ", name, ": expected at least ", low, ", got ", value);
+  };
+  if (o.dims != 0 && o.dims != 2 && o.dims != 3)
+    fail(ErrorCode::usage, "[plan] dims: expected 0 (decide), 2 or 3, got ", o.dims);
+  at_least("base_features", o.base_features, 1);
+  at_least("max_features", o.max_features, o.base_features);
+  at_least("max_stages", o.max_stages, 1);
+  at_least("batch_size", o.batch_size, 1);
+  at_least("max_patch_voxels", o.max_patch_voxels, 8 * 8 * 8);
+  at_least("max_patch_pixels", o.max_patch_pixels, 8 * 8);
+}
+
+}  // namespace
+
+Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const PlanOptions& options) {
+  check(options);
+  require(!cases.empty(), "[plan] expected at least one case");
+  Plan plan;
+  plan.channel_names = dataset.channel_names;
+  plan.label_names = dataset.label_names;
+  plan.modality = dataset.is_ct() ? "ct" : "mri";
+  plan.batch_size = options.batch_size;
+  Fingerprint f;
+  f.foreground.resize(dataset.channel_names.size());
+  f.anything.resize(dataset.channel_names.size());
+  const int64_t samples =
+      dataset.is_ct() ? std::max<int64_t>(1000, kIntensitySamples / static_cast<int64_t>(cases.size())) : 0;
+  for (const int i : cases)
+    f.add(load_case(dataset.cases.at(static_cast<size_t>(i)), plan.channels(), plan.classes()), samples);
+  if (dataset.is_ct()) plan.intensity = intensities_of(f.foreground[0].empty() ? f.anything : f.foreground);
+
+  const std::array<double, 3> target = target_spacing(f);
+  const auto coarsest = std::max_element(target.begin(), target.end());
+  const double ratio = *coarsest / *std::min_element(target.begin(), target.end());
+  const bool slices = dataset.is_ct() && ratio > kAnisotropy && coarsest == target.begin();
+  plan.dims = options.dims != 0 ? options.dims : f.flat || slices ? 2 : 3;
+  plan.spacing = target;
+  if (plan.dims == 2) plan.spacing[0] = 0;
+  plan.anisotropic = plan.dims == 3 && ratio > kAnisotropy;
+  plan.mask_normalisation = !dataset.is_ct() && percentile(f.kept, 50) < kMaskFraction;
+  for (size_t a = 0; a < 3; ++a) {
+    std::vector<double> resampled;
+    for (size_t i = 0; i < f.size[a].size(); ++i)
+      resampled.push_back(plan.spacing[a] > 0 ? std::round(f.size[a][i] * f.spacing[a][i] / plan.spacing[a])
+                                              : f.size[a][i]);
+    plan.median_shape[a] = std::max<int64_t>(1, std::llround(percentile(resampled, 50)));
+  }
+  plan_network(plan, plan.median_shape, target, options);
+  return plan;
+}
+
+}  // namespace voxgrad

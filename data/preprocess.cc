@@ -1,0 +1,216 @@
+#include "data/preprocess.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "data/nonzero.h"
+#include "data/resample.h"
+#include "tensor/parallel.h"
+
+namespace voxgrad {
+namespace {
+
+constexpr int64_t kClassVoxels = 10000;  // kept a class for drawing patch centres
+constexpr int64_t kTile = 1 << 15;       // voxels a partial sum
+
+std::array<double, 3> spacing_of(const NiftiHeader& header) {
+  return {header.spacing(2), header.spacing(1), header.spacing(0)};
+}
+
+/// Sum over voxels of f(voxel), partial sums combined in order.
+template <class F>
+double sum_over(int64_t voxels, F&& f) {
+  std::vector<double> partial(static_cast<size_t>((voxels + kTile - 1) / kTile));
+  parallel_ranges(voxels, kTile, [&](int64_t begin, int64_t end) {
+    double sum = 0;
+    for (int64_t v = begin; v < end; ++v) sum += f(v);
+    partial[static_cast<size_t>(begin / kTile)] = sum;
+  });
+  double sum = 0;
+  for (const double p : partial) sum += p;
+  return sum;
+}
+
+/// z-score of a channel over the voxels where `mask` is not 0 (everywhere without one); 0 elsewhere.
+void z_score(Tensor& image, int64_t channel, const uint8_t* mask) {
+  const int64_t channels = image.dim(3), voxels = image.numel() / channels;
+  float* x = image.mutable_data<float>() + channel;
+  const auto inside = [&](int64_t v) { return !mask || mask[v] != 0; };
+  const double count = sum_over(voxels, [&](int64_t v) { return inside(v) ? 1.0 : 0.0; });
+  const double mean = sum_over(voxels, [&](int64_t v) { return inside(v) ? double{x[v * channels]} : 0.0; }) /
+                      std::max(count, 1.0);
+  const double variance = sum_over(voxels,
+                                   [&](int64_t v) {
+                                     const double d = x[v * channels] - mean;
+                                     return inside(v) ? d * d : 0.0;
+                                   }) /
+                          std::max(count, 1.0);
+  const double scale = 1 / std::max(std::sqrt(variance), 1e-8);
+  parallel_ranges(voxels, kTile, [&](int64_t begin, int64_t end) {
+    for (int64_t v = begin; v < end; ++v)
+      x[v * channels] = inside(v) ? static_cast<float>((x[v * channels] - mean) * scale) : 0.0f;
+  });
+}
+
+void clip_and_scale(Tensor& image, int64_t channel, const ChannelIntensity& c) {
+  const int64_t channels = image.dim(3), voxels = image.numel() / channels;
+  float* x = image.mutable_data<float>() + channel;
+  parallel_ranges(voxels, kTile, [&](int64_t begin, int64_t end) {
+    for (int64_t v = begin; v < end; ++v)
+      x[v * channels] = static_cast<float>((std::clamp<double>(x[v * channels], c.low, c.high) - c.mean) /
+                                           std::max(c.std, 1e-8));
+  });
+}
+
+void normalise(Tensor& image, const Plan& plan) {
+  const int64_t channels = image.dim(3);
+  const Tensor mask = plan.mask_normalisation ? nonzero_mask(image) : Tensor();
+  for (int64_t c = 0; c < channels; ++c) {
+    if (plan.modality == "ct")
+      clip_and_scale(image, c, plan.intensity[static_cast<size_t>(c)]);
+    else
+      z_score(image, c, mask.defined() ? mask.data<uint8_t>() : nullptr);
+  }
+}
+
+std::vector<float> air_of(const Tensor& image, const Plan& plan) {
+  const int64_t channels = image.dim(3), voxels = image.numel() / channels;
+  std::vector<float> air(static_cast<size_t>(channels));
+  if (plan.mask_normalisation) return air;
+  const float* x = image.data<float>();
+  for (int64_t c = 0; c < channels; ++c) {
+    float low = x[c];
+    for (int64_t v = 1; v < voxels; ++v) low = std::min(low, x[v * channels + c]);
+    air[static_cast<size_t>(c)] = low;
+  }
+  return air;
+}
+
+/// Copies [D, H, W] elements of `item` values to `begin` in a larger volume.
+template <class T>
+void paste(const Tensor& from, Tensor& to, const Triple& begin, int64_t item) {
+  const int64_t height = from.dim(1), width = from.dim(2);
+  const T* in = from.data<T>();
+  T* out = to.mutable_data<T>();
+  const int64_t to_height = to.dim(1), to_width = to.dim(2);
+  parallel_for(from.dim(0), [&](int64_t z) {
+    for (int64_t y = 0; y < height; ++y)
+      std::memcpy(out + (((z + begin[0]) * to_height + y + begin[1]) * to_width + begin[2]) * item,
+                  in + (z * height + y) * width * item, static_cast<size_t>(width * item) * sizeof(T));
+  });
+}
+
+/// A volume whose every voxel has the values of `item`.
+Tensor filled(const Triple& size, const std::vector<float>& item) {
+  const int64_t channels = static_cast<int64_t>(item.size());
+  Tensor t = Tensor::empty({size[0], size[1], size[2], channels});
+  float* out = t.mutable_data<float>();
+  parallel_ranges(t.numel() / channels, kTile, [&](int64_t begin, int64_t end) {
+    for (int64_t v = begin; v < end; ++v) std::copy(item.begin(), item.end(), out + v * channels);
+  });
+  return t;
+}
+
+void pad_to_patch(PreprocessedCase& c, const Triple& patch) {
+  for (size_t a = 0; a < 3; ++a) {
+    c.padded[a] = std::max(c.content[a], patch[a]);
+    c.pad_begin[a] = (c.padded[a] - c.content[a]) / 2;
+  }
+  if (c.padded == c.content) return;
+  Tensor image = filled(c.padded, c.air);
+  paste<float>(c.image, image, c.pad_begin, c.image.dim(3));
+  c.image = image;
+  if (!c.label.defined()) return;
+  Tensor label = Tensor::zeros({c.padded[0], c.padded[1], c.padded[2]}, DType::i32);
+  paste<int32_t>(c.label, label, c.pad_begin, 1);
+  c.label = label;
+}
+
+std::vector<std::vector<int64_t>> class_voxels_of(const Tensor& label, int classes) {
+  const int32_t* y = label.data<int32_t>();
+  std::vector<int64_t> count(static_cast<size_t>(classes)), seen(static_cast<size_t>(classes));
+  for (int64_t v = 0; v < label.numel(); ++v) ++count[static_cast<size_t>(y[v])];
+  std::vector<std::vector<int64_t>> voxels(static_cast<size_t>(classes));
+  for (int64_t v = 0; v < label.numel(); ++v) {
+    const size_t k = static_cast<size_t>(y[v]);
+    if (k == 0) continue;
+    const int64_t step = (count[k] + kClassVoxels - 1) / kClassVoxels;
+    if (seen[k]++ % step == 0) voxels[k].push_back(v);
+  }
+  return voxels;
+}
+
+/// The field at the resolution of the input, inside the crop.
+Tensor to_crop(const Tensor& field, const PreprocessedCase& c) {
+  require(field.rank() == 4, "[preprocess] expected a field [D, H, W, C], got ", field.shape());
+  require(field.dim(0) == c.padded[0] && field.dim(1) == c.padded[1] && field.dim(2) == c.padded[2],
+          "[preprocess] expected a field on the grid of the preprocessed image, got ", field.shape());
+  constexpr Interpolation kLinear = Interpolation::linear;
+  return resample(c.padded != c.content ? crop(field, {c.pad_begin, c.content}) : field, c.crop_size,
+                  {kLinear, kLinear, kLinear});
+}
+
+}  // namespace
+
+PreprocessedCase preprocess(const LoadedCase& loaded, const Plan& plan) {
+  require(loaded.image.defined() && loaded.image.rank() == 4, "[preprocess] expected an image [D, H, W, C]");
+  if (loaded.image.dim(3) != plan.channels())
+    fail(ErrorCode::data, "[preprocess] case ", loaded.name, ": expected ", plan.channels(),
+         " channels, got ", loaded.image.dim(3));
+  PreprocessedCase c;
+  c.name = loaded.name;
+  c.original = {loaded.image.dim(0), loaded.image.dim(1), loaded.image.dim(2)};
+  c.spacing = spacing_of(loaded.header);
+  const Box box = nonzero_box(loaded.image);
+  c.crop_begin = box.begin;
+  c.crop_size = box.size;
+  c.image = crop(loaded.image, box);
+  normalise(c.image, plan);
+
+  std::array<double, 3> target = plan.spacing;
+  for (size_t a = 0; a < 3; ++a) {
+    if (!(target[a] > 0)) target[a] = c.spacing[a];  // the slice axis of a 2-D plan
+    c.content[a] =
+        std::max<int64_t>(1, std::llround(static_cast<double>(c.crop_size[a]) * c.spacing[a] / target[a]));
+  }
+  const Interpolations along = separate_axes(c.spacing, target, Interpolation::cubic);
+  c.image = resample(c.image, c.content, along);
+  if (loaded.label.defined())
+    c.label = resample_labels(crop(loaded.label, box), c.content, plan.classes(), along);
+  c.air = air_of(c.image, plan);
+  pad_to_patch(c, plan.patch);
+  if (c.label.defined()) c.class_voxels = class_voxels_of(c.label, plan.classes());
+  return c;
+}
+
+Tensor invert_field(const Tensor& field, const PreprocessedCase& c, float outside) {
+  const Tensor inside = to_crop(field, c);
+  if (c.crop_size == c.original) return inside;
+  Tensor whole = filled(c.original, std::vector<float>(static_cast<size_t>(field.dim(3)), outside));
+  paste<float>(inside, whole, c.crop_begin, field.dim(3));
+  return whole;
+}
+
+Tensor invert_probabilities(const Tensor& probabilities, const PreprocessedCase& c) {
+  Tensor inside = to_crop(probabilities, c);
+  const int64_t classes = inside.dim(3), voxels = inside.numel() / classes;
+  // Resampling may have handed the caller's own tensor through.
+  if (inside.raw() == probabilities.raw()) inside = inside.clone();
+  float* p = inside.mutable_data<float>();
+  parallel_ranges(voxels, kTile, [&](int64_t begin, int64_t end) {
+    for (int64_t v = begin; v < end; ++v) {
+      float sum = 0;
+      for (int64_t k = 0; k < classes; ++k) sum += p[v * classes + k];
+      for (int64_t k = 0; k < classes; ++k)
+        p[v * classes + k] = sum > 0 ? p[v * classes + k] / sum : 1.0f / static_cast<float>(classes);
+    }
+  });
+  if (c.crop_size == c.original) return inside;
+  std::vector<float> background(static_cast<size_t>(classes));
+  background[0] = 1;
+  Tensor whole = filled(c.original, background);
+  paste<float>(inside, whole, c.crop_begin, classes);
+  return whole;
+}
+
+}  // namespace voxgrad

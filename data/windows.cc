@@ -1,0 +1,127 @@
+// Sliding windows over a volume and the blending of what a network says about each.
+#include <algorithm>
+#include <cmath>
+
+#include "data/patches.h"
+#include "tensor/math.h"
+#include "tensor/parallel.h"
+
+namespace voxgrad {
+namespace {
+
+/// Begins of windows along an axis: no further apart than step * patch, evenly spread, the last one ends at
+/// the border.
+std::vector<int64_t> begins(int64_t extent, int64_t patch, double step) {
+  if (extent <= patch) return {-((patch - extent) / 2)};
+  const int64_t room = extent - patch;
+  const int64_t count =
+      static_cast<int64_t>(std::ceil(static_cast<double>(room) / (static_cast<double>(patch) * step))) + 1;
+  std::vector<int64_t> all;
+  for (int64_t i = 0; i < count; ++i) all.push_back((2 * i * room + count - 1) / (2 * (count - 1)));
+  return all;
+}
+
+/// The part of a window inside the volume: voxels [first, last) of the window along an axis.
+struct Inside {
+  int64_t first, last;
+  Inside(int64_t begin, int64_t patch, int64_t extent)
+      : first(std::clamp<int64_t>(-begin, 0, patch)),
+        last(std::clamp<int64_t>(extent - begin, first, patch)) {}
+};
+
+}  // namespace
+
+std::vector<Window> sliding_windows(const Triple& shape, const Triple& patch, double step) {
+  require(step > 0 && step <= 1, "[windows] expected a step in (0, 1], got ", step);
+  std::array<std::vector<int64_t>, 3> along;
+  for (size_t a = 0; a < 3; ++a) along[a] = begins(shape[a], patch[a], step);
+  std::vector<Window> windows;
+  for (const int64_t z : along[0])
+    for (const int64_t y : along[1])
+      for (const int64_t x : along[2]) windows.push_back({{z, y, x}});
+  return windows;
+}
+
+Tensor gaussian_window(const Triple& patch) {
+  std::array<std::vector<double>, 3> along;
+  for (size_t a = 0; a < 3; ++a) {
+    const double n = static_cast<double>(patch[a]), sigma = n / 8, centre = (n - 1) / 2;
+    for (int64_t i = 0; i < patch[a]; ++i) {
+      const double d = (static_cast<double>(i) - centre) / sigma;
+      along[a].push_back(math::exp(-0.5 * d * d));
+    }
+    const double top = *std::max_element(along[a].begin(), along[a].end());
+    for (double& v : along[a]) v /= top;
+  }
+  Tensor weight = Tensor::empty({patch[0], patch[1], patch[2]});
+  float* out = weight.mutable_data<float>();
+  for (const double z : along[0])
+    for (const double y : along[1])
+      for (const double x : along[2]) *out++ = static_cast<float>(z * y * x);
+  return weight;
+}
+
+Tensor extract_window(const Tensor& volume, const Window& window, const Triple& patch, float pad) {
+  require(volume.rank() == 4, "[windows] expected a volume [D, H, W, C], got ", volume.shape());
+  const int64_t depth = volume.dim(0), height = volume.dim(1), width = volume.dim(2),
+                channels = volume.dim(3);
+  const Inside inside(window.begin[2], patch[2], width);
+  Tensor out = Tensor::empty({1, patch[0], patch[1], patch[2], channels});
+  const float* from = volume.data<float>();
+  float* to = out.mutable_data<float>();
+  parallel_for(patch[0], [&](int64_t z) {
+    for (int64_t y = 0; y < patch[1]; ++y) {
+      float* row = to + (z * patch[1] + y) * patch[2] * channels;
+      const int64_t source_z = z + window.begin[0], source_y = y + window.begin[1];
+      if (source_z < 0 || source_z >= depth || source_y < 0 || source_y >= height) {
+        std::fill(row, row + patch[2] * channels, pad);
+        continue;
+      }
+      const float* source = from + ((source_z * height + source_y) * width + window.begin[2]) * channels;
+      std::fill(row, row + inside.first * channels, pad);
+      std::copy(source + inside.first * channels, source + inside.last * channels,
+                row + inside.first * channels);
+      std::fill(row + inside.last * channels, row + patch[2] * channels, pad);
+    }
+  });
+  return out;
+}
+
+void accumulate_window(Tensor& sum, Tensor& weight_sum, const Tensor& values, const Tensor& weight,
+                       const Window& window) {
+  const int64_t channels = sum.dim(3), width = sum.dim(2), height = sum.dim(1);
+  const Triple patch{weight.dim(0), weight.dim(1), weight.dim(2)};
+  require(values.numel() == weight.numel() * channels, "[windows] expected ", channels, " values a voxel of ",
+          weight.shape(), ", got ", values.shape());
+  const Inside in_z(window.begin[0], patch[0], sum.dim(0)), in_y(window.begin[1], patch[1], height),
+      in_x(window.begin[2], patch[2], width);
+  const float* from = values.data<float>();
+  const float* w = weight.data<float>();
+  float* to = sum.mutable_data<float>();
+  float* to_weight = weight_sum.mutable_data<float>();
+  parallel_for(in_z.last - in_z.first, [&](int64_t tile) {
+    const int64_t z = tile + in_z.first;
+    for (int64_t y = in_y.first; y < in_y.last; ++y) {
+      const int64_t row = (z * patch[1] + y) * patch[2];
+      const int64_t target = ((z + window.begin[0]) * height + y + window.begin[1]) * width + window.begin[2];
+      for (int64_t x = in_x.first; x < in_x.last; ++x) {
+        const float weight_here = w[row + x];
+        to_weight[target + x] += weight_here;
+        for (int64_t c = 0; c < channels; ++c)
+          to[(target + x) * channels + c] += weight_here * from[(row + x) * channels + c];
+      }
+    }
+  });
+}
+
+void finish_windows(Tensor& sum, const Tensor& weight_sum) {
+  const int64_t channels = sum.dim(3);
+  float* to = sum.mutable_data<float>();
+  const float* w = weight_sum.data<float>();
+  parallel_ranges(weight_sum.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
+    for (int64_t v = begin; v < end; ++v)
+      for (int64_t c = 0; c < channels; ++c) to[v * channels + c] /= w[v];
+  });
+}
+
+}  // namespace voxgrad

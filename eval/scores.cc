@@ -1,0 +1,113 @@
+#include "eval/scores.h"
+
+#include <cmath>
+
+#include "eval/agreement.h"
+#include "eval/statistics.h"
+#include "eval/uncertainty.h"
+
+namespace voxgrad {
+
+namespace {
+
+void put(ScoreMap& values, const std::string& key, const Score& score) {
+  if (score && std::isfinite(*score)) values[key] = *score;
+}
+
+void put_classes(ScoreMap& values, const std::string& key, const ClassScores& scores) {
+  for (size_t c = 1; c < scores.per_class.size(); ++c)
+    put(values, key + '.' + std::to_string(c), scores.per_class[c]);
+  put(values, key + ".mean_foreground", scores.mean_foreground);
+}
+
+/// The scores of a probability map over a region; `suffix` names it.
+void put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& entropy, const Tensor& region,
+                       const std::string& suffix) {
+  const Tensor &p = in.probabilities, &y = in.truth;
+  const Score likelihood = nll(p, y, region);
+  put(values, "nll" + suffix, likelihood);
+  put(values, "brier" + suffix, brier(p, y, region));
+  put(values, "ece_top15" + suffix, ece_top_label(p, y, region));
+  put(values, "ece_marginal20" + suffix, ece_class_marginal(p, y, region));
+  put(values, "entropy" + suffix, mean_over(entropy, region));
+  const ErrorUncertainty error = error_uncertainty(entropy, in.prediction, y, region);
+  put(values, "uncertainty_spearman" + suffix, error.spearman);
+  put(values, "uncertainty_auroc" + suffix, error.auroc);
+  if (!in.sample_probabilities.empty())
+    put(values, "mutual_information" + suffix,
+        mean_over(mutual_information_map(in.sample_probabilities), region));
+  if (in.posterior.defined()) {
+    const Score exact = nll(in.posterior, y, region);
+    put(values, "nll_posterior" + suffix, exact);
+    if (likelihood && exact) put(values, "nll_excess" + suffix, *likelihood - *exact);
+    put(values, "kl_posterior" + suffix, kl_divergence(in.posterior, p, region));
+  }
+}
+
+}  // namespace
+
+ScoredCase score_case(const CaseInput& in, const ScoreOptions& options) {
+  ScoredCase scored;
+  scored.scores.name = in.name;
+  ScoreMap& values = scored.scores.values;
+  put_classes(values, "dsc", dice(in.prediction, in.truth, options.classes));
+
+  std::vector<Score> hd95(static_cast<size_t>(options.classes)), nsd(hd95.size());
+  for (size_t c = 1; c < hd95.size(); ++c) {
+    const SurfaceScores s =
+        surface_scores(in.prediction, in.truth, static_cast<int>(c), in.spacing, options.nsd_tolerance);
+    hd95[c] = s.hd95;
+    nsd[c] = s.nsd;
+  }
+  put_classes(values, "hd95", with_mean(std::move(hd95)));
+  put_classes(values, "nsd", with_mean(std::move(nsd)));
+
+  if (in.probabilities.defined()) {
+    require(in.probabilities.rank() == 4 && in.probabilities.dim(3) == options.classes,
+            "[score_case] expected ", options.classes, " classes, got probabilities ",
+            in.probabilities.shape());
+    const Tensor entropy = entropy_map(in.probabilities);
+    put_probabilistic(values, in, entropy, {}, "");
+    put_probabilistic(values, in, entropy, foreground_region(in.truth, in.spacing, options.foreground_radius),
+                      "_foreground");
+    scored.reliability = top_label_reliability(in.probabilities, in.truth);
+  }
+  if (!in.samples.empty() && !in.annotations.empty()) {
+    const Agreement a = agreement(in.samples, in.annotations, options.classes);
+    put(values, "ged_squared", a.ged_squared);
+    put(values, "hm_iou", a.hm_iou);
+    put(values, "sample_diversity", a.diversity);
+  }
+  return scored;
+}
+
+void ScoreTable::add(const ScoredCase& scored) {
+  cases.push_back(scored.scores);
+  reliability += scored.reliability;
+}
+
+std::map<std::string, Summary> summarise(const ScoreTable& table) {
+  std::map<std::string, std::vector<double>> columns;
+  for (const CaseScores& c : table.cases)
+    for (const auto& [key, value] : c.values) columns[key].push_back(value);
+  std::map<std::string, Summary> summary;
+  for (const auto& [key, values] : columns)
+    summary[key] = {*mean_of(values), std_of(values), static_cast<int64_t>(values.size())};
+  return summary;
+}
+
+ScoreMap pooled_scores(const ScoreTable& table) {
+  ScoreMap pooled;
+  put(pooled, "ece_top15", ece(table.reliability));
+  std::vector<double> uncertainty, error;
+  for (const CaseScores& c : table.cases) {
+    const auto entropy = c.values.find("entropy_foreground"), dsc = c.values.find("dsc.mean_foreground");
+    if (entropy == c.values.end() || dsc == c.values.end()) continue;
+    uncertainty.push_back(entropy->second);
+    error.push_back(1 - dsc->second);
+  }
+  put(pooled, "casewise_spearman", spearman(uncertainty, error));
+  return pooled;
+}
+
+}  // namespace voxgrad

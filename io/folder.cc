@@ -1,0 +1,103 @@
+// Folders: listing, making, locking, and clearing away what an interrupted writer left.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+
+#include "io/file.h"
+#include "io/system_call.h"
+
+namespace voxgrad {
+namespace {
+
+/// NAME.<pid>-<count>.part, as FileWriter names its temporaries. Other people's .part files stay.
+bool is_temporary(const std::string& name) {
+  constexpr std::string_view suffix = ".part";
+  if (!name.ends_with(suffix)) return false;
+  size_t i = name.size() - suffix.size();
+  const auto digits = [&] {
+    const size_t end = i;
+    while (i > 0 && std::isdigit(static_cast<unsigned char>(name[i - 1]))) --i;
+    return i < end;
+  };
+  const auto is = [&](char c) { return i > 0 && name[--i] == c; };
+  return digits() && is('-') && digits() && is('.') && i > 0;
+}
+
+}  // namespace
+
+bool file_exists(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
+}
+
+bool is_folder(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+void make_folders(const std::string& path) {
+  for (size_t end = 1; end <= path.size(); ++end) {
+    if (end < path.size() && path[end] != '/') continue;
+    const std::string part = path.substr(0, end);
+    if (::mkdir(part.c_str(), 0777) != 0) {
+      const int number = errno;
+      if (!is_folder(part)) detail::fail_system(part, "make the folder", number);
+    }
+  }
+}
+
+std::vector<std::string> list_folder(const std::string& path) {
+  DIR* folder = ::opendir(path.c_str());
+  if (!folder) {
+    const int number = errno;
+    const bool named_wrongly = number == ENOENT || number == ENOTDIR;
+    detail::fail_system(path, "list the folder", number, named_wrongly ? ErrorCode::data : ErrorCode::system);
+  }
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(folder)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  const int number = errno;
+  ::closedir(folder);
+  if (number != 0) detail::fail_system(path, "list the folder", number);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void remove_file(const std::string& path) {
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) detail::fail_system(path, "remove", errno);
+}
+
+void remove_stale_temporaries(const std::string& folder) {
+  for (const std::string& name : list_folder(folder))
+    if (is_temporary(name)) remove_file(folder + "/" + name);
+}
+
+FolderLock::FolderLock(const std::string& folder) {
+  const std::string path = folder + "/.lock";
+  if (detail::faulted("open", path)) detail::fail_system(path, "open", errno);
+  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (fd_ < 0) detail::fail_system(path, "open", errno);
+  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    const int number = errno;
+    ::close(fd_);
+    if (number == EWOULDBLOCK)
+      fail(ErrorCode::usage, "[file] ", folder, ": expected a folder that no other voxgrad process uses");
+    detail::fail_system(path, "lock", number);
+  }
+}
+
+FolderLock::~FolderLock() {
+  // The file stays: removing it would let two later processes lock two different files of this name.
+  if (fd_ >= 0) ::close(fd_);
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,246 @@
+#include "io/gzip.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <climits>
+#include <limits>
+#include <new>
+#include <optional>
+
+#include "tensor/error.h"
+
+#ifdef VOXGRAD_HAVE_LIBDEFLATE
+#include <libdeflate.h>
+#endif
+
+namespace voxgrad {
+namespace {
+
+constexpr int kGzipWindow = 15 + 16;  // zlib: largest window, gzip header and trailer
+constexpr size_t kChunk = 256 << 10;
+
+uInt zlib_size(size_t size) { return static_cast<uInt>(std::min<size_t>(size, UINT_MAX / 2)); }
+
+}  // namespace
+
+bool is_gzip(std::span<const std::byte> bytes) {
+  return bytes.size() >= 2 && bytes[0] == std::byte{0x1f} && bytes[1] == std::byte{0x8b};
+}
+
+uint64_t gzip_output_bound(uint64_t compressed) {
+  constexpr uint64_t ratio = 1032;  // 258 bytes from two bits
+  return compressed > std::numeric_limits<uint64_t>::max() / ratio ? std::numeric_limits<uint64_t>::max()
+                                                                   : compressed * ratio;
+}
+
+struct GzipReader::State {
+  std::string name;
+  std::optional<FileReader> file;
+  std::vector<std::byte> buffer;
+  std::span<const std::byte> memory;  // what is left of the bytes in memory
+  z_stream stream{};
+  bool first = true, inside = false, ended = false;
+  bool started = false;
+
+  ~State() {
+    if (started) inflateEnd(&stream);
+  }
+  void start() {
+    if (inflateInit2(&stream, kGzipWindow) != Z_OK) throw std::bad_alloc();
+    started = true;
+  }
+  /// Gives zlib more input when it has none; false at the end of the input.
+  bool refill() {
+    if (stream.avail_in > 0) return true;
+    if (file) {
+      const size_t got = file->read(buffer.data(), buffer.size());
+      stream.next_in = reinterpret_cast<Bytef*>(buffer.data());
+      stream.avail_in = zlib_size(got);
+      return got > 0;
+    }
+    const uInt n = zlib_size(memory.size());
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(memory.data()));
+    stream.avail_in = n;
+    memory = memory.subspan(n);
+    return n > 0;
+  }
+  template <class... Parts>
+  [[noreturn]] void damaged(const Parts&... parts) const {
+    fail(ErrorCode::data, "[gzip] ", name, ": ", parts...);
+  }
+  /// Stands before a member, or at the end of the file.
+  void begin_member() {
+    if (!refill()) {
+      if (first) damaged("expected a gzip file, got an empty one");
+      ended = true;
+      return;
+    }
+    if (!first) {
+      // zlib would call bytes after the last member a bad header: say what they are.
+      if (*stream.next_in != 0x1f)
+        damaged("expected the end of the file after the last gzip member, got more bytes");
+      if (inflateReset2(&stream, kGzipWindow) != Z_OK) damaged("expected a gzip stream");
+    }
+    first = false;
+    inside = true;
+  }
+};
+
+GzipReader::GzipReader(const std::string& path) : state_(std::make_unique<State>()) {
+  state_->name = path;
+  state_->file.emplace(path);
+  state_->buffer.resize(kChunk);
+  state_->start();
+}
+
+GzipReader::GzipReader(std::span<const std::byte> compressed, const std::string& name)
+    : state_(std::make_unique<State>()) {
+  state_->name = name;
+  state_->memory = compressed;
+  state_->start();
+}
+
+GzipReader::~GzipReader() = default;
+GzipReader::GzipReader(GzipReader&&) noexcept = default;
+
+size_t GzipReader::read(void* to, size_t size) {
+  State& s = *state_;
+  size_t done = 0;
+  while (done < size && !s.ended) {
+    if (!s.inside) {
+      s.begin_member();
+      continue;
+    }
+    if (!s.refill()) s.damaged("expected the rest of a gzip stream, got the end of the file (cut short)");
+    const uInt room = zlib_size(size - done);
+    s.stream.next_out = static_cast<Bytef*>(to) + done;
+    s.stream.avail_out = room;
+    const int result = inflate(&s.stream, Z_NO_FLUSH);
+    done += room - s.stream.avail_out;
+    if (result == Z_STREAM_END)
+      s.inside = false;
+    else if (result == Z_MEM_ERROR)
+      throw std::bad_alloc();
+    else if (result != Z_OK && result != Z_BUF_ERROR)
+      s.damaged("expected a sound gzip stream, got: ", s.stream.msg ? s.stream.msg : "a damaged one");
+  }
+  return done;
+}
+
+static std::vector<std::byte> inflate_all(GzipReader reader, uint64_t limit, const std::string& name) {
+  std::vector<std::byte> content;
+  for (;;) {
+    const size_t before = content.size();
+    if (before == limit) {
+      std::byte extra;
+      if (reader.read(&extra, 1) > 0)
+        fail(ErrorCode::data, "[gzip] ", name, ": expected at most ", limit, " bytes of content, got more");
+      return content;
+    }
+    const uint64_t step = std::max<uint64_t>(kChunk, before);
+    content.resize(before + static_cast<size_t>(std::min(limit - before, step)));
+    const size_t got = reader.read(content.data() + before, content.size() - before);
+    if (before + got < content.size()) {
+      content.resize(before + got);
+      return content;
+    }
+  }
+}
+
+std::vector<std::byte> read_gzip(const std::string& path, uint64_t limit) {
+  return inflate_all(GzipReader(path), limit, path);
+}
+
+std::vector<std::byte> inflate_gzip(std::span<const std::byte> compressed, uint64_t limit,
+                                    const std::string& name) {
+  return inflate_all(GzipReader(compressed, name), limit, name);
+}
+
+namespace {
+
+/// True when libdeflate inflated the input into exactly `to`. It stops at the first oddity: zlib then finds
+/// the words for it, so both ways have the same checks and the same messages.
+bool inflate_fast([[maybe_unused]] std::span<const std::byte> compressed,
+                  [[maybe_unused]] std::span<std::byte> to) {
+#ifdef VOXGRAD_HAVE_LIBDEFLATE
+  struct Free {
+    void operator()(libdeflate_decompressor* d) const { libdeflate_free_decompressor(d); }
+  };
+  const std::unique_ptr<libdeflate_decompressor, Free> decompressor(libdeflate_alloc_decompressor());
+  if (!decompressor || compressed.empty()) return false;
+  while (!compressed.empty()) {
+    constexpr std::byte header_crc{0x02};  // libdeflate does not check the header's CRC
+    if (compressed.size() < 18 || (compressed[3] & header_crc) != std::byte{0}) return false;
+    size_t used = 0, made = 0;
+    std::byte none;
+    if (libdeflate_gzip_decompress_ex(decompressor.get(), compressed.data(), compressed.size(),
+                                      to.empty() ? &none : to.data(), to.size(), &used,
+                                      &made) != LIBDEFLATE_SUCCESS)
+      return false;
+    compressed = compressed.subspan(used);
+    to = to.subspan(made);
+  }
+  return to.empty();
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+uint64_t inflate_gzip_into(std::span<const std::byte> compressed, std::span<std::byte> to,
+                           const std::string& name) {
+  if (inflate_fast(compressed, to)) return to.size();
+  GzipReader reader(compressed, name);
+  const size_t got = reader.read(to.data(), to.size());
+  std::byte extra;
+  return got < to.size() ? got : got + reader.read(&extra, 1);
+}
+
+struct GzipWriter::State {
+  FileWriter file;
+  z_stream stream{};
+  gz_header header{};
+  std::vector<std::byte> buffer = std::vector<std::byte>(kChunk);
+
+  State(const std::string& path, int level) : file(path) {
+    constexpr int kMemory = 8;
+    if (deflateInit2(&stream, level, Z_DEFLATED, kGzipWindow, kMemory, Z_DEFAULT_STRATEGY) != Z_OK)
+      throw std::bad_alloc();
+    header.os = 255;  // unknown: the same bytes on every system
+    deflateSetHeader(&stream, &header);
+  }
+  ~State() { deflateEnd(&stream); }
+  void run(int flush) {
+    int result;
+    do {
+      stream.next_out = reinterpret_cast<Bytef*>(buffer.data());
+      stream.avail_out = static_cast<uInt>(buffer.size());
+      result = deflate(&stream, flush);
+      file.write(buffer.data(), buffer.size() - stream.avail_out);
+    } while (stream.avail_out == 0 || (flush == Z_FINISH && result != Z_STREAM_END));
+  }
+};
+
+GzipWriter::GzipWriter(const std::string& path, int level) : state_(std::make_unique<State>(path, level)) {}
+GzipWriter::~GzipWriter() = default;
+
+void GzipWriter::write(const void* from, size_t size) {
+  const std::byte* p = static_cast<const std::byte*>(from);
+  while (size > 0) {
+    const uInt n = zlib_size(size);
+    state_->stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(p));
+    state_->stream.avail_in = n;
+    state_->run(Z_NO_FLUSH);
+    p += n;
+    size -= n;
+  }
+}
+
+void GzipWriter::commit() {
+  state_->run(Z_FINISH);
+  state_->file.commit();
+}
+
+}  // namespace voxgrad

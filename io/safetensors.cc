@@ -1,0 +1,226 @@
+#include "io/safetensors.h"
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "io/file.h"
+
+namespace voxgrad {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kMostHeader = 100'000'000;  // the format's own limit
+constexpr const char* kMetadata = "__metadata__";
+
+const char* format_name(DType t) {
+  switch (t) {
+    case DType::f32:
+      return "F32";
+    case DType::f64:
+      return "F64";
+    case DType::bf16:
+      return "BF16";
+    case DType::i64:
+      return "I64";
+    case DType::i32:
+      return "I32";
+    case DType::u8:
+      return "U8";
+  }
+  return "";
+}
+
+std::optional<DType> dtype_named(const std::string& name) {
+  for (const DType t : {DType::f32, DType::f64, DType::bf16, DType::i64, DType::i32, DType::u8})
+    if (name == format_name(t)) return t;
+  return std::nullopt;
+}
+
+/// Names of tensors come from the file: what is no printable ASCII is shown as '?'.
+std::string shown(const std::string& name) {
+  std::string text = name.substr(0, 200);
+  for (char& c : text)
+    if (c < ' ' || c > '~') c = '?';
+  return "tensor \"" + text + "\"";
+}
+
+template <class... Parts>
+[[noreturn]] void damaged(const std::string& path, const std::string& what, const Parts&... parts) {
+  fail(ErrorCode::data, "[safetensors] ", path, ": ", what, ": ", parts...);
+}
+
+struct Entry {
+  std::string name;
+  DType dtype;
+  Shape shape;
+  uint64_t begin, end;
+};
+
+uint64_t unsigned_number(const json& value, const std::string& path, const std::string& what) {
+  if (!value.is_number_unsigned())
+    damaged(path, what, "expected whole numbers of at least 0, got ", value.dump());
+  return value.get<uint64_t>();
+}
+
+Entry parse_entry(const std::string& name, const json& value, const std::string& path) {
+  const std::string what = shown(name);
+  if (!value.is_object()) damaged(path, what, "expected an object");
+  for (const auto& [key, unused] : value.items())
+    if (key != "dtype" && key != "shape" && key != "data_offsets")
+      damaged(path, what, "expected dtype, shape and data_offsets only, got a further key");
+  const auto field = [&](const char* key) -> const json& {
+    const auto it = value.find(key);
+    if (it == value.end()) damaged(path, what, "expected ", key, ", got none");
+    return *it;
+  };
+  Entry entry{name, DType::f32, {}, 0, 0};
+  const json& dtype = field("dtype");
+  if (!dtype.is_string()) damaged(path, what, "dtype: expected a string");
+  const auto known = dtype_named(dtype.get<std::string>());
+  if (!known)
+    damaged(path, what, "dtype: expected F32, F64, BF16, I64, I32 or U8, got ",
+            dtype.dump(-1, ' ', true, json::error_handler_t::replace));
+  entry.dtype = *known;
+
+  const json& shape = field("shape");
+  if (!shape.is_array() || shape.size() > Shape::kMaxRank)
+    damaged(path, what, "shape: expected a list of at most ", Shape::kMaxRank, " numbers");
+  uint64_t bytes = size_of(entry.dtype);
+  for (const json& extent : shape) {
+    const uint64_t n = unsigned_number(extent, path, what + ": shape");
+    if (n > std::numeric_limits<int64_t>::max() || __builtin_mul_overflow(bytes, n, &bytes))
+      damaged(path, what, "shape: expected a size that can be counted in 64 bits, got ", shape.dump());
+    entry.shape.push_back(static_cast<int64_t>(n));
+  }
+
+  const json& offsets = field("data_offsets");
+  if (!offsets.is_array() || offsets.size() != 2)
+    damaged(path, what, "data_offsets: expected a list of two numbers");
+  entry.begin = unsigned_number(offsets[0], path, what + ": data_offsets");
+  entry.end = unsigned_number(offsets[1], path, what + ": data_offsets");
+  if (entry.end < entry.begin || entry.end - entry.begin != bytes)
+    damaged(path, what, "data_offsets: expected ", bytes, " bytes for ", entry.dtype, " ", entry.shape,
+            ", got ", offsets.dump());
+  return entry;
+}
+
+/// Parses the JSON header. Duplicate keys, which a JSON parser lets pass, are refused here.
+json parse_header(const std::string& text, const std::string& path) {
+  if (text.empty() || text[0] != '{') damaged(path, "header", "expected it to begin with {");
+  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  const auto watch = [&](int depth, json::parse_event_t event, json& value) {
+    if (depth > 4) damaged(path, "header", "expected at most two levels of objects");
+    if (event == json::parse_event_t::object_start) keys.emplace_back();
+    if (event == json::parse_event_t::object_end) keys.pop_back();
+    if (event == json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
+      damaged(path, shown(value.get<std::string>()), "expected one entry, got a second of the same name");
+    return true;
+  };
+  try {
+    return json::parse(text, watch);
+  } catch (const json::exception& e) {
+    damaged(path, "header", "expected JSON, got a parse error: ", e.what());
+  }
+}
+
+std::map<std::string, std::string> parse_metadata(const json& value, const std::string& path) {
+  if (!value.is_object()) damaged(path, kMetadata, "expected an object");
+  std::map<std::string, std::string> metadata;
+  for (const auto& [key, text] : value.items()) {
+    if (!text.is_string()) damaged(path, kMetadata, "expected strings as values");
+    metadata.emplace(key, text.get<std::string>());
+  }
+  return metadata;
+}
+
+/// Checks that the tensors, in order of their offsets, fill the bytes behind the header without holes.
+void check_layout(std::vector<Entry>& entries, uint64_t bytes, const std::string& path) {
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+  });
+  uint64_t position = 0;
+  for (const Entry& e : entries) {
+    if (e.begin != position)
+      damaged(path, shown(e.name), "data_offsets: expected it to begin where the one before ends (", position,
+              "), got ", e.begin);
+    position = e.end;
+  }
+  if (position != bytes)
+    damaged(path, "size", "expected ", position, " bytes of tensors behind the header, got ", bytes);
+}
+
+}  // namespace
+
+SafeTensors read_safetensors(const std::string& path) {
+  FileReader file(path);
+  uint64_t header_size = 0;
+  static_assert(std::endian::native == std::endian::little, "the format is little-endian");
+  if (file.read(&header_size, sizeof header_size) != sizeof header_size)
+    damaged(path, "header", "expected at least 8 bytes, got ", file.size());
+  if (header_size > kMostHeader || header_size > file.size() - sizeof header_size)
+    damaged(path, "header", "expected a size of at most ", kMostHeader, " and inside the file of ",
+            file.size(), " bytes, got ", header_size);
+  std::string text(header_size, '\0');
+  if (file.read(text.data(), text.size()) != text.size())
+    damaged(path, "header", "expected ", header_size, " bytes, got fewer");
+  const json header = parse_header(text, path);
+
+  SafeTensors content;
+  std::vector<Entry> entries;
+  for (const auto& [name, value] : header.items()) {
+    if (name == kMetadata)
+      content.metadata = parse_metadata(value, path);
+    else
+      entries.push_back(parse_entry(name, value, path));
+  }
+  check_layout(entries, file.size() - sizeof header_size - header_size, path);  // before memory is asked for
+  for (const Entry& e : entries) {
+    Tensor tensor = Tensor::empty(e.shape, e.dtype);
+    if (file.read(tensor.raw(), tensor.nbytes()) != tensor.nbytes())
+      damaged(path, shown(e.name), "expected ", tensor.nbytes(), " bytes, got fewer");
+    content.tensors.emplace(e.name, std::move(tensor));
+  }
+  return content;
+}
+
+void write_safetensors(const std::string& path, const SafeTensors& content) {
+  // Larger elements first, so that every tensor is aligned to its own elements: other readers map the file.
+  std::vector<std::pair<std::string, Tensor>> ordered(content.tensors.begin(), content.tensors.end());
+  std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
+    return size_of(a.second.dtype()) > size_of(b.second.dtype());
+  });
+  json header = json::object();
+  uint64_t position = 0;
+  for (const auto& [name, tensor] : ordered) {
+    require(tensor.defined() && name != kMetadata, "[safetensors] ", path, ": expected a tensor for \"", name,
+            "\"");
+    const uint64_t end = position + tensor.nbytes();
+    header[name] = {{"dtype", format_name(tensor.dtype())},
+                    {"shape", std::vector<int64_t>(tensor.shape().begin(), tensor.shape().end())},
+                    {"data_offsets", {position, end}}};
+    position = end;
+  }
+  if (!content.metadata.empty()) header[kMetadata] = content.metadata;
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const json::exception& e) {
+    fail(ErrorCode::internal, "[safetensors] ", path, ": expected names in UTF-8: ", e.what());
+  }
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  require(text.size() <= kMostHeader, "[safetensors] ", path, ": expected a header of at most ", kMostHeader,
+          " bytes");
+
+  FileWriter file(path);
+  const uint64_t header_size = text.size();
+  file.write(&header_size, sizeof header_size);
+  file.write(text.data(), text.size());
+  for (const auto& [name, tensor] : ordered) file.write(tensor.raw(), tensor.nbytes());
+  file.commit();
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,1 @@
+target_link_libraries(voxgrad_methods PRIVATE nlohmann_json::nlohmann_json)

@@ -1,0 +1,142 @@
+#include "tensor/elementwise.h"
+
+#include "tensor/cpu/ranges.h"
+#include "tensor/ref/elementwise.h"
+
+namespace voxgrad {
+namespace {
+
+void expect_like(std::string_view op, const Tensor& y, const Tensor& x) {
+  require(x.defined() && y.defined() && x.shape() == y.shape() && x.dtype() == y.dtype(), "[", op,
+          "] expected tensors of one shape and type, got ", x.dtype(), " ", x.shape(), " and ", y.dtype(),
+          " ", y.shape());
+}
+
+template <class F>
+void visit_unary(Unary f, F&& call) {
+  switch (f) {
+    case Unary::relu:
+      return call(ref::Relu{});
+    case Unary::leaky_relu:
+      return call(ref::LeakyRelu{});
+    case Unary::silu:
+      return call(ref::Silu{});
+    case Unary::gelu:
+      return call(ref::Gelu{});
+    case Unary::sigmoid:
+      return call(ref::Sigmoid{});
+    case Unary::exp:
+      return call(ref::Exp{});
+  }
+}
+
+// Runs loop(n, a, b, y) over ranges.
+template <class Loop>
+void binary(std::string_view op, const Tensor& a, const Tensor& b, Tensor& y, Loop&& loop) {
+  expect_like(op, b, a);
+  expect_like(op, y, a);
+  visit_float(a.dtype(), op, [&]<class T>(T) {
+    const T *pa = a.data<T>(), *pb = b.data<T>();
+    T* const py = y.mutable_data<T>();
+    cpu::for_ranges<T>(a.numel(), [&](int64_t i, int64_t end) { loop(end - i, pa + i, pb + i, py + i); });
+  });
+}
+
+}  // namespace
+
+void unary_forward(Unary f, const Tensor& x, double parameter, Tensor& y) {
+  expect_like("unary", y, x);
+  visit_unary(f, [&]<class F>(F) {
+    visit_float(x.dtype(), "unary", [&]<class T>(T) {
+      const T* const px = x.data<T>();
+      T* const py = y.mutable_data<T>();
+      cpu::for_ranges<T>(x.numel(), [=](int64_t i, int64_t end) {
+        ref::unary_forward<F>(end - i, px + i, static_cast<T>(parameter), py + i);
+      });
+    });
+  });
+}
+
+bool backward_from_output(Unary f) {
+  bool from_output = false;
+  visit_unary(f, [&]<class F>(F) { from_output = F::kFromOutput; });
+  return from_output;
+}
+
+void unary_backward(Unary f, const Tensor& value, double parameter, const Tensor& dy, Tensor& dx) {
+  expect_like("unary", dy, value);
+  expect_like("unary", dx, value);
+  visit_unary(f, [&]<class F>(F) {
+    visit_float(value.dtype(), "unary", [&]<class T>(T) {
+      const T *pv = value.data<T>(), *pdy = dy.data<T>();
+      T* const pdx = dx.mutable_data<T>();
+      cpu::for_ranges<T>(value.numel(), [=](int64_t i, int64_t end) {
+        ref::unary_backward<F>(end - i, pv + i, static_cast<T>(parameter), pdy + i, pdx + i);
+      });
+    });
+  });
+}
+
+void add(const Tensor& a, const Tensor& b, Tensor& y) {
+  binary("add", a, b, y,
+         [](int64_t n, const auto* pa, const auto* pb, auto* py) { ref::add(n, pa, pb, py); });
+}
+void sub(const Tensor& a, const Tensor& b, Tensor& y) {
+  binary("sub", a, b, y,
+         [](int64_t n, const auto* pa, const auto* pb, auto* py) { ref::sub(n, pa, pb, py); });
+}
+void mul(const Tensor& a, const Tensor& b, Tensor& y) {
+  binary("mul", a, b, y,
+         [](int64_t n, const auto* pa, const auto* pb, auto* py) { ref::mul(n, pa, pb, py); });
+}
+
+void scale(const Tensor& x, double factor, double offset, Tensor& y) {
+  expect_like("scale", y, x);
+  visit_float(x.dtype(), "scale", [&]<class T>(T) {
+    const T* const px = x.data<T>();
+    T* const py = y.mutable_data<T>();
+    cpu::for_ranges<T>(x.numel(), [=](int64_t i, int64_t end) {
+      ref::scale(end - i, px + i, static_cast<T>(factor), static_cast<T>(offset), py + i);
+    });
+  });
+}
+
+void axpby(const Tensor& p, const Tensor& a, const Tensor& q, const Tensor& b, Tensor& y) {
+  expect_like("axpby", y, a);
+  require(a.rank() >= 1 && p.shape() == Shape{a.dim(0)}, "[axpby] expected a factor for each of ", a.shape(),
+          ", got ", p.shape());
+  if (b.defined()) {
+    expect_like("axpby", b, a);
+    expect_like("axpby", q, p);
+  }
+  visit_float(a.dtype(), "axpby", [&]<class T>(T) {
+    const T *pa = a.data<T>(), *pp = p.data<T>();
+    const T *pb = b.defined() ? b.data<T>() : nullptr, *pq = b.defined() ? q.data<T>() : nullptr;
+    T* const py = y.mutable_data<T>();
+    const int64_t each = a.dim(0) ? a.numel() / a.dim(0) : 0;
+    for (int64_t n = 0; n < a.dim(0); ++n)
+      cpu::for_ranges<T>(each, [=](int64_t begin, int64_t end) {
+        const int64_t i = n * each + begin;
+        if (pb)
+          ref::combine(end - begin, pp[n], pa + i, pq[n], pb + i, py + i);
+        else
+          ref::scale(end - begin, pa + i, pp[n], T(0), py + i);
+      });
+  });
+}
+
+void dropout(const Tensor& x, double p, const Philox& random, Tensor& y) {
+  expect_like("dropout", y, x);
+  require(p >= 0 && p < 1, "[dropout] expected a probability in [0, 1), got ", p);
+  const auto threshold = static_cast<uint32_t>(p * 0x1p32);
+  visit_float(x.dtype(), "dropout", [&]<class T>(T) {
+    const T* const px = x.data<T>();
+    T* const py = y.mutable_data<T>();
+    const T keep = static_cast<T>(1 / (1 - p));
+    cpu::for_ranges<T>(x.numel(), [=](int64_t i, int64_t end) {
+      ref::dropout(i, end - i, px + i, random, threshold, keep, py + i);
+    });
+  });
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,82 @@
+#include "tensor/pool.h"
+
+#include "tensor/cpu/ranges.h"
+#include "tensor/reduce.h"
+#include "tensor/ref/pool.h"
+
+namespace voxgrad {
+namespace {
+
+ref::PoolProblem problem(std::string_view op, const Shape& x, const std::array<int64_t, 3>& size,
+                         const Shape& y) {
+  require(pooled_shape(op, x, size) == y, "[", op, "] expected an output ", pooled_shape(op, x, size),
+          ", got ", y);
+  return {volume_of(op, x), volume_of(op, y), size};
+}
+
+int64_t rows_of(const ref::PoolProblem& p) { return p.y.n * p.y.d * p.y.h; }
+int64_t grain_of(const ref::PoolProblem& p) { return cpu::row_grain(p.y.w * p.y.c * p.taps()); }
+
+// Voxels that no window covers get no gradient.
+void clear_rest(const ref::PoolProblem& p, Tensor& dx) {
+  if (p.x.d % p.s[0] || p.x.h % p.s[1] || p.x.w % p.s[2]) fill(dx, 0);
+}
+
+}  // namespace
+
+Shape pooled_shape(std::string_view op, const Shape& x, const std::array<int64_t, 3>& size) {
+  const Volume v = volume_of(op, x);
+  const auto in = v.size();
+  for (size_t a = 0; a < 3; ++a)
+    require(size[a] >= 1 && size[a] <= in[a], "[", op, "] expected windows of 1 to ", in[a],
+            " voxels on axis ", a, " of ", x, ", got ", size[a]);
+  return {v.n, v.d / size[0], v.h / size[1], v.w / size[2], v.c};
+}
+
+void max_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y, Tensor& tap) {
+  const auto p = problem("max_pool", x.shape(), size, y.shape());
+  require(p.taps() <= 256, "[max_pool] expected windows of at most 256 voxels, got ", p.taps());
+  visit_float(x.dtype(), "max_pool", [&]<class T>(T) {
+    const T* const px = x.data<T>();
+    T* const py = y.mutable_data<T>();
+    uint8_t* const pt = tap.mutable_data<uint8_t>();
+    cpu::for_ranges<T>(
+        rows_of(p), [=](int64_t b, int64_t e) { ref::max_pool_forward(p, b, e, px, py, pt); }, grain_of(p));
+  });
+}
+
+void max_pool_backward(const Tensor& tap, const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx) {
+  const auto p = problem("max_pool", dx.shape(), size, dy.shape());
+  clear_rest(p, dx);
+  visit_float(dx.dtype(), "max_pool", [&]<class T>(T) {
+    const T* const pdy = dy.data<T>();
+    T* const pdx = dx.mutable_data<T>();
+    const uint8_t* const pt = tap.data<uint8_t>();
+    cpu::for_ranges<T>(
+        rows_of(p), [=](int64_t b, int64_t e) { ref::max_pool_backward(p, b, e, pt, pdy, pdx); },
+        grain_of(p));
+  });
+}
+
+void avg_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y) {
+  const auto p = problem("avg_pool", x.shape(), size, y.shape());
+  visit_float(x.dtype(), "avg_pool", [&]<class T>(T) {
+    const T* const px = x.data<T>();
+    T* const py = y.mutable_data<T>();
+    cpu::for_ranges<T>(
+        rows_of(p), [=](int64_t b, int64_t e) { ref::avg_pool_forward(p, b, e, px, py); }, grain_of(p));
+  });
+}
+
+void avg_pool_backward(const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx) {
+  const auto p = problem("avg_pool", dx.shape(), size, dy.shape());
+  clear_rest(p, dx);
+  visit_float(dx.dtype(), "avg_pool", [&]<class T>(T) {
+    const T* const pdy = dy.data<T>();
+    T* const pdx = dx.mutable_data<T>();
+    cpu::for_ranges<T>(
+        rows_of(p), [=](int64_t b, int64_t e) { ref::avg_pool_backward(p, b, e, pdy, pdx); }, grain_of(p));
+  });
+}
+
+}  // namespace voxgrad

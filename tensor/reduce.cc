@@ -1,0 +1,43 @@
+#include "tensor/reduce.h"
+
+#include <algorithm>
+
+#include "tensor/cpu/ranges.h"
+#include "tensor/ref/reduce.h"
+
+namespace voxgrad {
+
+double sum_all(const Tensor& x) {
+  return visit_float(x.dtype(), "sum", [&]<class T>(T) {
+    const T* const p = x.data<T>();
+    if constexpr (std::is_same_v<T, double>) return ref::sum(x.numel(), p);
+    return cpu::sum_ranges<T>(x.numel(), [=](int64_t begin, int64_t end) {
+      return cpu::lane_sum(begin, end, [=](int64_t i) { return p[i]; });
+    });
+  });
+}
+
+double squared_distance(const Tensor& x, const Tensor& y) {
+  require(x.shape() == y.shape() && x.dtype() == y.dtype(),
+          "[squared_distance] expected tensors of one shape, got ", x.shape(), " and ", y.shape());
+  return visit_float(x.dtype(), "squared_distance", [&]<class T>(T) {
+    const T *const p = x.data<T>(), *const q = y.data<T>();
+    if constexpr (std::is_same_v<T, double>) return ref::squared_distance(x.numel(), p, q);
+    return cpu::sum_ranges<T>(x.numel(), [=](int64_t begin, int64_t end) {
+      return cpu::lane_sum(begin, end, [=](int64_t i) {
+        const double d = static_cast<double>(p[i]) - static_cast<double>(q[i]);
+        return d * d;
+      });
+    });
+  });
+}
+
+void fill(Tensor& x, double value) {
+  visit_float(x.dtype(), "fill", [&]<class T>(T) {
+    T* const p = x.mutable_data<T>();
+    cpu::for_ranges<T>(
+        x.numel(), [=](int64_t begin, int64_t end) { std::fill(p + begin, p + end, static_cast<T>(value)); });
+  });
+}
+
+}  // namespace voxgrad

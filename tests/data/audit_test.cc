@@ -1,0 +1,114 @@
+// The audit finds each planted fault, all of them in one run, and nothing in a good data set.
+#include "data/audit.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "data/phantom.h"
+#include "tests/data/fixture.h"
+
+namespace voxgrad {
+namespace {
+
+using testing::TemporaryFolder;
+using testing::volume;
+using testing::write_image;
+using testing::write_small_dataset;
+
+bool found(const AuditReport& r, bool error, const std::string& kind, const std::string& case_name) {
+  return std::any_of(r.problems.begin(), r.problems.end(), [&](const Problem& p) {
+    return p.error == error && p.kind == kind && p.case_name == case_name && !p.text.empty();
+  });
+}
+
+TEST(Audit, AGoodDatasetHasNoProblems) {
+  const TemporaryFolder t;
+  PhantomOptions o;
+  o.cases = 3;
+  o.size = 20;
+  write_phantom(t / "p", o);
+  const AuditReport r = audit_dataset(t / "p");
+  EXPECT_TRUE(r.problems.empty()) << audit_to_text(r);
+  ASSERT_EQ(r.cases.size(), 3u);
+  EXPECT_EQ(r.cases[0].shape, (std::array<int64_t, 3>{20, 20, 20}));
+  EXPECT_EQ(r.cases[0].class_voxels[0] + r.cases[0].class_voxels[1] + r.cases[0].class_voxels[2], 8000);
+  EXPECT_NE(audit_to_text(r).find("usable: 0 errors, 0 warnings"), std::string::npos);
+}
+
+TEST(Audit, FindsEachPlantedFaultInOneRun) {
+  const TemporaryFolder t;
+  write_small_dataset(t.path(), {"broken", "constant", "copy", "far", "fraction", "good", "huge", "lonely",
+                                 "nan", "orphan", "plain", "shape", "short", "strange", "twice"});
+  const auto image = [&](const char* name) { return t / "imagesTr/" + name + "_0000.nii.gz"; };
+  const auto label = [&](const char* name) { return t / "labelsTr/" + name + ".nii.gz"; };
+  write_text(image("broken"), read_text(image("good")).substr(0, 90));
+  write_image(image("constant"), volume({4, 5, 6}, [](int64_t) { return 7; }));
+  write_text(image("copy"), read_text(image("good")));
+  write_image(label("far"), volume({4, 5, 6}, [](int64_t i) { return i % 3; }), {1, 1, 1}, {5, 0, 0});
+  write_image(label("fraction"), volume({4, 5, 6}, [](int64_t i) { return i == 9 ? 1.5 : 0; }));
+  write_image(label("huge"), volume({4, 5, 6}, [](int64_t i) { return i == 9 ? 3 : 0; }));
+  remove_file(label("lonely"));
+  write_image(image("nan"), volume({4, 5, 6}, [](int64_t i) { return i == 9 ? NAN : i; }));
+  remove_file(image("orphan"));
+  write_image(label("plain"), volume({4, 5, 6}, [](int64_t) { return 0; }));
+  write_image(label("shape"), volume({4, 6, 6}, [](int64_t i) { return i % 3; }));
+  write_image(label("short"), volume({4, 5, 6}, [](int64_t i) { return i % 2; }));
+  write_text(t / "imagesTr/strange_name.nii.gz", "x");
+  write_text(t / "imagesTr/twice_0000.nii", "x");
+  const AuditReport r = audit_dataset(t.path());
+  EXPECT_TRUE(found(r, true, "unreadable", "broken"));
+  EXPECT_TRUE(found(r, false, "constant", "constant"));
+  EXPECT_TRUE(found(r, false, "air-not-zero", "constant"));
+  EXPECT_TRUE(found(r, false, "same-image", "good"));
+  EXPECT_TRUE(found(r, true, "grid-mismatch", "far"));
+  EXPECT_TRUE(found(r, true, "label-fractional", "fraction"));
+  EXPECT_TRUE(found(r, true, "label-range", "huge"));
+  EXPECT_TRUE(found(r, true, "missing-file", "lonely"));
+  EXPECT_TRUE(found(r, true, "non-finite", "nan"));
+  EXPECT_TRUE(found(r, true, "orphan-file", "orphan"));
+  EXPECT_TRUE(found(r, false, "no-foreground", "plain"));
+  EXPECT_TRUE(found(r, false, "missing-class", "plain"));
+  EXPECT_TRUE(found(r, true, "grid-mismatch", "shape"));
+  EXPECT_TRUE(found(r, false, "missing-class", "short"));
+  EXPECT_TRUE(found(r, true, "foreign-file", "strange_name"));
+  EXPECT_TRUE(found(r, true, "duplicate", "twice"));
+  EXPECT_TRUE(found(r, false, "case-count", ""));
+  for (const char* innocent : {"strange", "copy"})
+    for (const Problem& p : r.problems) EXPECT_NE(p.case_name, innocent) << p.text;
+  EXPECT_EQ(r.errors(), 10);
+  const auto j = nlohmann::json::parse(audit_to_json(r));
+  EXPECT_EQ(j["errors"], 10);
+  EXPECT_EQ(j["problems"].size(), r.problems.size());
+  const std::string text = audit_to_text(r);
+  EXPECT_NE(text.find("error    label-range: huge"), std::string::npos) << text;
+  EXPECT_NE(text.find("not usable: 10 errors"), std::string::npos) << text;
+}
+
+TEST(Audit, DataSetWideProblems) {
+  const TemporaryFolder t;
+  EXPECT_TRUE(found(audit_dataset(t / "nowhere"), true, "missing-file", ""));
+  EXPECT_TRUE(found(audit_dataset(t.path()), true, "missing-file", ""));  // no dataset.json
+  write_text(t / "dataset.json", "[]");
+  EXPECT_TRUE(found(audit_dataset(t.path()), true, "description", ""));
+  write_small_dataset(t.path(), {"a", "b"});
+  write_text(t / "splits_final.json", "[]");
+  write_image(t / "imagesTr/b_0000.nii.gz", volume({4, 5, 6}, [](int64_t i) { return i; }), {1, 1, 3});
+  write_image(t / "labelsTr/b.nii.gz", volume({4, 5, 6}, [](int64_t i) { return i % 2; }), {1, 1, 3});
+  write_image(t / "labelsTr/a.nii.gz", volume({4, 5, 6}, [](int64_t i) { return i % 2; }));
+  const AuditReport r = audit_dataset(t.path());
+  EXPECT_TRUE(found(r, true, "splits", ""));
+  EXPECT_TRUE(found(r, false, "mixed-spacing", ""));
+  EXPECT_TRUE(found(r, false, "unused-class", ""));
+}
+
+TEST(RealData, AuditHoldsTheTrapsOfTheReadmes) {
+  if (testing::real_data().empty()) GTEST_SKIP() << "VOXGRAD_DATA is not set";
+  const AuditReport r = audit_dataset(testing::real_data() + "/msd-hippocampus");
+  EXPECT_EQ(r.errors(), 0) << audit_to_text(r);
+  EXPECT_EQ(r.cases.size(), 208u);
+  const AuditReport aorta = audit_dataset(testing::real_data() + "/bu-bil-aorta-crowd");
+  EXPECT_EQ(aorta.errors(), 0) << audit_to_text(aorta);
+}
+
+}  // namespace
+}  // namespace voxgrad

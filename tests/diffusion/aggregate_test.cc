@@ -1,0 +1,56 @@
+#include "diffusion/aggregate.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace voxgrad {
+namespace {
+
+TEST(Readout, SoftmaxOfAOneHotNeverReachesOne) {
+  // A perfect one-hot at tau = 1 has p_max .475 (4 classes), .731 (2); at .2 .980 and .993.
+  const auto top = [](int64_t classes, double tau) {
+    Tensor y = Tensor::zeros({1, classes});
+    y.mutable_data<float>()[0] = 1;
+    return readout(y, "softmax", tau).data<float>()[0];
+  };
+  EXPECT_NEAR(top(4, 1), 0.475, 5e-4);
+  EXPECT_NEAR(top(2, 1), 0.731, 5e-4);
+  EXPECT_NEAR(top(4, 0.2), 0.980, 5e-4);
+  EXPECT_NEAR(top(2, 0.2), 0.993, 5e-4);
+}
+
+TEST(Readout, ClipRenormalises) {
+  const Tensor y = Tensor::from<float>({2, 3}, {1.5f, 0.5f, -1, -1, -1, -1});
+  const Tensor p = readout(y, "clip", 1);
+  EXPECT_FLOAT_EQ(p.data<float>()[0], 2.0f / 3);
+  EXPECT_FLOAT_EQ(p.data<float>()[1], 1.0f / 3);
+  EXPECT_FLOAT_EQ(p.data<float>()[2], 0);
+  EXPECT_FLOAT_EQ(p.data<float>()[3], 1.0f / 3);
+}
+
+TEST(Readout, UnknownKindIsAUsageError) {
+  try {
+    readout(Tensor::zeros({1, 2}), "argmax", 1);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::usage);
+  }
+}
+
+TEST(Aggregator, MeanEntropyAndMutualInformation) {
+  SampleAggregator a;
+  a.add(Tensor::from<float>({2, 2}, {1, 0, 0.5f, 0.5f}));
+  a.add(Tensor::from<float>({2, 2}, {0, 1, 0.5f, 0.5f}));
+  EXPECT_EQ(a.count(), 2);
+  EXPECT_FLOAT_EQ(a.mean().data<float>()[0], 0.5f);
+  // Both voxels have entropy log 2; in the first samples disagree (all of it is mutual information), in the second
+  // every sample is itself undecided (none is).
+  EXPECT_NEAR(a.entropy().data<float>()[0], std::log(2), 1e-6);
+  EXPECT_NEAR(a.entropy().data<float>()[1], std::log(2), 1e-6);
+  EXPECT_NEAR(a.mutual_information().data<float>()[0], std::log(2), 1e-6);
+  EXPECT_NEAR(a.mutual_information().data<float>()[1], 0, 1e-6);
+}
+
+}  // namespace
+}  // namespace voxgrad

@@ -1,0 +1,125 @@
+#include "eval/evaluate.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "io/file.h"
+
+namespace voxgrad {
+namespace {
+
+class EvaluateFolders : public testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = testing::TempDir() + "voxgrad_evaluate_" +
+            testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::filesystem::remove_all(root_);
+    for (const char* f :
+         {"/labelsTr", "/p/probabilities", "/p/samples/a", "/posterior", "/ratersTr/r1", "/ratersTr/r2"})
+      make_folders(root_ + f);
+    for (const char* name : {"a", "b"}) {
+      write("/labelsTr/" + std::string(name), {0, 1, 1, 0, 0, 0, 0, 0});
+      write("/p/" + std::string(name), {0, 1, 0, 0, 0, 0, 0, 0});
+    }
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  NiftiHeader grid() const { return make_nifti_header({4, 2, 1}, {1, 2, 3}); }
+  void write(const std::string& name, const std::vector<int32_t>& labels) {
+    write_volume(root_ + name + ".nii.gz", grid(), Tensor::from<int32_t>({1, 2, 4}, labels), 1002);
+  }
+  void write_p(const std::string& name, float foreground) {
+    Tensor p = Tensor::full({2, 1, 2, 4}, foreground);
+    for (int i = 0; i < 8; ++i) p.mutable_data<float>()[i] = 1 - foreground;
+    write_volume(root_ + name + ".nii.gz", grid(), p);
+  }
+  EvaluateOptions options() const {
+    EvaluateOptions o;
+    o.truth = root_ + "/labelsTr";
+    o.prediction = root_ + "/p";
+    return o;
+  }
+  void expect_data_error(const EvaluateOptions& o, const std::string& part) {
+    try {
+      evaluate_folders(o);
+      ADD_FAILURE() << "expected an error with " << part;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::data);
+      EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << e.what();
+    }
+  }
+  std::string root_;
+};
+
+TEST_F(EvaluateFolders, MasksAloneGiveOverlapAndANote) {
+  const Evaluation e = evaluate_folders(options());
+  ASSERT_EQ(e.table.cases.size(), 2u);
+  EXPECT_NEAR(e.table.cases[0].values.at("dsc.1"), 2.0 / 3, 1e-12);
+  EXPECT_FALSE(e.table.cases[0].values.contains("nll"));
+  ASSERT_EQ(e.notes.size(), 1u);
+  EXPECT_NE(e.notes[0].find("/p/probabilities"), std::string::npos);
+}
+
+TEST_F(EvaluateFolders, ProbabilitiesPosteriorSamplesAndRaters) {
+  for (const char* name : {"a", "b"}) {
+    write_p("/p/probabilities/" + std::string(name), 0.4f);
+    write_p("/posterior/" + std::string(name), 0.25f);
+  }
+  write("/p/samples/a/0", {0, 1, 1, 0, 0, 0, 0, 0});
+  write("/p/samples/a/1", {0, 1, 0, 0, 0, 0, 0, 0});
+  write("/ratersTr/r1/a", {0, 1, 1, 0, 0, 0, 0, 0});
+  write("/ratersTr/r2/a", {0, 1, 0, 0, 0, 0, 0, 0});
+  EvaluateOptions o = options();
+  o.posterior = root_ + "/posterior";
+  const Evaluation e = evaluate_folders(o);
+  const ScoreMap& a = e.table.cases[0].values;
+  const double exact = -(2 * std::log(0.25) + 6 * std::log(0.75)) / 8,
+               got = -(2 * std::log(0.4) + 6 * std::log(0.6)) / 8;
+  EXPECT_NEAR(a.at("nll"), got, 1e-6);
+  EXPECT_NEAR(a.at("nll_excess"), got - exact, 1e-6);
+  EXPECT_NEAR(a.at("kl_posterior"), 0.25 * std::log(0.25 / 0.4) + 0.75 * std::log(0.75 / 0.6), 1e-6);
+  EXPECT_NEAR(a.at("ged_squared"), 0, 1e-12);
+  EXPECT_DOUBLE_EQ(a.at("hm_iou"), 1);
+  EXPECT_FALSE(e.table.cases[1].values.contains("ged_squared"));
+  EXPECT_TRUE(e.notes.empty());
+}
+
+TEST_F(EvaluateFolders, ClassNamesFromEitherKindOfDatasetJson) {
+  write_text(root_ + "/dataset.json", R"({"labels": {"background": 0, "cell": 1, "rim": 2}})");
+  EXPECT_EQ(evaluate_folders(options()).table.class_names,
+            (std::vector<std::string>{"background", "cell", "rim"}));
+  write_text(root_ + "/dataset.json", R"({"labels": {"0": "background", "1": "cell"}})");
+  EXPECT_EQ(evaluate_folders(options()).table.options.classes, 2);
+  write_text(root_ + "/dataset.json", R"({"labels": {"background": 0, "cell": 2}})");
+  expect_data_error(options(), "dataset.json: labels");
+}
+
+TEST_F(EvaluateFolders, WrongInputsNameTheFile) {
+  write("/p/b", {0, 255, 0, 0, 0, 0, 0, 0});
+  expect_data_error(options(), "/p/b.nii.gz: expected integers from 0 to 1, got 255");
+  write_volume(root_ + "/p/b.nii.gz", make_nifti_header({4, 2, 1}, {1, 2, 3}, {0.5, 0, 0}),
+               Tensor::zeros({1, 2, 4}, DType::i32));
+  expect_data_error(options(), "/p/b.nii.gz: affine");
+  write_volume(root_ + "/p/b.nii.gz", make_nifti_header({2, 4, 1}, {1, 2, 3}),
+               Tensor::zeros({1, 4, 2}, DType::i32));
+  expect_data_error(options(), "voxels along x");
+  remove_file(root_ + "/p/b.nii.gz");
+  expect_data_error(options(), "/p/b.nii.gz: missing");
+  EvaluateOptions o = options();
+  o.prediction = root_ + "/nowhere";
+  expect_data_error(o, "expected a folder");
+}
+
+TEST_F(EvaluateFolders, ProbabilitiesMustBeDistributions) {
+  write_p("/p/probabilities/a", 0.5f);
+  expect_data_error(options(), "/p/probabilities/b.nii.gz: missing");
+  write_volume(root_ + "/p/probabilities/b.nii.gz", grid(), Tensor::full({2, 1, 2, 4}, 0.75));
+  expect_data_error(options(), "add up to 1");
+  write_volume(root_ + "/p/probabilities/b.nii.gz", grid(), Tensor::full({2, 1, 2, 4}, -0.5));
+  expect_data_error(options(), "from 0 to 1");
+}
+
+}  // namespace
+}  // namespace voxgrad

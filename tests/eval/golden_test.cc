@@ -1,0 +1,151 @@
+// Every score against values computed with numpy and scipy (tests/golden/eval_metrics.py makes the file).
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "eval/agreement.h"
+#include "eval/calibrate.h"
+#include "eval/scores.h"
+#include "eval/statistics.h"
+
+namespace voxgrad {
+namespace {
+
+constexpr int64_t D = 6, H = 9, W = 10, K = 3;
+const Spacing kSpacing{4.0, 1.4, 1.7};
+
+std::map<std::string, double> golden() {
+  std::ifstream file(VOXGRAD_SOURCE_DIR "/tests/golden/eval_metrics.txt");
+  std::map<std::string, double> values;
+  std::string key;
+  for (double value; file >> key >> value;) values[key] = value;
+  return values;
+}
+
+Tensor labels(int64_t shift) {
+  Tensor out = Tensor::zeros({D, H, W}, DType::i32);
+  int32_t* v = out.mutable_data<int32_t>();
+  for (int64_t z = 0; z < D; ++z)
+    for (int64_t y = 0; y < H; ++y)
+      for (int64_t x = 0; x < W; ++x, ++v) {
+        const auto ball = [&](int64_t cz, int64_t cx) {
+          return (z - cz) * (z - cz) + (y - 4) * (y - 4) + (x - cx - shift) * (x - cx - shift);
+        };
+        if (ball(2, 3) <= 5 + shift % 2) *v = 1;
+        if (ball(3, 6) <= 3) *v = 2;
+      }
+  return out;
+}
+
+Tensor probabilities(const Tensor& prediction, uint64_t salt) {
+  Tensor out = Tensor::empty({D, H, W, K});
+  const int32_t* y = prediction.data<int32_t>();
+  float* p = out.mutable_data<float>();
+  for (int64_t i = 0; i < D * H * W; ++i, p += K) {
+    double w[K], sum = 0;
+    for (int64_t c = 0; c < K; ++c) {
+      const uint64_t element = static_cast<uint64_t>(i * K + c) + 7919 * salt;
+      const uint64_t hash = ((element * 2654435761u) % (uint64_t{1} << 32)) >> 20;
+      w[c] = static_cast<double>(1 + hash % 50 + (y[i] == c ? 90 : 0));
+      sum += w[c];
+    }
+    for (int64_t c = 0; c < K; ++c) p[c] = static_cast<float>(w[c] / sum);
+  }
+  return out;
+}
+
+CaseInput golden_case() {
+  CaseInput in;
+  in.name = "golden";
+  in.truth = labels(0);
+  in.prediction = labels(1);
+  in.spacing = kSpacing;
+  in.probabilities = probabilities(in.prediction, 0);
+  in.posterior = probabilities(in.truth, 11);
+  for (uint64_t s : {1, 2, 3, 4})
+    in.sample_probabilities.push_back(probabilities(labels(static_cast<int64_t>(s)), s));
+  for (int64_t s : {0, 1, 2, 3}) in.samples.push_back(labels(s));
+  for (int64_t s : {0, 2, 1, 0, 3, 5}) in.annotations.push_back(labels(s));
+  return in;
+}
+
+TEST(Golden, AllScoresOfACase) {
+  const auto expected = golden();
+  ASSERT_GT(expected.size(), 40u);
+  ScoreOptions options;
+  options.classes = K;
+  options.nsd_tolerance = 1.5;
+  const ScoredCase scored = score_case(golden_case(), options);
+  int compared = 0;
+  for (const auto& [key, value] : scored.scores.values) {
+    const auto it = expected.find(key);
+    if (it == expected.end()) continue;
+    // Maps are kept in f32, hence 1e-6 for the means of them.
+    EXPECT_NEAR(value, it->second, key.find("entropy") == 0 || key.find("mutual") == 0 ? 1e-6 : 1e-9) << key;
+    ++compared;
+  }
+  EXPECT_EQ(compared, 29);
+  EXPECT_NEAR(scored.scores.values.at("nll_excess"), expected.at("nll") - expected.at("nll_posterior"), 1e-9);
+  EXPECT_NEAR(*ece(scored.reliability), expected.at("ece_top15"), 1e-9);
+}
+
+TEST(Golden, DistanceTransformAndRegion) {
+  const auto expected = golden();
+  const Tensor truth = labels(0);
+  Tensor mask = Tensor::empty(truth.shape(), DType::u8);
+  for (int64_t i = 0; i < truth.numel(); ++i) mask.mutable_data<uint8_t>()[i] = truth.data<int32_t>()[i] != 0;
+  double sum = 0, largest = 0;
+  const Tensor squared = squared_distance(mask, kSpacing);
+  for (double d : squared.to_vector<double>()) {
+    sum += std::sqrt(d);
+    largest = std::max(largest, std::sqrt(d));
+  }
+  EXPECT_NEAR(sum, expected.at("distance_sum"), 1e-9);
+  EXPECT_NEAR(largest, expected.at("distance_max"), 1e-12);
+  const Tensor region = foreground_region(truth, kSpacing);
+  EXPECT_EQ(static_cast<double>(region_voxels(region, truth.shape())), expected.at("region_voxels"));
+}
+
+TEST(Golden, Statistics) {
+  const auto expected = golden();
+  std::vector<double> a, b, rounded;
+  for (int i = 0; i < 17; ++i) {
+    a.push_back((37 * i * i + 11 * i) % 101 / 100.0);
+    b.push_back(a.back() - 0.03 + (53 * i) % 19 / 200.0);
+    rounded.push_back(std::round(b.back() * 10) / 10);
+  }
+  const PairedComparison c = compare_paired(a, b);
+  EXPECT_NEAR(*c.t, expected.at("t"), 1e-9);
+  EXPECT_NEAR(*c.p, expected.at("p"), 1e-10);
+  EXPECT_NEAR(*spearman(a, rounded), expected.at("spearman"), 1e-12);
+  EXPECT_NEAR(quantile(a, 0.95), expected.at("quantile"), 1e-12);
+  EXPECT_NEAR(student_t_p_value(0.1, 1), expected.at("student.0.1.1"), 1e-12);
+  EXPECT_NEAR(student_t_p_value(2.5, 4), expected.at("student.2.5.4"), 1e-12);
+  EXPECT_NEAR(student_t_p_value(8, 30), expected.at("student.8.0.30"), 1e-17);
+  EXPECT_NEAR(student_t_p_value(1.96, 1000), expected.at("student.1.96.1000"), 1e-11);
+}
+
+TEST(Golden, FittedScalars) {
+  const auto expected = golden();
+  const CaseInput in = golden_case();
+  const std::vector<LabelledProbabilities> maps{{in.probabilities, in.truth}};
+  // The minimum is flat: an argument known to 1e-3 gives the value to 1e-6.
+  const double temperature = fit_temperature(maps);
+  EXPECT_NEAR(temperature, expected.at("temperature"), 2e-3 * expected.at("temperature"));
+  EXPECT_NEAR(nll_of_temperature(maps, temperature), expected.at("nll_at_temperature"), 1e-6);
+  EXPECT_NEAR(nll_of_temperature(maps, 0.5), expected.at("nll_at_half_temperature"), 1e-6);
+  EXPECT_NEAR(*nll(apply_temperature(in.probabilities, 0.5), in.truth),
+              expected.at("nll_at_half_temperature"), 1e-6);
+
+  const std::vector<LabelledSamples> sets{{in.sample_probabilities, in.truth}};
+  const double tau = fit_tau_out(sets);
+  EXPECT_NEAR(tau, expected.at("tau_out"), 2e-3 * expected.at("tau_out"));
+  EXPECT_NEAR(nll_of_tau_out(sets, tau), expected.at("nll_at_tau_out"), 1e-6);
+  EXPECT_NEAR(nll_of_tau_out(sets, 0.5), expected.at("nll_at_half_tau_out"), 1e-6);
+  EXPECT_NEAR(*nll(mean_softmax(in.sample_probabilities, 0.5), in.truth), expected.at("nll_at_half_tau_out"),
+              1e-6);
+}
+
+}  // namespace
+}  // namespace voxgrad

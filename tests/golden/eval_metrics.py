@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""Golden values of tests/eval/golden_test.cc: every score computed a second time with numpy and scipy.
+
+Usage: python3 tests/golden/eval_metrics.py > tests/golden/eval_metrics.txt      (needs numpy and scipy)
+Lines are `key value`. The inputs are integer formulas that the test repeats.
+"""
+import itertools
+import math
+
+import numpy as np
+from scipy import ndimage, optimize, stats
+
+D, H, W, K = 6, 9, 10, 3
+SPACING = (4.0, 1.4, 1.7)
+TOLERANCE = 1.5
+z, y, x = np.meshgrid(np.arange(D), np.arange(H), np.arange(W), indexing="ij")
+
+
+def labels(shift):
+    """Two overlapping balls, moved along x by `shift` voxels and grown for odd shifts."""
+    out = np.zeros((D, H, W), np.int32)
+    out[(z - 2) ** 2 + (y - 4) ** 2 + (x - 3 - shift) ** 2 <= 5 + shift % 2] = 1
+    out[(z - 3) ** 2 + (y - 4) ** 2 + (x - 6 - shift) ** 2 <= 3] = 2
+    return out
+
+
+def hashed(i):
+    i = i.astype(np.uint64)
+    return ((i * np.uint64(2654435761)) % np.uint64(1 << 32)) >> np.uint64(20)
+
+
+def probabilities(prediction, salt):
+    flat = prediction.reshape(-1)
+    i = np.arange(flat.size)[:, None] * K + np.arange(K)[None, :]
+    w = 1 + hashed(i + 7919 * salt) % np.uint64(50) + np.uint64(90) * (flat[:, None] == np.arange(K)[None, :])
+    w = w.astype(np.float64)
+    return (w / w.sum(1, keepdims=True)).astype(np.float32).reshape(D, H, W, K)
+
+
+def say(key, value):
+    print(f"{key} {float(value):.17g}")
+
+
+def ece(confidence, right, bins):
+    edges, total = np.arange(bins + 1) / bins, 0.0
+    for b in range(bins):
+        inside = (confidence > edges[b]) & (confidence <= edges[b + 1])
+        if b == 0:
+            inside |= confidence == 0
+        if inside.any():
+            total += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    return total
+
+
+def entropy(p):
+    p = p.astype(np.float64)
+    return -(p * np.log(np.maximum(p, 1e-300))).sum(-1)
+
+
+def surface(mask):
+    return mask & ~ndimage.binary_erosion(mask, ndimage.generate_binary_structure(3, 1))
+
+
+def distances(a, b):
+    return ndimage.distance_transform_edt(~b, sampling=SPACING)[a]
+
+
+def iou_distance(a, b):
+    ious = []
+    for c in range(1, K):
+        union = ((a == c) | (b == c)).sum()
+        if union:
+            ious.append(((a == c) & (b == c)).sum() / union)
+    return 1 - np.mean(ious) if ious else 0.0
+
+
+truth, prediction = labels(0), labels(1)
+p = probabilities(prediction, 0)
+yhat = p.argmax(-1)
+say("argmax_differs", (yhat != prediction).sum())
+
+for c in range(1, K):
+    say(f"dsc.{c}", 2 * ((prediction == c) & (truth == c)).sum() / ((prediction == c).sum() + (truth == c).sum()))
+    a, b = surface(prediction == c), surface(truth == c)
+    ab, ba = distances(a, b), distances(b, a)
+    say(f"hd95.{c}", max(np.percentile(ab, 95), np.percentile(ba, 95)))
+    say(f"nsd.{c}", ((ab <= TOLERANCE).sum() + (ba <= TOLERANCE).sum()) / (len(ab) + len(ba)))
+
+edt = ndimage.distance_transform_edt(truth == 0, sampling=SPACING)
+say("distance_sum", edt.sum())
+say("distance_max", edt.max())
+region = edt <= 5.0
+say("region_voxels", region.sum())
+
+onehot = np.eye(K)[truth]
+sample_p = [probabilities(labels(s), s) for s in (1, 2, 3, 4)]
+posterior = probabilities(truth, 11)
+h, mean_p = entropy(p), np.mean([s.astype(np.float64) for s in sample_p], axis=0)
+mi = np.maximum(entropy(mean_p) - np.mean([entropy(s) for s in sample_p], axis=0), 0)
+for suffix, inside in (("", np.ones_like(region)), ("_foreground", region)):
+    q, t = p[inside].astype(np.float64), truth[inside]
+    chosen = q[np.arange(len(t)), t]
+    say("nll" + suffix, -np.log(np.maximum(chosen, 1e-10)).mean())
+    say("brier" + suffix, ((q - onehot[inside]) ** 2).sum(-1).mean())
+    say("ece_top15" + suffix, ece(q.max(-1), q.argmax(-1) == t, 15))
+    say("ece_marginal20" + suffix, np.mean([ece(q[:, c], t == c, 20) for c in range(K)]))
+    say("entropy" + suffix, h[inside].mean())
+    say("mutual_information" + suffix, mi[inside].mean())
+    wrong = prediction[inside] != t
+    u = h[inside].astype(np.float32).astype(np.float64)
+    say("uncertainty_spearman" + suffix, stats.spearmanr(u, wrong)[0])
+    pairs = (u[wrong][:, None] > u[~wrong][None, :]) + 0.5 * (u[wrong][:, None] == u[~wrong][None, :])
+    say("uncertainty_auroc" + suffix, pairs.mean())
+    e = posterior[inside].astype(np.float64)
+    say("nll_posterior" + suffix, -np.log(e[np.arange(len(t)), t]).mean())
+    say("kl_posterior" + suffix, (e * np.log(e / q)).sum(-1).mean())
+
+samples, raters = [labels(s) for s in range(4)], [labels(s) for s in (0, 2, 1, 0, 3, 5)]
+mean_d = lambda a, b: np.mean([iou_distance(i, j) for i, j in itertools.product(a, b)])
+say("ged_squared", 2 * mean_d(samples, raters) - mean_d(samples, samples) - mean_d(raters, raters))
+n = math.lcm(len(samples), len(raters))
+cost = np.array([[iou_distance(samples[i % 4], raters[j % 6]) for j in range(n)] for i in range(n)])
+rows, columns = optimize.linear_sum_assignment(cost)
+say("hm_iou", (1 - cost[rows, columns]).mean())
+say("sample_diversity", mean_d(samples, samples))
+
+a = [float((37 * i * i + 11 * i) % 101) / 100 for i in range(17)]
+b = [v - 0.03 + float((53 * i) % 19) / 200 for i, v in enumerate(a)]
+test = stats.ttest_rel(a, b)
+say("t", test.statistic)
+say("p", test.pvalue)
+say("spearman", stats.spearmanr(a, [round(v, 1) for v in b])[0])
+for t, degrees in ((0.1, 1), (2.5, 4), (8.0, 30), (1.96, 1000)):
+    say(f"student.{t}.{degrees}", 2 * stats.t.sf(t, degrees))
+say("quantile", np.quantile(a, 0.95))
+
+
+def softmax(v):
+    e = np.exp(v - v.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def tempered(temperature):
+    q = softmax(np.log(np.maximum(p.astype(np.float64), 1e-10)) / temperature)
+    return -np.log(np.take_along_axis(q, truth[..., None], -1)).mean()
+
+
+def read_out(tau):
+    q = np.mean([softmax(s.astype(np.float64) / tau) for s in sample_p], axis=0)
+    return -np.log(np.take_along_axis(q, truth[..., None], -1)).mean()
+
+
+for name, f, low, high in (("temperature", tempered, 0.05, 20), ("tau_out", read_out, 0.02, 2)):
+    best = optimize.minimize_scalar(lambda v: f(math.exp(v)), bounds=(math.log(low), math.log(high)), method="bounded",
+                                    options={"xatol": 1e-8})
+    say(name, math.exp(best.x))
+    say("nll_at_" + name, best.fun)
+    say("nll_at_half_" + name, f(0.5))
