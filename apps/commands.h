@@ -8,6 +8,7 @@
 
 namespace voxgrad::apps {
 
+void add_demo(CLI::App& app);
 void add_image(CLI::App& app);
 void add_info(CLI::App& app);
 void add_predict(CLI::App& app);
@@ -17,6 +18,7 @@ void add_train(CLI::App& app);
 inline void add_commands(CLI::App& app) {
   add_train(app);
   add_predict(app);
+  add_demo(app);
   add_image(app);
   add_info(app);
 }

@@ -16,13 +16,13 @@ struct Batch {
   Tensor image;                ///< f32 [N, D, H, W, C]
   Tensor label;                ///< i32 [N, D, H, W]
   std::vector<int> cases;      ///< index of each example's case in the list given
-  std::vector<Triple> origin;  ///< first voxel of each example's patch in its case (may be negative: padding)
+  std::vector<Triple> origin;  ///< first voxel of each example's patch in its (padded) case
 };
 
 /// The batch of a training step: cases in the order of an epoch-wise permutation, one patch each; a third of
-/// the examples (at batch 2: one of two) is centred on foreground of a class drawn at random. Patches
-/// reaching over the border are padded with the image's minimum... see augment.h. A pure function of (seed,
-/// step, index).
+/// the examples (at batch 2: one of two) is centred on foreground of a class drawn at random. Patches lie
+/// inside the padded case; where a rotation or scaling reads beyond it stands air (see augment.h). A pure
+/// function of (seed, step, index): the same bits with any number of threads.
 Batch training_batch(const std::vector<PreprocessedCase>& cases, const Plan& plan,
                      const AugmentOptions& augment, uint64_t seed, int64_t step);
 

@@ -19,7 +19,6 @@ struct SampleOptions {
   int64_t samples = 16;
   SamplerOptions sampler;
   uint64_t seed = 0;
-  std::string case_name;         ///< starts of different cases are independent
   int64_t memory = int64_t{4} << 30;  ///< bytes that groups of samples may take
   std::function<void()> poll;    ///< called between evaluations; may throw to stop
 };
@@ -45,16 +44,19 @@ class Method {
   /// The loss of a batch: a pure function of (weights, batch, seed, step).
   virtual Var loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) = 0;
 
-  // Inference, on images [D, H, W, C] at the plan's spacing.
-  /// Draws samples and hands each to `sink` as the method's raw estimate [D, H, W, K], in order.
-  virtual void sample(const Tensor& image, const SampleOptions& options,
+  // Inference, on cases at the plan's spacing.
+  /// Draws samples and hands each to `sink` as the method's raw estimate [D, H, W, K], in order, on
+  /// the grid of PreprocessedCase::image.
+  virtual void sample(const PreprocessedCase& c, const SampleOptions& options,
                       const std::function<void(const Tensor& raw)>& sink) = 0;
   /// Probabilities [D, H, W, K] of a raw estimate.
   virtual Tensor probabilities(const Tensor& raw) const = 0;
   /// How many samples a deterministic method gives whatever is asked for; 0: as many as asked for.
   virtual int64_t fixed_samples() const { return 0; }
   /// The deterministic prior's probabilities [D, H, W, K]; undefined for methods without one.
-  virtual Tensor prior_probabilities(const Tensor& /*image*/, const std::function<void()>& /*poll*/ = {}) { return {}; }
+  virtual Tensor prior_probabilities(const PreprocessedCase& /*c*/, const std::function<void()>& /*poll*/ = {}) {
+    return {};
+  }
   /// Fits the readout on calibration cases after training (tau_out); may do nothing.
   virtual void fit_readout(const std::vector<PreprocessedCase>& /*calibration*/, const SampleOptions& /*options*/) {}
 

@@ -115,18 +115,18 @@ Var Pgrd::loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) {
   return ops::add(velocity, ops::scale(deep_supervision(o, e, pi, t, batch.label), lambda_));
 }
 
-Tensor Pgrd::prior_probabilities(const Tensor& image, const std::function<void()>& poll) {
-  return prior_.volume_probabilities(image, 1, int64_t{4} << 30, poll);
+Tensor Pgrd::prior_probabilities(const PreprocessedCase& c, const std::function<void()>& poll) {
+  return prior_.volume_probabilities(c.image, 1, int64_t{4} << 30, poll);
 }
 
-void Pgrd::sample(const Tensor& image, const SampleOptions& options, const std::function<void(const Tensor&)>& sink) {
-  const PaddedVolume v = pad_to_patch(image, plan_.patch);
-  const Triple shape{v.image.dim(0), v.image.dim(1), v.image.dim(2)};
+void Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
+                  const std::function<void(const Tensor&)>& sink) {
+  const Triple shape{c.image.dim(0), c.image.dim(1), c.image.dim(2)};
   const int64_t classes = plan_.classes(), voxels = plan_.patch[0] * plan_.patch[1] * plan_.patch[2];
   const double sd = constant("residual_sd");
-  const Tensor pi = prior_.volume_probabilities(v.image, constant("pi_temperature"), options.memory, options.poll);
+  const Tensor pi = prior_.volume_probabilities(c.image, constant("pi_temperature"), options.memory, options.poll);
   const std::vector<ReverseStep> steps = reverse_steps(schedule_, options.sampler);
-  const uint64_t seed = options.seed ^ hash_name(options.case_name);
+  const uint64_t seed = options.seed ^ hash_name(c.name);
   const Shape state_shape{shape[0], shape[1], shape[2], classes};
   const int64_t group = group_size(options.memory, voxels, plan_.features[0]);
 
@@ -152,7 +152,7 @@ void Pgrd::sample(const Tensor& image, const SampleOptions& options, const std::
               std::memcpy(r.rows(m, 1).raw(), one.raw(), one.nbytes());
             }
             const Tensor input = apply_step({0, 0, c_in, 0, 0, 0}, r, r, {}, {});
-            const Tensor f = net_({Var(input), Var(repeat(gather_windows(v.image, w, plan_.patch), many)),
+            const Tensor f = net_({Var(input), Var(repeat(gather_windows(c.image, w, plan_.patch), many)),
                                    Var(repeat(pi_window, many))},
                                   times, false)
                                  .out.value();
@@ -187,7 +187,7 @@ void Pgrd::sample(const Tensor& image, const SampleOptions& options, const std::
         previous[static_cast<size_t>(m)] = r0;
       }
     }
-    for (const Tensor& s : state) sink(cut(s, v.begin, v.size));
+    for (const Tensor& s : state) sink(s);
   }
 }
 
@@ -206,10 +206,8 @@ void Pgrd::fit_readout(const std::vector<PreprocessedCase>& calibration, const S
   std::vector<LabelledSamples> labelled;
   for (const PreprocessedCase& c : calibration) {
     if (!c.label.defined()) continue;
-    LabelledSamples l{{}, c.label};
-    SampleOptions o = options;
-    o.case_name = c.name;
-    sample(c.image, o, [&](const Tensor& raw) { l.samples.push_back(raw); });
+    LabelledSamples l{{}, content_of(c.label, c)};
+    sample(c, options, [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });
     labelled.push_back(std::move(l));
   }
   constants["tau_out"] = labelled.empty() ? 0.2 : fit_tau_out(labelled);

@@ -33,11 +33,9 @@ Tensor channels_first(const Tensor& v) {
 }
 
 CasePrediction predict_case(Method& method, const PreprocessedCase& c, const SampleOptions& options, bool keep_samples) {
-  SampleOptions o = options;
-  o.case_name = c.name;
   SampleAggregator aggregate;
   CasePrediction p;
-  method.sample(c.image, o, [&](const Tensor& raw) {
+  method.sample(c, options, [&](const Tensor& raw) {
     const Tensor on_grid = invert_probabilities(method.probabilities(raw), c);
     aggregate.add(on_grid);
     if (keep_samples) p.samples.push_back(most_probable_class(on_grid));

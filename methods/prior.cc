@@ -40,29 +40,28 @@ Tensor Prior::batch_probabilities(const Tensor& image, double temperature) const
 
 Tensor Prior::volume_probabilities(const Tensor& image, double temperature, int64_t memory,
                                    const std::function<void()>& poll) const {
-  const PaddedVolume v = pad_to_patch(image, plan_->patch);
-  const Triple shape{v.image.dim(0), v.image.dim(1), v.image.dim(2)};
+  const Triple shape{image.dim(0), image.dim(1), image.dim(2)};
   const int64_t voxels = plan_->patch[0] * plan_->patch[1] * plan_->patch[2];
-  const Tensor p = over_windows(
+  return over_windows(
       shape, plan_->patch, plan_->classes(), std::min<int64_t>(8, group_size(memory, voxels, plan_->features[0])),
       [&](const std::vector<Window>& w) {
-        return batch_probabilities(gather_windows(v.image, w, plan_->patch), temperature);
+        return batch_probabilities(gather_windows(image, w, plan_->patch), temperature);
       },
       poll);
-  return cut(p, v.begin, v.size);
 }
 
 double fit_prior_temperature(const Prior& prior, const std::vector<PreprocessedCase>& cases,
                              const std::function<void()>& poll) {
   std::vector<LabelledProbabilities> labelled;
   for (const PreprocessedCase& c : cases)
-    if (c.label.defined()) labelled.push_back({prior.volume_probabilities(c.image, 1, int64_t{4} << 30, poll), c.label});
+    if (c.label.defined()) labelled.push_back({content_of(prior.volume_probabilities(c.image, 1, int64_t{4} << 30, poll), c),
+                                              content_of(c.label, c)});
   return labelled.empty() ? 1 : fit_temperature(labelled, 0.2, 10);
 }
 
-void UNetMethod::sample(const Tensor& image, const SampleOptions& options,
+void UNetMethod::sample(const PreprocessedCase& c, const SampleOptions& options,
                         const std::function<void(const Tensor&)>& sink) {
-  sink(prior_.volume_probabilities(image, 1, options.memory, options.poll));
+  sink(prior_.volume_probabilities(c.image, 1, options.memory, options.poll));
 }
 
 }  // namespace voxgrad

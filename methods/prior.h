@@ -15,7 +15,7 @@ class Prior {
   Var loss(const Batch& batch) const;
   /// softmax(logits / temperature) of a batch [N, D, H, W, C] -> [N, D, H, W, K].
   Tensor batch_probabilities(const Tensor& image, double temperature) const;
-  /// The same of a whole volume [D, H, W, C], windows blended.
+  /// The same of a whole case, windows blended: [D, H, W, K].
   Tensor volume_probabilities(const Tensor& image, double temperature, int64_t memory,
                               const std::function<void()>& poll) const;
 
@@ -39,7 +39,7 @@ class UNetMethod : public Method {
   std::vector<StageOptions> stages() const override { return {stage_options(config_, "prior")}; }
   Parameters& parameters(size_t) override { return prior_.parameters(); }
   Var loss(size_t, const Batch& batch, uint64_t, int64_t) override { return prior_.loss(batch); }
-  void sample(const Tensor& image, const SampleOptions& options,
+  void sample(const PreprocessedCase& c, const SampleOptions& options,
               const std::function<void(const Tensor&)>& sink) override;
   Tensor probabilities(const Tensor& raw) const override { return raw; }
   int64_t fixed_samples() const override { return 1; }

@@ -155,8 +155,8 @@ void Trainer::log_validation_of_prior() {
     int64_t n = 0;
     for (const PreprocessedCase& c : cases) {
       if (n == 20) break;
-      if (const Tensor p = method_->prior_probabilities(c.image, [this] { poll(); }); p.defined()) {
-        sum += nll(p, c.label).value_or(0);
+      if (const Tensor p = method_->prior_probabilities(c, [this] { poll(); }); p.defined()) {
+        sum += nll(content_of(p, c), content_of(c.label, c)).value_or(0);
         ++n;
       }
     }

@@ -104,7 +104,7 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
       one.prediction = most_probable_class(one.probabilities);
       to.table.add(score_case(one, scoring));
     };
-    if (const Tensor p = method.prior_probabilities(prepared.image, options.sampling.poll); p.defined()) {
+    if (const Tensor p = method.prior_probabilities(prepared, options.sampling.poll); p.defined()) {
       deterministic(prior, p);
       if (temperature != method.constants.end()) deterministic(tempered, apply_temperature(p, temperature->second));
     }

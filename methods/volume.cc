@@ -7,20 +7,24 @@
 
 namespace voxgrad {
 
-Tensor cut(const Tensor& padded, const Triple& begin, const Triple& size) {
-  const int64_t c = padded.dim(3);
-  Tensor out = Tensor::empty({size[0], size[1], size[2], c}, padded.dtype());
-  const size_t row = static_cast<size_t>(size[2] * c) * size_of(padded.dtype());
+Tensor cut(const Tensor& volume, const Triple& begin, const Triple& size) {
+  Shape shape{size[0], size[1], size[2]};
+  int64_t c = 1;
+  if (volume.rank() == 4) shape.push_back(c = volume.dim(3));
+  Tensor out = Tensor::empty(shape, volume.dtype());
+  const size_t voxel = static_cast<size_t>(c) * size_of(volume.dtype());
   parallel_for(size[0], [&](int64_t z) {
     for (int64_t y = 0; y < size[1]; ++y) {
-      const int64_t from = (((z + begin[0]) * padded.dim(1) + y + begin[1]) * padded.dim(2) + begin[2]) * c;
-      const int64_t to = (z * size[1] + y) * size[2] * c;
-      std::memcpy(static_cast<char*>(out.raw()) + static_cast<size_t>(to) * size_of(out.dtype()),
-                  static_cast<const char*>(padded.raw()) + static_cast<size_t>(from) * size_of(out.dtype()), row);
+      const int64_t from = ((z + begin[0]) * volume.dim(1) + y + begin[1]) * volume.dim(2) + begin[2];
+      std::memcpy(static_cast<char*>(out.raw()) + static_cast<size_t>((z * size[1] + y) * size[2]) * voxel,
+                  static_cast<const char*>(volume.raw()) + static_cast<size_t>(from) * voxel,
+                  static_cast<size_t>(size[2]) * voxel);
     }
   });
   return out;
 }
+
+Tensor content_of(const Tensor& field, const PreprocessedCase& c) { return cut(field, c.pad_begin, c.content); }
 
 Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch) {
   const int64_t c = volume.dim(3);

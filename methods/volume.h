@@ -8,21 +8,15 @@
 
 namespace voxgrad {
 
-/// A volume padded to at least the patch, symmetrically.
-struct PaddedVolume {
-  Tensor image;    ///< [D, H, W, C]
-  Triple begin{};  ///< of the volume within the padded one
-  Triple size{};   ///< of the volume itself
-};
-/// Pads an image [D, H, W, C] as training patches are padded.
-PaddedVolume pad_to_patch(const Tensor& image, const Triple& patch);
-/// Cuts the volume out again: [D', H', W', C] -> [D, H, W, C].
-Tensor cut(const Tensor& padded, const Triple& begin, const Triple& size);
+/// Cuts a box out: [D, H, W, C] -> [size..., C], or [D, H, W] -> [size...]; any element type.
+Tensor cut(const Tensor& volume, const Triple& begin, const Triple& size);
+/// The part of a field on a preprocessed case's grid that is not padding.
+Tensor content_of(const Tensor& field, const PreprocessedCase& c);
 
 /// The network's output for several windows of a padded volume: -> f32 [windows, d, h, w, K].
 using WindowFunction = std::function<Tensor(const std::vector<Window>&)>;
 
-/// Runs `f` over the windows of a volume of `shape`, at most `group` windows a call, and blends: f32 [D, H, W, K].
+/// Runs `f` over the windows of a volume of `shape` (at least the patch), at most `group` windows a call, and blends: f32 [D, H, W, K].
 /// `poll` is called between groups and may throw to stop.
 Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group, const WindowFunction& f,
                     const std::function<void()>& poll = {});

@@ -43,7 +43,7 @@ TEST(Posterior, AgreesWithGaussianConditioning) {
 // On s itself the two coefficients do not add up to one: what is missing belongs to pi. On the residual nothing is lost.
 TEST(Posterior, OnTheStateItselfItWouldBeBiased) {
   const ReverseStep step = reverse_step(cosine(), options("ddpm", 10), 600, 400, 0);
-  EXPECT_LT(step.state + step.clean, 0.95);
+  EXPECT_LT(step.state + step.clean, 0.98);
 }
 
 TEST(Ddim, KeepsTheMarginalWithEveryEta) {
@@ -156,8 +156,9 @@ TEST(CoherentRegion, ManyUniformStepsOrFewInLogSnrGiveP) {
 }
 
 TEST(CoherentRegion, FewUniformStepsJumpOverTheDecision) {
-  EXPECT_GT(coherent_region(options("ddim", 10), 0.7, 1000), 0.9);
-  EXPECT_GT(coherent_region(options("ddim", 10), 0.9, 1000), 0.98);
+  // Far beyond p by more than the other samplers' tolerances: the majority is exaggerated.
+  EXPECT_GT(coherent_region(options("ddim", 10), 0.7, 1000), 0.8);
+  EXPECT_GT(coherent_region(options("ddim", 10), 0.9, 1000), 0.96);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Vec: 16 floats in the registers of the instruction set that this file is compiled for. VOXGRAD_ISA is its
-// name and namespace (tensor/build.cmake). AVX-512 and AVX2 give the same bits; portable has no fused
-// multiply-add.
+// name and namespace (tensor/build.cmake): one register of AVX-512, two of AVX2, four of the compiler's
+// 16-byte vectors (portable). AVX-512 and AVX2 give the same bits; portable has no fused multiply-add.
 #pragma once
 #include <cstdint>
 
@@ -11,6 +11,7 @@
 #define VOXGRAD_CAT(a, b) VOXGRAD_CAT2(a, b)
 #define VOXGRAD_LEVEL VOXGRAD_CAT(VOXGRAD_ISA_, VOXGRAD_ISA)
 #define VOXGRAD_INLINE inline __attribute__((always_inline))
+#define VOXGRAD_PARTS _Pragma("GCC unroll 4") for (int i = 0; i < kParts; ++i)
 
 #if VOXGRAD_LEVEL >= 2
 #include <immintrin.h>
@@ -19,91 +20,162 @@
 namespace voxgrad::VOXGRAD_ISA {
 namespace {
 
+constexpr int kParts = VOXGRAD_LEVEL == 3 ? 1 : VOXGRAD_LEVEL == 2 ? 2 : 4;  // registers of a Vec
+constexpr int kPart = 16 / kParts;                                           // lanes of a register
+
 #if VOXGRAD_LEVEL == 3
+typedef __m512 Part;
+#elif VOXGRAD_LEVEL == 2
+typedef __m256 Part;
+#else
+typedef float Part __attribute__((vector_size(16), may_alias));
+#endif
+typedef int32_t Ints __attribute__((vector_size(sizeof(Part)), may_alias));
+typedef float Unaligned __attribute__((vector_size(sizeof(Part)), aligned(4), may_alias));
 
 struct Vec {
-  __m512 v;
+  Part q[kParts];
 };
-VOXGRAD_INLINE Vec broadcast(float x) { return {_mm512_set1_ps(x)}; }
-VOXGRAD_INLINE Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
-VOXGRAD_INLINE void store(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
+struct IntVec {  // also the result of a comparison: all bits set or none
+  Ints q[kParts];
+};
+
+VOXGRAD_INLINE Vec broadcast(float x) {
+  Vec r;
+#if VOXGRAD_LEVEL == 3
+  r.q[0] = _mm512_set1_ps(x);
+#elif VOXGRAD_LEVEL == 2
+  r.q[0] = r.q[1] = _mm256_set1_ps(x);
+#else
+  r.q[0] = r.q[1] = r.q[2] = r.q[3] = Part{x, x, x, x};
+#endif
+  return r;
+}
+VOXGRAD_INLINE Vec zero() { return broadcast(0.0f); }
+
+VOXGRAD_INLINE Vec load(const float* p) {
+  Vec r;
+  VOXGRAD_PARTS r.q[i] = *reinterpret_cast<const Unaligned*>(p + i * kPart);
+  return r;
+}
+VOXGRAD_INLINE void store(float* p, Vec a) {
+  VOXGRAD_PARTS* reinterpret_cast<Unaligned*>(p + i * kPart) = a.q[i];
+}
+
+// The first n lanes (0 to 16) only; memory beyond is not touched and reads as zero.
+#if VOXGRAD_LEVEL == 3
 VOXGRAD_INLINE __mmask16 first_lanes(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 VOXGRAD_INLINE Vec load_first(const float* p, int64_t n) {
-  return {_mm512_maskz_loadu_ps(first_lanes(n), p)};
+  return {{_mm512_maskz_loadu_ps(first_lanes(n), p)}};
 }
-VOXGRAD_INLINE void store_first(float* p, Vec a, int64_t n) { _mm512_mask_storeu_ps(p, first_lanes(n), a.v); }
-VOXGRAD_INLINE Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-VOXGRAD_INLINE Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
-
+VOXGRAD_INLINE void store_first(float* p, Vec a, int64_t n) {
+  _mm512_mask_storeu_ps(p, first_lanes(n), a.q[0]);
+}
 #elif VOXGRAD_LEVEL == 2
-
-struct Vec {
-  __m256 a, b;
-};
-VOXGRAD_INLINE Vec broadcast(float x) {
-  const __m256 v = _mm256_set1_ps(x);
-  return {v, v};
-}
-VOXGRAD_INLINE Vec load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
-VOXGRAD_INLINE void store(float* p, Vec x) {
-  _mm256_storeu_ps(p, x.a);
-  _mm256_storeu_ps(p + 8, x.b);
-}
-// Lanes first .. first + 7 that are below n.
-VOXGRAD_INLINE __m256i lanes_below(int64_t n, int first) {
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n) - first),
+VOXGRAD_INLINE __m256i lanes_below(int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
                             _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 VOXGRAD_INLINE Vec load_first(const float* p, int64_t n) {
-  return {_mm256_maskload_ps(p, lanes_below(n, 0)), _mm256_maskload_ps(p + 8, lanes_below(n, 8))};
-}
-VOXGRAD_INLINE void store_first(float* p, Vec x, int64_t n) {
-  _mm256_maskstore_ps(p, lanes_below(n, 0), x.a);
-  _mm256_maskstore_ps(p + 8, lanes_below(n, 8), x.b);
-}
-VOXGRAD_INLINE Vec fma(Vec x, Vec y, Vec z) {
-  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
-}
-VOXGRAD_INLINE Vec operator+(Vec x, Vec y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
-
-#else
-
-// Four vectors of the compiler, the width of every 64-bit CPU's base registers.
-typedef float Quad __attribute__((vector_size(16), aligned(4), may_alias));
-struct Vec {
-  Quad q[4];
-};
-VOXGRAD_INLINE Vec broadcast(float x) {
-  const Quad q = {x, x, x, x};
-  return {{q, q, q, q}};
-}
-VOXGRAD_INLINE Vec load(const float* p) {
-  const Quad* q = reinterpret_cast<const Quad*>(p);
-  return {{q[0], q[1], q[2], q[3]}};
-}
-VOXGRAD_INLINE void store(float* p, Vec a) {
-  Quad* q = reinterpret_cast<Quad*>(p);
-  q[0] = a.q[0], q[1] = a.q[1], q[2] = a.q[2], q[3] = a.q[3];
-}
-VOXGRAD_INLINE Vec load_first(const float* p, int64_t n) {
-  Vec a = {};
-  for (int64_t i = 0; i < n; ++i) a.q[i / 4][i % 4] = p[i];
-  return a;
+  return {{_mm256_maskload_ps(p, lanes_below(n)), _mm256_maskload_ps(p + 8, lanes_below(n - 8))}};
 }
 VOXGRAD_INLINE void store_first(float* p, Vec a, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) p[i] = a.q[i / 4][i % 4];
+  _mm256_maskstore_ps(p, lanes_below(n), a.q[0]);
+  _mm256_maskstore_ps(p + 8, lanes_below(n - 8), a.q[1]);
 }
-VOXGRAD_INLINE Vec fma(Vec a, Vec b, Vec c) {
-  return {{a.q[0] * b.q[0] + c.q[0], a.q[1] * b.q[1] + c.q[1], a.q[2] * b.q[2] + c.q[2],
-           a.q[3] * b.q[3] + c.q[3]}};
+#else
+VOXGRAD_INLINE Vec load_first(const float* p, int64_t n) {
+  float lanes[16] = {};
+  for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
+  return load(lanes);
 }
-VOXGRAD_INLINE Vec operator+(Vec a, Vec b) {
-  return {{a.q[0] + b.q[0], a.q[1] + b.q[1], a.q[2] + b.q[2], a.q[3] + b.q[3]}};
+VOXGRAD_INLINE void store_first(float* p, Vec a, int64_t n) {
+  float lanes[16];
+  store(lanes, a);
+  for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
 }
-
 #endif
 
-VOXGRAD_INLINE Vec zero() { return broadcast(0.0f); }
+VOXGRAD_INLINE Vec operator+(Vec a, Vec b) {
+  VOXGRAD_PARTS a.q[i] = a.q[i] + b.q[i];
+  return a;
+}
+VOXGRAD_INLINE Vec operator-(Vec a, Vec b) {
+  VOXGRAD_PARTS a.q[i] = a.q[i] - b.q[i];
+  return a;
+}
+VOXGRAD_INLINE Vec operator*(Vec a, Vec b) {
+  VOXGRAD_PARTS a.q[i] = a.q[i] * b.q[i];
+  return a;
+}
+VOXGRAD_INLINE Vec operator/(Vec a, Vec b) {
+  VOXGRAD_PARTS a.q[i] = a.q[i] / b.q[i];
+  return a;
+}
+// a * b + c, rounded once where the hardware can.
+VOXGRAD_INLINE Vec fma(Vec a, Vec b, Vec c) {
+#if VOXGRAD_LEVEL == 3
+  return {{_mm512_fmadd_ps(a.q[0], b.q[0], c.q[0])}};
+#elif VOXGRAD_LEVEL == 2
+  return {{_mm256_fmadd_ps(a.q[0], b.q[0], c.q[0]), _mm256_fmadd_ps(a.q[1], b.q[1], c.q[1])}};
+#else
+  return a * b + c;
+#endif
+}
+VOXGRAD_INLINE Vec sqrt(Vec a) {
+#if VOXGRAD_LEVEL == 3
+  return {{_mm512_sqrt_ps(a.q[0])}};
+#elif VOXGRAD_LEVEL == 2
+  return {{_mm256_sqrt_ps(a.q[0]), _mm256_sqrt_ps(a.q[1])}};
+#else
+  VOXGRAD_PARTS
+  for (int k = 0; k < kPart; ++k) a.q[i][k] = __builtin_sqrtf(a.q[i][k]);
+  return a;
+#endif
+}
+
+VOXGRAD_INLINE IntVec operator<(Vec a, Vec b) {
+  IntVec r;
+  VOXGRAD_PARTS r.q[i] = a.q[i] < b.q[i];
+  return r;
+}
+VOXGRAD_INLINE IntVec operator!=(Vec a, Vec b) {
+  IntVec r;
+  VOXGRAD_PARTS r.q[i] = a.q[i] != b.q[i];
+  return r;
+}
+// Lane by lane: yes where the condition holds, else no.
+VOXGRAD_INLINE Vec select(IntVec condition, Vec yes, Vec no) {
+  VOXGRAD_PARTS no.q[i] = condition.q[i] ? yes.q[i] : no.q[i];
+  return no;
+}
+VOXGRAD_INLINE IntVec bits(Vec a) {
+  IntVec r;
+  VOXGRAD_PARTS r.q[i] = reinterpret_cast<Ints>(a.q[i]);
+  return r;
+}
+VOXGRAD_INLINE Vec from_bits(IntVec a) {
+  Vec r;
+  VOXGRAD_PARTS r.q[i] = reinterpret_cast<Part>(a.q[i]);
+  return r;
+}
+VOXGRAD_INLINE IntVec operator+(IntVec a, int32_t b) {
+  VOXGRAD_PARTS a.q[i] = a.q[i] + b;
+  return a;
+}
+VOXGRAD_INLINE IntVec operator-(IntVec a, IntVec b) {
+  VOXGRAD_PARTS a.q[i] = a.q[i] - b.q[i];
+  return a;
+}
+VOXGRAD_INLINE IntVec operator<<(IntVec a, int n) {
+  VOXGRAD_PARTS a.q[i] = a.q[i] << n;
+  return a;
+}
+VOXGRAD_INLINE IntVec operator>>(IntVec a, int n) {
+  VOXGRAD_PARTS a.q[i] = a.q[i] >> n;
+  return a;
+}
+VOXGRAD_INLINE Vec operator-(Vec a) { return from_bits(bits(a) + INT32_MIN); }
 
 }  // namespace
 }  // namespace voxgrad::VOXGRAD_ISA

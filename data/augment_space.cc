@@ -1,0 +1,182 @@
+// Drawing an augmentation, and the part of it that moves voxels.
+#include <cmath>
+
+#include "data/augment.h"
+#include "tensor/math.h"
+#include "tensor/parallel.h"
+
+namespace voxgrad {
+namespace {
+
+using Matrix = std::array<std::array<double, 3>, 3>;
+constexpr double kDegree = 0.017453292519943295;
+constexpr uint64_t kDrawsAnExample = 4096;  // 32 for the example, 32 a channel
+
+Matrix product(const Matrix& a, const Matrix& b) {
+  Matrix c{};
+  for (size_t i = 0; i < 3; ++i)
+    for (size_t j = 0; j < 3; ++j)
+      for (size_t k = 0; k < 3; ++k) c[i][j] += a[i][k] * b[k][j];
+  return c;
+}
+
+Matrix rotation_about(size_t axis, double angle) {
+  double s, c;
+  math::sincos(angle, &s, &c);
+  const size_t i = (axis + 1) % 3, j = (axis + 2) % 3;
+  Matrix m{};
+  m[axis][axis] = 1;
+  m[i][i] = m[j][j] = c;
+  m[i][j] = -s;
+  m[j][i] = s;
+  return m;
+}
+
+/// Numbers of one example, addressed by what they are for.
+struct Draws {
+  Philox generator;
+  uint64_t first;
+  bool chance(uint64_t slot, double p) const { return generator.uniform(first + slot, 0, 1) < p; }
+  double between(uint64_t slot, double low, double high) const {
+    return generator.uniform(first + slot, low, high);
+  }
+  /// Below 1 and above 1 equally often.
+  double around_one(uint64_t slot, double low, double high) const {
+    return chance(slot, 0.5) ? between(slot + 1, low, 1) : between(slot + 1, 1, high);
+  }
+};
+
+/// Copies rows, mirrored where asked.
+void copy_patch(const PreprocessedCase& c, const Triple& origin, const Triple& patch,
+                const std::array<bool, 3>& mirror, float* image, int32_t* label) {
+  const int64_t height = c.image.dim(1), width = c.image.dim(2), channels = c.image.dim(3);
+  const float* from = c.image.data<float>();
+  const int32_t* from_label = c.label.data<int32_t>();
+  parallel_for(patch[0], [&](int64_t z) {
+    for (int64_t y = 0; y < patch[1]; ++y) {
+      const int64_t sz = origin[0] + (mirror[0] ? patch[0] - 1 - z : z);
+      const int64_t sy = origin[1] + (mirror[1] ? patch[1] - 1 - y : y);
+      const int64_t source = (sz * height + sy) * width + origin[2], target = (z * patch[1] + y) * patch[2];
+      if (!mirror[2]) {
+        std::memcpy(image + target * channels, from + source * channels,
+                    static_cast<size_t>(patch[2] * channels) * 4);
+        std::memcpy(label + target, from_label + source, static_cast<size_t>(patch[2]) * 4);
+        continue;
+      }
+      for (int64_t x = 0; x < patch[2]; ++x) {
+        const int64_t mirrored = source + patch[2] - 1 - x;
+        label[target + x] = from_label[mirrored];
+        for (int64_t k = 0; k < channels; ++k)
+          image[(target + x) * channels + k] = from[mirrored * channels + k];
+      }
+    }
+  });
+}
+
+}  // namespace
+
+Augmentation draw_augmentation(const AugmentOptions& o, const Plan& plan, const Philox& generator,
+                               int example) {
+  Augmentation a;
+  a.channels.resize(static_cast<size_t>(plan.channels()));
+  if (!o.enabled) return a;
+  const Draws d{generator, static_cast<uint64_t>(example) * kDrawsAnExample};
+  const bool slices = plan.dims == 2 || plan.anisotropic;
+  for (size_t axis = 0; axis < 3; ++axis) a.mirror[axis] = o.mirror && d.chance(axis, 0.5);
+  const bool rotated = d.chance(3, o.rotation), scaled = d.chance(4, o.scaling);
+  a.resampled = rotated || scaled;
+  if (rotated) {
+    if (slices) {
+      a.matrix = rotation_about(0, d.between(5, -180, 180) * kDegree);
+    } else {
+      for (size_t axis = 0; axis < 3; ++axis)
+        a.matrix = product(a.matrix, rotation_about(axis, d.between(5 + axis, -30, 30) * kDegree));
+    }
+    // The rotation is one of millimetres.
+    for (size_t i = 0; i < 3; ++i)
+      for (size_t j = 0; j < 3; ++j)
+        if (plan.spacing[i] > 0 && plan.spacing[j] > 0) a.matrix[i][j] *= plan.spacing[j] / plan.spacing[i];
+  }
+  if (scaled) {
+    const double scale = d.around_one(8, 0.7, 1.4);
+    for (size_t i = slices ? 1 : 0; i < 3; ++i)
+      for (double& m : a.matrix[i]) m *= scale;
+  }
+  const bool noise = d.chance(10, o.noise), blur = d.chance(11, o.blur),
+             brightness = d.chance(12, o.brightness), contrast = d.chance(13, o.contrast),
+             low_resolution = d.chance(14, o.low_resolution), inverted = d.chance(15, o.gamma / 3),
+             gamma = d.chance(16, o.gamma);
+  const double noise_sigma = d.between(17, 0, 0.1);
+  for (size_t k = 0; k < a.channels.size(); ++k) {
+    ChannelAugmentation& c = a.channels[k];
+    const uint64_t s = 32 * (1 + k % 126);  // draws of the channel
+    if (noise) c.noise_sigma = noise_sigma;
+    if (blur && (a.channels.size() == 1 || d.chance(s, 0.5))) c.blur_sigma = d.between(s + 1, 0.5, 1);
+    if (brightness) c.brightness = d.between(s + 2, 0.75, 1.25);
+    if (contrast) c.contrast = d.around_one(s + 4, 0.75, 1.25);
+    if (low_resolution && (a.channels.size() == 1 || d.chance(s + 6, 0.5))) c.zoom = d.between(s + 7, 0.5, 1);
+    if (inverted) c.inverted_gamma = d.around_one(s + 8, 0.7, 1.5);
+    if (gamma) c.gamma = d.around_one(s + 10, 0.7, 1.5);
+  }
+  return a;
+}
+
+void read_patch(const PreprocessedCase& c, const Triple& origin, const Triple& patch, const Augmentation& a,
+                float* image, int32_t* label) {
+  if (!a.resampled) return copy_patch(c, origin, patch, a.mirror, image, label);
+  const Triple size{c.image.dim(0), c.image.dim(1), c.image.dim(2)};
+  const int64_t channels = c.image.dim(3);
+  const float* from = c.image.data<float>();
+  const int32_t* from_label = c.label.data<int32_t>();
+  std::array<double, 3> centre{};
+  for (size_t i = 0; i < 3; ++i) centre[i] = static_cast<double>(patch[i] - 1) / 2;
+  parallel_for(patch[0] * patch[1], [&](int64_t row) {
+    std::array<double, 3> target{}, start{}, step{};
+    target[0] = static_cast<double>(row / patch[1]) - centre[0];
+    target[1] = static_cast<double>(row % patch[1]) - centre[1];
+    for (size_t i = 0; i < 2; ++i)
+      if (a.mirror[i]) target[i] = -target[i];
+    const double direction = a.mirror[2] ? -1 : 1;
+    for (size_t i = 0; i < 3; ++i) {
+      step[i] = a.matrix[i][2] * direction;
+      start[i] = static_cast<double>(origin[i]) + centre[i] + a.matrix[i][0] * target[0] +
+                 a.matrix[i][1] * target[1] - step[i] * centre[2];
+    }
+    for (int64_t x = 0; x < patch[2]; ++x) {
+      const int64_t out = row * patch[2] + x;
+      std::array<int64_t, 3> base{}, nearest{};
+      std::array<float, 3> fraction{};
+      bool inside = true, label_inside = true;
+      for (size_t i = 0; i < 3; ++i) {
+        const double p = start[i] + step[i] * static_cast<double>(x), floor = std::floor(p);
+        base[i] = static_cast<int64_t>(floor);
+        fraction[i] = static_cast<float>(p - floor);
+        nearest[i] = base[i] + (fraction[i] >= 0.5f);
+        inside = inside && base[i] >= 0 && base[i] + (fraction[i] > 0) < size[i];
+        label_inside = label_inside && nearest[i] >= 0 && nearest[i] < size[i];
+      }
+      label[out] = label_inside ? from_label[(nearest[0] * size[1] + nearest[1]) * size[2] + nearest[2]] : 0;
+      float* result = image + out * channels;
+      for (int64_t k = 0; k < channels; ++k) result[k] = 0;
+      for (int64_t i = 0; i < 2; ++i) {
+        const float wz = i ? fraction[0] : 1 - fraction[0];
+        if (wz == 0) continue;
+        for (int64_t j = 0; j < 2; ++j) {
+          const float wy = wz * (j ? fraction[1] : 1 - fraction[1]);
+          if (wy == 0) continue;
+          for (int64_t l = 0; l < 2; ++l) {
+            const float w = wy * (l ? fraction[2] : 1 - fraction[2]);
+            if (w == 0) continue;
+            const int64_t z = base[0] + i, y = base[1] + j, xx = base[2] + l;
+            const bool here =
+                inside || (z >= 0 && z < size[0] && y >= 0 && y < size[1] && xx >= 0 && xx < size[2]);
+            const float* v = here ? from + ((z * size[1] + y) * size[2] + xx) * channels : c.air.data();
+            for (int64_t k = 0; k < channels; ++k) result[k] += w * v[k];
+          }
+        }
+      }
+    }
+  });
+}
+
+}  // namespace voxgrad

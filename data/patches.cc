@@ -1,0 +1,82 @@
+#include "data/patches.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "data/augment.h"
+
+namespace voxgrad {
+namespace {
+
+/// The case of the `index`-th example since the start of training: each epoch is a permutation of its own.
+size_t case_of(uint64_t seed, int64_t index, size_t cases) {
+  const int64_t n = static_cast<int64_t>(cases);
+  const Philox g{seed, Stream::order, static_cast<uint32_t>(index / n)};
+  std::vector<size_t> order(cases);
+  std::iota(order.begin(), order.end(), size_t{0});
+  for (int64_t i = n - 1; i > 0; --i)
+    std::swap(order[static_cast<size_t>(i)],
+              order[static_cast<size_t>(g.below(static_cast<uint64_t>(i), i + 1))]);
+  return order[static_cast<size_t>(index % n)];
+}
+
+/// nnU-Net: the last third of a batch, rounded (one of two); with one example a batch every third one.
+bool wants_foreground(int example, int batch_size, int64_t index) {
+  if (batch_size == 1) return index % 3 == 0;
+  return example >= (2 * batch_size + 1) / 3;
+}
+
+Triple origin_of(const PreprocessedCase& c, const Triple& patch, bool foreground, const Philox& g,
+                 uint64_t first) {
+  Triple room{}, origin{};
+  for (size_t a = 0; a < 3; ++a) {
+    room[a] = c.image.dim(static_cast<int>(a)) - patch[a];
+    require(room[a] >= 0, "[batch] case ", c.name, ": expected an image of at least the patch, got ",
+            c.image.shape());
+  }
+  std::vector<size_t> present;
+  for (size_t k = 1; foreground && k < c.class_voxels.size(); ++k)
+    if (!c.class_voxels[k].empty()) present.push_back(k);
+  if (present.empty()) {
+    for (size_t a = 0; a < 3; ++a) origin[a] = g.below(first + a, room[a] + 1);
+    return origin;
+  }
+  const auto& voxels =
+      c.class_voxels[present[static_cast<size_t>(g.below(first + 3, static_cast<int64_t>(present.size())))]];
+  const int64_t v = voxels[static_cast<size_t>(g.below(first + 4, static_cast<int64_t>(voxels.size())))];
+  const int64_t width = c.label.dim(2), height = c.label.dim(1);
+  const Triple centre{v / width / height, v / width % height, v % width};
+  for (size_t a = 0; a < 3; ++a) origin[a] = std::clamp<int64_t>(centre[a] - patch[a] / 2, 0, room[a]);
+  return origin;
+}
+
+}  // namespace
+
+Batch training_batch(const std::vector<PreprocessedCase>& cases, const Plan& plan,
+                     const AugmentOptions& augment, uint64_t seed, int64_t step) {
+  require(!cases.empty() && step >= 0, "[batch] expected cases and a step of at least 0");
+  const Triple& patch = plan.patch;
+  Batch batch;
+  batch.image = Tensor::empty({plan.batch_size, patch[0], patch[1], patch[2], plan.channels()});
+  batch.label = Tensor::empty({plan.batch_size, patch[0], patch[1], patch[2]}, DType::i32);
+  const Philox places{seed, Stream::patch, static_cast<uint32_t>(step)};
+  const Philox changes{seed, Stream::augment, static_cast<uint32_t>(step)};
+  for (int i = 0; i < plan.batch_size; ++i) {
+    const int64_t index = step * plan.batch_size + i;
+    const size_t which = case_of(seed, index, cases.size());
+    const PreprocessedCase& c = cases[which];
+    require(c.label.defined(), "[batch] case ", c.name, ": expected a label");
+    const Triple origin = origin_of(c, patch, wants_foreground(i, plan.batch_size, index), places,
+                                    static_cast<uint64_t>(i) * 8);
+    const Augmentation a = draw_augmentation(augment, plan, changes, i);
+    Tensor image = batch.image.rows(i, 1).reshape({patch[0], patch[1], patch[2], plan.channels()});
+    read_patch(c, origin, patch, a, image.mutable_data<float>(),
+               batch.label.rows(i, 1).mutable_data<int32_t>());
+    augment_values(image, a, changes, i, plan.dims == 2 || plan.anisotropic);
+    batch.cases.push_back(static_cast<int>(which));
+    batch.origin.push_back(origin);
+  }
+  return batch;
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,238 @@
+// The tables of the report.
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <set>
+
+#include "eval/report.h"
+#include "eval/statistics.h"
+#include "eval/svg.h"
+
+namespace voxgrad::detail {
+
+namespace {
+
+/// How a score is shown.
+struct ScoreText {
+  const char* key;
+  const char* label;
+  const char* unit;  ///< "%" and "10⁻²" are the fraction times 100
+  double scale;
+  int decimals;
+  bool higher_is_better;
+  const char* definition;
+};
+
+constexpr std::array<ScoreText, 16> kScores = {{
+    {"dsc.mean_foreground", "Dice", "%", 100, 1, true,
+     "2|A\u2229B| / (|A|+|B|), mean over the foreground classes; a class absent in truth and prediction is "
+     "left out."},
+    {"nsd.mean_foreground", "NSD", "%", 100, 1, true,
+     "Share of both surfaces (face-connected voxels) within the tolerance of the other, mean over the "
+     "classes."},
+    {"hd95.mean_foreground", "HD95", "mm", 1, 2, false,
+     "Larger of the two directed 95th percentiles of surface distance; left out where truth or prediction "
+     "lacks the "
+     "class."},
+    {"nll", "NLL", "10\u207b\u00b2 nats", 100, 2, false,
+     "Mean over voxels of \u2212log p of the true class, p at least 10\u207b\u00b9\u2070."},
+    {"nll_foreground", "NLL, foreground", "10\u207b\u00b2 nats", 100, 2, false,
+     "NLL over the voxels near the true foreground."},
+    {"ece_top15", "ECE", "10\u207b\u00b2", 100, 3, false,
+     "Top-label expected calibration error of a case, 15 bins (b/15, (b+1)/15]."},
+    {"ece_top15_foreground", "ECE, foreground", "10\u207b\u00b2", 100, 2, false,
+     "Top-label ECE over the voxels near the true foreground."},
+    {"ece_marginal20", "Class ECE", "10\u207b\u00b2", 100, 3, false,
+     "Calibration error of each class's probability, 20 bins, mean over all classes."},
+    {"brier", "Brier", "10\u207b\u00b2", 100, 2, false,
+     "Mean over voxels of \u03a3 (p \u2212 truth)\u00b2; from 0 to 2."},
+    {"ged_squared", "GED\u00b2", "", 1, 3, false,
+     "Squared generalised energy distance of samples and raters, d = 1 \u2212 IoU, self-pairs included; "
+     "compare at equal "
+     "numbers of samples only."},
+    {"hm_iou", "HM-IoU", "%", 100, 1, true,
+     "Mean IoU of the best one-to-one matching of samples and raters."},
+    {"nll_excess", "NLL excess", "10\u207b\u00b2 nats", 100, 2, false,
+     "NLL minus the NLL of the exact posterior, which no method can beat in expectation."},
+    {"kl_posterior", "KL to posterior", "10\u207b\u00b2 nats", 100, 2, false,
+     "Mean over voxels of KL(posterior \u2016 prediction)."},
+    {"uncertainty_auroc_foreground", "Error AUROC", "%", 100, 1, true,
+     "Probability that a wrong voxel near the foreground has more entropy than a right one."},
+    {"uncertainty_spearman_foreground", "Error Spearman", "", 1, 3, true,
+     "Rank correlation of entropy and error over the voxels near the foreground."},
+    {"entropy_foreground", "Entropy, foreground", "nats", 1, 3, false,
+     "Mean entropy of the voxels near the true foreground: a description, not a grade."},
+}};
+
+std::string fixed(double value, int decimals) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", decimals, value);
+  const std::string s = text;
+  return s[0] == '-' ? "\u2212" + s.substr(1) : s;
+}
+
+std::string heading(const ScoreText& s) {
+  std::string out = escape_markup(s.label);
+  if (*s.unit) out += " <span class=\"unit\">" + escape_markup(s.unit) + "</span>";
+  return out;
+}
+
+/// Scores that at least one case of the tables has.
+std::vector<ScoreText> present(const std::vector<const ScoreTable*>& tables) {
+  std::set<std::string> keys;
+  for (const ScoreTable* t : tables)
+    for (const CaseScores& c : t->cases)
+      for (const auto& [key, value] : c.values) keys.insert(key);
+  std::vector<ScoreText> out;
+  for (const ScoreText& s : kScores)
+    if (keys.contains(s.key)) out.push_back(s);
+  return out;
+}
+
+std::vector<ScoreText> present(const RunScores& scores) {
+  std::vector<const ScoreTable*> tables;
+  for (const MethodScores& m : scores.rows) tables.push_back(&m.table);
+  return present(tables);
+}
+
+std::string p_text(const Score& p) {
+  if (!p) return "\u2013";
+  return *p < 0.001 ? "&lt; 0.001" : fixed(*p, 3);
+}
+
+}  // namespace
+
+std::string summary_table(const RunScores& scores) {
+  if (scores.rows.empty()) return "";
+  const std::vector<ScoreText> columns = present(scores);
+  std::vector<std::map<std::string, Summary>> rows;
+  for (const MethodScores& m : scores.rows) rows.push_back(summarise(m.table));
+  std::string out =
+      "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th scope=\"col\">Method</th>"
+      "<th scope=\"col\">Cases</th>";
+  for (const ScoreText& s : columns)
+    out += "<th scope=\"col\" title=\"" + escape_markup(s.definition) + "\">" + heading(s) +
+           "<span class=\"better\">" + (s.higher_is_better ? "\u2191" : "\u2193") + "</span></th>";
+  out += "</tr></thead><tbody>";
+  for (size_t r = 0; r < rows.size(); ++r) {
+    out += "<tr><th scope=\"row\">" + escape_markup(scores.rows[r].name) + "</th><td>" +
+           std::to_string(scores.rows[r].table.cases.size()) + "</td>";
+    for (const ScoreText& s : columns) {
+      const auto it = rows[r].find(s.key);
+      if (it == rows[r].end()) {
+        out += "<td class=\"none\">\u2013</td>";
+        continue;
+      }
+      const bool is_a_grade = std::string_view(s.key) != "entropy_foreground";
+      const bool best =
+          rows.size() > 1 && is_a_grade && std::all_of(rows.begin(), rows.end(), [&](const auto& other) {
+            const auto o = other.find(s.key);
+            return o == other.end() || (s.higher_is_better ? o->second.mean <= it->second.mean
+                                                           : o->second.mean >= it->second.mean);
+          });
+      out += best ? "<td class=\"best\">" : "<td>";
+      out += fixed(it->second.mean * s.scale, s.decimals);
+      if (it->second.std)
+        out += " <span class=\"sd\">\u00b1&#8239;" + fixed(*it->second.std * s.scale, s.decimals) + "</span>";
+      out += "</td>";
+    }
+    out += "</tr>";
+  }
+  out +=
+      "</tbody></table></div><p class=\"small\">Mean \u00b1 standard deviation over cases (n \u2212 1). "
+      "\u2191 higher is better, \u2193 lower is better; the best mean of a column is bold.";
+  for (const MethodScores& m : scores.rows) {
+    const ScoreMap pooled = pooled_scores(m.table);
+    const auto bins = pooled.find("ece_top15"), rank = pooled.find("casewise_spearman");
+    if (bins == pooled.end() && rank == pooled.end()) continue;
+    out += " <b>" + escape_markup(m.name) + "</b>:";
+    if (bins != pooled.end()) out += " pooled ECE " + fixed(100 * bins->second, 3) + " \u00d7 10\u207b\u00b2";
+    if (rank != pooled.end())
+      out += std::string(bins != pooled.end() ? "," : "") +
+             " case-wise Spearman of entropy and 1 \u2212 Dice " + fixed(rank->second, 2);
+    out += ".";
+  }
+  return out + "</p>";
+}
+
+std::string comparison_table(const RunScores& scores) {
+  if (scores.rows.size() < 2) return "";
+  const MethodScores& main = scores.rows.back();
+  std::string body;
+  for (size_t r = 0; r + 1 < scores.rows.size(); ++r) {
+    for (const char* key : {"dsc.mean_foreground", "nll", "ece_top15"}) {
+      const ScoreText& s = *std::find_if(kScores.begin(), kScores.end(),
+                                         [&](const ScoreText& t) { return std::string_view(t.key) == key; });
+      std::vector<double> a, b;
+      for (const CaseScores& c : main.table.cases)
+        for (const CaseScores& o : scores.rows[r].table.cases)
+          if (o.name == c.name && o.values.contains(key) && c.values.contains(key)) {
+            a.push_back(c.values.at(key));
+            b.push_back(o.values.at(key));
+          }
+      if (a.empty()) continue;
+      const PairedComparison d = compare_paired(a, b);
+      const auto show = [&](double v) { return fixed(v * s.scale, s.decimals + 1); };
+      body += "<tr><th scope=\"row\">" + escape_markup(main.name) + " \u2212 " +
+              escape_markup(scores.rows[r].name) + "</th><td class=\"left\">" + heading(s) + "</td><td>" +
+              show(d.mean_difference) + "</td><td>" + show(d.ci_low) + " to " + show(d.ci_high) +
+              "</td><td>" + p_text(d.p) + "</td><td>" + std::to_string(d.n) + "</td></tr>";
+    }
+  }
+  if (body.empty()) return "";
+  return "<h3>Paired differences</h3><div class=\"scroll\"><table class=\"numbers\"><thead><tr><th "
+         "scope=\"col\">Methods</th><th scope=\"col\" class=\"left\">Score</th><th scope=\"col\">Mean "
+         "difference</th><th scope=\"col\">95&#8239;% interval</th><th scope=\"col\">p</th><th "
+         "scope=\"col\">Cases</th></tr></thead><tbody>" +
+         body +
+         "</tbody></table></div><p class=\"small\">Percentile bootstrap over cases (10,000 resamples) and "
+         "two-sided "
+         "paired t-test; p is not corrected for the number of comparisons.</p>";
+}
+
+std::string case_tables(const RunScores& scores) {
+  std::string out;
+  for (size_t r = scores.rows.size(); r-- > 0;) {  // the main method first
+    const MethodScores& m = scores.rows[r];
+    if (m.table.cases.empty()) continue;
+    const std::vector<ScoreText> columns = present({&m.table});
+    out += std::string("<details") + (r + 1 == scores.rows.size() ? " open" : "") + "><summary>" +
+           escape_markup(m.name) + ", " + std::to_string(m.table.cases.size()) +
+           " cases</summary><div class=\"scroll tall\"><table class=\"numbers sortable\"><thead><tr><th "
+           "scope=\"col\" "
+           "aria-sort=\"ascending\"><button type=\"button\">Case</button></th>";
+    for (const ScoreText& s : columns)
+      out += "<th scope=\"col\"><button type=\"button\" title=\"" + escape_markup(s.definition) + "\">" +
+             heading(s) + "</button></th>";
+    out += "</tr></thead><tbody>";
+    for (const CaseScores& c : m.table.cases) {
+      out += "<tr><th scope=\"row\">" + escape_markup(c.name) + "</th>";
+      for (const ScoreText& s : columns) {
+        const auto it = c.values.find(s.key);
+        out += it == c.values.end() ? "<td class=\"none\">\u2013</td>"
+                                    : "<td>" + fixed(it->second * s.scale, s.decimals) + "</td>";
+      }
+      out += "</tr>";
+    }
+    out += "</tbody></table></div></details>";
+  }
+  return out;
+}
+
+std::string definitions(const RunScores& scores) {
+  std::string out = "<dl class=\"definitions\">";
+  for (const ScoreText& s : present(scores))
+    out += "<dt>" + heading(s) + "</dt><dd>" + escape_markup(s.definition) + "</dd>";
+  out += "</dl>";
+  if (!scores.rows.empty()) {
+    const ScoreOptions& o = scores.rows.back().table.options;
+    out += "<p class=\"small\">Near the foreground: every voxel within " + label_of(o.foreground_radius) +
+           " mm of a true foreground voxel (exact Euclidean distance in mm), the same voxels for all "
+           "methods. NSD "
+           "tolerance: " +
+           label_of(o.nsd_tolerance) + " mm.</p>";
+  }
+  return out;
+}
+
+}  // namespace voxgrad::detail

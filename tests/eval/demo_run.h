@@ -1,0 +1,140 @@
+// A run folder with made-up but plausible content, for the tests of the report.
+#pragma once
+#include <cmath>
+#include <string>
+
+#include "eval/calibrate.h"
+#include "eval/scores.h"
+#include "eval/uncertainty.h"
+#include "io/file.h"
+#include "io/nifti.h"
+#include "io/run_record.h"
+#include "tensor/random.h"
+
+namespace voxgrad::testing_data {
+
+constexpr int64_t kD = 36, kH = 48, kW = 40;
+
+struct DemoCase {
+  NiftiHeader header;
+  Tensor image, truth, mask, probabilities, entropy, mutual_information;
+};
+
+/// A head with two structures in it. File axes: x to the right, y to anterior, z to superior (RAS).
+inline DemoCase demo_case(uint64_t seed) {
+  const Philox random{seed, Stream::test, 40};
+  DemoCase c;
+  c.header = make_nifti_header({kW, kH, kD}, {1, 1, 1.2}, {-20, -24, -18});
+  c.image = Tensor::empty({kD, kH, kW});
+  c.truth = Tensor::zeros({kD, kH, kW}, DType::i32);
+  std::vector<Tensor> samples(4, Tensor());
+  for (Tensor& s : samples) s = Tensor::empty({kD, kH, kW, 3});
+  const double shift = random.uniform(1, -2, 2), grow = random.uniform(2, 0.9, 1.15);
+  int64_t i = 0;
+  for (int64_t z = 0; z < kD; ++z)
+    for (int64_t y = 0; y < kH; ++y)
+      for (int64_t x = 0; x < kW; ++x, ++i) {
+        const auto ball = [&](double cz, double cy, double cx, double rz, double ry, double rx) {
+          const double a = (static_cast<double>(z) - cz) / rz, b = (static_cast<double>(y) - cy) / ry,
+                       d = (static_cast<double>(x) - cx) / rx;
+          return 1 - std::sqrt(a * a + b * b + d * d);
+        };
+        const double head = ball(18, 24, 20, 17, 22, 18),
+                     front = ball(18, 31 + shift, 14, 6 * grow, 7 * grow, 5),
+                     back = ball(17, 19 + shift, 15, 6, 8 * grow, 5);
+        int32_t& label = c.truth.mutable_data<int32_t>()[i];
+        if (back > 0) label = 2;
+        if (front > 0) label = 1;
+        double value = head > 0 ? 340 + 160 * std::sin(0.45 * static_cast<double>(x)) *
+                                            std::sin(0.3 * static_cast<double>(y))
+                                : 20;
+        if (label == 1) value = 700;
+        if (label == 2) value = 590;
+        c.image.mutable_data<float>()[i] = static_cast<float>(
+            std::max(0.0, value + 45 * static_cast<double>(random.normal(static_cast<uint64_t>(i) + 1000))));
+        for (size_t m = 0; m < samples.size(); ++m) {
+          const double wobble = 0.12 * std::sin(0.6 * static_cast<double>(y) + 2.1 * static_cast<double>(m) +
+                                                static_cast<double>(seed)) +
+                                0.05 * std::sin(0.9 * static_cast<double>(z));
+          float* p = samples[m].mutable_data<float>() + 3 * i;
+          p[0] = 0;
+          p[1] = static_cast<float>(14 * (front + wobble));
+          p[2] = static_cast<float>(14 * (back - wobble));
+        }
+      }
+  std::vector<Tensor> probabilities;
+  for (const Tensor& s : samples) probabilities.push_back(mean_softmax({s}, 1));
+  c.probabilities = mean_softmax(samples, 1);
+  c.mask = most_probable_class(c.probabilities);
+  c.entropy = entropy_map(c.probabilities);
+  c.mutual_information = mutual_information_map(probabilities);
+  return c;
+}
+
+/// Writes a run: log, manifest, metrics of three methods on ten cases, maps of `pictures` cases.
+inline void write_demo_run(const std::string& folder, int pictures) {
+  make_folders(folder);
+  const std::vector<std::string> names = {"background", "anterior", "posterior"};
+  RunScores run;
+  for (const char* name : {"prior", "prior + temperature", "PGRD (M = 16, S = 5)"}) {
+    run.rows.push_back({name, {}});
+    run.rows.back().table.class_names = names;
+    run.rows.back().table.options.classes = 3;
+  }
+  for (int k = 0; k < 10; ++k) {
+    const DemoCase c = demo_case(static_cast<uint64_t>(k));
+    CaseInput in;
+    in.name = "hippocampus_" + std::to_string(101 + 7 * k);
+    in.truth = c.truth;
+    in.spacing = {1.2, 1, 1};
+    for (size_t r = 0; r < 3; ++r) {
+      in.probabilities = r == 2 ? c.probabilities : apply_temperature(c.probabilities, r == 0 ? 0.4 : 0.8);
+      in.prediction = most_probable_class(in.probabilities);
+      run.rows[r].table.add(score_case(in, run.rows[r].table.options));
+    }
+    if (k >= pictures) continue;
+    const std::string maps = folder + "/validation/" + in.name;
+    make_folders(maps);
+    write_volume(maps + "/image.nii.gz", c.header, c.image);
+    write_volume(maps + "/truth.nii.gz", c.header, c.truth, 1002);
+    write_volume(maps + "/mask.nii.gz", c.header, c.mask, 1002);
+    write_volume(maps + "/entropy.nii.gz", c.header, c.entropy);
+    write_volume(maps + "/mutual_information.nii.gz", c.header, c.mutual_information);
+  }
+  run.split =
+      "Fold 0: 40 training cases; of 20 validation cases every second by name (10) fitted temperatures and "
+      "tau_out, the other 10 were scored.";
+  run.notes = {"Made-up data: this page tests the report <and nothing else>."};
+  write_text(folder + "/metrics.json", to_json(run));
+  nlohmann::json manifest = machine_record();
+  manifest["status"] = "complete";
+  manifest["method"] = "pgrd";
+  manifest["dataset"] = "demonstration";
+  manifest["seed"] = 7;
+  manifest["seconds"] = 8123.4;
+  manifest["parameters"] = 1234567;
+  manifest["constants"] = {{"prior_temperature", 1.412}, {"tau_out", 0.231}};
+  write_manifest(folder + "/manifest.json", manifest);
+  JsonLog log(folder + "/log.jsonl");
+  const Philox random{1, Stream::test, 41};
+  for (const char* stage : {"prior", "denoiser"})
+    for (int step = 1; step <= 600; ++step) {
+      const double noise = 1 + 0.25 * static_cast<double>(random.normal(static_cast<uint64_t>(step) +
+                                                                        (stage[0] == 'p' ? 0 : 5000)));
+      log.write({{"kind", "step"},
+                 {"stage", stage},
+                 {"step", step},
+                 {"lr", 1e-3},
+                 {"seconds", 0.4 * step},
+                 {"loss", std::max(0.01, (0.06 + 1.2 * std::exp(-step / 90.0)) * noise)}});
+      if (stage[0] == 'd' && step % 100 == 0)
+        log.write({{"kind", "validation"},
+                   {"stage", stage},
+                   {"step", step},
+                   {"dsc", 0.86 - 0.3 * std::exp(-step / 150.0)}});
+    }
+  log.write(
+      {{"kind", "validation"}, {"stage", "prior"}, {"nll_training", 0.0214}, {"nll_calibration", 0.0254}});
+}
+
+}  // namespace voxgrad::testing_data

@@ -1,0 +1,205 @@
+#include "eval/report.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <regex>
+
+#include "eval/figures.h"
+#include "eval/run_report.h"
+#include "eval/svg.h"
+#include "io/png.h"
+#include "tests/eval/demo_run.h"
+
+namespace voxgrad {
+namespace {
+
+using testing_data::demo_case;
+using testing_data::write_demo_run;
+
+size_t count_of(const std::string& text, const std::string& part) {
+  size_t n = 0;
+  for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) ++n;
+  return n;
+}
+
+/// A fresh folder; kept where VOXGRAD_REPORT_DEMO names one, to look at.
+class ReportOfARun : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* keep = std::getenv("VOXGRAD_REPORT_DEMO");
+    kept_ = keep != nullptr;
+    folder_ = (kept_ ? std::string(keep) + "/" : testing::TempDir() + "voxgrad_report_") +
+              testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::filesystem::remove_all(folder_);
+    make_folders(folder_);
+  }
+  void TearDown() override {
+    if (!kept_) std::filesystem::remove_all(folder_);
+  }
+  std::string folder_;
+  bool kept_ = false;
+};
+
+TEST_F(ReportOfARun, HasEveryPartAndLoadsNothing) {
+  write_demo_run(folder_, 2);
+  const std::string html = report_html(read_run(folder_));
+  for (const char* part :
+       {"not a medical device", "pgrd on demonstration", "prior + temperature", "Paired differences",
+        "Reliability diagram", "hippocampus_101", "Fold 0:", "2 h 15 min", "tau_out 0.231",
+        "Radiological convention", "2 of 10 cases are shown", "Loss, denoiser", "Validation: dsc",
+        "this page tests the report &lt;and nothing else&gt;", "NSD tolerance: 1 mm"})
+    EXPECT_NE(html.find(part), std::string::npos) << part;
+  EXPECT_EQ(count_of(html, "class=\"case\""), 2u);
+  EXPECT_EQ(html.find("Missing in this run"), std::string::npos);
+  // Self-contained: no address but the name of the SVG dialect, nothing that loads.
+  std::string rest = std::regex_replace(html, std::regex("xmlns=\"http://www.w3.org/2000/svg\""), "");
+  for (const char* part : {"http://", "https://", "src=\"", "@import", "url(", "<link"})
+    EXPECT_EQ(rest.find(part), std::string::npos) << part;
+  EXPECT_LT(html.size(), 1200u << 10) << "two cases of 70,000 voxels";
+  EXPECT_EQ(html, report_html(read_run(folder_)));
+}
+
+TEST_F(ReportOfARun, SaysWhatIsMissing) {
+  write_text(folder_ + "/metrics.json", to_json(RunScores{}));
+  const std::string html = report_html(read_run(folder_));
+  for (const char* part : {"training curves: ", "facts of the run: ", "pictures of cases: "})
+    EXPECT_NE(html.find(part), std::string::npos) << part;
+  EXPECT_EQ(html.find("class=\"case\""), std::string::npos);
+}
+
+TEST_F(ReportOfARun, DamagedOrEmptyFoldersAreDataErrors) {
+  const auto expect_data_error = [&](const std::string& part) {
+    try {
+      read_run(folder_);
+      ADD_FAILURE() << "expected an error with " << part;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::data) << e.what();
+      EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << e.what();
+    }
+  };
+  expect_data_error("found none of them");
+  write_text(folder_ + "/metrics.json", "{\"rows\": 3}");
+  expect_data_error("metrics.json");
+  write_text(folder_ + "/metrics.json", to_json(RunScores{}));
+  const auto c = demo_case(1);
+  make_folders(folder_ + "/validation/a");
+  write_volume(folder_ + "/validation/a/image.nii.gz", c.header, c.image);
+  write_volume(folder_ + "/validation/a/truth.nii.gz", make_nifti_header({40, 48, 36}, {1, 1, 1}), c.truth);
+  expect_data_error("/validation/a/truth.nii.gz: affine");
+}
+
+TEST(Report, EscapesWhatComesFromFiles) {
+  Report r;
+  r.title = "<b>&\"title\"";
+  r.scores.rows = {{"<i>method</i>", {}}};
+  r.scores.rows[0].table.cases = {{"<script>case", {{"nll", 0.5}}}};
+  r.class_names = {"background", "</script><script>alert(1)"};
+  const auto c = demo_case(1);
+  ReportCase shown;
+  shown.name = "</script>case";
+  shown.header = c.header;
+  shown.image = c.image;
+  r.cases = {shown};
+  const std::string html = report_html(r);
+  EXPECT_EQ(html.find("<b>&"), std::string::npos);
+  EXPECT_EQ(html.find("<i>method"), std::string::npos);
+  EXPECT_EQ(html.find("<script>case"), std::string::npos);
+  EXPECT_EQ(html.find("alert(1)") == std::string::npos, false);
+  EXPECT_EQ(html.find("</script><script>alert"), std::string::npos);
+}
+
+TEST(Report, LargeVolumesAreThinnedAndSayso) {
+  ReportCase c;
+  c.name = "large";
+  c.header = make_nifti_header({220, 220, 60}, {0.5, 0.5, 3});
+  c.image = Tensor::zeros({60, 220, 220});
+  const std::string html = detail::viewer(c, 0, {"background", "lesion"});
+  EXPECT_NE(html.find("every 2 \u00d7 2 \u00d7 1-th voxel"), std::string::npos);
+}
+
+TEST(Svg, TicksAndLabels) {
+  EXPECT_EQ(nice_ticks(0, 1), (std::vector<double>{0, 0.2, 0.4, 0.6000000000000001, 0.8, 1}));
+  EXPECT_EQ(nice_ticks(3, 97), (std::vector<double>{20, 40, 60, 80}));
+  EXPECT_EQ(label_of(-0.125), "\u22120.125");
+  EXPECT_EQ(label_of(12345.6), "12346");
+  EXPECT_EQ(escape_markup("a<b & \"c\"\x01"), "a&lt;b &amp; &quot;c&quot;");
+}
+
+TEST(Figures, SmoothingHasNoBiasAtTheStart) {
+  const std::vector<double> s = smoothed({2, 2, 4}, 0.5);
+  EXPECT_DOUBLE_EQ(s[0], 2);
+  EXPECT_DOUBLE_EQ(s[1], 2);
+  EXPECT_DOUBLE_EQ(s[2], (0.25 * 2 + 0.5 * 2 + 1 * 4) / 1.75);
+}
+
+TEST(Figures, EmptyAndOddDataDoNotBreakThePicture) {
+  PlotOptions log_scale;
+  log_scale.log_y = true;
+  EXPECT_EQ(line_plot({}, {}), "");
+  EXPECT_EQ(line_plot({{"a", {1, 2}, {NAN, NAN}}}, {}), "");
+  EXPECT_EQ(line_plot({{"a", {1, 2}, {0, -1}}}, log_scale), "");
+  EXPECT_EQ(reliability_diagram(Reliability(15), "x"), "");
+  EXPECT_EQ(case_bars({}, {}, {}), "");
+  for (const std::string& svg :
+       {line_plot({{"a", {1}, {3}}}, {}), line_plot({{"a", {1, 2}, {5, 5}}}, log_scale),
+        training_plot({{"a", std::vector<double>(5000, 1), std::vector<double>(5000, 2)}}, {}),
+        case_bars({"one"}, {0.5}, {})}) {
+    EXPECT_NE(svg.find("</svg>"), std::string::npos);
+    EXPECT_EQ(svg.find("nan"), std::string::npos);
+    EXPECT_EQ(svg.find("inf"), std::string::npos);
+    EXPECT_LT(svg.size(), 40000u);
+  }
+}
+
+// ---- in a browser ----
+
+std::string chromium() {
+  for (const char* path : {"/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"})
+    if (file_exists(path)) return path;
+  return "";
+}
+
+/// Runs the browser without a window on a page and returns what it printed.
+std::string browse(const std::string& folder, const std::string& arguments) {
+  const std::string out = folder + "/browser.txt";
+  const std::string command =
+      "timeout 120 " + chromium() +
+      " --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars "
+      "--user-data-dir='" +
+      folder + "/profile' " + arguments + " 'file://" + folder + "/report.html' >'" + out + "' 2>/dev/null";
+  return std::system(command.c_str()) == 0 ? read_text(out) : "";
+}
+
+TEST_F(ReportOfARun, DrawsInABrowser) {
+  if (chromium().empty()) GTEST_SKIP() << "no Chromium on this machine: the page's script was not run";
+  write_demo_run(folder_, 2);
+  write_text(folder_ + "/report.html", report_html(read_run(folder_)));
+  const std::string dom = browse(folder_, "--virtual-time-budget=4000 --dump-dom");
+  // The script sets these after everything is drawn.
+  EXPECT_NE(dom.find("data-viewers=\"2\""), std::string::npos);
+  EXPECT_NE(dom.find("truth: "), std::string::npos);
+  EXPECT_NE(dom.find(" nats</span>"), std::string::npos);
+
+  browse(folder_,
+         "--virtual-time-budget=4000 --window-size=1280,2600 --screenshot='" + folder_ + "/page.png'");
+  const Tensor picture = read_png(folder_ + "/page.png");
+  ASSERT_EQ(picture.dim(2), 3);
+  EXPECT_EQ(picture.dim(1), 1280);
+  // The planes: contours in the colours of the classes, and slices in more than a hundred greys.
+  const uint8_t* p = picture.data<uint8_t>();
+  int64_t first = 0, second = 0;
+  std::vector<int64_t> greys(256);
+  for (int64_t i = 0; i < picture.numel(); i += 3) {
+    first += p[i] == 0xe6 && p[i + 1] == 0x9f && p[i + 2] == 0x00;
+    second += p[i] == 0x56 && p[i + 1] == 0xb4 && p[i + 2] == 0xe9;
+    if (p[i] == p[i + 1] && p[i] == p[i + 2]) ++greys[p[i]];
+  }
+  EXPECT_GT(first, 300);
+  EXPECT_GT(second, 300);
+  EXPECT_GT(std::count_if(greys.begin(), greys.end(), [](int64_t n) { return n > 20; }), 100);
+}
+
+}  // namespace
+}  // namespace voxgrad
