@@ -145,8 +145,8 @@ std::string summary_table(const RunScores& scores) {
     std::erase_if(columns, [first](const ScoreText& s) { return s.in_first_table != first; });
     if (columns.empty() && (first || !pooled)) continue;
     out += std::string(first ? "" : "<h3>Further scores</h3>") +
-           "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th scope=\"col\">Method</th><th "
-           "scope=\"col\">Cases</th>";
+           "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th scope=\"col\">Method</th>" +
+           (first ? "<th scope=\"col\">Cases</th>" : "");
     for (const ScoreText& s : columns)
       out += "<th scope=\"col\" title=\"" + escape_markup(s.definition) + "\">" + heading(s, is_a_grade(s)) +
              "</th>";
@@ -155,11 +155,11 @@ std::string summary_table(const RunScores& scores) {
           "<th scope=\"col\" title=\"ECE of the bins of all cases together\">Pooled ECE <span "
           "class=\"unit\">10\u207b\u00b2</span></th><th scope=\"col\" title=\"Rank correlation over cases of "
           "mean "
-          "foreground entropy and 1 \u2212 Dice\">Case-wise Spearman</th>";
+          "foreground entropy and 1 \u2212 Dice\">Case Spearman</th>";
     out += "</tr></thead><tbody>";
     for (size_t r = 0; r < rows.size(); ++r) {
-      out += "<tr><th scope=\"row\">" + escape_markup(scores.rows[r].name) + "</th><td>" +
-             std::to_string(scores.rows[r].table.cases.size()) + "</td>";
+      out += "<tr><th scope=\"row\">" + escape_markup(scores.rows[r].name) + "</th>";
+      if (first) out += "<td>" + std::to_string(scores.rows[r].table.cases.size()) + "</td>";
       for (const ScoreText& s : columns) out += summary_cell(rows, r, s);
       if (!first && pooled) {
         const ScoreMap p = pooled_scores(scores.rows[r].table);
@@ -211,7 +211,8 @@ std::string comparison_table(const RunScores& scores) {
          body +
          "</tbody></table></div><p class=\"small\">Percentile bootstrap over cases (10,000 resamples) and "
          "two-sided "
-         "paired t-test; p is not corrected for the number of comparisons.</p>";
+         "paired t-test; p is not corrected for the number of comparisons." +
+         (main.table.cases.size() < 10 ? " With so few cases both are rough." : "") + "</p>";
 }
 
 std::string case_tables(const RunScores& scores) {
