@@ -2,7 +2,7 @@
 // Arguments: input channels, output channels, edge of the cubic volume, stride.
 #include <benchmark/benchmark.h>
 
-#include "bench/kernels/peak.h"
+#include "tensor/peak.h"
 #include "tensor/conv.h"
 #include "tensor/cpu/isa.h"
 #include "tensor/random.h"

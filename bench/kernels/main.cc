@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "bench/kernels/peak.h"
+#include "tensor/peak.h"
 #include "tensor/cpu/isa.h"
 #include "tensor/parallel.h"
 
@@ -22,6 +22,6 @@ int main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::AddCustomContext("instruction_set", std::string(voxgrad::name_of(voxgrad::cpu_isa())));
   benchmark::AddCustomContext("threads", std::to_string(voxgrad::thread_count()));
-  benchmark::AddCustomContext("fma_peak_gflops", std::to_string(voxgrad::bench::fma_peak() / 1e9));
+  benchmark::AddCustomContext("fma_peak_gflops", std::to_string(voxgrad::fma_peak() / 1e9));
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -1,7 +1,7 @@
 // Passes limited by memory, as a fraction of what a copy of the same tensor moves; and matrix products.
 #include <benchmark/benchmark.h>
 
-#include "bench/kernels/peak.h"
+#include "tensor/peak.h"
 #include "tensor/gemm.h"
 #include "tensor/norm.h"
 #include "tensor/optim.h"

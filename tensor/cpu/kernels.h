@@ -126,6 +126,8 @@ struct KernelTable {
   ConvWeightsKernels weights;
   NormKernels norm;
   OptimKernels optim;
+  /// `steps` rounds of independent multiply-adds; writes up to 24 x 16 floats, returns the operations.
+  double (*fma_chains)(int64_t steps, float* result);
 };
 
 }  // namespace voxgrad::cpu

@@ -9,6 +9,7 @@ const cpu::KernelTable& kernel_table() {
     fill_conv_weights(t.weights);
     fill_norm(t.norm);
     fill_optim(t.optim);
+    fill_peak(t);
     return t;
   }();
   return table;

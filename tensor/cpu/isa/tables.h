@@ -8,5 +8,6 @@ void fill_conv_rows(cpu::ConvKernels& t);
 void fill_conv_weights(cpu::ConvWeightsKernels& t);
 void fill_norm(cpu::NormKernels& t);
 void fill_optim(cpu::OptimKernels& t);
+void fill_peak(cpu::KernelTable& t);
 
 }  // namespace voxgrad::VOXGRAD_ISA

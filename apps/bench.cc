@@ -1,0 +1,122 @@
+// voxgrad bench: how fast a training step of a 3-D U-Net is on this machine. Four levels, two convolution - instance
+// norm - leaky ReLU blocks a level, strided down, transposed up, one input channel, three classes, cross-entropy, Adam.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "nn/losses.h"
+#include "nn/unet.h"
+#include "optim/optimizer.h"
+#include "tensor/allocator.h"
+#include "tensor/cpu/isa.h"
+#include "tensor/parallel.h"
+#include "tensor/peak.h"
+#include "tensor/random.h"
+
+namespace voxgrad::apps {
+namespace {
+
+constexpr int64_t kClasses = 3;
+
+struct Arguments {
+  int64_t base = 16, size = 64, batch = 2, levels = 4, repeats = 4;
+  bool json = false, recompute = false;
+};
+
+template <class F>
+double best_of(int64_t repeats, F&& f) {
+  f();
+  double best = 1e9;
+  for (int64_t i = 0; i < repeats; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    f();
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return best;
+}
+
+// Multiply-adds of forward as operations; backward costs twice as many.
+double forward_operations(const UNetConfig& c, const Arguments& a) {
+  double total = 0;
+  for (size_t i = 0; i < c.features.size(); ++i) {
+    const double voxels = static_cast<double>(a.batch) * std::pow(static_cast<double>(a.size >> i), 3);
+    const double f = static_cast<double>(c.features[i]), in = i == 0 ? 1 : static_cast<double>(c.features[i - 1]);
+    total += 2 * 27 * voxels * (in * f + f * f);
+    if (i + 1 < c.features.size())  // transposed convolution from the level below, then the decoder's block
+      total += 2 * voxels * static_cast<double>(c.features[i + 1]) * f + 2 * 27 * voxels * (2 * f * f + f * f);
+    if (i == 0) total += 2 * voxels * f * kClasses;
+  }
+  return total;
+}
+
+void run(const Arguments& a) {
+  UNetConfig c;
+  c.out_channels = kClasses;
+  for (int64_t i = 0; i < a.levels; ++i) {
+    c.features.push_back(std::min<int64_t>(a.base << i, 320));
+    const int64_t s = i == 0 ? 1 : 2;
+    c.strides.push_back({s, s, s});
+    c.kernels.push_back({3, 3, 3});
+  }
+  c.deep_supervision = false;
+  if (a.size % (int64_t{1} << (a.levels - 1)) != 0)
+    fail(ErrorCode::usage, "bench: expected --size to be a multiple of ", int64_t{1} << (a.levels - 1), ", got ", a.size);
+  Parameters p;
+  const UNet net(p, "net", c);
+  p.allocate(0);
+  const Tensor x = random_normal({a.batch, a.size, a.size, a.size, 1}, {0, Stream::test, 0});
+  const Tensor label = Tensor::zeros({a.batch, a.size, a.size, a.size}, DType::i32);
+  const Philox labels{0, Stream::test, 1};
+  for (int64_t i = 0; i < label.numel(); ++i)
+    label.mutable_data<int32_t>()[i] = static_cast<int32_t>(labels.below(static_cast<uint64_t>(i), kClasses));
+  Tensor values = p.values();
+  const size_t before = memory_stats().current;
+  reset_memory_peak();
+  Optimizer optimizer({}, values);
+  const double step = best_of(a.repeats, [&] {
+    p.zero_grads();
+    {
+      Tape tape;
+      tape.set_recompute(a.recompute);
+      tape.backward(ops::cross_entropy(net({Var(x)}, {}, true).out, label));
+    }
+    optimizer.step(values, p.grads(), 1e-3);
+  });
+  const size_t peak = memory_stats().peak - before;
+  const double forward = best_of(a.repeats, [&] { net({Var(x)}, {}, false); });
+  const double machine = fma_peak(), operations = forward_operations(c, a);
+  const nlohmann::ordered_json result = {{"forward_s", forward},
+                                         {"step_s", step},
+                                         {"peak_bytes", peak},
+                                         {"parameters", p.count()},
+                                         {"fma_peak_gflops", machine / 1e9},
+                                         {"fraction_of_peak", 3 * operations / step / machine},
+                                         {"forward_fraction_of_peak", operations / forward / machine},
+                                         {"threads", thread_count()},
+                                         {"isa", std::string(name_of(cpu_isa()))},
+                                         {"precision", "fp32"}};
+  if (a.json) {
+    std::cout << result.dump() << "\n";
+    return;
+  }
+  for (const auto& [key, value] : result.items()) std::cout << key << " " << value << "\n";
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app) {
+  auto a = std::make_shared<Arguments>();
+  CLI::App* c = app.add_subcommand("bench", "Time a training step of a 3-D U-Net on this machine");
+  c->add_option("--base", a->base, "Channels of the first level")->capture_default_str()->check(CLI::Range(1, 512));
+  c->add_option("--size", a->size, "Voxels an edge")->capture_default_str()->check(CLI::Range(8, 512));
+  c->add_option("--batch", a->batch, "Volumes a step")->capture_default_str()->check(CLI::Range(1, 1024));
+  c->add_option("--repeat", a->repeats, "Repeats; the best one counts")->capture_default_str()->check(CLI::Range(1, 1000));
+  c->add_flag("--recompute", a->recompute, "Compute activations again instead of keeping them");
+  c->add_flag("--json", a->json, "One line of JSON");
+  c->callback([a] { run(*a); });
+}
+
+}  // namespace voxgrad::apps

@@ -1,0 +1,57 @@
+#include "tensor/peak.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "tensor/cpu/isa.h"
+#include "tensor/cpu/kernels.h"
+#include "tensor/parallel.h"
+#include "tensor/tensor.h"
+
+namespace voxgrad {
+namespace {
+
+constexpr int64_t kSteps = 400000;
+
+template <class F>
+double best(int repeats, F&& f) {
+  double s = 1e9;
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    f();
+    s = std::min(s, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return s;
+}
+
+}  // namespace
+
+double fma_peak() {
+  const cpu::KernelTable* table = nullptr;
+  for (int isa = static_cast<int>(cpu_isa()); isa >= 0 && !table; --isa) table = cpu::kernel_table(static_cast<CpuIsa>(isa));
+  if (!table) table = cpu::kernel_table(CpuIsa::portable);
+  require(table, "[peak] this build has no kernels");
+  const int tiles = thread_count() * 4;
+  const Tensor results = Tensor::zeros({tiles, 24 * 16});
+  double operations = 0;
+  const double s = best(5, [&] {
+    parallel_for(tiles, [&](int64_t t) {
+      const double n = table->fma_chains(kSteps, results.mutable_data<float>() + t * 24 * 16);
+      if (t == 0) operations = n;
+    });
+  });
+  return operations * tiles / s;
+}
+
+double copy_bandwidth(double bytes) {
+  const auto n = static_cast<int64_t>(bytes / 4);
+  const Tensor a = Tensor::full({n}, 1), b = Tensor::full({n}, 2);
+  const double s = best(7, [&] {
+    parallel_ranges(n, 16384, [&](int64_t begin, int64_t end) {
+      std::memcpy(b.mutable_data<float>() + begin, a.data<float>() + begin, static_cast<size_t>(end - begin) * 4);
+    });
+  });
+  return 2 * bytes / s;
+}
+
+}  // namespace voxgrad
