@@ -49,7 +49,9 @@ uint64_t inflate_gzip_into(std::span<const std::byte> compressed, std::span<std:
 /// Writes one gzip member into a file. Equal content gives equal bytes: no name, no time in the header.
 class GzipWriter {
  public:
-  static constexpr int kDefaultLevel = 6;
+  /// Measured on scans, label maps and probabilities: a third faster than 6 and at most 8 % larger; 3 and
+  /// below make label maps three times as large.
+  static constexpr int kDefaultLevel = 4;
   explicit GzipWriter(const std::string& path, int level = kDefaultLevel);
   ~GzipWriter();
   void write(const void* from, size_t size);

@@ -59,8 +59,9 @@ struct NiftiHeader {
   int64_t vox_offset = 352;
 
   int64_t voxels() const;  ///< product of dims
-  /// Voxel (i, j, k) to mm: sform if its code is above 0, else qform, else spacing on the diagonal (method
-  /// 1).
+  /// Voxel (i, j, k) to mm: sform if its code is above 0, else qform, else method 1 of the standard: spacing
+  /// on the diagonal, no flip, voxel 0 at the origin. (There nibabel centres the volume and flips x, as
+  /// ANALYZE did.)
   Affine affine() const;
   Affine qform_affine() const;
   int64_t extent(int axis) const {
@@ -79,8 +80,9 @@ struct NiftiImage {
   void values(int64_t first, int64_t count, double* to) const;
 };
 
-/// Reads header and voxels. `path` may be any part of a pair. ErrorCode::data, naming file, field and
-/// expectation, for whatever is damaged, foreign, truncated or has bytes after its end.
+/// Reads header and voxels. `path` may be any part of a pair; gzip is told by the content. ErrorCode::data,
+/// naming file, field and expectation, for whatever is damaged, foreign, truncated or has bytes after its
+/// end.
 NiftiImage read_nifti(const std::string& path);
 /// Reads and checks the header only.
 NiftiHeader read_nifti_header(const std::string& path);

@@ -35,9 +35,6 @@ void require_readable(const NiftiHeader& header, const std::string& file);
 /// Reverses the bytes of every number (not of RGB).
 void swap_voxels(std::span<std::byte> stored, NiftiType type);
 
-/// A whole single file in memory, plain or gzip, as read_nifti reads it from disk.
-NiftiImage read_nifti_bytes(std::span<const std::byte> bytes, const std::string& file);
-
 /// The two files of an image: for a single file `image` is empty.
 struct NiftiPaths {
   std::string header, image;

@@ -205,22 +205,6 @@ NiftiPaths nifti_paths(const std::string& path) {
   return header ? NiftiPaths{path, partner} : NiftiPaths{partner, path};
 }
 
-NiftiImage read_nifti_bytes(std::span<const std::byte> bytes, const std::string& file) {
-  if (is_gzip(bytes)) return inflate_single(bytes, file);
-  NiftiImage image{parse_nifti_header(bytes, file), {}};
-  const NiftiHeader& h = image.header;
-  if (h.pair)
-    nifti_error(file, "magic", "expected a single file (\"n+1\" or \"n+2\"), got the header of a pair");
-  require_readable(h, file);
-  const uint64_t needed = needed_bytes(h, file);
-  if (bytes.size() != needed) wrong_size(h, needed, std::to_string(bytes.size()), file);
-  const auto offset = static_cast<size_t>(h.vox_offset);
-  check_front(bytes.first(offset), h, file);
-  image.stored.assign(bytes.begin() + static_cast<std::ptrdiff_t>(offset), bytes.end());
-  finish(image);
-  return image;
-}
-
 }  // namespace detail
 
 NiftiImage read_nifti(const std::string& path) {

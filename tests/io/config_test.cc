@@ -92,6 +92,14 @@ TEST(Config, TomlErrorsNameFileLineKeyAndExpectation) {
   refused("seed = 3\n\nprior = = 2", {"run.toml:3"});
 }
 
+TEST(Config, LettersOutsideAsciiAreTextOrAnError) {
+  Config c(table());
+  c.read_toml("name = \"\"\"\\\n\xc2\xa7 \xc3\xa9\"\"\"", "a.toml");  // behind a line-ending backslash
+  EXPECT_EQ(c.text("name"), "\xc2\xa7 \xc3\xa9");
+  for (const char* text : {"\xcc\xaa", "a\xd2\x8d = 1", "seed\xc2\xa0= 1", "seed = 1 \xff"})
+    expect_error([&] { c.read_toml(text, "a.toml"); }, ErrorCode::usage, {"a.toml:1"});
+}
+
 TEST(Config, ReadsAssignments) {
   Config c(table());
   c.set("seed=9");
