@@ -8,6 +8,7 @@
 
 namespace voxgrad::apps {
 
+void add_demo(CLI::App& app);
 void add_check(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_image(CLI::App& app);
@@ -25,6 +26,7 @@ inline void add_commands(CLI::App& app) {
   add_plan(app);
   add_train(app);
   add_predict(app);
+  add_demo(app);
   add_evaluate(app);
   add_report(app);
   add_image(app);

@@ -18,8 +18,6 @@
 namespace voxgrad::apps {
 namespace {
 
-constexpr const char* kLevels = "trace|debug|info|warn|error|off";
-
 void set_log_level(const std::string& name) {
   spdlog::set_level(spdlog::level::from_str(name));
   if (name != "trace") return;
@@ -33,13 +31,21 @@ void add_global_options(CLI::App& app) {
   app.add_option_function<int>(
          "--threads", [](int n) { set_thread_count(n); },
          "Number of threads; results have the same bits with any (default: all CPUs)")
-      ->check(CLI::Range(1, 1024));
+      ->check(CLI::Range(1, 1024).description(""))
+      ->type_name("N");
   app.add_option_function<std::string>("--log-level", set_log_level,
                                        "What is logged on stderr (default: info)")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
-      ->type_name(kLevels);
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}).description(""))
+      ->type_name("trace|debug|info|warn|error|off");
   app.require_subcommand(1);
   app.fallthrough();  // global options may stand behind the subcommand too
+}
+
+/// CLI11 only says that a subcommand is required: name the word that is none.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> rest = app.remaining();
+  const bool unknown = app.get_subcommands().empty() && !rest.empty() && !rest[0].starts_with("-");
+  return (unknown ? "unknown subcommand " + rest[0] : std::string(error.what())) + " (see voxgrad --help)";
 }
 
 int report(ErrorCode code, const std::string& message) {
@@ -62,6 +68,8 @@ int run(int argc, char** argv) {
   app.name("voxgrad");
   add_global_options(app);
   add_commands(app);
+  for (CLI::App* command : app.get_subcommands({}))
+    command->footer("Also for every subcommand: --threads N, --log-level LEVEL (see voxgrad --help)\n");
   try {
     app.parse(argc, argv);
     return flush_output();
@@ -70,7 +78,7 @@ int run(int argc, char** argv) {
       app.exit(e);
       return flush_output();
     }
-    return report(ErrorCode::usage, std::string(e.what()) + " (see voxgrad --help)");
+    return report(ErrorCode::usage, usage_message(app, e));
   } catch (const Error& e) {
     return report(e.code(), e.what());
   } catch (const std::bad_alloc&) {

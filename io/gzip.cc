@@ -168,7 +168,7 @@ bool inflate_fast([[maybe_unused]] std::span<const std::byte> compressed,
     void operator()(libdeflate_decompressor* d) const { libdeflate_free_decompressor(d); }
   };
   const std::unique_ptr<libdeflate_decompressor, Free> decompressor(libdeflate_alloc_decompressor());
-  if (!decompressor) return false;
+  if (!decompressor || compressed.empty()) return false;
   while (!compressed.empty()) {
     constexpr std::byte header_crc{0x02};  // libdeflate does not check the header's CRC
     if (compressed.size() < 18 || (compressed[3] & header_crc) != std::byte{0}) return false;

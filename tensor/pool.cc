@@ -22,6 +22,63 @@ void clear_rest(const ref::PoolProblem& p, Tensor& dx) {
   if (p.x.d % p.s[0] || p.x.h % p.s[1] || p.x.w % p.s[2]) fill(dx, 0);
 }
 
+// Channels of a window in vectors: the places are kept as i32 until they are stored as bytes.
+constexpr int kLanes = 16;
+
+// f(first channel, channels) for pieces of at most kLanes channels; a full piece has a constant length.
+template <class F>
+void channel_pieces(int64_t channels, F&& f) {
+  int64_t k = 0;
+  for (; k + kLanes <= channels; k += kLanes) f(k, std::integral_constant<int, kLanes>{});
+  if (k < channels) f(k, static_cast<int>(channels - k));
+}
+
+void max_forward_f32(const ref::PoolProblem& p, int64_t begin, int64_t end, const float* x, float* y,
+                     uint8_t* tap) {
+  ref::pool_rows(p, begin, end, [&](int64_t r, int64_t n, int64_t z, int64_t i) {
+    for (int64_t j = 0; j < p.y.w; ++j)
+      channel_pieces(p.y.c, [&](int64_t k, auto lanes) {
+        const int64_t out = (r * p.y.w + j) * p.y.c + k;
+        float best[kLanes];
+        int32_t place[kLanes];
+        const float* const first = x + p.at(n, z, i, j, 0) + k;
+        for (int l = 0; l < lanes; ++l) {
+          best[l] = first[l];
+          place[l] = 0;
+        }
+        for (int32_t t = 1; t < static_cast<int32_t>(p.taps()); ++t) {
+          const float* const v = x + p.at(n, z, i, j, t) + k;
+          for (int l = 0; l < lanes; ++l) {
+            place[l] = v[l] > best[l] ? t : place[l];
+            best[l] = v[l] > best[l] ? v[l] : best[l];
+          }
+        }
+        for (int l = 0; l < lanes; ++l) y[out + l] = best[l];
+        for (int l = 0; l < lanes; ++l) tap[out + l] = static_cast<uint8_t>(place[l]);
+      });
+  });
+}
+
+void max_backward_f32(const ref::PoolProblem& p, int64_t begin, int64_t end, const uint8_t* tap,
+                      const float* dy, float* dx) {
+  ref::pool_rows(p, begin, end, [&](int64_t r, int64_t n, int64_t z, int64_t i) {
+    for (int64_t j = 0; j < p.y.w; ++j)
+      channel_pieces(p.y.c, [&](int64_t k, auto lanes) {
+        const int64_t in = (r * p.y.w + j) * p.y.c + k;
+        float g[kLanes];
+        int32_t place[kLanes];
+        for (int l = 0; l < lanes; ++l) {
+          g[l] = dy[in + l];
+          place[l] = tap[in + l];
+        }
+        for (int32_t t = 0; t < static_cast<int32_t>(p.taps()); ++t) {
+          float* const d = dx + p.at(n, z, i, j, t) + k;
+          for (int l = 0; l < lanes; ++l) d[l] = place[l] == t ? g[l] : 0.0f;
+        }
+      });
+  });
+}
+
 }  // namespace
 
 Shape pooled_shape(std::string_view op, const Shape& x, const std::array<int64_t, 3>& size) {
@@ -41,7 +98,14 @@ void max_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tenso
     T* const py = y.mutable_data<T>();
     uint8_t* const pt = tap.mutable_data<uint8_t>();
     cpu::for_ranges<T>(
-        rows_of(p), [=](int64_t b, int64_t e) { ref::max_pool_forward(p, b, e, px, py, pt); }, grain_of(p));
+        rows_of(p),
+        [=](int64_t b, int64_t e) {
+          if constexpr (std::is_same_v<T, float>)
+            max_forward_f32(p, b, e, px, py, pt);
+          else
+            ref::max_pool_forward(p, b, e, px, py, pt);
+        },
+        grain_of(p));
   });
 }
 
@@ -53,7 +117,13 @@ void max_pool_backward(const Tensor& tap, const Tensor& dy, const std::array<int
     T* const pdx = dx.mutable_data<T>();
     const uint8_t* const pt = tap.data<uint8_t>();
     cpu::for_ranges<T>(
-        rows_of(p), [=](int64_t b, int64_t e) { ref::max_pool_backward(p, b, e, pt, pdy, pdx); },
+        rows_of(p),
+        [=](int64_t b, int64_t e) {
+          if constexpr (std::is_same_v<T, float>)
+            max_backward_f32(p, b, e, pt, pdy, pdx);
+          else
+            ref::max_pool_backward(p, b, e, pt, pdy, pdx);
+        },
         grain_of(p));
   });
 }

@@ -1,0 +1,190 @@
+// The command as a user runs it: exit codes, messages, image and info.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+#include "io/file.h"
+#include "io/nifti.h"
+#include "io/sha256.h"
+
+namespace voxgrad {
+namespace {
+
+class Command : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "voxgrad-test-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  /// Runs the command in a shell; returns its exit code and fills out_ and err_.
+  int run(const std::string& arguments, const std::string& redirect = "") {
+    const std::string out = folder_ + "/out", err = folder_ + "/err";
+    const std::string line = std::string(VOXGRAD_COMMAND) + " " + arguments + " >" +
+                             (redirect.empty() ? out : redirect) + " 2>" + err;
+    const int status = std::system(line.c_str());
+    out_ = redirect.empty() ? read_text(out) : "";
+    err_ = read_text(err);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  std::string path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string make_image() const {
+    write_volume(path("a.nii.gz"), make_nifti_header({4, 3, 2}, {1, 2, 3}, {-5, 0, 5}),
+                 Tensor::full({2, 3, 4}, 0.5));
+    return path("a.nii.gz");
+  }
+
+  std::string folder_, out_, err_;
+};
+
+TEST_F(Command, HelpAndVersionAreNoErrors) {
+  EXPECT_EQ(run("--help"), 0);
+  EXPECT_NE(out_.find("image"), std::string::npos);
+  EXPECT_EQ(run("image --help"), 0);
+  EXPECT_NE(out_.find("--json"), std::string::npos);
+  EXPECT_EQ(run("--version"), 0);
+  EXPECT_EQ(out_.rfind("voxgrad ", 0), 0u);
+  EXPECT_EQ(err_, "");
+}
+
+TEST_F(Command, WrongUseExitsWith2) {
+  EXPECT_EQ(run(""), 2);
+  EXPECT_EQ(err_.rfind("voxgrad: ", 0), 0u);
+  EXPECT_EQ(run("imgae"), 2);
+  EXPECT_NE(err_.find("unknown subcommand imgae"), std::string::npos);
+  EXPECT_EQ(run("image"), 2);
+  EXPECT_EQ(run("image a b"), 2);
+  EXPECT_EQ(run("image a --jsn"), 2);
+  EXPECT_NE(err_.find("--jsn"), std::string::npos);
+  EXPECT_EQ(run("--threads 0 info"), 2);
+  EXPECT_EQ(run("info --log-level loud"), 2);
+  EXPECT_EQ(out_, "");
+}
+
+TEST_F(Command, AFileThatIsNoNiftiExitsWith3AndIsNamed) {
+  EXPECT_EQ(run("image " + path("missing.nii")), 3);
+  EXPECT_NE(err_.find(path("missing.nii")), std::string::npos);
+  EXPECT_EQ(run("image " + folder_), 3);
+  std::ofstream(path("text.nii")) << "some text";
+  EXPECT_EQ(run("image " + path("text.nii") + " --json"), 3);
+  EXPECT_NE(err_.find(path("text.nii")), std::string::npos);
+  EXPECT_EQ(out_, "");
+}
+
+TEST_F(Command, ImagePrintsJson) {
+  ASSERT_EQ(run("image --json " + make_image()), 0);
+  const auto j = nlohmann::json::parse(out_);
+  EXPECT_EQ(j["dims"], (std::vector<int>{4, 3, 2}));
+  EXPECT_EQ(j["zooms"], (std::vector<double>{1, 2, 3}));
+  EXPECT_EQ(j["datatype"], "float32");
+  EXPECT_EQ(j["endianness"], "little");
+  EXPECT_EQ(j["affine"][0], (std::vector<double>{1, 0, 0, -5}));
+  EXPECT_EQ(j["affine"][3], (std::vector<double>{0, 0, 0, 1}));
+  EXPECT_EQ(j["sum"], 12.0);
+  EXPECT_EQ(j["min"], 0.5);
+  EXPECT_EQ(j["max"], 0.5);
+  EXPECT_EQ(j["nonfinite"], 0);
+  const std::vector<double> values(24, 0.5);
+  EXPECT_EQ(j["sha256_f64_le"], sha256_hex(std::as_bytes(std::span(values))));
+  const std::vector<float> stored(24, 0.5f);
+  EXPECT_EQ(j["sha256_stored_le"], sha256_hex(std::as_bytes(std::span(stored))));
+  ASSERT_EQ(run("image " + make_image()), 0);
+  EXPECT_NE(out_.find("4 x 3 x 2"), std::string::npos);
+}
+
+TEST_F(Command, StatisticsAreOfTheFiniteVoxels) {
+  const float nan = std::nanf(""), inf = std::numeric_limits<float>::infinity();
+  const NiftiHeader like = make_nifti_header({4, 1, 1}, {1, 1, 1});
+  write_volume(path("a.nii"), like, Tensor::from<float>({1, 1, 4}, {nan, 2, -3, inf}));
+  ASSERT_EQ(run("image --json " + path("a.nii")), 0);
+  auto j = nlohmann::json::parse(out_);
+  EXPECT_EQ(j["min"], -3);
+  EXPECT_EQ(j["max"], 2);
+  EXPECT_EQ(j["sum"], -1);
+  EXPECT_EQ(j["nonfinite"], 2);
+  write_volume(path("b.nii"), like, Tensor::full({1, 1, 4}, std::nan("")));
+  ASSERT_EQ(run("image --json " + path("b.nii")), 0);
+  j = nlohmann::json::parse(out_);
+  EXPECT_TRUE(j["min"].is_null());
+  EXPECT_EQ(run("image " + path("b.nii")), 0);
+}
+
+TEST_F(Command, InfoTellsBuildAndMachine) {
+  ASSERT_EQ(run("info --json --threads 3"), 0);
+  const auto j = nlohmann::json::parse(out_);
+  EXPECT_EQ(j["threads"], 3);
+  EXPECT_TRUE(j["libraries"].contains("zlib"));
+  ASSERT_EQ(run("info"), 0);
+  EXPECT_NE(out_.find("compiler"), std::string::npos);
+}
+
+TEST_F(Command, OutputThatCannotBeWrittenIsNoSuccess) {
+  EXPECT_EQ(run("info", "/dev/full"), 4);
+  EXPECT_NE(err_.find("cannot write the output"), std::string::npos);
+  // A reader who has seen enough is none of our business.
+  EXPECT_EQ(std::system(("bash -c 'set -o pipefail; " VOXGRAD_COMMAND " info | true'")), 0);
+}
+
+TEST_F(Command, TooLittleMemoryExitsWith5) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "AddressSanitizer needs more address space than this test leaves";
+#endif
+  // 2 GiB of voxels in a sparse file, 512 MiB of address space.
+  NiftiImage image{make_nifti_header({1, 1, 1}, {1, 1, 1}), std::vector<std::byte>(4)};
+  write_nifti(path("a.nii"), image);
+  std::fstream file(path("a.nii"), std::ios::in | std::ios::out | std::ios::binary);
+  const int16_t dims[] = {1024, 1024, 512};
+  file.seekp(42);
+  file.write(reinterpret_cast<const char*>(dims), sizeof dims);
+  file.close();
+  std::filesystem::resize_file(path("a.nii"), 352 + (uint64_t{2} << 30));
+  const std::string command = std::string("bash -c 'ulimit -v 524288; ") + VOXGRAD_COMMAND + " image " +
+                              path("a.nii") + "' 2>" + path("err");
+  const int status = std::system(command.c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 5) << read_text(path("err"));
+  EXPECT_NE(read_text(path("err")).find("not enough memory"), std::string::npos);
+}
+
+TEST_F(Command, ASignalEndsItWith130Or143) {
+  // The values of a sparse 256 MiB file are 2 GiB to hash; the signal comes while it does.
+  NiftiImage image{make_nifti_header({1, 1, 1}, {1, 1, 1}), std::vector<std::byte>(1)};
+  image.header.datatype = NiftiType::uint8;
+  write_nifti(path("a.nii"), image);
+  std::fstream file(path("a.nii"), std::ios::in | std::ios::out | std::ios::binary);
+  const int16_t dims[] = {1024, 1024, 256};
+  file.seekp(42);
+  file.write(reinterpret_cast<const char*>(dims), sizeof dims);
+  file.close();
+  std::filesystem::resize_file(path("a.nii"), 352 + (uint64_t{1} << 28));
+  for (const int number : {SIGINT, SIGTERM}) {
+    const pid_t child = fork();
+    if (child == 0) {
+      (void)!std::freopen(path("out").c_str(), "w", stdout);
+      execl(VOXGRAD_COMMAND, VOXGRAD_COMMAND, "image", path("a.nii").c_str(), static_cast<char*>(nullptr));
+      _exit(127);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    ASSERT_EQ(kill(child, number), 0);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 128 + number);
+  }
+}
+
+}  // namespace
+}  // namespace voxgrad

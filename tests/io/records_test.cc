@@ -1,0 +1,137 @@
+// SHA-256, PNG, base64, run logs, manifests and what is said about the machine.
+#include <cmath>
+#include <fstream>
+
+#include "io/file.h"
+#include "io/png.h"
+#include "io/run_record.h"
+#include "io/sha256.h"
+#include "io/system_info.h"
+#include "testing.h"
+
+namespace voxgrad {
+namespace {
+
+using nlohmann::json;
+using testing::bytes_of;
+using testing::expect_error;
+using testing::put_file;
+using testing::TemporaryFolder;
+
+TEST(Sha256, PublishedVectors) {  // FIPS 180-4 examples
+  EXPECT_EQ(sha256_hex({}), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(sha256_hex(bytes_of("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  Sha256 hash;
+  for (int i = 0; i < 1000; ++i) hash.update(std::string(1000, 'a').data(), 1000);
+  EXPECT_EQ(hash.hex(), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  const TemporaryFolder folder;
+  put_file(folder / "a", std::string(1'000'000, 'a'));
+  EXPECT_EQ(sha256_of_file(folder / "a"), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  expect_error([&] { sha256_of_file(folder / "none"); }, ErrorCode::data, {folder / "none"});
+}
+
+TEST(Png, WhatIsWrittenIsRead) {
+  const TemporaryFolder folder;
+  for (const Shape& shape : {Shape{5, 7}, Shape{5, 7, 1}, Shape{5, 7, 3}, Shape{1, 1, 3}}) {
+    Tensor picture = Tensor::empty(shape, DType::u8);
+    for (int64_t i = 0; i < picture.numel(); ++i)
+      picture.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(i * 13 + i / 7);
+    write_png(folder / "a.png", picture);
+    const Tensor read = read_png(folder / "a.png");
+    EXPECT_EQ(read.shape(), (Shape{shape[0], shape[1], shape.rank() == 3 ? shape[2] : 1}));
+    EXPECT_EQ(read.to_vector<uint8_t>(), picture.to_vector<uint8_t>());
+    EXPECT_EQ(encode_png(picture), testing::get_file(folder / "a.png"));
+  }
+  const auto bytes = encode_png(Tensor::zeros({2, 2}, DType::u8));
+  EXPECT_EQ(bytes[1], std::byte{'P'});
+  expect_error([] { encode_png(Tensor::zeros({2, 2})); }, ErrorCode::internal, {"u8"});
+  expect_error(
+      [] {
+        encode_png(Tensor::zeros({2, 2, 2}, DType::u8));
+      },
+      ErrorCode::internal, {"1 or 3 channels"});
+  expect_error([] { encode_png(Tensor::zeros({0, 2}, DType::u8)); }, ErrorCode::internal, {"[0, 2]"});
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    put_file(folder / "cut.png",
+             testing::Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)));
+    if (size < 30) expect_error([&] { read_png(folder / "cut.png"); }, ErrorCode::data, {folder / "cut.png"});
+  }
+}
+
+TEST(Base64, PublishedVectors) {  // RFC 4648
+  const std::pair<const char*, const char*> vectors[] = {{"", ""},
+                                                         {"f", "Zg=="},
+                                                         {"fo", "Zm8="},
+                                                         {"foo", "Zm9v"},
+                                                         {"foob", "Zm9vYg=="},
+                                                         {"fooba", "Zm9vYmE="},
+                                                         {"foobar", "Zm9vYmFy"}};
+  for (const auto& [plain, coded] : vectors) EXPECT_EQ(base64(bytes_of(plain)), coded);
+  EXPECT_EQ(base64(bytes_of("\xfb\xff\xbf")), "+/+/");
+}
+
+TEST(JsonLog, AppendsAndReads) {
+  const TemporaryFolder folder;
+  JsonLog log(folder / "log.jsonl");
+  log.write({{"step", 1}, {"loss", 0.5}});
+  log.write({{"step", 2}, {"loss", std::nan("")}, {"name", "\xff"}});
+  EXPECT_EQ(read_text(folder / "log.jsonl"),
+            "{\"loss\":0.5,\"step\":1}\n{\"loss\":null,\"name\":\"\xef\xbf\xbd\",\"step\":2}\n");
+  const auto lines = read_json_log(folder / "log.jsonl");
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0]["loss"], 0.5);
+  expect_error([&] { log.write(json::array()); }, ErrorCode::internal, {"object"});
+}
+
+TEST(JsonLog, AResumedRunGoesOnWhereItsCheckpointIs) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "log.jsonl";
+  {
+    JsonLog log(path);
+    for (int step = 1; step <= 5; ++step) log.write({{"step", step}});
+  }
+  std::ofstream(path, std::ios::app) << "{\"step\": 6, \"lo";  // the process died here
+  EXPECT_EQ(read_json_log(path).size(), 5u);
+  JsonLog log(path);
+  log.keep([](const json& line) { return line["step"] <= 3; });
+  log.write({{"step", 4}, {"again", true}});
+  EXPECT_EQ(read_text(path), "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"again\":true,\"step\":4}\n");
+  EXPECT_EQ(folder.entries(), 1u);
+}
+
+TEST(JsonLog, OtherDamageIsNamed) {
+  const TemporaryFolder folder;
+  put_file(folder / "log", "{\"a\":1}\n[]\n{\"b\":1}\n");
+  expect_error([&] { read_json_log(folder / "log"); }, ErrorCode::data, {folder / "log:2"});
+  put_file(folder / "log", "{\"a\":1}\n{\"b\":\n{\"b\":1}\n");
+  expect_error([&] { JsonLog log(folder / "log"); }, ErrorCode::data, {folder / "log:2"});
+}
+
+TEST(Manifest, RecordsFilesAndMachine) {
+  const TemporaryFolder folder;
+  put_file(folder / "in.nii", "abc");
+  json manifest = machine_record();
+  manifest["inputs"] = {file_record(folder / "in.nii")};
+  manifest["bad name"] = "\xff";
+  write_manifest(folder / "manifest.json", manifest);
+  const json read = read_manifest(folder / "manifest.json");
+  EXPECT_EQ(read["inputs"][0]["bytes"], 3);
+  EXPECT_EQ(read["inputs"][0]["sha256"], "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(read["system"]["logical_cpus"], system_info().logical_cpus);
+  EXPECT_TRUE(read["libraries"].contains("zlib"));
+  put_file(folder / "manifest.json", "{");
+  expect_error([&] { read_manifest(folder / "manifest.json"); }, ErrorCode::data, {folder / "manifest.json"});
+}
+
+TEST(SystemInfo, IsPlausible) {
+  const SystemInfo info = system_info();
+  EXPECT_GE(info.logical_cpus, 1);
+  EXPECT_GT(info.memory_bytes, uint64_t{1} << 26);
+  EXPECT_EQ(info.memory_bytes, system_memory());
+  EXPECT_NE(info.operating_system.find("Linux"), std::string::npos);
+  EXPECT_FALSE(build_info().version.empty());
+  EXPECT_NE(build_info().compiler.find("++"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace voxgrad
