@@ -170,7 +170,7 @@ std::string browse(const std::string& folder, const std::string& arguments,
       "timeout 120 " + chromium() +
       " --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars "
       "--user-data-dir='" +
-      folder + "/profile' " + arguments + " 'file://" + folder + "/report.html' >'" + out + "' 2>/dev/null";
+      folder + "/profile' " + arguments + " 'file://" + folder + page + "' >'" + out + "' 2>/dev/null";
   return std::system(command.c_str()) == 0 ? read_text(out) : "";
 }
 
@@ -178,14 +178,14 @@ TEST_F(ReportOfARun, DrawsInABrowser) {
   if (chromium().empty()) GTEST_SKIP() << "no Chromium on this machine: the page's script was not run";
   write_demo_run(folder_, 2);
   write_text(folder_ + "/report.html", report_html(read_run(folder_)));
-  const std::string dom = browse(folder_, "--virtual-time-budget=4000 --dump-dom");
+  const std::string dom = browse(folder_, "--virtual-time-budget=30000 --dump-dom");
   // The script sets these after everything is drawn.
   EXPECT_NE(dom.find("data-viewers=\"2\""), std::string::npos);
   EXPECT_NE(dom.find("truth: "), std::string::npos);
   EXPECT_NE(dom.find(" nats</span>"), std::string::npos);
 
   browse(folder_,
-         "--virtual-time-budget=4000 --window-size=1280,2600 --screenshot='" + folder_ + "/page.png'");
+         "--virtual-time-budget=30000 --window-size=1280,2600 --screenshot='" + folder_ + "/page.png'");
   const Tensor picture = read_png(folder_ + "/page.png");
   ASSERT_EQ(picture.dim(2), 3);
   EXPECT_EQ(picture.dim(1), 1280);
@@ -230,7 +230,7 @@ TEST_F(ReportOfARun, AnswersToMouseAndKeys) {
   </script></body>)";
   html.replace(html.rfind("</body>"), 7, script);
   write_text(folder_ + "/driven.html", html);
-  const std::string dom = browse(folder_, "--virtual-time-budget=4000 --dump-dom", "/driven.html");
+  const std::string dom = browse(folder_, "--virtual-time-budget=30000 --dump-dom", "/driven.html");
   for (const char* part : {"data-rises=\"true\"", "data-falls=\"true\"", "data-slice=\"2 / 36\"",
                            "data-slid=\"19 / 36\"", "data-before=\"true\"", "data-after=\"true\""})
     EXPECT_NE(dom.find(part), std::string::npos) << part;
