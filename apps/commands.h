@@ -9,16 +9,26 @@
 namespace voxgrad::apps {
 
 void add_demo(CLI::App& app);
+void add_check(CLI::App& app);
+void add_evaluate(CLI::App& app);
 void add_image(CLI::App& app);
 void add_info(CLI::App& app);
+void add_phantom(CLI::App& app);
+void add_plan(CLI::App& app);
 void add_predict(CLI::App& app);
+void add_report(CLI::App& app);
 void add_train(CLI::App& app);
 
 /// All subcommands, in the order of --help.
 inline void add_commands(CLI::App& app) {
+  add_phantom(app);
+  add_check(app);
+  add_plan(app);
   add_train(app);
   add_predict(app);
   add_demo(app);
+  add_evaluate(app);
+  add_report(app);
   add_image(app);
   add_info(app);
 }

@@ -19,7 +19,7 @@ struct Arguments {
   TrainOptions train;
   ConfigArguments config;
   std::string memory;
-  bool print_config = false;
+  bool print_config = false, print_table = false;
 };
 
 void print_scores(const RunScores& scores) {
@@ -36,6 +36,10 @@ void print_scores(const RunScores& scores) {
 }
 
 void run(Arguments& a) {
+  if (a.print_table) {
+    std::cout << configuration_document();
+    return;
+  }
   if (a.print_config && a.train.dataset.empty()) {
     std::cout << a.config.make(a.train.resume ? a.train.run : "").to_toml();
     return;
@@ -78,6 +82,7 @@ void add_train(CLI::App& app) {
   c->add_flag("--resume", a->train.resume, "Go on with a run that was stopped");
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
   c->add_flag("--print-config", a->print_config, "Print the whole configuration and stop");
+  c->add_flag("--print-config-table", a->print_table, "Print the table of all keys as Markdown (docs/configuration.md) and stop");
   a->config.add_to(*c);
   c->callback([a] { run(*a); });
 }

@@ -45,5 +45,22 @@ function(voxgrad_library name)
   endif()
 endfunction()
 
+# The libraries with their headers as <voxgrad/FOLDER/...>, the command, and find_package(voxgrad).
 function(voxgrad_install)
+  set(folders ${VOXGRAD_FOLDERS})
+  list(REMOVE_ITEM folders apps)
+  foreach(folder IN LISTS folders)
+    install(TARGETS voxgrad_${folder} EXPORT voxgrad_targets)
+    install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/voxgrad FILES_MATCHING PATTERN "*.h"
+      PATTERN "isa" EXCLUDE PATTERN "cuda" EXCLUDE)
+  endforeach()
+  set(package ${CMAKE_INSTALL_LIBDIR}/cmake/voxgrad)
+  install(EXPORT voxgrad_targets NAMESPACE voxgrad:: DESTINATION ${package})
+  include(CMakePackageConfigHelpers)
+  configure_package_config_file(cmake/voxgrad-config.cmake.in ${PROJECT_BINARY_DIR}/voxgrad-config.cmake
+    INSTALL_DESTINATION ${package})
+  write_basic_package_version_file(${PROJECT_BINARY_DIR}/voxgrad-config-version.cmake COMPATIBILITY SameMinorVersion)
+  install(FILES ${PROJECT_BINARY_DIR}/voxgrad-config.cmake ${PROJECT_BINARY_DIR}/voxgrad-config-version.cmake
+    DESTINATION ${package})
+  install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endfunction()

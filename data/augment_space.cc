@@ -126,6 +126,8 @@ void read_patch(const PreprocessedCase& c, const Triple& origin, const Triple& p
   if (!a.resampled) return copy_patch(c, origin, patch, a.mirror, image, label);
   const Triple size{c.image.dim(0), c.image.dim(1), c.image.dim(2)};
   const int64_t channels = c.image.dim(3);
+  require(static_cast<int64_t>(c.air.size()) == channels, "[augment] case ", c.name,
+          ": expected the value of air of ", channels, " channels, got ", c.air.size());
   const float* from = c.image.data<float>();
   const int32_t* from_label = c.label.data<int32_t>();
   std::array<double, 3> centre{};
@@ -144,36 +146,34 @@ void read_patch(const PreprocessedCase& c, const Triple& origin, const Triple& p
     }
     for (int64_t x = 0; x < patch[2]; ++x) {
       const int64_t out = row * patch[2] + x;
-      std::array<int64_t, 3> base{}, nearest{};
-      std::array<float, 3> fraction{};
+      std::array<int64_t, 3> base{}, next{}, nearest{};
+      std::array<float, 3> f{};
       bool inside = true, label_inside = true;
       for (size_t i = 0; i < 3; ++i) {
-        const double p = start[i] + step[i] * static_cast<double>(x), floor = std::floor(p);
-        base[i] = static_cast<int64_t>(floor);
-        fraction[i] = static_cast<float>(p - floor);
-        nearest[i] = base[i] + (fraction[i] >= 0.5f);
-        inside = inside && base[i] >= 0 && base[i] + (fraction[i] > 0) < size[i];
+        const double p = start[i] + step[i] * static_cast<double>(x);
+        base[i] = static_cast<int64_t>(p);
+        base[i] -= p < static_cast<double>(base[i]);
+        f[i] = static_cast<float>(p - static_cast<double>(base[i]));
+        next[i] = base[i] + (f[i] > 0);  // a voxel of weight 0 is never read
+        nearest[i] = base[i] + (f[i] >= 0.5f);
+        inside = inside && base[i] >= 0 && next[i] < size[i];
         label_inside = label_inside && nearest[i] >= 0 && nearest[i] < size[i];
       }
       label[out] = label_inside ? from_label[(nearest[0] * size[1] + nearest[1]) * size[2] + nearest[2]] : 0;
-      float* result = image + out * channels;
-      for (int64_t k = 0; k < channels; ++k) result[k] = 0;
-      for (int64_t i = 0; i < 2; ++i) {
-        const float wz = i ? fraction[0] : 1 - fraction[0];
-        if (wz == 0) continue;
-        for (int64_t j = 0; j < 2; ++j) {
-          const float wy = wz * (j ? fraction[1] : 1 - fraction[1]);
-          if (wy == 0) continue;
-          for (int64_t l = 0; l < 2; ++l) {
-            const float w = wy * (l ? fraction[2] : 1 - fraction[2]);
-            if (w == 0) continue;
-            const int64_t z = base[0] + i, y = base[1] + j, xx = base[2] + l;
-            const bool here =
-                inside || (z >= 0 && z < size[0] && y >= 0 && y < size[1] && xx >= 0 && xx < size[2]);
-            const float* v = here ? from + ((z * size[1] + y) * size[2] + xx) * channels : c.air.data();
-            for (int64_t k = 0; k < channels; ++k) result[k] += w * v[k];
-          }
-        }
+      const auto at = [&](int64_t z, int64_t y, int64_t xx) {
+        const bool here =
+            inside || (z >= 0 && z < size[0] && y >= 0 && y < size[1] && xx >= 0 && xx < size[2]);
+        return here ? from + ((z * size[1] + y) * size[2] + xx) * channels : c.air.data();
+      };
+      const std::array<const float*, 8> v{at(base[0], base[1], base[2]), at(base[0], base[1], next[2]),
+                                          at(base[0], next[1], base[2]), at(base[0], next[1], next[2]),
+                                          at(next[0], base[1], base[2]), at(next[0], base[1], next[2]),
+                                          at(next[0], next[1], base[2]), at(next[0], next[1], next[2])};
+      for (int64_t k = 0; k < channels; ++k) {
+        const auto along_x = [&](size_t i) { return v[i][k] + f[2] * (v[i + 1][k] - v[i][k]); };
+        const float a0 = along_x(0), a1 = along_x(2), b0 = along_x(4), b1 = along_x(6);
+        const float near = a0 + f[1] * (a1 - a0), far = b0 + f[1] * (b1 - b0);
+        image[out * channels + k] = near + f[0] * (far - near);
       }
     }
   });

@@ -1,6 +1,7 @@
 // data/: dataset.h (cases and folders in nnU-Net raw and Decathlon layout), audit.h (`voxgrad check`), plan.h
-// (what nnU-Net's rules make of a data set), preprocess.h (crop, normalise, resample, and back), augment.h,
-// patches.h (sampling, sliding windows), phantom.h (the built-in data set).
+// (what nnU-Net's rules make of a data set), preprocess.h (crop, normalise, resample, and back), resample.h,
+// augment.h, patches.h (sampling, sliding windows), phantom.h (the built-in data set). Internal: layout.h,
+// case_reader.h, nonzero.h, phantom_anatomy.h.
 #pragma once
 #include <map>
 #include <string>

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "data/augment.h"
+#include "tensor/parallel.h"
 
 namespace voxgrad {
 namespace {
@@ -61,21 +62,32 @@ Batch training_batch(const std::vector<PreprocessedCase>& cases, const Plan& pla
   batch.label = Tensor::empty({plan.batch_size, patch[0], patch[1], patch[2]}, DType::i32);
   const Philox places{seed, Stream::patch, static_cast<uint32_t>(step)};
   const Philox changes{seed, Stream::augment, static_cast<uint32_t>(step)};
-  for (int i = 0; i < plan.batch_size; ++i) {
+  const size_t examples = static_cast<size_t>(plan.batch_size);
+  batch.cases.resize(examples);
+  batch.origin.resize(examples);
+  const auto make = [&](int64_t i) {
+    const int example = static_cast<int>(i);
     const int64_t index = step * plan.batch_size + i;
     const size_t which = case_of(seed, index, cases.size());
     const PreprocessedCase& c = cases[which];
     require(c.label.defined(), "[batch] case ", c.name, ": expected a label");
-    const Triple origin = origin_of(c, patch, wants_foreground(i, plan.batch_size, index), places,
+    const Triple origin = origin_of(c, patch, wants_foreground(example, plan.batch_size, index), places,
                                     static_cast<uint64_t>(i) * 8);
-    const Augmentation a = draw_augmentation(augment, plan, changes, i);
+    const Augmentation a = draw_augmentation(augment, plan, changes, example);
     Tensor image = batch.image.rows(i, 1).reshape({patch[0], patch[1], patch[2], plan.channels()});
     read_patch(c, origin, patch, a, image.mutable_data<float>(),
                batch.label.rows(i, 1).mutable_data<int32_t>());
-    augment_values(image, a, changes, i, plan.dims == 2 || plan.anisotropic);
-    batch.cases.push_back(static_cast<int>(which));
-    batch.origin.push_back(origin);
-  }
+    augment_values(image, a, changes, example, plan.dims == 2 || plan.anisotropic);
+    batch.cases[static_cast<size_t>(i)] = static_cast<int>(which);
+    batch.origin[static_cast<size_t>(i)] = origin;
+  };
+  // Small patches: a thread an example, since handing out rows would cost more than the rows. The bits are
+  // the same.
+  constexpr int64_t kSmall = 1 << 18;
+  if (patch[0] * patch[1] * patch[2] * plan.channels() <= kSmall)
+    parallel_for(plan.batch_size, make);
+  else
+    for (int64_t i = 0; i < plan.batch_size; ++i) make(i);
   return batch;
 }
 

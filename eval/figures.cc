@@ -1,6 +1,7 @@
 #include "eval/figures.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -71,6 +72,15 @@ void draw_axes(Svg& svg, const Frame& f, const Axis& x, const Axis& y, const Plo
   if (!o.x_label.empty())
     svg.text((f.left + f.right) / 2, f.bottom + 37, o.x_label, Anchor::middle, 12, kInk);
   if (!o.y_label.empty()) svg.text(f.left, f.top - 12, o.y_label, Anchor::start, 12, kInk);
+}
+
+/// "10" with the exponent in superscript digits.
+std::string power_of_ten(int exponent) {
+  static constexpr std::array<const char*, 10> kDigits = {"\u2070", "\u00b9", "\u00b2", "\u00b3", "\u2074",
+                                                          "\u2075", "\u2076", "\u2077", "\u2078", "\u2079"};
+  std::string out = "10";
+  for (char digit : std::to_string(exponent)) out += kDigits[static_cast<size_t>(digit - '0')];
+  return out;
 }
 
 bool drawable(double x, double y, const PlotOptions& o) {
@@ -203,14 +213,16 @@ std::string training_plot(const std::vector<Curve>& curves, const PlotOptions& o
 
 std::string reliability_diagram(const Reliability& bins, const std::string& title) {
   if (bins.total() == 0) return "";
-  constexpr double kWidth = 320, kHeight = 400;
-  const Frame f{46, 52, kWidth - 12, 272}, counts{f.left, 306, f.right, 354};
+  constexpr double kWidth = 320, kHeight = 388;
+  const Frame f{46, 52, kWidth - 12, 272}, counts{f.left, 300, f.right, 348};
   PlotOptions labels;
   labels.y_label = "Accuracy";
   Svg svg(kWidth, kHeight, "Reliability diagram: " + title);
   svg.text(0, 16, title, Anchor::start, 14, kInk, 0, true);
   const Axis x = Axis::cover(0, 1, f.left, f.right, false), y = Axis::cover(0, 1, f.bottom, f.top, false);
-  draw_axes(svg, f, x, y, labels);
+  Axis without_ticks = x;  // they stand under the counts
+  without_ticks.ticks.clear();
+  draw_axes(svg, f, without_ticks, y, labels);
   const double step = 1.0 / bins.bins();
   int64_t largest = 1;
   for (int64_t n : bins.count) largest = std::max(largest, n);
@@ -222,10 +234,11 @@ std::string reliability_diagram(const Reliability& bins, const std::string& titl
                  width = (f.right - f.left) * step - 1.5;
     const std::string tooltip = "confidence " + label_of(confidence, 3) + ", accuracy " +
                                 label_of(accuracy, 3) + ", " + label_of(n, 9) + " voxels";
-    svg.rectangle(left, y(accuracy), width, f.bottom - y(accuracy), palette(0), 0.75, tooltip);
     // The gap between confidence and accuracy is what the ECE adds up.
     const double high = std::max(accuracy, confidence), low = std::min(accuracy, confidence);
-    svg.rectangle(left, y(high), width, y(low) - y(high), palette(1), 0.45, tooltip);
+    svg.rectangle(left, y(low), width, f.bottom - y(low), palette(0), 0.75, tooltip);
+    svg.rectangle(left, y(high), width, y(low) - y(high), palette(4), 0.6, tooltip);
+    svg.line(left, y(accuracy), left + width, y(accuracy), {std::string(palette(0)), 2});
     svg.rectangle(left, c(n), width, counts.bottom - c(n), "#8a96a3", 1, tooltip);
   }
   svg.line(x(0), y(0), x(1), y(1), {kInk, 1, "4 3"});
@@ -235,8 +248,8 @@ std::string reliability_diagram(const Reliability& bins, const std::string& titl
   const double decade = std::floor(std::log10(static_cast<double>(largest)));
   for (double power : {0.0, decade}) {
     const double t = std::pow(10, power);
-    svg.text(counts.left - 8, c(t) + 4, power < 4 ? label_of(t) : "10^" + label_of(power), Anchor::end, 10.5,
-             kAxis);
+    svg.text(counts.left - 8, c(t) + 4, power < 4 ? label_of(t) : power_of_ten(static_cast<int>(power)),
+             Anchor::end, 10.5, kAxis);
     if (decade == 0) break;
   }
   for (double t : x.ticks) svg.text(x(t), counts.bottom + 16, label_of(t), Anchor::middle, 11.5, kAxis);

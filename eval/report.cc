@@ -25,22 +25,17 @@ std::string list(const std::vector<std::string>& lines, const char* style) {
 }
 
 std::string facts(const Report& r) {
-  std::string out;
-  if (!r.facts.empty()) {
-    out += "<table class=\"facts\"><tbody>";
-    for (const auto& [key, value] : r.facts)
-      out +=
-          "<tr><th scope=\"row\">" + escape_markup(key) + "</th><td>" + escape_markup(value) + "</td></tr>";
-    out += "</tbody></table>";
-  }
-  if (!r.scores.split.empty()) out += "<p><b>Split.</b> " + escape_markup(r.scores.split) + "</p>";
-  if (!r.missing.empty()) out += "<p>Missing in this run:</p>" + list(r.missing, "missing");
-  return out;
+  if (r.facts.empty()) return "";
+  std::string out = "<table class=\"facts\"><tbody>";
+  for (const auto& [key, value] : r.facts)
+    out += "<tr><th scope=\"row\">" + escape_markup(key) + "</th><td>" + escape_markup(value) + "</td></tr>";
+  return out + "</tbody></table>";
 }
 
 std::string scores(const Report& r) {
   if (r.scores.rows.empty()) return "";
-  return detail::summary_table(r.scores) + detail::comparison_table(r.scores) + list(r.scores.notes, "notes");
+  return (r.scores.split.empty() ? "" : "<p>" + escape_markup(r.scores.split) + "</p>") +
+         detail::summary_table(r.scores) + detail::comparison_table(r.scores) + list(r.scores.notes, "notes");
 }
 
 std::string calibration(const Report& r) {
@@ -52,10 +47,11 @@ std::string calibration(const Report& r) {
   if (out.empty()) return "";
   return "<div class=\"figures\">" + out +
          "</div><p class=\"small\">Top-label reliability of all voxels of all scored cases, pooled, 15 bins: "
-         "blue bars are "
-         "the accuracy of a bin, the orange part is its gap to the mean confidence, grey bars count voxels. "
-         "Most "
-         "voxels are background far from any border; the foreground scores above leave those out.</p>";
+         "the "
+         "blue line on a bar is the accuracy of the bin, the yellow part its gap to the mean confidence; "
+         "grey "
+         "bars count voxels. Most voxels are background far from any border; the foreground scores above "
+         "leave those out.</p>";
 }
 
 std::string figures(const std::vector<ReportFigure>& list) {
@@ -118,15 +114,16 @@ std::string report_html(const Report& r) {
     const char* title;
     std::string html;
   };
-  std::vector<Section> sections = {{"run", "Run", facts(r)},
-                                   {"scores", "Scores", scores(r)},
-                                   {"calibration", "Calibration", calibration(r)},
-                                   {"viewer", "Segmentations", viewers(r)},
-                                   {"cases", "Cases", case_scores(r)},
-                                   {"training", "Training", figures(r.training)},
-                                   {"figures", "Figures", figures(r.figures)},
-                                   {"definitions", "How the scores are defined",
-                                    r.scores.rows.empty() ? "" : detail::definitions(r.scores)}};
+  const std::vector<Section> sections = {{"missing", "Missing in this run", list(r.missing, "missing")},
+                                         {"scores", "Scores", scores(r)},
+                                         {"viewer", "Segmentations", viewers(r)},
+                                         {"calibration", "Calibration", calibration(r)},
+                                         {"cases", "Cases", case_scores(r)},
+                                         {"training", "Training", figures(r.training)},
+                                         {"figures", "Figures", figures(r.figures)},
+                                         {"run", "Run", facts(r)},
+                                         {"definitions", "How the scores are defined",
+                                          r.scores.rows.empty() ? "" : detail::definitions(r.scores)}};
   std::string nav, body;
   for (const Section& s : sections) {
     if (s.html.empty()) continue;

@@ -16,11 +16,10 @@ struct ReportCase {
   std::string name;
   NiftiHeader header;         ///< grid of all tensors: spacing and orientation
   Tensor image;               ///< f32 [D, H, W], one channel
-  std::string image_unit;     ///< "HU"; empty: arbitrary
+  std::string image_unit;     ///< "HU" (which offers the usual CT windows); empty: arbitrary
   Tensor truth, mask;         ///< i32 [D, H, W]
   Tensor entropy;             ///< f32 [D, H, W], nats
   Tensor mutual_information;  ///< f32 [D, H, W], nats
-  ScoreMap scores;            ///< of the main method, for the table under the pictures
 };
 
 struct ReportFigure {

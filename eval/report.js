@@ -132,10 +132,16 @@
       return at;
     }
 
+    setWindow(width, centre) {
+      const { low, high } = this.data.image, range = high - low || 1;
+      this.controls.window.value = Math.max(1, Math.round(1000 * width / range));
+      this.controls.level.value = Math.round(1000 * (centre - low) / range);
+    }
+
     resetWindow() {
-      const { low, high } = this.data.image, range = high - low || 1, [from, to] = this.data.window;
-      this.controls.window.value = Math.max(1, Math.round(1000 * (to - from) / range));
-      this.controls.level.value = Math.round(1000 * ((from + to) / 2 - low) / range);
+      const [from, to] = this.data.window;
+      this.setWindow(to - from, (from + to) / 2);
+      if (this.controls.preset) this.controls.preset.value = "";
     }
 
     window() {
@@ -147,6 +153,11 @@
     map() { return this.controls.map ? this.maps[Number(this.controls.map.value)] : undefined; }
 
     wire() {
+      if (this.controls.preset)
+        this.controls.preset.addEventListener("input", () => {
+          if (this.controls.preset.value) this.setWindow(...this.controls.preset.value.split(",").map(Number));
+          else this.resetWindow();
+        });
       for (const control of Object.values(this.controls))
         control.addEventListener("input", () => this.draw());
       this.controls.reset.addEventListener("click", () => { this.resetWindow(); this.draw(); });

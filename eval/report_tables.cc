@@ -20,47 +20,48 @@ struct ScoreText {
   double scale;
   int decimals;
   bool higher_is_better;
+  bool in_first_table;  ///< the scores of the papers; the others stand in a second table
   const char* definition;
 };
 
 constexpr std::array<ScoreText, 16> kScores = {{
-    {"dsc.mean_foreground", "Dice", "%", 100, 1, true,
+    {"dsc.mean_foreground", "Dice", "%", 100, 1, true, true,
      "2|A\u2229B| / (|A|+|B|), mean over the foreground classes; a class absent in truth and prediction is "
      "left out."},
-    {"nsd.mean_foreground", "NSD", "%", 100, 1, true,
+    {"nsd.mean_foreground", "NSD", "%", 100, 1, true, true,
      "Share of both surfaces (face-connected voxels) within the tolerance of the other, mean over the "
      "classes."},
-    {"hd95.mean_foreground", "HD95", "mm", 1, 2, false,
+    {"hd95.mean_foreground", "HD95", "mm", 1, 2, false, true,
      "Larger of the two directed 95th percentiles of surface distance; left out where truth or prediction "
      "lacks the "
      "class."},
-    {"nll", "NLL", "10\u207b\u00b2 nats", 100, 2, false,
+    {"nll", "NLL", "10\u207b\u00b2 nats", 100, 2, false, true,
      "Mean over voxels of \u2212log p of the true class, p at least 10\u207b\u00b9\u2070."},
-    {"nll_foreground", "NLL, foreground", "10\u207b\u00b2 nats", 100, 2, false,
+    {"nll_foreground", "NLL, foreground", "10\u207b\u00b2 nats", 100, 2, false, true,
      "NLL over the voxels near the true foreground."},
-    {"ece_top15", "ECE", "10\u207b\u00b2", 100, 3, false,
+    {"ece_top15", "ECE", "10\u207b\u00b2", 100, 3, false, true,
      "Top-label expected calibration error of a case, 15 bins (b/15, (b+1)/15]."},
-    {"ece_top15_foreground", "ECE, foreground", "10\u207b\u00b2", 100, 2, false,
+    {"ece_top15_foreground", "ECE, foreground", "10\u207b\u00b2", 100, 2, false, true,
      "Top-label ECE over the voxels near the true foreground."},
-    {"ece_marginal20", "Class ECE", "10\u207b\u00b2", 100, 3, false,
+    {"ece_marginal20", "Class ECE", "10\u207b\u00b2", 100, 3, false, true,
      "Calibration error of each class's probability, 20 bins, mean over all classes."},
-    {"brier", "Brier", "10\u207b\u00b2", 100, 2, false,
+    {"brier", "Brier", "10\u207b\u00b2", 100, 2, false, false,
      "Mean over voxels of \u03a3 (p \u2212 truth)\u00b2; from 0 to 2."},
-    {"ged_squared", "GED\u00b2", "", 1, 3, false,
+    {"ged_squared", "GED\u00b2", "", 1, 3, false, false,
      "Squared generalised energy distance of samples and raters, d = 1 \u2212 IoU, self-pairs included; "
      "compare at equal "
      "numbers of samples only."},
-    {"hm_iou", "HM-IoU", "%", 100, 1, true,
+    {"hm_iou", "HM-IoU", "%", 100, 1, true, false,
      "Mean IoU of the best one-to-one matching of samples and raters."},
-    {"nll_excess", "NLL excess", "10\u207b\u00b2 nats", 100, 2, false,
+    {"nll_excess", "NLL excess", "10\u207b\u00b2 nats", 100, 2, false, false,
      "NLL minus the NLL of the exact posterior, which no method can beat in expectation."},
-    {"kl_posterior", "KL to posterior", "10\u207b\u00b2 nats", 100, 2, false,
+    {"kl_posterior", "KL to posterior", "10\u207b\u00b2 nats", 100, 2, false, false,
      "Mean over voxels of KL(posterior \u2016 prediction)."},
-    {"uncertainty_auroc_foreground", "Error AUROC", "%", 100, 1, true,
+    {"uncertainty_auroc_foreground", "Error AUROC", "%", 100, 1, true, false,
      "Probability that a wrong voxel near the foreground has more entropy than a right one."},
-    {"uncertainty_spearman_foreground", "Error Spearman", "", 1, 3, true,
+    {"uncertainty_spearman_foreground", "Error Spearman", "", 1, 3, true, false,
      "Rank correlation of entropy and error over the voxels near the foreground."},
-    {"entropy_foreground", "Entropy, foreground", "nats", 1, 3, false,
+    {"entropy_foreground", "Entropy, foreground", "nats", 1, 3, false, false,
      "Mean entropy of the voxels near the true foreground: a description, not a grade."},
 }};
 
@@ -71,8 +72,11 @@ std::string fixed(double value, int decimals) {
   return s[0] == '-' ? "\u2212" + s.substr(1) : s;
 }
 
-std::string heading(const ScoreText& s) {
+/// Name and unit; with an arrow where `graded`.
+std::string heading(const ScoreText& s, bool graded = false) {
   std::string out = escape_markup(s.label);
+  if (graded)
+    out += std::string("<span class=\"better\">") + (s.higher_is_better ? "\u2191" : "\u2193") + "</span>";
   if (*s.unit) out += " <span class=\"unit\">" + escape_markup(s.unit) + "</span>";
   return out;
 }
@@ -95,6 +99,31 @@ std::vector<ScoreText> present(const RunScores& scores) {
   return present(tables);
 }
 
+constexpr const char* kNone = "<td class=\"none\">\u2013</td>";
+
+/// Entropy describes a method; it is no grade.
+bool is_a_grade(const ScoreText& s) { return std::string_view(s.key) != "entropy_foreground"; }
+
+/// Mean and standard deviation of a score of row r; bold where no other row is better and some row is worse.
+std::string summary_cell(const std::vector<std::map<std::string, Summary>>& rows, size_t r,
+                         const ScoreText& s) {
+  const auto it = rows[r].find(s.key);
+  if (it == rows[r].end()) return kNone;
+  bool best = is_a_grade(s), differs = false;
+  for (const auto& other : rows) {
+    const auto o = other.find(s.key);
+    if (o == other.end()) continue;
+    const double lead = (it->second.mean - o->second.mean) * (s.higher_is_better ? 1 : -1);
+    best = best && lead >= 0;
+    differs = differs || lead != 0;
+  }
+  std::string out = best && differs ? "<td class=\"best\">" : "<td>";
+  out += fixed(it->second.mean * s.scale, s.decimals);
+  if (it->second.std)
+    out += " <span class=\"sd\">\u00b1&#8239;" + fixed(*it->second.std * s.scale, s.decimals) + "</span>";
+  return out + "</td>";
+}
+
 std::string p_text(const Score& p) {
   if (!p) return "\u2013";
   return *p < 0.001 ? "&lt; 0.001" : fixed(*p, 3);
@@ -104,55 +133,50 @@ std::string p_text(const Score& p) {
 
 std::string summary_table(const RunScores& scores) {
   if (scores.rows.empty()) return "";
-  const std::vector<ScoreText> columns = present(scores);
   std::vector<std::map<std::string, Summary>> rows;
-  for (const MethodScores& m : scores.rows) rows.push_back(summarise(m.table));
-  std::string out =
-      "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th scope=\"col\">Method</th>"
-      "<th scope=\"col\">Cases</th>";
-  for (const ScoreText& s : columns)
-    out += "<th scope=\"col\" title=\"" + escape_markup(s.definition) + "\">" + heading(s) +
-           "<span class=\"better\">" + (s.higher_is_better ? "\u2191" : "\u2193") + "</span></th>";
-  out += "</tr></thead><tbody>";
-  for (size_t r = 0; r < rows.size(); ++r) {
-    out += "<tr><th scope=\"row\">" + escape_markup(scores.rows[r].name) + "</th><td>" +
-           std::to_string(scores.rows[r].table.cases.size()) + "</td>";
-    for (const ScoreText& s : columns) {
-      const auto it = rows[r].find(s.key);
-      if (it == rows[r].end()) {
-        out += "<td class=\"none\">\u2013</td>";
-        continue;
-      }
-      const bool is_a_grade = std::string_view(s.key) != "entropy_foreground";
-      const bool best =
-          rows.size() > 1 && is_a_grade && std::all_of(rows.begin(), rows.end(), [&](const auto& other) {
-            const auto o = other.find(s.key);
-            return o == other.end() || (s.higher_is_better ? o->second.mean <= it->second.mean
-                                                           : o->second.mean >= it->second.mean);
-          });
-      out += best ? "<td class=\"best\">" : "<td>";
-      out += fixed(it->second.mean * s.scale, s.decimals);
-      if (it->second.std)
-        out += " <span class=\"sd\">\u00b1&#8239;" + fixed(*it->second.std * s.scale, s.decimals) + "</span>";
-      out += "</td>";
-    }
-    out += "</tr>";
-  }
-  out +=
-      "</tbody></table></div><p class=\"small\">Mean \u00b1 standard deviation over cases (n \u2212 1). "
-      "\u2191 higher is better, \u2193 lower is better; the best mean of a column is bold.";
+  bool pooled = false;
   for (const MethodScores& m : scores.rows) {
-    const ScoreMap pooled = pooled_scores(m.table);
-    const auto bins = pooled.find("ece_top15"), rank = pooled.find("casewise_spearman");
-    if (bins == pooled.end() && rank == pooled.end()) continue;
-    out += " <b>" + escape_markup(m.name) + "</b>:";
-    if (bins != pooled.end()) out += " pooled ECE " + fixed(100 * bins->second, 3) + " \u00d7 10\u207b\u00b2";
-    if (rank != pooled.end())
-      out += std::string(bins != pooled.end() ? "," : "") +
-             " case-wise Spearman of entropy and 1 \u2212 Dice " + fixed(rank->second, 2);
-    out += ".";
+    rows.push_back(summarise(m.table));
+    pooled = pooled || !pooled_scores(m.table).empty();
   }
-  return out + "</p>";
+  std::string out;
+  for (const bool first : {true, false}) {
+    std::vector<ScoreText> columns = present(scores);
+    std::erase_if(columns, [first](const ScoreText& s) { return s.in_first_table != first; });
+    if (columns.empty() && (first || !pooled)) continue;
+    out += std::string(first ? "" : "<h3>Further scores</h3>") +
+           "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th scope=\"col\">Method</th>" +
+           (first ? "<th scope=\"col\">Cases</th>" : "");
+    for (const ScoreText& s : columns)
+      out += "<th scope=\"col\" title=\"" + escape_markup(s.definition) + "\">" + heading(s, is_a_grade(s)) +
+             "</th>";
+    if (!first && pooled)
+      out +=
+          "<th scope=\"col\" title=\"ECE of the bins of all cases together\">Pooled ECE <span "
+          "class=\"unit\">10\u207b\u00b2</span></th><th scope=\"col\" title=\"Rank correlation over cases of "
+          "mean "
+          "foreground entropy and 1 \u2212 Dice\">Case Spearman</th>";
+    out += "</tr></thead><tbody>";
+    for (size_t r = 0; r < rows.size(); ++r) {
+      out += "<tr><th scope=\"row\">" + escape_markup(scores.rows[r].name) + "</th>";
+      if (first) out += "<td>" + std::to_string(scores.rows[r].table.cases.size()) + "</td>";
+      for (const ScoreText& s : columns) out += summary_cell(rows, r, s);
+      if (!first && pooled) {
+        const ScoreMap p = pooled_scores(scores.rows[r].table);
+        const auto cell = [&](const char* key, double scale, int decimals) {
+          const auto it = p.find(key);
+          return it == p.end() ? std::string(kNone) : "<td>" + fixed(it->second * scale, decimals) + "</td>";
+        };
+        out += cell("ece_top15", 100, 3) + cell("casewise_spearman", 1, 2);
+      }
+      out += "</tr>";
+    }
+    out += "</tbody></table></div>";
+  }
+  return out +
+         "<p class=\"small\">Mean \u00b1 standard deviation over cases (n \u2212 1). \u2191 higher is "
+         "better, \u2193 "
+         "lower is better; the best mean of a column is bold.</p>";
 }
 
 std::string comparison_table(const RunScores& scores) {
@@ -187,7 +211,8 @@ std::string comparison_table(const RunScores& scores) {
          body +
          "</tbody></table></div><p class=\"small\">Percentile bootstrap over cases (10,000 resamples) and "
          "two-sided "
-         "paired t-test; p is not corrected for the number of comparisons.</p>";
+         "paired t-test; p is not corrected for the number of comparisons." +
+         (main.table.cases.size() < 10 ? " With so few cases both are rough." : "") + "</p>";
 }
 
 std::string case_tables(const RunScores& scores) {
@@ -209,8 +234,7 @@ std::string case_tables(const RunScores& scores) {
       out += "<tr><th scope=\"row\">" + escape_markup(c.name) + "</th>";
       for (const ScoreText& s : columns) {
         const auto it = c.values.find(s.key);
-        out += it == c.values.end() ? "<td class=\"none\">\u2013</td>"
-                                    : "<td>" + fixed(it->second * s.scale, s.decimals) + "</td>";
+        out += it == c.values.end() ? kNone : "<td>" + fixed(it->second * s.scale, s.decimals) + "</td>";
       }
       out += "</tr>";
     }

@@ -250,12 +250,14 @@ std::string class_table(const ReportCase& c, const std::vector<std::string>& cla
       "<table class=\"numbers legend\"><thead><tr><th scope=\"col\">Class</th><th scope=\"col\">Truth, " +
       measure + "</th><th scope=\"col\">Prediction, " + measure +
       "</th><th scope=\"col\">Dice <span class=\"unit\">%</span></th></tr></thead><tbody>";
+  ClassScores scores{std::vector<Score>(class_names.size()), std::nullopt};
+  if (c.truth.defined() && c.mask.defined())
+    scores = dice(c.mask, c.truth, static_cast<int>(class_names.size()));
   for (size_t k = 1; k < class_names.size(); ++k) {
-    const auto score = c.scores.find("dsc." + std::to_string(k));
     out += "<tr><th scope=\"row\"><span class=\"swatch\" style=\"background:" + std::string(class_colour(k)) +
            "\"></span>" + escape_markup(class_names[k]) + "</th><td>" + size(c.truth, k) + "</td><td>" +
            size(c.mask, k) + "</td><td>" +
-           (score == c.scores.end() ? "\u2013" : label_of(std::round(score->second * 1000) / 10, 4)) +
+           (scores.per_class[k] ? label_of(std::round(*scores.per_class[k] * 1000) / 10) : "\u2013") +
            "</td></tr>";
   }
   return out + "</tbody></table>";
@@ -322,8 +324,8 @@ std::string viewer(const ReportCase& c, size_t index, const std::vector<std::str
                     " \u00d7 " + std::to_string(s[0]) + " voxels of " + label_of(mm[2], 3) + " \u00d7 " +
                     label_of(mm[1], 3) + " \u00d7 " + label_of(mm[0], 3) + " mm. " + notes +
                     "</p><div class=\"viewer\"><div class=\"controls\"><div class=\"group\">";
-  if (c.mask.defined()) out += checkbox("mask", "Prediction", true);
-  if (c.truth.defined()) out += checkbox("truth", "Truth", true);
+  if (c.mask.defined()) out += checkbox("mask", "<span class=\"thin\"></span>Prediction", true);
+  if (c.truth.defined()) out += checkbox("truth", "<span class=\"broad\"></span>Truth", true);
   out += checkbox("cross", "Cross-hair", false) + checkbox("smooth", "Interpolate", true) + "</div>";
   if (c.entropy.defined() || c.mutual_information.defined()) {
     out +=
@@ -341,7 +343,15 @@ std::string viewer(const ReportCase& c, size_t index, const std::vector<std::str
            "<span class=\"bar\" aria-hidden=\"true\"><span class=\"bar-low\">0</span><canvas width=\"120\" "
            "height=\"10\"></canvas><span class=\"bar-high\"></span></span></div>";
   }
-  out += "<div class=\"group\">" + range("window", "Window", "min=\"0\" max=\"1000\" step=\"1\"") +
+  std::string presets;
+  if (c.image_unit == "HU")
+    presets =
+        "<label class=\"choice\">CT window<select data-role=\"preset\"><option value=\"\">as "
+        "found</option><option "
+        "value=\"80,40\">brain 80/40</option><option value=\"400,40\">soft tissue 400/40</option><option "
+        "value=\"1500,-600\">lung 1500/\u2212600</option><option value=\"1800,400\">bone "
+        "1800/400</option></select></label>";
+  out += "<div class=\"group\">" + presets + range("window", "Window", "min=\"0\" max=\"1000\" step=\"1\"") +
          range("level", "Level", "min=\"0\" max=\"1000\" step=\"1\"") +
          "<button type=\"button\" data-role=\"reset\">Reset</button></div></div><div class=\"planes\">" +
          planes + "</div><p class=\"readout\" aria-live=\"off\">&nbsp;</p></div>" +

@@ -31,10 +31,11 @@ std::string duration(double seconds) {
 }
 
 /// The facts that a reader looks for first, in this order, under their names here.
-constexpr std::array<std::pair<const char*, const char*>, 22> kFacts = {{
+constexpr std::array<std::pair<const char*, const char*>, 23> kFacts = {{
     {"status", "Status"},
     {"method", "Method"},
     {"dataset", "Data set"},
+    {"modality", "Modality"},
     {"data_sha256", "Training data, SHA-256"},
     {"model_sha256", "Model file, SHA-256"},
     {"seed", "Seed"},
@@ -71,8 +72,7 @@ std::string fact(const std::string& key, const json& value) {
   return out;
 }
 
-void read_facts(const std::string& path, Report& report) {
-  const json manifest = read_manifest(path);
+void read_facts(const json& manifest, Report& report) {
   for (const auto& [key, name] : kFacts)
     if (manifest.contains(key) && !manifest[key].is_null())
       report.facts.emplace_back(name, fact(key, manifest[key]));
@@ -185,7 +185,7 @@ bool read_case(const std::string& folder, ReportCase& c) {
   return true;
 }
 
-void read_cases(const std::string& folder, Report& report) {
+void read_cases(const std::string& folder, const std::string& image_unit, Report& report) {
   const ScoreTable* main = report.scores.rows.empty() ? nullptr : &report.scores.rows.back().table;
   for (const std::string& name : list_folder(folder)) {
     if (!is_folder(folder + '/' + name)) continue;
@@ -199,9 +199,7 @@ void read_cases(const std::string& folder, Report& report) {
                                "/image.nii.gz is not there");
       continue;
     }
-    if (main)
-      for (const CaseScores& s : main->cases)
-        if (s.name == name) c.scores = s.values;
+    c.image_unit = image_unit;
     report.cases.push_back(std::move(c));
   }
   if (main) report.cases_available = std::max(report.cases_available, main->cases.size());
@@ -221,7 +219,7 @@ int largest_label(const Report& report) {
 Report read_run(const std::string& folder) {
   if (!is_folder(folder)) fail(ErrorCode::data, "[report] ", folder, ": expected a run folder");
   Report report;
-  report.subtitle = "Run " + folder;
+  report.subtitle = "Run folder: " + folder;
   const std::string manifest = folder + "/manifest.json", metrics = folder + "/metrics.json",
                     log = folder + "/log.jsonl", validation = folder + "/validation";
   const auto present = [&](const std::string& path, const char* what, bool there) {
@@ -231,10 +229,16 @@ Report read_run(const std::string& folder) {
   if (present(metrics, "scores and calibration", file_exists(metrics)))
     report.scores = run_scores_from_json(read_text(metrics), metrics);
   const std::string split = report.scores.split;
-  if (present(manifest, "facts of the run", file_exists(manifest))) read_facts(manifest, report);
+  std::string image_unit;
+  if (present(manifest, "facts of the run", file_exists(manifest))) {
+    const json record = read_manifest(manifest);
+    read_facts(record, report);
+    if (record.contains("modality") && record["modality"] == "ct") image_unit = "HU";
+  }
   if (!split.empty()) report.scores.split = split;
   if (present(log, "training curves", file_exists(log))) read_log(log, report);
-  if (present(validation, "pictures of cases", is_folder(validation))) read_cases(validation, report);
+  if (present(validation, "pictures of cases", is_folder(validation)))
+    read_cases(validation, image_unit, report);
   if (report.missing.size() == 4)
     fail(ErrorCode::data, "[report] ", folder,
          ": expected a run folder with metrics.json, manifest.json, log.jsonl or "

@@ -96,7 +96,8 @@ void Svg::line(double x1, double y1, double x2, double y2, const Stroke& stroke)
 
 void Svg::polyline(const std::vector<std::pair<double, double>>& points, const Stroke& stroke) {
   std::string list;
-  for (const auto& [x, y] : points) list += (list.empty() ? "" : " ") + px(x) + ',' + px(y);
+  for (const auto& [x, y] : points) list += px(x) + ',' + px(y) + ' ';
+  if (!list.empty()) list.pop_back();
   body_ += "<polyline fill=\"none\" stroke-linejoin=\"round\"" + attribute("points", list) +
            stroke_attributes(stroke) + "/>\n";
 }

@@ -92,6 +92,13 @@ Config default_config() {
   return Config(std::move(t));
 }
 
+std::string configuration_document() {
+  return "# Configuration\n\nThe keys of `config.toml`, for `voxgrad train --config FILE` and `--set KEY=VALUE`. This page is the "
+         "table that the parser and `--print-config` are made of: `voxgrad train --print-config-table` prints it, and a "
+         "test compares.\n\n" +
+         default_config().to_markdown();
+}
+
 PlanOptions plan_options(const Config& c) {
   PlanOptions o;
   o.dims = static_cast<int>(c.integer("plan.dims"));

@@ -9,6 +9,9 @@ namespace voxgrad {
 /// The table with its defaults.
 Config default_config();
 
+/// docs/configuration.md: the table with a heading, as Markdown.
+std::string configuration_document();
+
 PlanOptions plan_options(const Config& config);
 AugmentOptions augment_options(const Config& config);
 

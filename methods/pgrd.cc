@@ -157,8 +157,8 @@ void Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
                                   times, false)
                                  .out.value();
             const Tensor y0 = clean_estimate(schedule_, r, pi_window, f, t, sd);
-            // [m, d, h, w, k] -> [d, h, w, m k]: the blend works on channels.
-            Tensor out = Tensor::empty({plan_.patch[0], plan_.patch[1], plan_.patch[2], channels});
+            // [m, d, h, w, k] -> [1, d, h, w, m k]: the blend works on channels.
+            Tensor out = Tensor::empty({1, plan_.patch[0], plan_.patch[1], plan_.patch[2], channels});
             const float* from = y0.data<float>();
             float* to = out.mutable_data<float>();
             for (int64_t m = 0; m < many; ++m)

@@ -50,10 +50,10 @@ Var NormAct::operator()(const Var& x, const Var& embedding) const {
 }
 
 TimeEmbedding::TimeEmbedding(Parameters& p, const std::string& name, int64_t sinusoids, int64_t size)
-    : sinusoids_(sinusoids), first_(p, name + ".first", sinusoids, size), second_(p, name + ".second", size, size) {}
+    : params_(&p), sinusoids_(sinusoids), first_(p, name + ".first", sinusoids, size), second_(p, name + ".second", size, size) {}
 
 Var TimeEmbedding::operator()(const Tensor& t) const {
-  return ops::silu(second_(ops::silu(first_(ops::time_embedding(t, sinusoids_)))));
+  return ops::silu(second_(ops::silu(first_(ops::time_embedding(t.to(params_->values().dtype()), sinusoids_)))));
 }
 
 }  // namespace voxgrad

@@ -64,6 +64,7 @@ class TimeEmbedding {
   Var operator()(const Tensor& t) const;  ///< t f32 or f64 [N] -> [N, size]
 
  private:
+  Parameters* params_;
   int64_t sinusoids_;
   Linear first_, second_;
 };

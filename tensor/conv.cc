@@ -2,9 +2,8 @@
 
 #include "tensor/cpu/conv_direct.h"
 #include "tensor/cpu/conv_weights.h"
-#include "tensor/cpu/isa.h"
+#include "tensor/cpu/dispatch.h"
 #include "tensor/ref/conv.h"
-#include "tensor/trace.h"
 
 namespace voxgrad {
 namespace {
@@ -74,26 +73,6 @@ std::vector<Part<T>> gradient_parts(const ConvProblem& p, std::span<Tensor> dx,
 template <class T>
 T* optional_data(const Tensor* t) {
   return t && t->defined() ? t->mutable_data<T>() : nullptr;
-}
-
-// Runs fast(kernel table) on the best instruction set allowed, or slow() when T is double or `reason` is
-// given.
-template <class T, class Fast, class Slow>
-void dispatch(const char* op, const ConvProblem& p, const char* reason, Fast&& fast, Slow&& slow) {
-  if constexpr (std::is_same_v<T, float>) {
-    const cpu::KernelTable* const table = cpu::kernel_table(cpu_isa());
-    if (table && !reason) {
-      if (tracing()) detail::trace_kernel(op, name_of(cpu_isa()), p.str(), "", p.flops());
-      return fast(*table);
-    }
-    if (tracing()) {
-      const std::string declined = table ? cat(name_of(cpu_isa()), " declined: ", reason) : "";
-      detail::trace_kernel(op, "ref", p.str(), declined, p.flops());
-    }
-  } else if (tracing()) {
-    detail::trace_kernel(op, "ref", p.str(), "f64", 0);
-  }
-  slow();
 }
 
 }  // namespace
@@ -170,12 +149,11 @@ void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tenso
   expect_bias(p, bias, t, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
   visit_float(t, op, [&]<class T>(T) {
-    dispatch<T>(
-        op, p, cpu::direct_conv_declines(p),
-        [&](const cpu::KernelTable& k) {
-          if constexpr (std::is_same_v<T, float>)
-            cpu::conv3d_forward(k, p, parts_of<T>(x), w.data<T>(), optional_data<T>(&bias),
-                                y.mutable_data<T>());
+    cpu::dispatch<T>(
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        [&](const auto& k) {
+          return cpu::conv3d_forward(k, p, parts_of<T>(x), w.data<T>(), optional_data<T>(&bias),
+                                     y.mutable_data<T>());
         },
         [&] {
           ref::conv3d_forward(p, parts_of<T>(x), w.data<T>(), optional_data<T>(&bias), y.mutable_data<T>());
@@ -191,12 +169,9 @@ void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& 
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   visit_float(t, op, [&]<class T>(T) {
     const auto parts = gradient_parts<T>(p, dx, channels, t);
-    dispatch<T>(
-        op, p, cpu::direct_conv_declines(p),
-        [&](const cpu::KernelTable& k) {
-          if constexpr (std::is_same_v<T, float>)
-            cpu::conv3d_backward_data(k, p, dy.data<T>(), w.data<T>(), parts);
-        },
+    cpu::dispatch<T>(
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        [&](const auto& k) { return cpu::conv3d_backward_data(k, p, dy.data<T>(), w.data<T>(), parts); },
         [&] { ref::conv3d_backward_data(p, dy.data<T>(), w.data<T>(), parts); });
   });
 }
@@ -210,12 +185,11 @@ void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, co
   expect(dw, weights(p), t, op, "dw");
   if (dbias) expect(*dbias, {p.cout}, t, op, "dbias");
   visit_float(t, op, [&]<class T>(T) {
-    dispatch<T>(
-        op, p, cpu::direct_conv_declines(p),
-        [&](const cpu::KernelTable& k) {
-          if constexpr (std::is_same_v<T, float>)
-            cpu::conv3d_backward_weights(k, p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
-                                         optional_data<T>(dbias));
+    cpu::dispatch<T>(
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        [&](const auto& k) {
+          return cpu::conv3d_backward_weights(k, p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
+                                              optional_data<T>(dbias));
         },
         [&] {
           ref::conv3d_backward_weights(p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
@@ -233,12 +207,11 @@ void conv_transpose3d_forward(const ConvProblem& p, const Tensor& x, const Tenso
   expect_bias(p, bias, t, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
   visit_float(t, op, [&]<class T>(T) {
-    dispatch<T>(
-        op, p, cpu::direct_conv_declines(p),
-        [&](const cpu::KernelTable& k) {
-          if constexpr (std::is_same_v<T, float>)
-            cpu::conv_transpose3d_forward(k, p, x.data<T>(), w.data<T>(), optional_data<T>(&bias),
-                                          y.mutable_data<T>());
+    cpu::dispatch<T>(
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        [&](const auto& k) {
+          return cpu::conv_transpose3d_forward(k, p, x.data<T>(), w.data<T>(), optional_data<T>(&bias),
+                                               y.mutable_data<T>());
         },
         [&] {
           ref::conv_transpose3d_forward(p, x.data<T>(), w.data<T>(), optional_data<T>(&bias),
@@ -254,11 +227,10 @@ void conv_transpose3d_backward_data(const ConvProblem& p, const Tensor& dy, cons
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   expect(dx, volume(p.n, p.in, p.cin), t, op, "dx");
   visit_float(t, op, [&]<class T>(T) {
-    dispatch<T>(
-        op, p, cpu::direct_conv_declines(p),
-        [&](const cpu::KernelTable& k) {
-          if constexpr (std::is_same_v<T, float>)
-            cpu::conv_transpose3d_backward_data(k, p, dy.data<T>(), w.data<T>(), dx.mutable_data<T>());
+    cpu::dispatch<T>(
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        [&](const auto& k) {
+          return cpu::conv_transpose3d_backward_data(k, p, dy.data<T>(), w.data<T>(), dx.mutable_data<T>());
         },
         [&] { ref::conv_transpose3d_backward_data(p, dy.data<T>(), w.data<T>(), dx.mutable_data<T>()); });
   });
@@ -273,12 +245,11 @@ void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, co
   expect(dw, weights(p), t, op, "dw");
   if (dbias) expect(*dbias, {p.cout}, t, op, "dbias");
   visit_float(t, op, [&]<class T>(T) {
-    dispatch<T>(
-        op, p, cpu::direct_conv_declines(p),
-        [&](const cpu::KernelTable& k) {
-          if constexpr (std::is_same_v<T, float>)
-            cpu::conv_transpose3d_backward_weights(k, p, x.data<T>(), dy.data<T>(), dw.mutable_data<T>(),
-                                                   optional_data<T>(dbias));
+    cpu::dispatch<T>(
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        [&](const auto& k) {
+          return cpu::conv_transpose3d_backward_weights(k, p, x.data<T>(), dy.data<T>(), dw.mutable_data<T>(),
+                                                        optional_data<T>(dbias));
         },
         [&] {
           ref::conv_transpose3d_backward_weights(p, x.data<T>(), dy.data<T>(), dw.mutable_data<T>(),

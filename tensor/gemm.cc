@@ -1,9 +1,21 @@
 #include "tensor/gemm.h"
 
+#include "tensor/cpu/gemm.h"
 #include "tensor/cpu/isa.h"
 #include "tensor/ref/gemm.h"
+#include "tensor/trace.h"
 
 namespace voxgrad {
+namespace {
+
+// Why the tiles of the direct convolution do not take a product, which OpenBLAS then does; null when they do.
+const char* direct_declines(const cpu::GemmProblem& p) {
+  if (cpu_isa() < CpuIsa::avx2) return "needs AVX2";
+  if (p.depth > 4096) return "depth above 4096: a block of B leaves the cache";
+  return nullptr;
+}
+
+}  // namespace
 
 void gemm(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, Tensor& c, double alpha,
           double beta) {
@@ -21,9 +33,34 @@ void gemm(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, 
           "] expected op(A) [..., M, K], op(B) [..., K, N] and C [..., M, N] of one type, got ", a.dtype(),
           " ", a.shape(), transpose_a ? "^T, " : ", ", b.dtype(), " ", b.shape(),
           transpose_b ? "^T and " : " and ", c.dtype(), " ", c.shape());
+  if (c.numel() == 0) return;
+  const double flops = 2.0 * static_cast<double>(batch * rows) * static_cast<double>(columns * depth);
+  const auto describe = [&] { return cat(batch, " x [", rows, ", ", columns, "], depth ", depth); };
+  if (c.dtype() == DType::f32) {
+    const cpu::GemmProblem p{batch,
+                             rows,
+                             columns,
+                             depth,
+                             transpose_a,
+                             transpose_b,
+                             batch_b == 1,
+                             static_cast<float>(alpha),
+                             static_cast<float>(beta)};
+    if (cpu_isa() != CpuIsa::ref && direct_declines(p)) {
+      if (tracing())
+        detail::trace_kernel(op, cat("openblas ", cpu::openblas_core()), describe(),
+                             cat("direct declined: ", direct_declines(p)), flops);
+      cpu::gemm_openblas(p, a.data<float>(), b.data<float>(), c.mutable_data<float>());
+      return;
+    }
+    if (const cpu::KernelTable* k = cpu::kernel_table(cpu_isa())) {
+      if (tracing()) detail::trace_kernel(op, name_of(cpu_isa()), describe(), "", flops);
+      cpu::gemm(*k, p, a.data<float>(), b.data<float>(), c.mutable_data<float>());
+      return;
+    }
+  }
+  detail::trace_kernel(op, "ref", tracing() ? describe() : "", "", flops);
   visit_float(c.dtype(), op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", cat(batch, " x [", rows, ", ", columns, "], depth ", depth), "",
-                         2.0 * static_cast<double>(batch * rows) * static_cast<double>(columns * depth));
     for (int64_t i = 0; i < batch; ++i)
       ref::gemm(rows, columns, depth, a.data<T>() + i * rows * depth, transpose_a,
                 b.data<T>() + (batch_b == 1 ? 0 : i) * depth * columns, transpose_b,

@@ -1,6 +1,7 @@
 #include "tensor/norm.h"
 
-#include "tensor/cpu/isa.h"
+#include "tensor/cpu/dispatch.h"
+#include "tensor/cpu/norm.h"
 #include "tensor/ref/norm.h"
 
 namespace voxgrad {
@@ -48,8 +49,12 @@ void norm_stats(const Tensor& x, int64_t groups, double eps, Tensor& mean, Tenso
   expect(mean, {p.n, groups}, x.dtype(), op, "mean");
   expect(rstd, {p.n, groups}, x.dtype(), op, "rstd");
   visit_float(x.dtype(), op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", text(p), "", 5 * elements(p));
-    ref::norm_stats(p, x.data<T>(), eps, mean.mutable_data<T>(), rstd.mutable_data<T>());
+    cpu::dispatch<T>(
+        op, nullptr, 5 * elements(p), [&] { return text(p); },
+        [&](const auto& k) {
+          return cpu::norm_stats(k, p, x.data<T>(), eps, mean.mutable_data<T>(), rstd.mutable_data<T>());
+        },
+        [&] { return ref::norm_stats(p, x.data<T>(), eps, mean.mutable_data<T>(), rstd.mutable_data<T>()); });
   });
 }
 
@@ -59,9 +64,16 @@ void norm_act_forward(const Tensor& x, const Tensor& mean, const Tensor& rstd, c
   const NormProblem p = check_act(x, mean, rstd, scale, shift, op);
   expect(y, x.shape(), x.dtype(), op, "y");
   visit_float(x.dtype(), op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", text(p), "", 5 * elements(p));
-    ref::norm_act_forward(p, x.data<T>(), mean.data<T>(), rstd.data<T>(), scale.data<T>(), shift.data<T>(),
-                          act, static_cast<T>(slope), y.mutable_data<T>());
+    cpu::dispatch<T>(
+        op, nullptr, 5 * elements(p), [&] { return text(p); },
+        [&](const auto& k) {
+          return cpu::norm_act_forward(k, p, x.data<T>(), mean.data<T>(), rstd.data<T>(), scale.data<T>(),
+                                       shift.data<T>(), act, static_cast<T>(slope), y.mutable_data<T>());
+        },
+        [&] {
+          return ref::norm_act_forward(p, x.data<T>(), mean.data<T>(), rstd.data<T>(), scale.data<T>(),
+                                       shift.data<T>(), act, static_cast<T>(slope), y.mutable_data<T>());
+        });
   });
 }
 
@@ -75,10 +87,20 @@ void norm_act_backward(const Tensor& x, const Tensor& mean, const Tensor& rstd, 
   expect(dscale, {p.n, p.channels}, x.dtype(), op, "dscale");
   expect(dshift, {p.n, p.channels}, x.dtype(), op, "dshift");
   visit_float(x.dtype(), op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", text(p), "", 20 * elements(p));
-    ref::norm_act_backward(p, x.data<T>(), mean.data<T>(), rstd.data<T>(), scale.data<T>(), shift.data<T>(),
-                           act, static_cast<T>(slope), dy.data<T>(), dx.mutable_data<T>(),
-                           dscale.mutable_data<T>(), dshift.mutable_data<T>());
+    cpu::dispatch<T>(
+        op, nullptr, 20 * elements(p), [&] { return text(p); },
+        [&](const auto& k) {
+          return cpu::norm_act_backward(k, p, x.data<T>(), mean.data<T>(), rstd.data<T>(), scale.data<T>(),
+                                        shift.data<T>(), act, static_cast<T>(slope), dy.data<T>(),
+                                        dx.mutable_data<T>(), dscale.mutable_data<T>(),
+                                        dshift.mutable_data<T>());
+        },
+        [&] {
+          return ref::norm_act_backward(p, x.data<T>(), mean.data<T>(), rstd.data<T>(), scale.data<T>(),
+                                        shift.data<T>(), act, static_cast<T>(slope), dy.data<T>(),
+                                        dx.mutable_data<T>(), dscale.mutable_data<T>(),
+                                        dshift.mutable_data<T>());
+        });
   });
 }
 

@@ -1,6 +1,7 @@
 #include "tensor/optim.h"
 
-#include "tensor/cpu/isa.h"
+#include "tensor/cpu/dispatch.h"
+#include "tensor/cpu/optim.h"
 #include "tensor/ref/optim.h"
 
 namespace voxgrad {
@@ -24,9 +25,18 @@ void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& 
   if (ema.defined()) expect_like(param, ema, op, "average");
   require(o.step >= 1, "[", op, "] expected a step of at least 1, got ", o.step);
   visit_float(param.dtype(), op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", text(param), "", 15.0 * static_cast<double>(param.numel()));
-    ref::adam_step(param.mutable_data<T>(), grad.data<T>(), m.mutable_data<T>(), v.mutable_data<T>(),
-                   ema.defined() ? ema.mutable_data<T>() : nullptr, param.numel(), o);
+    cpu::dispatch<T>(
+        op, nullptr, 15.0 * static_cast<double>(param.numel()), [&] { return text(param); },
+        [&](const auto& k) {
+          return cpu::adam_step(k, param.mutable_data<T>(), grad.data<T>(), m.mutable_data<T>(),
+                                v.mutable_data<T>(), ema.defined() ? ema.mutable_data<T>() : nullptr,
+                                param.numel(), o);
+        },
+        [&] {
+          return ref::adam_step(param.mutable_data<T>(), grad.data<T>(), m.mutable_data<T>(),
+                                v.mutable_data<T>(), ema.defined() ? ema.mutable_data<T>() : nullptr,
+                                param.numel(), o);
+        });
   });
 }
 
@@ -36,9 +46,16 @@ void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, 
   expect_like(param, momentum, op, "momentum");
   if (ema.defined()) expect_like(param, ema, op, "average");
   visit_float(param.dtype(), op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", text(param), "", 8.0 * static_cast<double>(param.numel()));
-    ref::sgd_step(param.mutable_data<T>(), grad.data<T>(), momentum.mutable_data<T>(),
-                  ema.defined() ? ema.mutable_data<T>() : nullptr, param.numel(), o);
+    cpu::dispatch<T>(
+        op, nullptr, 8.0 * static_cast<double>(param.numel()), [&] { return text(param); },
+        [&](const auto& k) {
+          return cpu::sgd_step(k, param.mutable_data<T>(), grad.data<T>(), momentum.mutable_data<T>(),
+                               ema.defined() ? ema.mutable_data<T>() : nullptr, param.numel(), o);
+        },
+        [&] {
+          return ref::sgd_step(param.mutable_data<T>(), grad.data<T>(), momentum.mutable_data<T>(),
+                               ema.defined() ? ema.mutable_data<T>() : nullptr, param.numel(), o);
+        });
   });
 }
 
@@ -46,8 +63,10 @@ double sum_of_squares(const Tensor& x) {
   const char* const op = "sum_of_squares";
   require(x.defined(), "[", op, "] expected a defined tensor");
   return visit_float(x.dtype(), op, [&]<class T>(T) {
-    detail::trace_kernel(op, "ref", text(x), "", 2.0 * static_cast<double>(x.numel()));
-    return ref::sum_of_squares(x.data<T>(), x.numel());
+    return cpu::dispatch<T>(
+        op, nullptr, 2.0 * static_cast<double>(x.numel()), [&] { return text(x); },
+        [&](const auto& k) { return cpu::sum_of_squares(k, x.data<T>(), x.numel()); },
+        [&] { return ref::sum_of_squares(x.data<T>(), x.numel()); });
   });
 }
 

@@ -78,7 +78,7 @@ void shapes(benchmark::internal::Benchmark* b) {
     b->Args({cin, cout, edge, 1});
   for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{16, 32, 40}, {32, 64, 20}, {64, 128, 10}})
     b->Args({cin, cout, edge, 2});
-  b->ArgNames({"cin", "cout", "edge", "stride"})->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
+  b->ArgNames({"cin", "cout", "edge", "stride"})->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 
 BENCHMARK(forward)->Apply(shapes);
@@ -123,7 +123,7 @@ void transposed_backward_weights(benchmark::State& state) {
 void transposed_shapes(benchmark::internal::Benchmark* b) {
   for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{32, 16, 20}, {128, 64, 5}})
     b->Args({cin, cout, edge});
-  b->ArgNames({"cin", "cout", "edge"})->UseRealTime()->Unit(benchmark::kMillisecond)->MinTime(0.1);
+  b->ArgNames({"cin", "cout", "edge"})->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 BENCHMARK(transposed_forward)->Apply(transposed_shapes);
 BENCHMARK(transposed_backward_data)->Apply(transposed_shapes);

@@ -76,9 +76,56 @@ struct ConvWeightsKernels {
   void (*bias)(const float* dy, int64_t step, int64_t places, int64_t lanes, float* sums);
 };
 
+/// A piece of a normalised tensor as a matrix of vectors. With C channels the lanes repeat their channels
+/// after `columns` = C / gcd(C, 16) vectors: that is a row, and every table holds one value for each of its
+/// lanes.
+struct NormPiece {
+  const float* x;
+  const float* dy;  ///< backward only
+  float* out;       ///< y or dx
+  int64_t rows, columns;
+  bool stream;  ///< store past the cache; `out` is then 64-byte aligned
+};
+
+/// y = act(u), u = (x - mean) * factor + shift, factor = rstd * scale.
+struct NormTables {
+  const float *mean, *factor, *shift;
+  const float *offset, *gain;  ///< of dx = du * factor + offset + (x - mean) * gain
+  float slope;
+};
+
+struct NormKernels {
+  /// sums[lane] += column sums of x.
+  void (*sum)(const NormPiece& p, float* sums);
+  /// sums[lane] += sum of x - pivot; squares[lane] += sum of its square.
+  void (*squares)(const NormPiece& p, const float* pivot, float* sums, float* squares);
+  /// By activation, in the order of enum class Act.
+  void (*forward[5])(const NormPiece& p, const NormTables& t);
+  /// With du = dy * act'(u): sums[lane] += du; products[lane] += du * (x - mean).
+  void (*backward_sums[5])(const NormPiece& p, const NormTables& t, float* sums, float* products);
+  void (*backward[5])(const NormPiece& p, const NormTables& t);
+};
+
+/// Constants of an optimizer step, prepared in double (tensor/cpu/optim.cc).
+struct AdamConstants {
+  float beta1, beta2, rest1, rest2, grad_scale, l2, keep, rate, inverse, eps, average;
+};
+struct SgdConstants {
+  float lr, momentum, grad_scale, decay, average;
+  bool nesterov;
+};
+struct OptimKernels {
+  void (*adam)(float* param, const float* grad, float* m, float* v, float* ema, int64_t n,
+               const AdamConstants& c);
+  void (*sgd)(float* param, const float* grad, float* buf, float* ema, int64_t n, const SgdConstants& c);
+  double (*sum_of_squares)(const float* x, int64_t n);
+};
+
 struct KernelTable {
   ConvKernels conv;
   ConvWeightsKernels weights;
+  NormKernels norm;
+  OptimKernels optim;
 };
 
 }  // namespace voxgrad::cpu

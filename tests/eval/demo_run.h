@@ -77,7 +77,8 @@ inline void write_demo_run(const std::string& folder, int pictures) {
   const std::vector<std::string> names = {"background", "anterior", "posterior"};
   RunScores run;
   for (const char* name : {"prior", "prior + temperature", "PGRD (M = 16, S = 5)"}) {
-    run.rows.push_back({name, {}});
+    run.rows.emplace_back();
+    run.rows.back().name = name;
     run.rows.back().table.class_names = names;
     run.rows.back().table.options.classes = 3;
   }

@@ -93,7 +93,8 @@ TEST_F(ReportOfARun, DamagedOrEmptyFoldersAreDataErrors) {
 TEST(Report, EscapesWhatComesFromFiles) {
   Report r;
   r.title = "<b>&\"title\"";
-  r.scores.rows = {{"<i>method</i>", {}}};
+  r.scores.rows.resize(1);
+  r.scores.rows[0].name = "<i>method</i>";
   r.scores.rows[0].table.cases = {{"<script>case", {{"nll", 0.5}}}};
   r.class_names = {"background", "</script><script>alert(1)"};
   const auto c = demo_case(1);
@@ -162,7 +163,8 @@ std::string chromium() {
 }
 
 /// Runs the browser without a window on a page and returns what it printed.
-std::string browse(const std::string& folder, const std::string& arguments) {
+std::string browse(const std::string& folder, const std::string& arguments,
+                   const char* page = "/report.html") {
   const std::string out = folder + "/browser.txt";
   const std::string command =
       "timeout 120 " + chromium() +
@@ -199,6 +201,43 @@ TEST_F(ReportOfARun, DrawsInABrowser) {
   EXPECT_GT(first, 300);
   EXPECT_GT(second, 300);
   EXPECT_GT(std::count_if(greys.begin(), greys.end(), [](int64_t n) { return n > 20; }), 100);
+}
+
+TEST_F(ReportOfARun, AnswersToMouseAndKeys) {
+  if (chromium().empty()) GTEST_SKIP() << "no Chromium on this machine: the page's script was not run";
+  write_demo_run(folder_, 1);
+  std::string html = report_html(read_run(folder_));
+  const std::string script = R"(<script>
+    const say = (key, value) => { document.documentElement.dataset[key] = value; };
+    const table = document.querySelector("table.sortable"), column = (i) => table.tHead.rows[0].cells[i].querySelector("button");
+    const dice = () => [...table.tBodies[0].rows].map((r) => Number(r.cells[1].textContent));
+    const rises = (v) => v.every((x, i) => i === 0 || v[i - 1] <= x);
+    column(1).click(); say("rises", rises(dice()));
+    column(1).click(); say("falls", rises(dice().reverse()));
+    const plane = document.querySelector('[data-plane="axial"]'), canvas = plane.querySelector("canvas");
+    const lit = () => { // pixels in the colour of the first class's contour
+      const d = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+      let n = 0;
+      for (let i = 0; i < d.length; i += 4) n += d[i] === 0xe6 && d[i + 1] === 0x9f && d[i + 2] === 0;
+      return n;
+    };
+    const key = (k) => canvas.dispatchEvent(new KeyboardEvent("keydown", { key: k, bubbles: true, cancelable: true }));
+    key("Home"); key("ArrowUp"); say("slice", plane.querySelector("output").textContent);
+    const slider = plane.querySelector("input");
+    slider.value = 18; slider.dispatchEvent(new Event("input")); say("slid", plane.querySelector("output").textContent);
+    say("before", lit() > 50); key("p"); say("after", lit() === 0);
+    say("readout", document.querySelector(".readout").textContent);
+  </script></body>)";
+  html.replace(html.rfind("</body>"), 7, script);
+  write_text(folder_ + "/driven.html", html);
+  const std::string dom = browse(folder_, "--virtual-time-budget=4000 --dump-dom", "/driven.html");
+  for (const char* part : {"data-rises=\"true\"", "data-falls=\"true\"", "data-slice=\"2 / 36\"",
+                           "data-slid=\"19 / 36\"", "data-before=\"true\"", "data-after=\"true\""})
+    EXPECT_NE(dom.find(part), std::string::npos) << part;
+  // Slice 19 from below is voxel 18 of the file: z = -18 mm + 18 * 1.2 mm.
+  EXPECT_TRUE(
+      std::regex_search(dom, std::regex("data-readout=\"voxel \\([0-9]+, [0-9]+, 18\\).*, 3\\.6\\) mm")))
+      << dom.substr(0, 600);
 }
 
 }  // namespace

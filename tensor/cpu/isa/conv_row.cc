@@ -97,10 +97,17 @@ void conv_row(const ConvRow& r) {
   }
 }
 
+// Tiles that are compiled. A wish for another width takes the next smaller one: a row function covers its row with
+// overlapping tiles whatever its width, and every one compiled costs seconds of build time.
+constexpr int compiled_tile(int v, int stride) {
+  if (stride == 2) return v <= 4 ? v : v / 4 * 4;
+  return v <= 6 ? v : v < 12 ? v / 2 * 2 : v / 4 * 4;
+}
+
 template <int NB, int K, int S, int V>
 void fill_tiles(cpu::ConvRowFn* table) {
   if constexpr (V > 0) {
-    table[V - 1] = conv_row<V, NB, K, S>;
+    table[V - 1] = conv_row<compiled_tile(V, S), NB, K, S>;
     fill_tiles<NB, K, S, V - 1>(table);
   }
 }

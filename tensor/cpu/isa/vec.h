@@ -62,6 +62,24 @@ VOXGRAD_INLINE void store(float* p, Vec a) {
   VOXGRAD_PARTS* reinterpret_cast<Unaligned*>(p + i * kPart) = a.q[i];
 }
 
+// Stores past the cache, to 64-byte aligned memory: half the traffic of a plain store to a line that is not
+// cached. stream_fence() makes them visible before what the thread does next.
+VOXGRAD_INLINE void stream(float* p, Vec a) {
+#if VOXGRAD_LEVEL == 3
+  _mm512_stream_ps(p, a.q[0]);
+#elif VOXGRAD_LEVEL == 2
+  _mm256_stream_ps(p, a.q[0]);
+  _mm256_stream_ps(p + 8, a.q[1]);
+#else
+  store(p, a);
+#endif
+}
+VOXGRAD_INLINE void stream_fence() {
+#if VOXGRAD_LEVEL >= 2
+  _mm_sfence();
+#endif
+}
+
 // The first n lanes (0 to 16) only; memory beyond is not touched and reads as zero.
 #if VOXGRAD_LEVEL == 3
 VOXGRAD_INLINE __mmask16 first_lanes(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }

@@ -1,0 +1,26 @@
+// `voxgrad check`: what is wrong with a data set. Exit code 3 when there are errors; warnings do not fail.
+#include <iostream>
+#include <memory>
+
+#include "apps/commands.h"
+#include "data/audit.h"
+
+namespace voxgrad::apps {
+
+void add_check(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("check", "Read every file of a data set and report all that is wrong with it");
+  auto folder = std::make_shared<std::string>();
+  auto as_json = std::make_shared<bool>(false);
+  command->add_option("DATASET", *folder, "Folder with dataset.json (nnU-Net or Decathlon layout)")
+      ->required();
+  command->add_flag("--json", *as_json, "Print JSON");
+  command->callback([folder, as_json] {
+    const AuditReport report = audit_dataset(*folder);
+    std::cout << (*as_json ? audit_to_json(report) : audit_to_text(report)) << std::flush;
+    if (const int errors = report.errors(); errors > 0)
+      fail(ErrorCode::data, "[check] ", *folder, ": ", errors, errors == 1 ? " error" : " errors");
+  });
+}
+
+}  // namespace voxgrad::apps

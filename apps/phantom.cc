@@ -1,0 +1,37 @@
+// `voxgrad phantom`: writes the built-in data set.
+#include "data/phantom.h"
+
+#include <iostream>
+#include <memory>
+
+#include "apps/commands.h"
+
+namespace voxgrad::apps {
+
+void add_phantom(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "phantom", "Write the built-in data set: ambiguous labels with their exact probabilities");
+  auto folder = std::make_shared<std::string>();
+  auto options = std::make_shared<PhantomOptions>();
+  command->add_option("OUT", *folder, "New or empty folder for the data set (nnU-Net layout)")->required();
+  command->add_option("--cases", options->cases, "Number of cases")
+      ->check(CLI::Range(1, 999))
+      ->capture_default_str();
+  command->add_option("--size", options->size, "Voxels along an edge in plane")
+      ->check(CLI::Range(16, 128))
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Seed; each case is a function of seed and number")
+      ->capture_default_str();
+  command->add_option("--modality", options->modality, "mri (isotropic) or ct (thick slices)")
+      ->check(CLI::IsMember({"mri", "ct"}))
+      ->capture_default_str();
+  command->add_option("--raters", options->raters, "Raters in ratersTr/; labelsTr/ holds one of them a case")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command->callback([folder, options] {
+    write_phantom(*folder, *options);
+    std::cout << *folder << ": " << options->cases << " cases, " << options->raters << " raters\n";
+  });
+}
+
+}  // namespace voxgrad::apps

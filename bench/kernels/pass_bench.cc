@@ -1,0 +1,105 @@
+// Passes limited by memory, as a fraction of what a copy of the same tensor moves; and matrix products.
+#include <benchmark/benchmark.h>
+
+#include "bench/kernels/peak.h"
+#include "tensor/gemm.h"
+#include "tensor/norm.h"
+#include "tensor/optim.h"
+#include "tensor/random.h"
+
+namespace voxgrad::bench {
+namespace {
+
+// `passes`: how often the operation reads or writes a tensor of this size at least.
+template <class F>
+void measure(benchmark::State& state, double bytes, double passes, F&& f) {
+  f();
+  for (auto _ : state) f();
+  const double rate = bytes * passes * static_cast<double>(state.iterations());
+  state.counters["GB"] = benchmark::Counter(rate / 1e9, benchmark::Counter::kIsRate);
+  state.counters["of_copy"] = benchmark::Counter(rate / copy_bandwidth(bytes), benchmark::Counter::kIsRate);
+}
+
+struct Norm {
+  explicit Norm(const benchmark::State& state)
+      : channels(state.range(0)), x(random_normal({2, 40, 56, 40, channels}, {1, Stream::test, 0})) {
+    if (state.range(1) != 0) x = random_normal({2, 10, 14, 10, channels}, {1, Stream::test, 0});
+    y = x.clone();
+    dy = x.clone();
+    norm_stats(x, channels, 1e-5, mean, rstd);
+  }
+  double bytes() const { return static_cast<double>(x.nbytes()); }
+  int64_t channels;
+  Tensor x, y, dy;
+  Tensor mean = Tensor::empty({2, channels}), rstd = Tensor::empty({2, channels});
+  Tensor scale = Tensor::full({2, channels}, 1), shift = Tensor::full({2, channels}, 0.1);
+  Tensor dscale = Tensor::empty({2, channels}), dshift = Tensor::empty({2, channels});
+};
+
+void norm_statistics(benchmark::State& state) {
+  Norm n(state);
+  measure(state, n.bytes(), 1, [&] { norm_stats(n.x, n.channels, 1e-5, n.mean, n.rstd); });
+}
+void norm_forward(benchmark::State& state) {
+  Norm n(state);
+  measure(state, n.bytes(), 2, [&] {
+    norm_act_forward(n.x, n.mean, n.rstd, n.scale, n.shift, static_cast<Act>(state.range(2)), 0.01, n.y);
+  });
+}
+void norm_backward(benchmark::State& state) {
+  Norm n(state);
+  measure(state, n.bytes(), 5, [&] {
+    norm_act_backward(n.x, n.mean, n.rstd, n.scale, n.shift, static_cast<Act>(state.range(2)), 0.01, n.dy,
+                      n.y, n.dscale, n.dshift);
+  });
+}
+void norm_shapes(benchmark::internal::Benchmark* b) {
+  for (const int64_t act : {2, 3, 4}) b->Args({16, 0, act});
+  b->Args({32, 0, 2})->Args({5, 0, 2})->Args({64, 1, 2})->Args({128, 1, 2});
+  b->ArgNames({"channels", "small", "act"})->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+BENCHMARK(norm_statistics)->Apply(norm_shapes);
+BENCHMARK(norm_forward)->Apply(norm_shapes);
+BENCHMARK(norm_backward)->Apply(norm_shapes);
+
+void adam(benchmark::State& state) {
+  const int64_t n = state.range(0);
+  Tensor p = Tensor::full({n}, 1), g = Tensor::full({n}, 0.1), m = Tensor::zeros({n}), v = Tensor::zeros({n});
+  Tensor ema = p.clone();
+  measure(state, static_cast<double>(p.nbytes()), 9, [&] { adam_step(p, g, m, v, ema, {}); });
+}
+BENCHMARK(adam)->Arg(2000000)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+void gradient_norm(benchmark::State& state) {
+  const Tensor g = Tensor::full({state.range(0)}, 0.1);
+  measure(state, static_cast<double>(g.nbytes()), 1, [&] { benchmark::DoNotOptimize(sum_of_squares(g)); });
+}
+BENCHMARK(gradient_norm)->Arg(2000000)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+// Arguments: rows, columns, depth, transpose A, transpose B.
+void matrix_product(benchmark::State& state) {
+  const int64_t m = state.range(0), n = state.range(1), k = state.range(2);
+  const bool ta = state.range(3) != 0, tb = state.range(4) != 0;
+  const Tensor a = random_normal(ta ? Shape{k, m} : Shape{m, k}, {1, Stream::test, 0});
+  const Tensor b = random_normal(tb ? Shape{n, k} : Shape{k, n}, {1, Stream::test, 1});
+  Tensor c = Tensor::empty({m, n});
+  gemm(a, ta, b, tb, c);
+  for (auto _ : state) gemm(a, ta, b, tb, c);
+  const double rate = 2.0 * static_cast<double>(m * n * k) * static_cast<double>(state.iterations());
+  state.counters["GFLOPS"] = benchmark::Counter(rate / 1e9, benchmark::Counter::kIsRate);
+  state.counters["of_peak"] = benchmark::Counter(rate / fma_peak(), benchmark::Counter::kIsRate);
+}
+BENCHMARK(matrix_product)
+    ->Args({1000, 64, 64, 0, 0})
+    ->Args({1000, 1000, 32, 0, 1})
+    ->Args({512, 512, 512, 0, 0})
+    ->Args({512, 512, 512, 1, 0})
+    ->Args({512, 512, 512, 0, 1})
+    ->Args({1024, 1024, 4096, 0, 0})
+    ->Args({1024, 1024, 8192, 0, 0})
+    ->ArgNames({"m", "n", "k", "ta", "tb"})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace voxgrad::bench

@@ -1,0 +1,255 @@
+// Plans of data sets whose answer is known.
+#include "data/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "data/phantom.h"
+#include "tests/data/fixture.h"
+
+namespace voxgrad {
+namespace {
+
+using testing::TemporaryFolder;
+using testing::volume;
+using testing::write_image;
+
+std::vector<int> all(const Dataset& d) { return split(d, -1).train; }
+
+Plan network(const Triple& shape, const std::array<double, 3>& spacing, int dims = 3,
+             const PlanOptions& o = {}) {
+  Plan p;
+  p.dims = dims;
+  plan_network(p, shape, spacing, o);
+  return p;
+}
+
+void expect_consistent(const Plan& p, int64_t budget, int max_stages = 5) {
+  EXPECT_LE(p.patch[0] * p.patch[1] * p.patch[2], budget);
+  for (size_t a = 0; a < 3; ++a) {
+    int64_t divisor = 1;
+    for (const Triple& s : p.strides) divisor *= s[a];
+    EXPECT_EQ(p.patch[a] % divisor, 0);
+    if (divisor > 1) {
+      EXPECT_GE(p.patch[a] / divisor, 4) << "edge of the bottleneck";
+    }
+  }
+  EXPECT_EQ(p.strides.size(), p.features.size());
+  EXPECT_EQ(p.kernels.size(), p.features.size());
+  EXPECT_EQ(p.strides[0], (Triple{1, 1, 1}));
+  EXPECT_LE(p.stages(), max_stages);
+}
+
+TEST(PlanNetwork, HippocampusIsWhatNnunetMakesOfIt) {
+  const Plan p = network({36, 50, 35}, {1, 1, 1});
+  EXPECT_EQ(p.patch, (Triple{40, 56, 40}));
+  EXPECT_EQ(p.strides, (std::vector<Triple>{{1, 1, 1}, {2, 2, 2}, {2, 2, 2}, {2, 2, 2}}));
+  EXPECT_EQ(p.features, (std::vector<int>{16, 32, 64, 128}));
+  for (const Triple& k : p.kernels) EXPECT_EQ(k, (Triple{3, 3, 3}));
+}
+
+// nnU-Net's prostate (Task05): 20 x 320 x 319 at 3.6 x .62 x .62 mm; in-plane kernels until the spacings
+// meet.
+TEST(PlanNetwork, ThickSlicesAreHalvedLater) {
+  PlanOptions o;
+  o.max_stages = 7;
+  o.max_patch_voxels = 16 * 320 * 320;
+  const Plan p = network({20, 320, 319}, {3.6, 0.62, 0.62}, 3, o);
+  EXPECT_EQ(p.kernels[0], (Triple{1, 3, 3}));
+  EXPECT_EQ(p.kernels[1], (Triple{1, 3, 3}));
+  EXPECT_EQ(p.kernels[2], (Triple{3, 3, 3}));
+  EXPECT_EQ(p.strides[1], (Triple{1, 2, 2}));
+  EXPECT_EQ(p.strides[2], (Triple{1, 2, 2}));
+  EXPECT_EQ(p.strides[3], (Triple{2, 2, 2}));
+  expect_consistent(p, o.max_patch_voxels, 7);
+}
+
+TEST(PlanNetwork, ALargeVolumeIsCutToTheBudgetInItsOwnProportions) {
+  const Plan p = network({138, 170, 138}, {1, 1, 1});
+  expect_consistent(p, 96 * 96 * 96);
+  EXPECT_EQ(p.stages(), 5);
+  EXPECT_GT(p.patch[0] * p.patch[1] * p.patch[2], 500000);
+  EXPECT_GT(p.patch[1], p.patch[0]);
+}
+
+TEST(PlanNetwork, EveryShapeGetsAPlan) {
+  for (const Triple& shape :
+       {Triple{1, 21, 21}, Triple{1, 33, 36}, Triple{1, 942, 811}, Triple{1, 5, 3}, Triple{4, 16, 16},
+        Triple{6, 24, 24}, Triple{13, 14, 14}, Triple{20, 21, 19}, Triple{33, 35, 34}, Triple{47, 51, 45},
+        Triple{2, 3, 1}, Triple{512, 512, 512}, Triple{7, 9, 300}})
+    for (const double z : {0.4, 1.0, 5.0})
+      for (const int dims : {2, 3}) {
+        SCOPED_TRACE(cat(shape[0], "x", shape[1], "x", shape[2], " z ", z, " dims ", dims));
+        const Plan p = network(shape, {z, 1, 1}, dims);
+        expect_consistent(p, dims == 2 ? 512 * 512 : 96 * 96 * 96);
+        for (size_t a = 0; a < 3; ++a) {
+          if (shape[a] > 1 && !(dims == 2 && a == 0)) {
+            EXPECT_GE(p.patch[a], 8);
+          }
+        }
+        if (dims == 2 || shape[0] == 1) {
+          EXPECT_EQ(p.patch[0], 1);
+          for (const Triple& k : p.kernels) EXPECT_EQ(k[0], 1);
+        }
+      }
+  EXPECT_EQ(network({1, 21, 21}, {1, 1, 1}, 2).patch, (Triple{1, 24, 24}));
+}
+
+TEST(Plan, OfTheMriPhantom) {
+  const TemporaryFolder t;
+  PhantomOptions o;
+  o.cases = 3;
+  o.size = 24;
+  write_phantom(t / "p", o);
+  const Dataset d = open_dataset(t / "p");
+  const Plan p = make_plan(d, all(d), {});
+  EXPECT_EQ(p.dims, 3);
+  EXPECT_EQ(p.modality, "mri");
+  EXPECT_EQ(p.classes(), 3);
+  EXPECT_FALSE(p.anisotropic);
+  EXPECT_TRUE(p.mask_normalisation);  // cropping takes more than a quarter away
+  EXPECT_TRUE(p.intensity.empty());
+  expect_consistent(p, 1 << 20);
+  PlanOptions two;
+  two.dims = 2;
+  EXPECT_EQ(make_plan(d, all(d), two).patch[0], 1);
+  two.dims = 4;
+  EXPECT_THROW(make_plan(d, all(d), two), Error);
+}
+
+TEST(Plan, OfTheCtPhantomIsTwoDimensionalWithForegroundIntensities) {
+  const TemporaryFolder t;
+  PhantomOptions o;
+  o.cases = 3;
+  o.size = 24;
+  o.modality = "ct";
+  write_phantom(t / "p", o);
+  const Dataset d = open_dataset(t / "p");
+  const Plan p = make_plan(d, all(d), {});
+  EXPECT_EQ(p.dims, 2);
+  EXPECT_EQ(p.modality, "ct");
+  EXPECT_EQ(p.spacing, (std::array<double, 3>{0, 1, 1}));
+  ASSERT_EQ(p.intensity.size(), 1u);
+  EXPECT_GT(p.intensity[0].low, -30);
+  EXPECT_LT(p.intensity[0].low, 20);
+  EXPECT_GT(p.intensity[0].mean, 15);
+  EXPECT_LT(p.intensity[0].mean, 60);
+  PlanOptions three;
+  three.dims = 3;
+  const Plan volume_plan = make_plan(d, all(d), three);
+  EXPECT_TRUE(volume_plan.anisotropic);
+  EXPECT_EQ(volume_plan.kernels[0], (Triple{1, 3, 3}));
+}
+
+/// A CT data set of one case per spacing, shapes 6 x 40 x 40 (thick) along z, foreground values 100 .. 199
+/// HU.
+TEST(Plan, SpacingOfSlicesIsTheTenthPercentileAndIntensitiesAreThoseOfTheForeground) {
+  const TemporaryFolder t;
+  make_folders(t / "imagesTr");
+  make_folders(t / "labelsTr");
+  int number = 0;
+  for (const double z : {4.0, 6.0, 6.0, 6.0, 8.0}) {
+    const std::string name = "c" + std::to_string(number++);
+    const auto inside = [](int64_t i) { return i >= 1600 && i < 1700; };
+    write_image(
+        t / "imagesTr/" + name + "_0000.nii.gz",
+        volume({6, 40, 40},
+               [&](int64_t i) { return inside(i) ? 100.0 + static_cast<double>(i - 1600) : -1000.0; }),
+        {1, 1, z});
+    write_image(t / "labelsTr/" + name + ".nii.gz", volume({6, 40, 40}, [&](int64_t i) { return inside(i); }),
+                {1, 1, z});
+  }
+  write_text(
+      t / "dataset.json",
+      R"({"channel_names": {"0": "CT"}, "labels": {"background": 0, "x": 1}, "file_ending": ".nii.gz"})");
+  const Dataset d = open_dataset(t.path());
+  PlanOptions o;
+  o.dims = 3;
+  const Plan p = make_plan(d, all(d), o);
+  EXPECT_NEAR(p.spacing[0], 4.8, 1e-6);  // numpy's 10th percentile of 4, 6, 6, 6, 8
+  EXPECT_EQ(p.median_shape, (Triple{8, 40, 40}));
+  EXPECT_TRUE(p.anisotropic);
+  ASSERT_EQ(p.intensity.size(), 1u);
+  // numpy.percentile of the values 100 .. 199, each five times.
+  EXPECT_NEAR(p.intensity[0].low, 100, 1e-9);
+  EXPECT_NEAR(p.intensity[0].high, 199, 1e-9);
+  EXPECT_NEAR(p.intensity[0].mean, 149.5, 1e-9);
+  EXPECT_NEAR(p.intensity[0].std, std::sqrt((100.0 * 100.0 - 1) / 12), 1e-9);
+  EXPECT_EQ(make_plan(d, all(d), {}).dims, 2);
+}
+
+TEST(Plan, WithoutForegroundAllVoxelsCount) {
+  const TemporaryFolder t;
+  make_folders(t / "imagesTr");
+  make_folders(t / "labelsTr");
+  write_image(t / "imagesTr/a_0000.nii.gz", volume({8, 9, 10}, [](int64_t i) { return i % 2 ? 10 : -10; }));
+  write_image(t / "labelsTr/a.nii.gz", volume({8, 9, 10}, [](int64_t) { return 0; }));
+  write_text(t / "dataset.json", R"({"channel_names": {"0": "CT"}, "labels": {"background": 0, "x": 1}})");
+  const Dataset d = open_dataset(t.path());
+  const Plan p = make_plan(d, {0}, {});
+  EXPECT_EQ(p.intensity[0].low, -10);
+  EXPECT_EQ(p.intensity[0].high, 10);
+}
+
+TEST(Plan, JsonGivesThePlanBack) {
+  Plan p = network({20, 320, 319}, {3.6, 0.62, 0.62});
+  p.modality = "ct";
+  p.channel_names = {"CT", "odd \"name\""};
+  p.label_names = {"background", "x"};
+  p.spacing = {3.6, 0.1 + 0.2, 0.62};
+  p.median_shape = {20, 320, 319};
+  p.anisotropic = true;
+  p.intensity = {{-1.5, 1e-7, 0.1, 2}, {0, 1, 2, 3}};
+  const std::string text = plan_to_json(p);
+  const Plan q = plan_from_json(text, "here");
+  EXPECT_EQ(plan_to_json(q), text);
+  EXPECT_EQ(q.spacing, p.spacing);
+  EXPECT_EQ(q.kernels, p.kernels);
+  EXPECT_EQ(q.intensity[0].high, p.intensity[0].high);
+  EXPECT_TRUE(q.anisotropic);
+}
+
+TEST(Plan, JsonThatIsNoPlanIsRefusedByField) {
+  Plan p = network({36, 50, 35}, {1, 1, 1});
+  p.channel_names = {"MRI"};
+  p.label_names = {"background", "x"};
+  p.median_shape = {36, 50, 35};
+  const std::string good = plan_to_json(p);
+  EXPECT_NO_THROW(plan_from_json(good, "m"));
+  const auto refused = [&](const std::string& from, const std::string& to, const std::string& field) {
+    std::string text = good;
+    const size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+    try {
+      plan_from_json(text, "model.safetensors");
+      ADD_FAILURE() << to;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::data);
+      EXPECT_NE(std::string(e.what()).find("model.safetensors"), std::string::npos);
+      EXPECT_NE(std::string(e.what()).find(field), std::string::npos) << e.what();
+    }
+  };
+  refused("\"version\":1", "\"version\":2", "version");
+  refused("\"dims\":3", "\"dims\":5", "dims");
+  refused("\"patch\":[40,56,40]", "\"patch\":[40,56,41]", "patch");
+  refused("\"patch\":[40,56,40]", "\"patch\":[40,56]", "patch");
+  refused("\"features\":[16,", "\"features\":[", "features");
+  refused("\"modality\":\"mri\"", "\"modality\":\"ct\"", "intensity");
+  refused("\"spacing\":[1.0,1.0,1.0]", "\"spacing\":[1.0,1.0,-1.0]", "spacing");
+  refused("\"batch_size\":2,", "", "batch_size");
+  refused("{\"version\"", "[", "JSON");
+}
+
+TEST(RealData, HippocampusPlan) {
+  if (testing::real_data().empty()) GTEST_SKIP() << "VOXGRAD_DATA is not set";
+  const Dataset d = open_dataset(testing::real_data() + "/msd-hippocampus");
+  const Plan p = make_plan(d, all(d), {});
+  EXPECT_EQ(p.median_shape, (Triple{36, 50, 35}));
+  EXPECT_EQ(p.patch, (Triple{40, 56, 40}));
+  EXPECT_EQ(p.stages(), 4);
+}
+
+}  // namespace
+}  // namespace voxgrad

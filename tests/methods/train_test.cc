@@ -1,0 +1,189 @@
+// Training end to end on a tiny phantom: the same bits with any number of threads and after a stop, clear refusals,
+// and predictions on the grid of the input.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "data/phantom.h"
+#include "io/file.h"
+#include "io/sha256.h"
+#include "methods/prediction.h"
+#include "methods/trainer.h"
+#include "tensor/parallel.h"
+
+namespace voxgrad {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TrainTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "voxgrad-train-XXXXXX").string();
+    ASSERT_TRUE(mkdtemp(pattern.data()));
+    folder_ = pattern;
+    PhantomOptions o;
+    o.cases = 6;
+    o.size = 16;
+    o.seed = 3;
+    o.modality = GetParam();
+    write_phantom(data(), o);
+  }
+  void TearDown() override {
+    set_thread_count(2);
+    fs::remove_all(folder_);
+  }
+
+  std::string data() const { return folder_ + "/data"; }
+  static Config config() {
+    Config c = default_config();
+    c.set("plan.base_features", int64_t{4});
+    c.set("train.max_steps", int64_t{4});
+    c.set("train.checkpoint_every", int64_t{1});
+    c.set("sampling.samples", int64_t{2});
+    c.set("sampling.steps", int64_t{2});
+    return c;
+  }
+  TrainOptions options(const std::string& run) const {
+    TrainOptions o;
+    o.dataset = data();
+    o.method = "pgrd";
+    o.run = folder_ + "/" + run;
+    o.seed = 5;
+    return o;
+  }
+  std::string hash(const std::string& run) const {
+    return sha256_of_file(folder_ + "/" + run + "/model.safetensors") + sha256_of_file(folder_ + "/" + run + "/checkpoint.safetensors");
+  }
+  std::string folder_;
+};
+
+TEST_P(TrainTest, TheSameBitsWithAnyNumberOfThreads) {
+  for (const int threads : {1, 3}) {
+    set_thread_count(threads);
+    EXPECT_EQ(train(options("t" + std::to_string(threads)), config()).end, TrainEnd::finished);
+  }
+  EXPECT_EQ(hash("t1"), hash("t3"));
+  EXPECT_EQ(read_text(folder_ + "/t1/metrics.json"), read_text(folder_ + "/t3/metrics.json"));
+}
+
+TEST_P(TrainTest, StoppedAnywhereAndResumedGivesTheSameBits) {
+  ASSERT_EQ(train(options("whole"), config()).end, TrainEnd::finished);
+  // Stop after every few polls until it ends by itself.
+  TrainOptions o = options("pieces");
+  int stops = 0;
+  for (int round = 0; round < 50; ++round) {
+    int polls = 0;
+    o.stop_requested = [&polls] { return ++polls > 3; };
+    o.resume = round > 0;
+    const TrainResult r = train(o, config());
+    if (r.end == TrainEnd::finished || r.end == TrainEnd::already_finished) break;
+    EXPECT_EQ(r.end, TrainEnd::stopped);
+    EXPECT_FALSE(r.stopped_at.empty());
+    if (++stops == 5) o.stop_requested = {};
+    if (stops >= 5) {
+      o.stop_requested = {};
+      EXPECT_EQ(train(o, config()).end, TrainEnd::finished);
+      break;
+    }
+  }
+  EXPECT_GT(stops, 1);
+  EXPECT_EQ(hash("whole"), hash("pieces"));
+  // A finished run changes nothing.
+  const std::string before = hash("pieces");
+  o.resume = true;
+  EXPECT_EQ(train(o, config()).end, TrainEnd::already_finished);
+  EXPECT_EQ(hash("pieces"), before);
+}
+
+TEST_P(TrainTest, RefusesToOverwriteAndToResumeSomethingElse) {
+  ASSERT_EQ(train(options("run"), config()).end, TrainEnd::finished);
+  const auto code = [&](const TrainOptions& o, const Config& c) {
+    try {
+      train(o, c);
+    } catch (const Error& e) {
+      return e.code();
+    }
+    return ErrorCode::internal;
+  };
+  EXPECT_EQ(code(options("run"), config()), ErrorCode::usage);
+  TrainOptions other = options("stopped");
+  int polls = 0;
+  other.stop_requested = [&polls] { return ++polls > 2; };
+  ASSERT_EQ(train(other, config()).end, TrainEnd::stopped);
+  other.stop_requested = {};
+  other.resume = true;
+  other.seed = 6;
+  EXPECT_EQ(code(other, config()), ErrorCode::usage);
+  other.seed = 5;
+  other.method = "unet";
+  EXPECT_EQ(code(other, config()), ErrorCode::usage);
+}
+
+TEST_P(TrainTest, PredictionsLieOnTheInputsGridAndDoNotDependOnGrouping) {
+  ASSERT_EQ(train(options("run"), config()).end, TrainEnd::finished);
+  LoadedModel model = load_model({folder_ + "/run"});
+  EXPECT_TRUE(model.complete);
+  PredictOptions p;
+  p.images = {data() + "/imagesTr"};
+  p.output = folder_ + "/out";
+  p.sampling = sample_options(model.method->config());
+  p.sampling.samples = 3;
+  p.save_probabilities = p.save_samples = true;
+  EXPECT_EQ(predict_files(*model.method, p).size(), 6u);
+  NiftiHeader image, mask;
+  read_volume(data() + "/imagesTr/phantom_001_0000.nii.gz", &image);
+  const Tensor labels = read_volume(p.output + "/phantom_001.nii.gz", &mask);
+  EXPECT_EQ(image.dims, mask.dims);
+  EXPECT_EQ(image.affine(), mask.affine());
+  EXPECT_EQ(mask.intent_code, 1002);
+  for (const float l : labels.to_vector<float>()) EXPECT_TRUE(l == 0 || l == 1 || l == 2);
+  const Tensor probabilities = read_volume(p.output + "/probabilities/phantom_001.nii.gz");
+  EXPECT_EQ(probabilities.dim(0), 3);
+  const int64_t voxels = probabilities.numel() / 3;
+  for (int64_t i = 0; i < voxels; ++i) {
+    const float* q = probabilities.data<float>() + i;
+    EXPECT_NEAR(q[0] + q[voxels] + q[2 * voxels], 1, 1e-5);
+  }
+  EXPECT_TRUE(file_exists(p.output + "/samples/phantom_001/sample_003.nii.gz"));
+  EXPECT_TRUE(file_exists(p.output + "/entropy/phantom_001.nii.gz"));
+  const std::string before = read_text(p.output + "/probabilities/phantom_001.nii.gz");
+  p.sampling.memory = 1;  // one sample at a time
+  predict_files(*model.method, p);
+  EXPECT_EQ(read_text(p.output + "/probabilities/phantom_001.nii.gz"), before);
+}
+
+TEST_P(TrainTest, AStoppedRunIsMarkedUnfinished) {
+  TrainOptions o = options("run");
+  int polls = 0;
+  o.stop_requested = [&polls] { return ++polls > 2; };
+  ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
+  LoadedModel model = load_model({folder_ + "/run"});
+  EXPECT_FALSE(model.complete);
+}
+
+INSTANTIATE_TEST_SUITE_P(Modality, TrainTest, testing::Values("mri", "ct"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(Model, MissingAndForeignFilesAreNamed) {
+  try {
+    load_model({"/nonexistent-run"});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::data);
+    EXPECT_NE(std::string(e.what()).find("/nonexistent-run/model.safetensors"), std::string::npos);
+  }
+}
+
+TEST(Method, UnknownNamesListTheKnownOnes) {
+  try {
+    make_method("segnet", {}, default_config());
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::usage);
+    EXPECT_NE(std::string(e.what()).find("pgrd"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace voxgrad
