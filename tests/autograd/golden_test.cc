@@ -23,10 +23,10 @@ Var unet(V in);
 
 std::vector<Golden> goldens() {
   using ops::Interpolation;
-  const auto conv = [](ops::Triple stride) {
+  const auto conv = [](Triple stride) {
     return [stride](V v) { return ops::conv3d({v[0]}, v[1], v[2], stride); };
   };
-  const auto linear_to = [](ops::Triple size) {
+  const auto linear_to = [](Triple size) {
     return [size](V v) { return ops::resample(v[0], size, Interpolation::linear); };
   };
   const auto instance_norm = [](V v) { return ops::norm_act(v[0], v[1], v[2], 6, Act::none); };
@@ -83,8 +83,9 @@ std::vector<Golden> goldens() {
       {"loss", "soft_dice_background", [](V v) { return ops::soft_dice(v[0], v[1].value(), true); }},
       {"loss", "mse", [](V v) { return ops::mse(v[0], v[1]); }},
       {"loss", "kl_gaussian", [](V v) { return ops::kl_gaussian(v[0], v[1], v[2], v[3]); }},
-      // Thirteen convolutions and ten norms, one after the other.
-      {"unet", "unet", unet, 2e-5},
+      // Thirteen convolutions and ten norms, one after the other. A bias in front of a norm has no effect:
+      // its gradient is rounding alone, measured against 1, where those of the weights reach several tens.
+      {"unet", "unet", unet, 2e-5, 1},
   };
 }
 
@@ -114,11 +115,11 @@ Var unet(V in) {
   return ops::conv3d({x}, w, b);
 }
 
-void expect_near(const Tensor& a, const Tensor& b, double tolerance, const std::string& what) {
+void expect_near(const Tensor& a, const Tensor& b, double tolerance, double floor, const std::string& what) {
   ASSERT_TRUE(a.defined()) << what;
   ASSERT_EQ(a.shape(), b.shape()) << what;
   const Tensor got = a.to(DType::f64);
-  double scale = 1e-3, worst = 0;
+  double scale = floor, worst = 0;
   for (int64_t i = 0; i < b.numel(); ++i) {
     scale = std::max(scale, std::abs(b.data<double>()[i]));
     const double d = std::abs(got.data<double>()[i] - b.data<double>()[i]);
@@ -143,11 +144,11 @@ class PyTorch : public testing::TestWithParam<Golden> {
     ASSERT_FALSE(in.empty());
     Tape tape;
     const Var out = g.f(in);
-    expect_near(out.value(), at("out"), tolerance, "output");
+    expect_near(out.value(), at("out"), tolerance, g.floor, "output");
     tape.backward(out, at("grad_out").to(dtype));
     for (size_t i = 0; i < in.size(); ++i)
       if (in[i].requires_grad())
-        expect_near(in[i].grad(), at(cat("grad", i)), 2 * tolerance, cat("gradient ", i));
+        expect_near(in[i].grad(), at(cat("grad", i)), 2 * tolerance, g.floor, cat("gradient ", i));
   }
 };
 
