@@ -1,5 +1,6 @@
-// voxgrad bench: how fast a training step of a 3-D U-Net is on this machine. Four levels, two convolution - instance
-// norm - leaky ReLU blocks a level, strided down, transposed up, one input channel, three classes, cross-entropy, Adam.
+// voxgrad bench: how fast a training step of a 3-D U-Net is on this machine. Four levels, two convolution -
+// instance norm - leaky ReLU blocks a level, strided down, transposed up, one input channel, three classes,
+// cross-entropy, Adam.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -43,10 +44,12 @@ double forward_operations(const UNetConfig& c, const Arguments& a) {
   double total = 0;
   for (size_t i = 0; i < c.features.size(); ++i) {
     const double voxels = static_cast<double>(a.batch) * std::pow(static_cast<double>(a.size >> i), 3);
-    const double f = static_cast<double>(c.features[i]), in = i == 0 ? 1 : static_cast<double>(c.features[i - 1]);
+    const double f = static_cast<double>(c.features[i]),
+                 in = i == 0 ? 1 : static_cast<double>(c.features[i - 1]);
     total += 2 * 27 * voxels * (in * f + f * f);
     if (i + 1 < c.features.size())  // transposed convolution from the level below, then the decoder's block
-      total += 2 * voxels * static_cast<double>(c.features[i + 1]) * f + 2 * 27 * voxels * (2 * f * f + f * f);
+      total +=
+          2 * voxels * static_cast<double>(c.features[i + 1]) * f + 2 * 27 * voxels * (2 * f * f + f * f);
     if (i == 0) total += 2 * voxels * f * kClasses;
   }
   return total;
@@ -63,7 +66,8 @@ void run(const Arguments& a) {
   }
   c.deep_supervision = false;
   if (a.size % (int64_t{1} << (a.levels - 1)) != 0)
-    fail(ErrorCode::usage, "bench: expected --size to be a multiple of ", int64_t{1} << (a.levels - 1), ", got ", a.size);
+    fail(ErrorCode::usage, "bench: expected --size to be a multiple of ", int64_t{1} << (a.levels - 1),
+         ", got ", a.size);
   Parameters p;
   const UNet net(p, "net", c);
   p.allocate(0);
@@ -110,10 +114,14 @@ void run(const Arguments& a) {
 void add_bench(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* c = app.add_subcommand("bench", "Time a training step of a 3-D U-Net on this machine");
-  c->add_option("--base", a->base, "Channels of the first level")->capture_default_str()->check(CLI::Range(1, 512));
+  c->add_option("--base", a->base, "Channels of the first level")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 512));
   c->add_option("--size", a->size, "Voxels an edge")->capture_default_str()->check(CLI::Range(8, 512));
   c->add_option("--batch", a->batch, "Volumes a step")->capture_default_str()->check(CLI::Range(1, 1024));
-  c->add_option("--repeat", a->repeats, "Repeats; the best one counts")->capture_default_str()->check(CLI::Range(1, 1000));
+  c->add_option("--repeat", a->repeats, "Repeats; the best one counts")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
   c->add_flag("--recompute", a->recompute, "Compute activations again instead of keeping them");
   c->add_flag("--json", a->json, "One line of JSON");
   c->callback([a] { run(*a); });

@@ -71,12 +71,14 @@ void run(const Arguments& a) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report.facts.emplace_back("Demo took", duration_text(seconds));
   for (const MethodScores* row : {&prior, &pgrd})
-    report.facts.emplace_back("NLL above the exact posterior, " + row->name, cat(mean_of(*row, "nll_excess")));
+    report.facts.emplace_back("NLL above the exact posterior, " + row->name,
+                              cat(mean_of(*row, "nll_excess")));
   write_text(page, report_html(report));
 
-  std::cout << "mean foreground DSC on held-out cases: prior " << mean_of(prior, "dsc.mean_foreground") << ", PGRD "
-            << mean_of(pgrd, "dsc.mean_foreground") << "\nNLL above the exact posterior: prior "
-            << mean_of(prior, "nll_excess") << ", PGRD " << mean_of(pgrd, "nll_excess") << "\nreport: " << page << "\n";
+  std::cout << "mean foreground DSC on held-out cases: prior " << mean_of(prior, "dsc.mean_foreground")
+            << ", PGRD " << mean_of(pgrd, "dsc.mean_foreground") << "\nNLL above the exact posterior: prior "
+            << mean_of(prior, "nll_excess") << ", PGRD " << mean_of(pgrd, "nll_excess")
+            << "\nreport: " << page << "\n";
   if (const double dsc = mean_of(pgrd, "dsc.mean_foreground"); dsc < kPromisedDsc)
     fail(ErrorCode::verification, "[demo] expected a mean DSC of at least ", kPromisedDsc, ", got ", dsc);
 }

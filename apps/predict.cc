@@ -40,9 +40,12 @@ void run(Arguments& a) {
     const SamplerOptions trained = sample_options(method.config()).sampler;
     if (static_cast<double>(s.samples) != m->second ||
         static_cast<double>(s.sampler.steps) != method.constants.at("tau_out_steps") ||
-        s.sampler.kind != trained.kind || s.sampler.spacing != trained.spacing || s.sampler.eta != trained.eta)
-      spdlog::warn("tau_out was fitted for M = {}, S = {}, {}; with other samples the probabilities may be less well calibrated",
-                   m->second, method.constants.at("tau_out_steps"), trained.kind);
+        s.sampler.kind != trained.kind || s.sampler.spacing != trained.spacing ||
+        s.sampler.eta != trained.eta)
+      spdlog::warn(
+          "tau_out was fitted for M = {}, S = {}, {}; with other samples the probabilities may be less well "
+          "calibrated",
+          m->second, method.constants.at("tau_out_steps"), trained.kind);
   }
   ProgressLine line;
   s.poll = [] {
@@ -62,17 +65,24 @@ void add_predict(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* c = app.add_subcommand("predict", "Segment images with a trained run");
   c->add_option("RUN", a->run, "Run folder of `voxgrad train`")->required();
-  c->add_option("IMAGE", a->options.images, "Images, or folders in nnU-Net layout (CASE_0000.nii.gz)")->required();
-  c->add_option("-o,--output", a->options.output, "Folder for masks, entropy and mutual information")->required();
-  c->add_option("--samples", a->samples, "M, samples a case (default: as trained)")->check(CLI::Range(1, 100000));
-  c->add_option("--steps", a->steps, "S, evaluations of the network a sample (default: as trained)")->check(CLI::Range(1, 100000));
-  c->add_option("--sampler", a->sampler, "ddim, ddpm or dpmpp (default: as trained)")->check(CLI::IsMember({"ddim", "ddpm", "dpmpp"}));
-  c->add_option("--spacing", a->spacing, "uniform or log-snr (default: as trained)")->check(CLI::IsMember({"uniform", "log-snr"}));
+  c->add_option("IMAGE", a->options.images, "Images, or folders in nnU-Net layout (CASE_0000.nii.gz)")
+      ->required();
+  c->add_option("-o,--output", a->options.output, "Folder for masks, entropy and mutual information")
+      ->required();
+  c->add_option("--samples", a->samples, "M, samples a case (default: as trained)")
+      ->check(CLI::Range(1, 100000));
+  c->add_option("--steps", a->steps, "S, evaluations of the network a sample (default: as trained)")
+      ->check(CLI::Range(1, 100000));
+  c->add_option("--sampler", a->sampler, "ddim, ddpm or dpmpp (default: as trained)")
+      ->check(CLI::IsMember({"ddim", "ddpm", "dpmpp"}));
+  c->add_option("--spacing", a->spacing, "uniform or log-snr (default: as trained)")
+      ->check(CLI::IsMember({"uniform", "log-snr"}));
   c->add_option("--eta", a->eta, "Noise of ddim, 0 to 1 (default: as trained)")->check(CLI::Range(0.0, 1.0));
   c->add_option("--seed", a->seed, "Seed of the samples")->default_val(1);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
   c->add_flag("--save-samples", a->options.save_samples, "Write every sample's mask (OUT/samples/CASE)");
-  c->add_flag("--save-probabilities", a->options.save_probabilities, "Write mean probabilities (OUT/probabilities, 4-D)");
+  c->add_flag("--save-probabilities", a->options.save_probabilities,
+              "Write mean probabilities (OUT/probabilities, 4-D)");
   c->callback([a] { run(*a); });
 }
 

@@ -11,9 +11,12 @@ ProgressLine::ProgressLine() : terminal_(isatty(STDERR_FILENO) == 1) {}
 std::string duration_text(double seconds) {
   const long s = static_cast<long>(seconds + 0.5);
   char text[64];
-  if (s >= 3600) std::snprintf(text, sizeof text, "%ld h %02ld min", s / 3600, s % 3600 / 60);
-  else if (s >= 60) std::snprintf(text, sizeof text, "%ld min %02ld s", s / 60, s % 60);
-  else std::snprintf(text, sizeof text, "%ld s", s);
+  if (s >= 3600)
+    std::snprintf(text, sizeof text, "%ld h %02ld min", s / 3600, s % 3600 / 60);
+  else if (s >= 60)
+    std::snprintf(text, sizeof text, "%ld min %02ld s", s / 60, s % 60);
+  else
+    std::snprintf(text, sizeof text, "%ld s", s);
   return text;
 }
 

@@ -30,8 +30,9 @@ void print_scores(const RunScores& scores) {
       const auto it = summary.find(key);
       return it == summary.end() ? std::string("-") : cat(std::to_string(it->second.mean).substr(0, 7));
     };
-    std::cout << "  " << row.name << std::string(row.name.size() < 28 ? 28 - row.name.size() : 1, ' ') << "DSC "
-              << value("dsc.mean_foreground") << "  NLL " << value("nll") << "  ECE " << value("ece_top15") << "\n";
+    std::cout << "  " << row.name << std::string(row.name.size() < 28 ? 28 - row.name.size() : 1, ' ')
+              << "DSC " << value("dsc.mean_foreground") << "  NLL " << value("nll") << "  ECE "
+              << value("ece_top15") << "\n";
   }
 }
 
@@ -62,10 +63,16 @@ void run(Arguments& a) {
   const TrainResult result = train(a.train, config);
   line.clear();
   switch (result.end) {
-    case TrainEnd::already_finished: spdlog::info("{} is finished already: nothing to do", a.train.run); break;
+    case TrainEnd::already_finished:
+      spdlog::info("{} is finished already: nothing to do", a.train.run);
+      break;
     case TrainEnd::out_of_time:
-    case TrainEnd::stopped: spdlog::warn("stopped at {}; --resume goes on from there", result.stopped_at); break;
-    case TrainEnd::finished: print_scores(result.scores); break;
+    case TrainEnd::stopped:
+      spdlog::warn("stopped at {}; --resume goes on from there", result.stopped_at);
+      break;
+    case TrainEnd::finished:
+      print_scores(result.scores);
+      break;
   }
 }
 
@@ -75,14 +82,17 @@ void add_train(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* c = app.add_subcommand("train", "Train a method on a data set and score it on held-out cases");
   c->add_option("DATASET", a->train.dataset, "Folder in nnU-Net raw or Decathlon layout");
-  c->add_option("--method", a->train.method, "One of: " + CLI::detail::join(method_names(), ", "))->default_val("pgrd");
+  c->add_option("--method", a->train.method, "One of: " + CLI::detail::join(method_names(), ", "))
+      ->default_val("pgrd");
   c->add_option("-o,--output", a->train.run, "Run folder, made where it is not there");
   c->add_option("--seed", a->train.seed, "Seed of everything random")->default_val(1);
-  c->add_option("--max-minutes", a->train.max_minutes, "Save and stop after this long (exit code 0)")->check(CLI::PositiveNumber);
+  c->add_option("--max-minutes", a->train.max_minutes, "Save and stop after this long (exit code 0)")
+      ->check(CLI::PositiveNumber);
   c->add_flag("--resume", a->train.resume, "Go on with a run that was stopped");
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
   c->add_flag("--print-config", a->print_config, "Print the whole configuration and stop");
-  c->add_flag("--print-config-table", a->print_table, "Print the table of all keys as Markdown (docs/configuration.md) and stop");
+  c->add_flag("--print-config-table", a->print_table,
+              "Print the table of all keys as Markdown (docs/configuration.md) and stop");
   a->config.add_to(*c);
   c->callback([a] { run(*a); });
 }

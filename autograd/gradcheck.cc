@@ -30,8 +30,9 @@ Tensor sample_normal(const Shape& shape, uint32_t which, double scale) {
   return t;
 }
 
-GradCheck check_gradient(const std::function<Var(const std::vector<Var>&)>& f, const std::vector<Tensor>& inputs,
-                         std::vector<bool> differentiable, int64_t elements, double h) {
+GradCheck check_gradient(const std::function<Var(const std::vector<Var>&)>& f,
+                         const std::vector<Tensor>& inputs, std::vector<bool> differentiable,
+                         int64_t elements, double h) {
   if (differentiable.empty())
     for (const Tensor& t : inputs) differentiable.push_back(t.dtype() == DType::f64);
   const std::vector<Var> vars = as_vars(inputs, differentiable);
@@ -71,7 +72,8 @@ GradCheck check_gradient(const std::function<Var(const std::vector<Var>&)>& f, c
       const double error = std::abs(numeric[k] - exact[k]) / scale;
       if (!(error <= result.worst)) {
         result.worst = error;
-        result.where = cat("input ", i, " element ", index[k], ": analytic ", exact[k], ", numeric ", numeric[k]);
+        result.where =
+            cat("input ", i, " element ", index[k], ": analytic ", exact[k], ", numeric ", numeric[k]);
       }
     }
   }
@@ -79,8 +81,8 @@ GradCheck check_gradient(const std::function<Var(const std::vector<Var>&)>& f, c
 }
 
 GradCheck check_gradient(const Op& op, const OpSample& sample) {
-  return check_gradient([&](const std::vector<Var>& in) { return apply(op, sample.attrs, in); }, sample.inputs,
-                        sample.differentiable);
+  return check_gradient([&](const std::vector<Var>& in) { return apply(op, sample.attrs, in); },
+                        sample.inputs, sample.differentiable);
 }
 
 }  // namespace voxgrad

@@ -1,8 +1,9 @@
-// autograd/: op.h (the record of an operation), tape.h (variables, the tape and the walk back), gradcheck.h (finite
-// differences), ops.h (the operations as functions), ops/ (one file an operation, list.cc names them all).
+// autograd/: op.h (the record of an operation), tape.h (variables, the tape and the walk back), gradcheck.h
+// (finite differences), ops.h (the operations as functions), ops/ (one file an operation, list.cc names them
+// all).
 //
-// An op record is the whole definition of an operation. From it come the gradient check, the parity of every backend
-// with the reference, the adjoint test of linear ops, the trace and the catalogue (docs/ops.md).
+// An op record is the whole definition of an operation. From it come the gradient check, the parity of every
+// backend with the reference, the adjoint test of linear ops, the trace and the catalogue (docs/ops.md).
 #pragma once
 #include <span>
 #include <string>
@@ -57,8 +58,8 @@ struct BackwardCall {
   Tensor out;                     ///< the output; undefined unless the save rule keeps it
   std::vector<Tensor> saved;
   Tensor grad_out;
-  std::vector<bool> wanted;       ///< which inputs need a gradient
-  std::vector<Tensor> grad_in;    ///< to be filled; stays undefined where not wanted
+  std::vector<bool> wanted;     ///< which inputs need a gradient
+  std::vector<Tensor> grad_in;  ///< to be filled; stays undefined where not wanted
 };
 
 /// A use of an op small enough for finite differences, in f64.
@@ -67,10 +68,10 @@ struct OpSample {
   Attrs attrs;
   std::vector<Tensor> inputs;
   std::vector<bool> differentiable = {};  ///< empty: all f64 inputs
-  double tolerance = 1e-6;  ///< of the gradient check, relative to the largest gradient: central differences at
-                            ///< h = 1e-5 are good to about h^2 times the third derivative, plus 1e-16 / h
-  double parity = 2e-6;     ///< of f32 against f64 ref, relative to the largest value: about 16 eps of f32 for the
-                            ///< short sums of samples; ops with longer sums say why they need more
+  double tolerance = 1e-6;  ///< of the gradient check, relative to the largest gradient: central differences
+                            ///< at h = 1e-5 are good to about h^2 times the third derivative, plus 1e-16 / h
+  double parity = 2e-6;  ///< of f32 against f64 ref, relative to the largest value: about 16 eps of f32 for
+                         ///< the short sums of samples; ops with longer sums say why they need more
 };
 
 struct Op {
@@ -82,7 +83,8 @@ struct Op {
   /// Which inputs backward reads; null: none.
   bool (*saves_input)(const Attrs&, size_t index, size_t count) = nullptr;
   bool saves_output = false;
-  /// The output again, from inputs and saved values, for trading time for memory; null: not cheap, it is kept.
+  /// The output again, from inputs and saved values, for trading time for memory; null: not cheap, it is
+  /// kept.
   Tensor (*recompute)(const Attrs&, std::span<const Tensor> in, std::span<const Tensor> saved) = nullptr;
   /// Floating-point operations of forward; null: one an output element.
   double (*flops)(const Attrs&, std::span<const Shape> in, const Shape& out) = nullptr;

@@ -11,19 +11,21 @@ namespace voxgrad::ops {
 
 // Convolution and matrix products.
 
-/// w [kD, kH, kW, Cin, Cout], kernels 1 or 3 an axis, stride 1 or 2, padding (k - 1) / 2; the inputs are concatenated
-/// along channels without a copy. bias [Cout] may be undefined.
+/// w [kD, kH, kW, Cin, Cout], kernels 1 or 3 an axis, stride 1 or 2, padding (k - 1) / 2; the inputs are
+/// concatenated along channels without a copy. bias [Cout] may be undefined.
 Var conv3d(const std::vector<Var>& x, const Var& w, const Var& bias = {}, Triple stride = {1, 1, 1});
 /// Kernel equal to stride (1 or 2 an axis): w [sD, sH, sW, Cin, Cout].
 Var conv_transpose3d(const Var& x, const Var& w, const Var& bias = {}, Triple stride = {2, 2, 2});
 Var linear(const Var& x, const Var& w, const Var& bias = {});  ///< x [..., I], w [I, O]
-/// [..., M, K] times [..., K, N] with equal leading extents; the last two axes of either may be taken transposed.
+/// [..., M, K] times [..., K, N] with equal leading extents; the last two axes of either may be taken
+/// transposed.
 Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);
 
 // Normalisation: over space for volumes x [N, ..., C].
 
-/// act(xhat * gamma (1 + scale) + beta (1 + scale) + shift), xhat normalised over space and C / groups channels;
-/// groups = C is instance norm. gamma, beta [C]; scale, shift [N, C] may be undefined (feature-wise modulation).
+/// act(xhat * gamma (1 + scale) + beta (1 + scale) + shift), xhat normalised over space and C / groups
+/// channels; groups = C is instance norm. gamma, beta [C]; scale, shift [N, C] may be undefined (feature-wise
+/// modulation).
 Var norm_act(const Var& x, const Var& gamma, const Var& beta, int64_t groups, Act act, double slope = 0.01,
              const Var& scale = {}, const Var& shift = {}, double eps = 1e-5);
 Var layer_norm(const Var& x, const Var& gamma, const Var& beta, double eps = 1e-5);  ///< over the last axis
@@ -54,8 +56,9 @@ Var log_softmax(const Var& x);
 // Shape.
 
 Var reshape(const Var& x, const Shape& shape);
-Var concat(const std::vector<Var>& x);                        ///< along the last axis
-Var slice_channels(const Var& x, int64_t first, int64_t count);  ///< of the last axis; split is several of these
+Var concat(const std::vector<Var>& x);  ///< along the last axis
+Var slice_channels(const Var& x, int64_t first,
+                   int64_t count);  ///< of the last axis; split is several of these
 Var pad(const Var& x, Triple before, Triple after, double value = 0);  ///< [N, D, H, W, C]
 Var crop(const Var& x, Triple begin, Triple size);
 Var broadcast_volume(const Var& x, Triple size);  ///< [N, C] -> [N, D, H, W, C]
@@ -66,7 +69,8 @@ Var transpose_last(const Var& x);                 ///< swaps the last two axes
 Var max_pool(const Var& x, Triple size = {2, 2, 2});  ///< stride = size; a rest is dropped
 Var avg_pool(const Var& x, Triple size = {2, 2, 2});
 using voxgrad::Interpolation;  // nearest, linear, cubic
-/// To `size`, voxel centres aligned as (i + 0.5) n_in / n_out - 0.5, borders clamped; cubic is Catmull-Rom (a = -0.5).
+/// To `size`, voxel centres aligned as (i + 0.5) n_in / n_out - 0.5, borders clamped; cubic is Catmull-Rom (a
+/// = -0.5).
 Var resample(const Var& x, Triple size, Interpolation mode);
 Var sum(const Var& x);          ///< of all elements -> [1]
 Var mean(const Var& x);         ///< of all elements -> [1]
@@ -74,19 +78,19 @@ Var mean_volume(const Var& x);  ///< over D, H, W: [N, D, H, W, C] -> [N, C]
 
 // Embedding.
 
-/// Sinusoidal embedding of time steps (Vaswani et al. 2017): t [N] -> [N, size], sines then cosines, periods from
-/// 2 pi to 2 pi max_period. Not differentiated.
+/// Sinusoidal embedding of time steps (Vaswani et al. 2017): t [N] -> [N, size], sines then cosines, periods
+/// from 2 pi to 2 pi max_period. Not differentiated.
 Var time_embedding(const Tensor& t, int64_t size, double max_period = 10000);
 
 // Losses; each is one element. label is i32 [N, D, H, W] (or [rows]), logits [N, D, H, W, K].
 
 Var cross_entropy(const Var& logits, const Tensor& label);  ///< mean over voxels, of softmax(logits)
-/// 1 - mean over classes of the soft Dice of softmax(logits) with the one-hot label, sums over batch and space;
-/// class 0 left out unless `background`. (2 sum p y + smooth) / (sum p + sum y + smooth).
+/// 1 - mean over classes of the soft Dice of softmax(logits) with the one-hot label, sums over batch and
+/// space; class 0 left out unless `background`. (2 sum p y + smooth) / (sum p + sum y + smooth).
 Var soft_dice(const Var& logits, const Tensor& label, bool background = false, double smooth = 1e-5);
 Var mse(const Var& x, const Var& y);  ///< mean of (x - y)^2
-/// KL(N(mu_q, e^{2 s_q}) || N(mu_p, e^{2 s_p})) of diagonal Gaussians, s the log of the standard deviation, summed over
-/// the last axis, mean over the others. Arguments [N, L].
+/// KL(N(mu_q, e^{2 s_q}) || N(mu_p, e^{2 s_p})) of diagonal Gaussians, s the log of the standard deviation,
+/// summed over the last axis, mean over the others. Arguments [N, L].
 Var kl_gaussian(const Var& mu_q, const Var& log_sigma_q, const Var& mu_p, const Var& log_sigma_p);
 
 }  // namespace voxgrad::ops

@@ -66,7 +66,8 @@ std::string Attrs::str() const {
 }
 
 Var Var::leaf(Tensor value, Tensor grad) {
-  require(!grad.defined() || grad.shape() == value.shape(), "[leaf] expected a gradient of shape ", value.shape());
+  require(!grad.defined() || grad.shape() == value.shape(), "[leaf] expected a gradient of shape ",
+          value.shape());
   Var v(std::move(value));
   v.node_ = std::make_shared<detail::GradNode>();
   v.node_->buffer = grad.defined();
@@ -108,8 +109,10 @@ Var apply(const Op& op, Attrs attrs, std::vector<Var> inputs) {
     entry.inputs.push_back(inputs[i].node_);
     Tape::Saved saved;
     if (op.saves_input && op.saves_input(attrs, i, inputs.size())) {
-      if (tape->recompute_ && inputs[i].recompute_) saved.recompute = inputs[i].recompute_;
-      else saved.tensor = values[i];
+      if (tape->recompute_ && inputs[i].recompute_)
+        saved.recompute = inputs[i].recompute_;
+      else
+        saved.tensor = values[i];
     }
     entry.in.push_back(std::move(saved));
   }
@@ -142,7 +145,8 @@ void Tape::backward(const Var& loss, Tensor grad) {
   for (; !entries_.empty(); entries_.pop_back()) {
     Entry& e = entries_.back();
     if (!e.output->grad.defined()) continue;
-    BackwardCall call{e.attrs, e.shapes, {}, std::move(e.out), std::move(e.saved), std::move(e.output->grad), {}, {}};
+    BackwardCall call{e.attrs, e.shapes, {}, std::move(e.out), std::move(e.saved), std::move(e.output->grad),
+                      {},      {}};
     e.output->grad = {};
     for (auto& s : e.in) call.in.push_back(s.recompute ? (*s.recompute)() : std::move(s.tensor));
     e.in.clear();
@@ -157,8 +161,8 @@ void Tape::backward(const Var& loss, Tensor grad) {
     for (size_t i = 0; i < e.inputs.size(); ++i) {
       Tensor& g = call.grad_in[i];
       if (!e.inputs[i] || !g.defined()) continue;
-      require(g.shape() == e.shapes[i], "[", e.op->name, "] backward: expected a gradient of shape ", e.shapes[i],
-              " for input ", i, ", got ", g.shape());
+      require(g.shape() == e.shapes[i], "[", e.op->name, "] backward: expected a gradient of shape ",
+              e.shapes[i], " for input ", i, ", got ", g.shape());
       Tensor& sum = e.inputs[i]->grad;
       if (!sum.defined()) {
         sum = std::move(g);

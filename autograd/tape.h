@@ -1,5 +1,5 @@
-// Variables, the tape and the walk back. The tape is eager and append-only; the walk goes in reverse order, so sums
-// of gradients have one order. Derivatives are first order only.
+// Variables, the tape and the walk back. The tape is eager and append-only; the walk goes in reverse order,
+// so sums of gradients have one order. Derivatives are first order only.
 #pragma once
 #include <memory>
 
@@ -22,8 +22,8 @@ class Var {
   Var() = default;
   /// A constant: no gradient flows into it.
   explicit Var(Tensor value) : value_(std::move(value)) {}
-  /// A leaf with a gradient. `grad`: a zeroed buffer of the same shape that gradients are added to; where it is
-  /// undefined the gradient is allocated by the walk.
+  /// A leaf with a gradient. `grad`: a zeroed buffer of the same shape that gradients are added to; where it
+  /// is undefined the gradient is allocated by the walk.
   static Var leaf(Tensor value, Tensor grad = {});
 
   bool defined() const { return value_.defined(); }

@@ -70,7 +70,8 @@ void SampleAggregator::add(const Tensor& p) {
     sum_ = Tensor::zeros(p.shape());
     entropy_sum_ = Tensor::zeros(without_last(p.shape()));
   }
-  require(p.shape() == sum_.shape(), "[aggregate] expected samples of shape ", sum_.shape(), ", got ", p.shape());
+  require(p.shape() == sum_.shape(), "[aggregate] expected samples of shape ", sum_.shape(), ", got ",
+          p.shape());
   ++count_;
   const float* in = p.data<float>();
   float *sum = sum_.mutable_data<float>(), *h = entropy_sum_.mutable_data<float>();

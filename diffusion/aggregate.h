@@ -6,8 +6,8 @@
 
 namespace voxgrad {
 
-/// Probabilities of clean estimates y0 [..., K]: "softmax" is softmax(y0 / tau) as in the paper, "clip" clips to [0, 1]
-/// and renormalises (a voxel whose classes are all 0 becomes uniform).
+/// Probabilities of clean estimates y0 [..., K]: "softmax" is softmax(y0 / tau) as in the paper, "clip" clips
+/// to [0, 1] and renormalises (a voxel whose classes are all 0 becomes uniform).
 Tensor readout(const Tensor& y0, const std::string& kind, double tau);
 
 /// Gathers samples one by one.

@@ -16,7 +16,8 @@ int64_t voxels_of(const Tensor& t) { return t.numel() / t.dim(-1); }
 
 Preconditioning precondition(double abar, double sd) {
   const double variance = abar * sd * sd + 1 - abar;
-  return {1 / std::sqrt(variance), std::sqrt(abar) * sd * sd / variance, sd * std::sqrt((1 - abar) / variance)};
+  return {1 / std::sqrt(variance), std::sqrt(abar) * sd * sd / variance,
+          sd * std::sqrt((1 - abar) / variance)};
 }
 
 ResidualExample make_residual_example(const NoiseSchedule& schedule, const Tensor& label, const Tensor& pi,
@@ -34,7 +35,8 @@ ResidualExample make_residual_example(const NoiseSchedule& schedule, const Tenso
     const double abar = schedule.alpha_bar(t[n]);
     const Preconditioning c = precondition(abar, sd);
     const float signal = static_cast<float>(std::sqrt(abar)), noise = static_cast<float>(std::sqrt(1 - abar));
-    const float c_in = static_cast<float>(c.in), c_skip = static_cast<float>(c.skip), inverse = static_cast<float>(1 / c.out);
+    const float c_in = static_cast<float>(c.in), c_skip = static_cast<float>(c.skip),
+                inverse = static_cast<float>(1 / c.out);
     const int64_t first = static_cast<int64_t>(n) * each;
     parallel_ranges(each, kGrain, [&](int64_t begin, int64_t end) {
       for (int64_t v = first + begin; v < first + end; ++v)
@@ -76,8 +78,8 @@ double residual_power(const Tensor& label, const Tensor& pi) {
   return sum;
 }
 
-Tensor clean_estimate(const NoiseSchedule& schedule, const Tensor& state, const Tensor& pi, const Tensor& network,
-                      const std::vector<int64_t>& t, double sd, bool clip) {
+Tensor clean_estimate(const NoiseSchedule& schedule, const Tensor& state, const Tensor& pi,
+                      const Tensor& network, const std::vector<int64_t>& t, double sd, bool clip) {
   require(state.shape() == network.shape() && static_cast<int64_t>(t.size()) == state.dim(0),
           "[clean_estimate] expected state and network output of one shape and a t for each example");
   Tensor out = Tensor::empty(state.shape());

@@ -1,4 +1,5 @@
-// The process of PGRD on the residual r = s - pi (docs/method.md, equations 1 to 4, 7, 10) and its preconditioning.
+// The process of PGRD on the residual r = s - pi (docs/method.md, equations 1 to 4, 7, 10) and its
+// preconditioning.
 #pragma once
 #include "diffusion/schedule.h"
 #include "tensor/random.h"
@@ -6,8 +7,9 @@
 
 namespace voxgrad {
 
-/// The network sees c_in r_t and gives F; r0_hat = c_skip r_t + c_out F. `sd` is the standard deviation of the clean
-/// residual (Karras et al. 2022, with the variance of r_t: abar sd^2 + 1 - abar). sd = 1 is v-prediction, F = -v.
+/// The network sees c_in r_t and gives F; r0_hat = c_skip r_t + c_out F. `sd` is the standard deviation of
+/// the clean residual (Karras et al. 2022, with the variance of r_t: abar sd^2 + 1 - abar). sd = 1 is
+/// v-prediction, F = -v.
 struct Preconditioning {
   double in, skip, out;
 };
@@ -19,8 +21,8 @@ struct ResidualExample {
   Tensor target;  ///< (r_0 - c_skip r_t) / c_out; at sd = 1 this is -v_t of equation 3
   Tensor state;   ///< r_t
 };
-/// r_0 = onehot(label) - pi; r_t = sqrt(abar_t) r_0 + sqrt(1 - abar_t) eps (equation 2; equation 7 is pi + r_t).
-/// label i32 [N, D, H, W], pi and eps f32 [N, D, H, W, K], one t in 1..T for each of the N.
+/// r_0 = onehot(label) - pi; r_t = sqrt(abar_t) r_0 + sqrt(1 - abar_t) eps (equation 2; equation 7 is pi +
+/// r_t). label i32 [N, D, H, W], pi and eps f32 [N, D, H, W, K], one t in 1..T for each of the N.
 ResidualExample make_residual_example(const NoiseSchedule& schedule, const Tensor& label, const Tensor& pi,
                                       const Tensor& eps, const std::vector<int64_t>& t, double sd);
 
@@ -31,7 +33,7 @@ Tensor one_hot(const Tensor& label, int64_t classes);
 double residual_power(const Tensor& label, const Tensor& pi);
 
 /// y0_hat = clip(pi + c_skip r_t + c_out F, 0, 1); returns it (f32, shape of `state`).
-Tensor clean_estimate(const NoiseSchedule& schedule, const Tensor& state, const Tensor& pi, const Tensor& network,
-                      const std::vector<int64_t>& t, double sd, bool clip = true);
+Tensor clean_estimate(const NoiseSchedule& schedule, const Tensor& state, const Tensor& pi,
+                      const Tensor& network, const std::vector<int64_t>& t, double sd, bool clip = true);
 
 }  // namespace voxgrad

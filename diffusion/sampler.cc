@@ -21,7 +21,8 @@ ReverseStep ddim(double at, double as, double eta, int64_t t, int64_t s) {
 
 }  // namespace
 
-ReverseStep reverse_step(const NoiseSchedule& schedule, const SamplerOptions& o, int64_t t, int64_t s, int64_t before) {
+ReverseStep reverse_step(const NoiseSchedule& schedule, const SamplerOptions& o, int64_t t, int64_t s,
+                         int64_t before) {
   require(t > s && s >= 0, "[sampler] expected a step downwards, got ", t, " -> ", s);
   const double at = schedule.alpha_bar(t), as = schedule.alpha_bar(s);
   if (s == 0) return {t, s, 0, 1, 0, 0};  // s_0 = y0_hat, without noise
@@ -32,13 +33,16 @@ ReverseStep reverse_step(const NoiseSchedule& schedule, const SamplerOptions& o,
     const double variance = o.variance == "upper" ? 1 - a : (1 - a) * (1 - as) / (1 - at);
     if (o.variance != "upper" && o.variance != "posterior")
       fail(ErrorCode::usage, "[sampler] expected variance posterior or upper, got ", o.variance);
-    return {t, s, std::sqrt(a) * (1 - as) / (1 - at), std::sqrt(as) * (1 - a) / (1 - at), 0, std::sqrt(variance)};
+    return {
+        t, s, std::sqrt(a) * (1 - as) / (1 - at), std::sqrt(as) * (1 - a) / (1 - at), 0, std::sqrt(variance)};
   }
   if (o.kind == "dpmpp") {
-    // Second order, multistep, on r0. The first step is DDIM's, as is any from a time with log-SNR minus infinity.
+    // Second order, multistep, on r0. The first step is DDIM's, as is any from a time with log-SNR minus
+    // infinity.
     if (before == 0 || at == 0 || schedule.alpha_bar(before) == 0) return ddim(at, as, 0, t, s);
     const double half = 0.5;  // lambda = log(alpha / sigma) is half the log-SNR
-    const double lt = half * schedule.log_snr(t), ls = half * schedule.log_snr(s), lb = half * schedule.log_snr(before);
+    const double lt = half * schedule.log_snr(t), ls = half * schedule.log_snr(s),
+                 lb = half * schedule.log_snr(before);
     const double h = ls - lt, ratio = (lt - lb) / h;
     const double gain = std::sqrt(as) * (1 - math::exp(-h));
     return {t, s, std::sqrt((1 - as) / (1 - at)), gain * (1 + 0.5 / ratio), -gain * 0.5 / ratio, 0};

@@ -1,4 +1,5 @@
-// Reverse steps. Every sampler here is linear in what it combines, so a step is four coefficients and one kernel.
+// Reverse steps. Every sampler here is linear in what it combines, so a step is four coefficients and one
+// kernel.
 #pragma once
 #include "diffusion/schedule.h"
 #include "tensor/tensor.h"
@@ -6,15 +7,16 @@
 namespace voxgrad {
 
 struct SamplerOptions {
-  std::string kind = "ddim";              ///< "ddim", "ddpm" or "dpmpp" (DPM-Solver++(2M), Lu et al. 2022)
-  double eta = 0;                         ///< ddim: 0 is deterministic
-  std::string variance = "posterior";     ///< ddpm: "posterior" (1 - a)(1 - abar_s)/(1 - abar_t) or "upper" 1 - a
-  std::string spacing = "uniform";        ///< "uniform" or "log-snr"
-  int64_t steps = 5;                      ///< evaluations of the network
+  std::string kind = "ddim";  ///< "ddim", "ddpm" or "dpmpp" (DPM-Solver++(2M), Lu et al. 2022)
+  double eta = 0;             ///< ddim: 0 is deterministic
+  std::string variance =
+      "posterior";                  ///< ddpm: "posterior" (1 - a)(1 - abar_s)/(1 - abar_t) or "upper" 1 - a
+  std::string spacing = "uniform";  ///< "uniform" or "log-snr"
+  int64_t steps = 5;                ///< evaluations of the network
 };
 
-/// r_s = state r_t + clean r0_hat + previous r0_hat_previous + noise z, on the residual (so pi is put back at every
-/// step: equation 5 holds for r, docs/method.md).
+/// r_s = state r_t + clean r0_hat + previous r0_hat_previous + noise z, on the residual (so pi is put back at
+/// every step: equation 5 holds for r, docs/method.md).
 struct ReverseStep {
   int64_t t, s;  ///< from, to; s = 0 is the last
   double state, clean, previous, noise;

@@ -55,7 +55,8 @@ std::vector<int64_t> time_steps(const NoiseSchedule& schedule, int64_t count, co
   std::vector<int64_t> times;
   if (spacing == "uniform") {
     for (int64_t i = count; i >= 1; --i)
-      times.push_back(static_cast<int64_t>(std::floor(static_cast<double>(i * total) / static_cast<double>(count) + 0.5)));
+      times.push_back(static_cast<int64_t>(
+          std::floor(static_cast<double>(i * total) / static_cast<double>(count) + 0.5)));
   } else if (spacing == "log-snr") {
     times.push_back(total);
     if (count > 1) {
@@ -67,8 +68,10 @@ std::vector<int64_t> time_steps(const NoiseSchedule& schedule, int64_t count, co
         int64_t lo = 1, hi = total - 1;
         while (lo < hi) {
           const int64_t mid = (lo + hi + 1) / 2;
-          if (schedule.log_snr(mid) >= wanted) lo = mid;
-          else hi = mid - 1;
+          if (schedule.log_snr(mid) >= wanted)
+            lo = mid;
+          else
+            hi = mid - 1;
         }
         if (lo < times.back() && lo >= 1) times.push_back(lo);
       }

@@ -11,9 +11,9 @@ namespace voxgrad {
 /// beta_1..beta_T and alpha_bar_t = prod (1 - beta_k), in double; alpha_bar(0) = 1.
 class NoiseSchedule {
  public:
-  /// kind: "cosine" (Nichol and Dhariwal 2021, s = .008, beta at most .999) or "linear" (Ho et al. 2020, 1e-4 to .02 at
-  /// T = 1000, scaled by 1000 / T). zero_terminal_snr: square roots of alpha_bar shifted and scaled so that
-  /// alpha_bar(T) = 0 (Lin et al. 2024, algorithm 1).
+  /// kind: "cosine" (Nichol and Dhariwal 2021, s = .008, beta at most .999) or "linear" (Ho et al. 2020, 1e-4
+  /// to .02 at T = 1000, scaled by 1000 / T). zero_terminal_snr: square roots of alpha_bar shifted and scaled
+  /// so that alpha_bar(T) = 0 (Lin et al. 2024, algorithm 1).
   NoiseSchedule(const std::string& kind, int64_t steps, bool zero_terminal_snr);
 
   int64_t steps() const { return static_cast<int64_t>(alpha_bar_.size()) - 1; }
@@ -26,8 +26,8 @@ class NoiseSchedule {
 };
 
 /// `count` times from T downwards, without the final 0, each in 1..T, strictly falling.
-/// "uniform": round(i T / S) ("trailing": holds T). "log-snr": T, then uniform in log-SNR from T - 1 to +4; where two
-/// fall on one time the list is shorter.
+/// "uniform": round(i T / S) ("trailing": holds T). "log-snr": T, then uniform in log-SNR from T - 1 to +4;
+/// where two fall on one time the list is shorter.
 std::vector<int64_t> time_steps(const NoiseSchedule& schedule, int64_t count, const std::string& spacing);
 
 }  // namespace voxgrad

@@ -7,14 +7,36 @@ void add_stage(std::vector<ConfigKey>& table, const std::string& name, int64_t s
                double ema) {
   const std::vector<ConfigKey> keys = {
       {.key = "steps", .default_value = steps, .min = 1, .max = 1e7, .text = "training steps (batches)"},
-      {.key = "optimizer", .default_value = std::string("adam"), .choices = {"adam", "adamw", "sgd"}, .text = "sgd is Nesterov momentum, as nnU-Net trains"},
-      {.key = "learning_rate", .default_value = learning_rate, .min = 0, .max = 10, .text = "at the start; the PGRD paper trains with 1e-3"},
-      {.key = "schedule", .default_value = std::string("poly"), .choices = {"poly", "cosine", "constant"}, .text = "decay of the learning rate; poly is (1 - step/steps)^0.9"},
+      {.key = "optimizer",
+       .default_value = std::string("adam"),
+       .choices = {"adam", "adamw", "sgd"},
+       .text = "sgd is Nesterov momentum, as nnU-Net trains"},
+      {.key = "learning_rate",
+       .default_value = learning_rate,
+       .min = 0,
+       .max = 10,
+       .text = "at the start; the PGRD paper trains with 1e-3"},
+      {.key = "schedule",
+       .default_value = std::string("poly"),
+       .choices = {"poly", "cosine", "constant"},
+       .text = "decay of the learning rate; poly is (1 - step/steps)^0.9"},
       {.key = "warmup", .default_value = int64_t{0}, .min = 0, .max = 1e6, .text = "steps of linear warm-up"},
       {.key = "momentum", .default_value = 0.99, .min = 0, .max = 0.9999, .text = "of sgd"},
-      {.key = "weight_decay", .default_value = 0.0, .min = 0, .max = 1, .text = "adamw: decoupled; otherwise added to the gradient; nnU-Net's sgd uses 3e-5"},
-      {.key = "clip_norm", .default_value = 12.0, .min = 0, .max = 1e9, .text = "largest L2 norm of the gradient; 0: no clipping"},
-      {.key = "ema_decay", .default_value = ema, .min = 0, .max = 0.99999, .text = "of the averaged weights that are saved and used; 0: the last weights"},
+      {.key = "weight_decay",
+       .default_value = 0.0,
+       .min = 0,
+       .max = 1,
+       .text = "adamw: decoupled; otherwise added to the gradient; nnU-Net's sgd uses 3e-5"},
+      {.key = "clip_norm",
+       .default_value = 12.0,
+       .min = 0,
+       .max = 1e9,
+       .text = "largest L2 norm of the gradient; 0: no clipping"},
+      {.key = "ema_decay",
+       .default_value = ema,
+       .min = 0,
+       .max = 0.99999,
+       .text = "of the averaged weights that are saved and used; 0: the last weights"},
   };
   for (ConfigKey k : keys) {
     k.key = name + "." + k.key;
@@ -34,18 +56,22 @@ Config default_config() {
   const auto flag = [](const char* key, bool value, const char* text) {
     return ConfigKey{.key = key, .default_value = value, .text = text};
   };
-  const auto word = [](const char* key, const char* value, std::vector<std::string> choices, const char* text) {
-    return ConfigKey{.key = key, .default_value = std::string(value), .choices = std::move(choices), .text = text};
+  const auto word = [](const char* key, const char* value, std::vector<std::string> choices,
+                       const char* text) {
+    return ConfigKey{
+        .key = key, .default_value = std::string(value), .choices = std::move(choices), .text = text};
   };
   std::vector<ConfigKey> t = {
-      count("plan.dims", 0, 0, 3, "2 or 3; 0: 2 where the depth is 1 or CT has a spacing ratio above 3, else 3"),
+      count("plan.dims", 0, 0, 3,
+            "2 or 3; 0: 2 where the depth is 1 or CT has a spacing ratio above 3, else 3"),
       count("plan.base_features", 16, 1, 512, "channels of the first stage; nnU-Net's 32 is meant for a GPU"),
       count("plan.max_features", 320, 1, 4096, "most channels of a stage"),
       count("plan.max_patch_voxels", 96 * 96 * 96, 512, 1e9, "largest training patch, voxels"),
       count("plan.batch_size", 2, 1, 1024, "patches a step; the PGRD paper trains with 2"),
 
       flag("augment.enabled", true, "random augmentation of training patches (nnU-Net's set)"),
-      flag("augment.mirror", true, "mirror along every axis with probability 1/2; turn off where left and right differ in label"),
+      flag("augment.mirror", true,
+           "mirror along every axis with probability 1/2; turn off where left and right differ in label"),
       num("augment.rotation", 0.2, 0, 1, "probability of a rotation"),
       num("augment.scaling", 0.2, 0, 1, "probability of a scaling by 0.7 to 1.4"),
       num("augment.noise", 0.1, 0, 1, "probability of Gaussian noise"),
@@ -59,42 +85,59 @@ Config default_config() {
       count("train.checkpoint_every", 250, 1, 1e7, "steps between checkpoints"),
       count("train.fold", 0, 0, 1000, "which fold is left out for validation"),
       count("train.max_scored", 0, 0, 1e6, "most validation cases that are scored at the end; 0: all"),
-      count("train.keep_cases", 6, 0, 1000, "scored cases whose maps are kept in RUN/validation for the report"),
+      count("train.keep_cases", 6, 0, 1000,
+            "scored cases whose maps are kept in RUN/validation for the report"),
   };
   add_stage(t, "prior", 2000, 3e-3, 0.99);
   t.insert(t.end(), {
-      num("prior.cross_entropy", 1, 0, 100, "weight of the cross-entropy"),
-      num("prior.dice", 1, 0, 100, "weight of the soft Dice loss"),
-      flag("prior.deep_supervision", true, "losses on the coarser decoder levels too, weights 2^-level"),
-  });
+                        num("prior.cross_entropy", 1, 0, 100, "weight of the cross-entropy"),
+                        num("prior.dice", 1, 0, 100, "weight of the soft Dice loss"),
+                        flag("prior.deep_supervision", true,
+                             "losses on the coarser decoder levels too, weights 2^-level"),
+                    });
   add_stage(t, "denoiser", 3000, 1e-3, 0.995);
-  t.insert(t.end(), {
-      num("denoiser.lambda", 0.1, 0, 100, "weight of deep diffusion supervision (equation 9); 0 is the ablation without DDS"),
-      word("denoiser.dds", "heads", {"heads", "estimate"}, "heads: 1x1x1 heads on every decoder level (II.C, equation 6); estimate: softmax(y0_hat / dds_tau) (II.F)"),
-      num("denoiser.dds_tau", 0.5, 0.01, 100, "temperature tau of equation 6"),
-      count("denoiser.time_features", 64, 2, 4096, "size of the embedding of t; even"),
-      num("denoiser.residual_sd", 0, 0, 10, "standard deviation of the residual for preconditioning; 0: estimated from the training data; 1: the paper's plain v-prediction"),
-      flag("denoiser.tempered_prior", true, "pi is the prior after temperature scaling (fitted on the calibration cases) instead of the prior itself"),
+  t.insert(
+      t.end(),
+      {
+          num("denoiser.lambda", 0.1, 0, 100,
+              "weight of deep diffusion supervision (equation 9); 0 is the ablation without DDS"),
+          word("denoiser.dds", "heads", {"heads", "estimate"},
+               "heads: 1x1x1 heads on every decoder level (II.C, equation 6); estimate: softmax(y0_hat / "
+               "dds_tau) (II.F)"),
+          num("denoiser.dds_tau", 0.5, 0.01, 100, "temperature tau of equation 6"),
+          count("denoiser.time_features", 64, 2, 4096, "size of the embedding of t; even"),
+          num("denoiser.residual_sd", 0, 0, 10,
+              "standard deviation of the residual for preconditioning; 0: estimated from the training data; "
+              "1: the paper's plain v-prediction"),
+          flag("denoiser.tempered_prior", true,
+               "pi is the prior after temperature scaling (fitted on the calibration cases) instead of the "
+               "prior itself"),
 
-      count("diffusion.steps", 1000, 1, 100000, "T, steps of the forward process"),
-      word("diffusion.schedule", "cosine", {"cosine", "linear"}, "noise schedule"),
-      flag("diffusion.zero_terminal_snr", false, "rescale so that alpha_bar(T) = 0 (Lin et al. 2024)"),
+          count("diffusion.steps", 1000, 1, 100000, "T, steps of the forward process"),
+          word("diffusion.schedule", "cosine", {"cosine", "linear"}, "noise schedule"),
+          flag("diffusion.zero_terminal_snr", false, "rescale so that alpha_bar(T) = 0 (Lin et al. 2024)"),
 
-      count("sampling.samples", 16, 1, 100000, "M, samples a case"),
-      count("sampling.steps", 5, 1, 100000, "S, evaluations of the denoiser a sample; the paper uses 300"),
-      word("sampling.sampler", "ddim", {"ddim", "ddpm", "dpmpp"}, "reverse process"),
-      num("sampling.eta", 0, 0, 1, "noise of ddim: 0 is deterministic given the start"),
-      word("sampling.variance", "posterior", {"posterior", "upper"}, "variance of ddpm: that of the posterior, or 1 - alpha"),
-      word("sampling.spacing", "uniform", {"uniform", "log-snr"}, "where the S steps lie in 1..T"),
-      word("sampling.readout", "softmax", {"softmax", "clip"}, "probabilities of a sample: softmax(s / tau_out), or clipped to [0, 1] and renormalised"),
-      num("sampling.tau_out", 0, 0, 100, "tau_out of the readout; 0: fitted on the calibration cases and stored in the model"),
-  });
+          count("sampling.samples", 16, 1, 100000, "M, samples a case"),
+          count("sampling.steps", 5, 1, 100000,
+                "S, evaluations of the denoiser a sample; the paper uses 300"),
+          word("sampling.sampler", "ddim", {"ddim", "ddpm", "dpmpp"}, "reverse process"),
+          num("sampling.eta", 0, 0, 1, "noise of ddim: 0 is deterministic given the start"),
+          word("sampling.variance", "posterior", {"posterior", "upper"},
+               "variance of ddpm: that of the posterior, or 1 - alpha"),
+          word("sampling.spacing", "uniform", {"uniform", "log-snr"}, "where the S steps lie in 1..T"),
+          word("sampling.readout", "softmax", {"softmax", "clip"},
+               "probabilities of a sample: softmax(s / tau_out), or clipped to [0, 1] and renormalised"),
+          num("sampling.tau_out", 0, 0, 100,
+              "tau_out of the readout; 0: fitted on the calibration cases and stored in the model"),
+      });
   return Config(std::move(t));
 }
 
 std::string configuration_document() {
-  return "# Configuration\n\nThe keys of `config.toml`, for `voxgrad train --config FILE` and `--set KEY=VALUE`. This page is the "
-         "table that the parser and `--print-config` are made of: `voxgrad train --print-config-table` prints it, and a "
+  return "# Configuration\n\nThe keys of `config.toml`, for `voxgrad train --config FILE` and `--set "
+         "KEY=VALUE`. This page is the "
+         "table that the parser and `--print-config` are made of: `voxgrad train --print-config-table` "
+         "prints it, and a "
          "test compares.\n\n" +
          default_config().to_markdown();
 }

@@ -24,7 +24,8 @@ struct StageOptions {
   int64_t warmup = 0;
   OptimizerOptions optimizer;
 };
-/// Options of the stage whose keys start with `name`; steps are capped by train.max_steps where that is above 0.
+/// Options of the stage whose keys start with `name`; steps are capped by train.max_steps where that is above
+/// 0.
 StageOptions stage_options(const Config& config, const std::string& name);
 
 }  // namespace voxgrad

@@ -20,7 +20,7 @@ struct SampleOptions {
   SamplerOptions sampler;
   uint64_t seed = 0;
   int64_t memory = int64_t{4} << 30;  ///< bytes that groups of samples may take
-  std::function<void()> poll;    ///< called between evaluations; may throw to stop
+  std::function<void()> poll;         ///< called between evaluations; may throw to stop
 };
 
 class Method {
@@ -54,11 +54,13 @@ class Method {
   /// How many samples a deterministic method gives whatever is asked for; 0: as many as asked for.
   virtual int64_t fixed_samples() const { return 0; }
   /// The deterministic prior's probabilities [D, H, W, K]; undefined for methods without one.
-  virtual Tensor prior_probabilities(const PreprocessedCase& /*c*/, const std::function<void()>& /*poll*/ = {}) {
+  virtual Tensor prior_probabilities(const PreprocessedCase& /*c*/,
+                                     const std::function<void()>& /*poll*/ = {}) {
     return {};
   }
   /// Fits the readout on calibration cases after training (tau_out); may do nothing.
-  virtual void fit_readout(const std::vector<PreprocessedCase>& /*calibration*/, const SampleOptions& /*options*/) {}
+  virtual void fit_readout(const std::vector<PreprocessedCase>& /*calibration*/,
+                           const SampleOptions& /*options*/) {}
 
   Constants constants;
 
@@ -75,7 +77,8 @@ std::unique_ptr<Method> make_method(const std::string& name, const Plan& plan, c
 /// Sample options as the configuration has them.
 SampleOptions sample_options(const Config& config);
 
-/// How many volumes of `voxels` a network of `features` channels at full resolution may evaluate at once in `memory`.
+/// How many volumes of `voxels` a network of `features` channels at full resolution may evaluate at once in
+/// `memory`.
 int64_t group_size(int64_t memory, int64_t voxels, int64_t features);
 
 }  // namespace voxgrad

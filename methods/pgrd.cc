@@ -15,7 +15,8 @@ UNetConfig denoiser_config(const Plan& plan, const Config& config) {
   c.deep_supervision = false;
   c.time_conditioned = true;
   c.time_features = config.integer("denoiser.time_features");
-  c.auxiliary_channels = config.number("denoiser.lambda") > 0 && config.text("denoiser.dds") == "heads" ? plan.classes() : 0;
+  c.auxiliary_channels =
+      config.number("denoiser.lambda") > 0 && config.text("denoiser.dds") == "heads" ? plan.classes() : 0;
   c.zero_output = true;
   return c;
 }
@@ -31,9 +32,7 @@ Tensor times_tensor(const std::vector<int64_t>& t) {
   return Tensor::from<float>({static_cast<int64_t>(f.size())}, f);
 }
 
-Tensor subtract(const Tensor& a, const Tensor& b) {
-  return apply_step({0, 0, 1, -1, 0, 0}, a, b, {}, {});
-}
+Tensor subtract(const Tensor& a, const Tensor& b) { return apply_step({0, 0, 1, -1, 0, 0}, a, b, {}, {}); }
 
 }  // namespace
 
@@ -54,8 +53,8 @@ std::vector<StageOptions> Pgrd::stages() const {
 double Pgrd::constant(const std::string& name) const {
   const auto it = constants.find(name);
   if (it == constants.end())
-    fail(ErrorCode::data, "[pgrd] the model has no ", name, ": its training was stopped before the denoiser began; ",
-         "go on with `voxgrad train --resume`");
+    fail(ErrorCode::data, "[pgrd] the model has no ", name,
+         ": its training was stopped before the denoiser began; ", "go on with `voxgrad train --resume`");
   return it->second;
 }
 
@@ -63,7 +62,8 @@ void Pgrd::begin_stage(size_t stage, const std::vector<PreprocessedCase>& traini
                        const std::vector<PreprocessedCase>& calibration, uint64_t seed) {
   if (stage != 1) return;
   constants["prior_temperature"] = fit_prior_temperature(prior_, calibration);
-  constants["pi_temperature"] = config_.boolean("denoiser.tempered_prior") ? constants["prior_temperature"] : 1;
+  constants["pi_temperature"] =
+      config_.boolean("denoiser.tempered_prior") ? constants["prior_temperature"] : 1;
   double sd = config_.number("denoiser.residual_sd");
   if (sd == 0) {
     // Over patches as the denoiser will see them. Residuals are mostly near zero: their sd is small.
@@ -96,8 +96,10 @@ Var Pgrd::deep_supervision(const UNet::Output& output, const ResidualExample& ex
     out.push_back(static_cast<float>(c.out));
   }
   const int64_t n = static_cast<int64_t>(t.size());
-  const Var residual = ops::axpby(Tensor::from<float>({n}, skip), Var(example.state), Tensor::from<float>({n}, out), output.out);
-  return ops::cross_entropy(ops::scale(ops::add(residual, Var(pi)), 1 / config_.number("denoiser.dds_tau")), label);
+  const Var residual = ops::axpby(Tensor::from<float>({n}, skip), Var(example.state),
+                                  Tensor::from<float>({n}, out), output.out);
+  return ops::cross_entropy(ops::scale(ops::add(residual, Var(pi)), 1 / config_.number("denoiser.dds_tau")),
+                            label);
 }
 
 Var Pgrd::loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) {
@@ -108,7 +110,8 @@ Var Pgrd::loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) {
   std::vector<int64_t> t;
   for (int64_t i = 0; i < n; ++i) t.push_back(1 + times.below(static_cast<uint64_t>(i), schedule_.steps()));
   const Tensor eps = random_normal(pi.shape(), {seed, Stream::noise, static_cast<uint32_t>(step)});
-  const ResidualExample e = make_residual_example(schedule_, batch.label, pi, eps, t, constant("residual_sd"));
+  const ResidualExample e =
+      make_residual_example(schedule_, batch.label, pi, eps, t, constant("residual_sd"));
   const UNet::Output o = net_({Var(e.input), Var(batch.image), Var(pi)}, times_tensor(t), true);
   const Var velocity = ops::mse(o.out, Var(e.target));
   if (lambda_ == 0) return velocity;
@@ -124,7 +127,8 @@ void Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
   const Triple shape{c.image.dim(0), c.image.dim(1), c.image.dim(2)};
   const int64_t classes = plan_.classes(), voxels = plan_.patch[0] * plan_.patch[1] * plan_.patch[2];
   const double sd = constant("residual_sd");
-  const Tensor pi = prior_.volume_probabilities(c.image, constant("pi_temperature"), options.memory, options.poll);
+  const Tensor pi =
+      prior_.volume_probabilities(c.image, constant("pi_temperature"), options.memory, options.poll);
   const std::vector<ReverseStep> steps = reverse_steps(schedule_, options.sampler);
   const uint64_t seed = options.seed ^ hash_name(c.name);
   const Shape state_shape{shape[0], shape[1], shape[2], classes};
@@ -180,9 +184,10 @@ void Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
           s = y0;  // the sample itself
           continue;
         }
-        const Tensor z = step.noise != 0 ? random_normal(state_shape, {seed + 1 + static_cast<uint64_t>(first + m),
-                                                                       Stream::ancestral, static_cast<uint32_t>(i)})
-                                         : Tensor();
+        const Tensor z = step.noise != 0
+                             ? random_normal(state_shape, {seed + 1 + static_cast<uint64_t>(first + m),
+                                                           Stream::ancestral, static_cast<uint32_t>(i)})
+                             : Tensor();
         s = apply_step(step, s, r0, previous[static_cast<size_t>(m)], z);
         previous[static_cast<size_t>(m)] = r0;
       }

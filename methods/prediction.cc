@@ -32,7 +32,8 @@ Tensor channels_first(const Tensor& v) {
   return out;
 }
 
-CasePrediction predict_case(Method& method, const PreprocessedCase& c, const SampleOptions& options, bool keep_samples) {
+CasePrediction predict_case(Method& method, const PreprocessedCase& c, const SampleOptions& options,
+                            bool keep_samples) {
   SampleAggregator aggregate;
   CasePrediction p;
   method.sample(c, options, [&](const Tensor& raw) {
@@ -63,14 +64,15 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
       const std::string folder = options.output + "/samples/" + c.name;
       make_folders(folder);
       for (size_t m = 0; m < p.samples.size(); ++m)
-        write_volume(folder + "/sample_" + padded_number(static_cast<int64_t>(m) + 1) + ".nii.gz", loaded.header,
-                     as_bytes_or_ints(p.samples[m], plan.classes()), kIntentLabel);
+        write_volume(folder + "/sample_" + padded_number(static_cast<int64_t>(m) + 1) + ".nii.gz",
+                     loaded.header, as_bytes_or_ints(p.samples[m], plan.classes()), kIntentLabel);
     }
     if (options.save_probabilities)
       write_volume(options.output + "/probabilities" + file, loaded.header, channels_first(p.probabilities));
     write_volume(options.output + "/entropy" + file, loaded.header, p.entropy);
     write_volume(options.output + "/mutual_information" + file, loaded.header, p.mutual_information);
-    write_volume(options.output + file, loaded.header, as_bytes_or_ints(p.mask, plan.classes()), kIntentLabel);
+    write_volume(options.output + file, loaded.header, as_bytes_or_ints(p.mask, plan.classes()),
+                 kIntentLabel);
     names.push_back(c.name);
   }
   return names;

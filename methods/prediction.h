@@ -5,15 +5,16 @@
 namespace voxgrad {
 
 struct CasePrediction {
-  Tensor probabilities;       ///< f32 [D, H, W, K], mean over the samples
-  Tensor mask;                ///< i32 [D, H, W]
-  Tensor entropy;             ///< f32 [D, H, W], nats
-  Tensor mutual_information;  ///< f32 [D, H, W], nats; 0 for a deterministic method
+  Tensor probabilities;         ///< f32 [D, H, W, K], mean over the samples
+  Tensor mask;                  ///< i32 [D, H, W]
+  Tensor entropy;               ///< f32 [D, H, W], nats
+  Tensor mutual_information;    ///< f32 [D, H, W], nats; 0 for a deterministic method
   std::vector<Tensor> samples;  ///< i32 [D, H, W] each, where asked for
 };
 
 /// Draws samples and brings each back onto the input's grid before they are averaged.
-CasePrediction predict_case(Method& method, const PreprocessedCase& c, const SampleOptions& options, bool keep_samples);
+CasePrediction predict_case(Method& method, const PreprocessedCase& c, const SampleOptions& options,
+                            bool keep_samples);
 
 struct PredictOptions {
   std::vector<std::string> images;  ///< files or folders
@@ -22,7 +23,8 @@ struct PredictOptions {
   bool save_samples = false, save_probabilities = false;
   std::function<void(const std::string& name, size_t done, size_t total)> progress;
 };
-/// `voxgrad predict`: OUT/CASE.nii.gz, OUT/entropy/, OUT/mutual_information/ and what was asked for. Returns the names.
+/// `voxgrad predict`: OUT/CASE.nii.gz, OUT/entropy/, OUT/mutual_information/ and what was asked for. Returns
+/// the names.
 std::vector<std::string> predict_files(Method& method, const PredictOptions& options);
 
 /// [D, H, W, K] -> [K, D, H, W], as NIfTI keeps channels.

@@ -43,7 +43,8 @@ Tensor Prior::volume_probabilities(const Tensor& image, double temperature, int6
   const Triple shape{image.dim(0), image.dim(1), image.dim(2)};
   const int64_t voxels = plan_->patch[0] * plan_->patch[1] * plan_->patch[2];
   return over_windows(
-      shape, plan_->patch, plan_->classes(), std::min<int64_t>(8, group_size(memory, voxels, plan_->features[0])),
+      shape, plan_->patch, plan_->classes(),
+      std::min<int64_t>(8, group_size(memory, voxels, plan_->features[0])),
       [&](const std::vector<Window>& w) {
         return batch_probabilities(gather_windows(image, w, plan_->patch), temperature);
       },
@@ -54,8 +55,9 @@ double fit_prior_temperature(const Prior& prior, const std::vector<PreprocessedC
                              const std::function<void()>& poll) {
   std::vector<LabelledProbabilities> labelled;
   for (const PreprocessedCase& c : cases)
-    if (c.label.defined()) labelled.push_back({content_of(prior.volume_probabilities(c.image, 1, int64_t{4} << 30, poll), c),
-                                              content_of(c.label, c)});
+    if (c.label.defined())
+      labelled.push_back({content_of(prior.volume_probabilities(c.image, 1, int64_t{4} << 30, poll), c),
+                          content_of(c.label, c)});
   return labelled.empty() ? 1 : fit_temperature(labelled, 0.2, 10);
 }
 

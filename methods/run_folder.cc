@@ -102,7 +102,8 @@ void save_checkpoint(const RunFolder& run, Method& method, const TrainingState& 
   write_safetensors(run.checkpoint(), file);
 }
 
-TrainingState load_checkpoint(const RunFolder& run, Method& method, std::map<std::string, Tensor>& optimizer) {
+TrainingState load_checkpoint(const RunFolder& run, Method& method,
+                              std::map<std::string, Tensor>& optimizer) {
   const std::string where = run.checkpoint();
   const SafeTensors file = read_safetensors(where);
   check_format(file, "voxgrad checkpoint", where);
@@ -110,7 +111,8 @@ TrainingState load_checkpoint(const RunFolder& run, Method& method, std::map<std
     fail(ErrorCode::usage, "[run] ", where, ": was made by --method ", field(file, "method", where), ", not ",
          method.name());
   if (field(file, "plan", where) != plan_to_json(method.plan()))
-    fail(ErrorCode::usage, "[run] ", where, ": was made with another plan: data set or configuration have changed");
+    fail(ErrorCode::usage, "[run] ", where,
+         ": was made with another plan: data set or configuration have changed");
   TrainingState state;
   state.stage = static_cast<size_t>(integer_field(file, "stage", where));
   state.step = integer_field(file, "step", where);

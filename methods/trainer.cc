@@ -56,10 +56,13 @@ class Trainer {
   // Throws Stopped when it is time to end.
   void poll() const {
     if (options_.stop_requested && options_.stop_requested()) throw Stopped{TrainEnd::stopped};
-    if (options_.max_minutes > 0 && since(start_) > options_.max_minutes * 60) throw Stopped{TrainEnd::out_of_time};
+    if (options_.max_minutes > 0 && since(start_) > options_.max_minutes * 60)
+      throw Stopped{TrainEnd::out_of_time};
   }
   void train_stage(size_t stage, const StageOptions& s, const std::map<std::string, Tensor>& saved);
-  void save(const std::map<std::string, Tensor>& optimizer) { save_checkpoint(run_, *method_, state_, optimizer); }
+  void save(const std::map<std::string, Tensor>& optimizer) {
+    save_checkpoint(run_, *method_, state_, optimizer);
+  }
   void save_weights(bool complete);
   void log_validation_of_prior();
   void write_record(const std::string& status);
@@ -113,8 +116,8 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
       const Var l = method_->loss(stage, batch, seed, state_.step);
       loss = l.value().item();
       if (!std::isfinite(loss))
-        fail(ErrorCode::diverged, "[train] ", s.name, ", step ", state_.step + 1, ": expected a finite loss, got ", loss,
-             "; a lower ", s.name, ".learning_rate may help");
+        fail(ErrorCode::diverged, "[train] ", s.name, ", step ", state_.step + 1,
+             ": expected a finite loss, got ", loss, "; a lower ", s.name, ".learning_rate may help");
       tape.backward(l);
     }
     const double lr = learning_rate(s.schedule, s.learning_rate, state_.step, s.steps, s.warmup);
@@ -122,11 +125,17 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
     ++state_.step;
     where();
     const double seconds = since(begun);
-    log_->write({{"kind", "step"}, {"stage", s.name}, {"step", state_.step}, {"loss", loss}, {"lr", lr},
-                 {"grad_norm", norm}, {"seconds", seconds}});
+    log_->write({{"kind", "step"},
+                 {"stage", s.name},
+                 {"step", state_.step},
+                 {"loss", loss},
+                 {"lr", lr},
+                 {"grad_norm", norm},
+                 {"seconds", seconds}});
     if (options_.progress)
-      options_.progress({s.name, state_.step, s.steps, loss, seconds,
-                         seconds / static_cast<double>(state_.step - first) * static_cast<double>(s.steps - state_.step)});
+      options_.progress(
+          {s.name, state_.step, s.steps, loss, seconds,
+           seconds / static_cast<double>(state_.step - first) * static_cast<double>(s.steps - state_.step)});
     if (state_.step % config_.integer("train.checkpoint_every") == 0 && state_.step < s.steps) keep();
   }
   // From here on the stage's weights are the averaged ones, frozen.
@@ -149,7 +158,8 @@ void Trainer::save_weights(bool complete) {
 }
 
 void Trainer::log_validation_of_prior() {
-  // The prior has seen the training cases: how much surer it is there decides what the denoiser learns (docs/method.md).
+  // The prior has seen the training cases: how much surer it is there decides what the denoiser learns
+  // (docs/method.md).
   const auto mean_nll = [&](const std::vector<PreprocessedCase>& cases) {
     double sum = 0;
     int64_t n = 0;
@@ -164,7 +174,8 @@ void Trainer::log_validation_of_prior() {
   };
   const double seen = mean_nll(training_), unseen = mean_nll(calibration_);
   if (seen == 0) return;
-  log_->write({{"kind", "validation"}, {"stage", "prior"}, {"nll_training", seen}, {"nll_calibration", unseen}});
+  log_->write(
+      {{"kind", "validation"}, {"stage", "prior"}, {"nll_training", seen}, {"nll_calibration", unseen}});
   say(cat("prior: NLL ", seen, " on training cases, ", unseen, " on calibration cases"));
 }
 
@@ -194,7 +205,8 @@ TrainResult Trainer::run() {
   const bool has_checkpoint = file_exists(run_.checkpoint());
   if ((has_checkpoint || file_exists(run_.model())) && !options_.resume)
     fail(ErrorCode::usage, "[train] ", run_.path, ": holds a run already; --resume goes on with it");
-  if (options_.resume && file_exists(run_.metrics()) && file_exists(run_.model()) && load_model(run_).complete) {
+  if (options_.resume && file_exists(run_.metrics()) && file_exists(run_.model()) &&
+      load_model(run_).complete) {
     result.end = TrainEnd::already_finished;
     return result;
   }
@@ -202,7 +214,8 @@ TrainResult Trainer::run() {
   dataset_ = open_dataset(options_.dataset);
   split_ = run_split(dataset_, static_cast<int>(config_.integer("train.fold")));
   if (split_.train.empty())
-    fail(ErrorCode::data, "[train] ", options_.dataset, ": expected at least one training case in fold ", config_.integer("train.fold"));
+    fail(ErrorCode::data, "[train] ", options_.dataset, ": expected at least one training case in fold ",
+         config_.integer("train.fold"));
   const Plan plan = make_plan(dataset_, split_.train, plan_options(config_));
   method_ = make_method(options_.method, plan, config_);
   say(split_.text);
@@ -215,9 +228,11 @@ TrainResult Trainer::run() {
   if (has_checkpoint) {
     const TrainingState saved = load_checkpoint(run_, *method_, optimizer);
     if (saved.seed != options_.seed)
-      fail(ErrorCode::usage, "[train] ", run_.path, ": was started with --seed ", saved.seed, ", not ", options_.seed);
+      fail(ErrorCode::usage, "[train] ", run_.path, ": was started with --seed ", saved.seed, ", not ",
+           options_.seed);
     if (saved.data != state_.data)
-      fail(ErrorCode::data, "[train] ", options_.dataset, ": the training cases are not those that ", run_.path, " was started with");
+      fail(ErrorCode::data, "[train] ", options_.dataset, ": the training cases are not those that ",
+           run_.path, " was started with");
     state_ = saved;
     say(cat("resuming at stage ", state_.stage + 1, ", step ", state_.step));
   } else {
@@ -248,7 +263,8 @@ TrainResult Trainer::run() {
     if (options_.progress) options_.progress({"calibration", 0, 1, 0, 0, 0});
     method_->fit_readout(calibration_, sampling);
     std::string found;
-    for (const auto& [name, value] : method_->constants) found += (found.empty() ? "" : ", ") + name + " " + cat(value);
+    for (const auto& [name, value] : method_->constants)
+      found += (found.empty() ? "" : ", ") + name + " " + cat(value);
     if (!found.empty()) say(found);
     save_weights(true);
     where_ = "validation";
@@ -274,6 +290,8 @@ TrainResult Trainer::run() {
 
 }  // namespace
 
-TrainResult train(const TrainOptions& options, const Config& config) { return Trainer(options, config).run(); }
+TrainResult train(const TrainOptions& options, const Config& config) {
+  return Trainer(options, config).run();
+}
 
 }  // namespace voxgrad

@@ -9,9 +9,9 @@ namespace voxgrad {
 struct TrainProgress {
   std::string stage;  ///< "prior", "denoiser", "calibration", "validation"
   int64_t step = 0, steps = 0;
-  double loss = 0;           ///< of this step
-  double seconds = 0;        ///< since this stage began in this process
-  double eta_seconds = 0;    ///< of this stage
+  double loss = 0;         ///< of this step
+  double seconds = 0;      ///< since this stage began in this process
+  double eta_seconds = 0;  ///< of this stage
 };
 
 struct TrainOptions {

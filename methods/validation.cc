@@ -9,7 +9,8 @@
 namespace voxgrad {
 namespace {
 
-// The annotations and the exact posterior of a case where the data set has them (ratersTr/rater*/, posteriorTr/).
+// The annotations and the exact posterior of a case where the data set has them (ratersTr/rater*/,
+// posteriorTr/).
 void read_extras(const Dataset& dataset, const Case& c, CaseInput& input) {
   const std::string file = "/" + c.name + ".nii.gz";
   const std::string raters = dataset.folder + "/ratersTr";
@@ -49,7 +50,8 @@ RunSplit run_split(const Dataset& dataset, int fold) {
   RunSplit r;
   if (s.validation.size() >= 10) {
     r.train = s.train;
-    for (size_t i = 0; i < s.validation.size(); ++i) (i % 2 == 0 ? r.calibration : r.scored).push_back(s.validation[i]);
+    for (size_t i = 0; i < s.validation.size(); ++i)
+      (i % 2 == 0 ? r.calibration : r.scored).push_back(s.validation[i]);
     r.text = cat("Fold ", fold, ": ", r.train.size(), " training cases; of ", s.validation.size(),
                  " validation cases every second by name (", r.calibration.size(),
                  ") fitted temperatures and tau_out, the other ", r.scored.size(), " were scored.");
@@ -58,10 +60,13 @@ RunSplit run_split(const Dataset& dataset, int fold) {
     for (size_t i = 0; i < s.train.size(); ++i)
       (s.train.size() > 1 && i % 6 == 0 ? r.calibration : r.train).push_back(s.train[i]);
     r.text = cat("Fold ", fold, ": ", r.train.size(), " training cases; ", r.calibration.size(),
-                 " cases were held out of training to fit temperatures and tau_out (fewer than ten validation cases); ",
+                 " cases were held out of training to fit temperatures and tau_out (fewer than ten "
+                 "validation cases); ",
                  r.scored.size(), " validation cases were scored.");
   }
-  r.text += " The split is by case: where a data set holds several images of one person, they may be on both sides.";
+  r.text +=
+      " The split is by case: where a data set holds several images of one person, they may be on both "
+      "sides.";
   return r;
 }
 
@@ -81,11 +86,13 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
   scores.split = split.text;
   size_t total = split.scored.size();
   if (options.max_scored > 0) total = std::min(total, static_cast<size_t>(options.max_scored));
-  if (total < split.scored.size()) scores.notes.push_back(cat("Only the first ", total, " of ", split.scored.size(), " cases were scored (train.max_scored)."));
+  if (total < split.scored.size())
+    scores.notes.push_back(
+        cat("Only the first ", total, " of ", split.scored.size(), " cases were scored (train.max_scored)."));
   const auto temperature = method.constants.find("prior_temperature");
-  const std::string own = method.fixed_samples() == 1
-                              ? method.name()
-                              : cat(method.name(), " (M = ", options.sampling.samples, ", S = ", options.sampling.sampler.steps, ")");
+  const std::string own = method.fixed_samples() == 1 ? method.name()
+                                                      : cat(method.name(), " (M = ", options.sampling.samples,
+                                                            ", S = ", options.sampling.sampler.steps, ")");
   MethodScores prior = row("prior"), tempered = row("prior + temperature"), sampled = row(own);
   for (size_t i = 0; i < total; ++i) {
     const Case& c = dataset.cases[static_cast<size_t>(split.scored[i])];
@@ -106,13 +113,16 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     };
     if (const Tensor p = method.prior_probabilities(prepared, options.sampling.poll); p.defined()) {
       deterministic(prior, p);
-      if (temperature != method.constants.end()) deterministic(tempered, apply_temperature(p, temperature->second));
+      if (temperature != method.constants.end())
+        deterministic(tempered, apply_temperature(p, temperature->second));
     }
     const CasePrediction p = predict_case(method, prepared, options.sampling, true);
     input.prediction = p.mask;
     input.probabilities = p.probabilities;
-    if (method.fixed_samples() == 1) input.annotations.clear();
-    else input.samples = p.samples;
+    if (method.fixed_samples() == 1)
+      input.annotations.clear();
+    else
+      input.samples = p.samples;
     sampled.table.add(score_case(input, scoring));
     if (static_cast<int64_t>(i) < options.keep_cases) keep_maps(run, c, loaded, p);
   }

@@ -10,8 +10,9 @@ struct RunSplit {
   std::vector<int> train, calibration, scored;
   std::string text;  ///< in words, for the report
 };
-/// Of a fold's validation cases every second one (by sorted name) fits temperatures and the others are scored. Below
-/// ten of them all are scored, and every sixth training case (at least one) is held out of training to fit.
+/// Of a fold's validation cases every second one (by sorted name) fits temperatures and the others are
+/// scored. Below ten of them all are scored, and every sixth training case (at least one) is held out of
+/// training to fit.
 RunSplit run_split(const Dataset& dataset, int fold);
 
 struct ValidationOptions {
@@ -19,8 +20,8 @@ struct ValidationOptions {
   int64_t max_scored = 0, keep_cases = 6;
   std::function<void(const std::string& name, size_t done, size_t total)> progress;
 };
-/// Scores prior, tempered prior and the method on the scored cases, on their own grids, writes RUN/metrics.json and a
-/// CSV for each row, and keeps the maps of some cases in RUN/validation.
+/// Scores prior, tempered prior and the method on the scored cases, on their own grids, writes
+/// RUN/metrics.json and a CSV for each row, and keeps the maps of some cases in RUN/validation.
 RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset, const RunSplit& split,
                    const ValidationOptions& options);
 

@@ -24,7 +24,9 @@ Tensor cut(const Tensor& volume, const Triple& begin, const Triple& size) {
   return out;
 }
 
-Tensor content_of(const Tensor& field, const PreprocessedCase& c) { return cut(field, c.pad_begin, c.content); }
+Tensor content_of(const Tensor& field, const PreprocessedCase& c) {
+  return cut(field, c.pad_begin, c.content);
+}
 
 Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch) {
   const int64_t c = volume.dim(3);
@@ -46,8 +48,8 @@ Tensor repeat(const Tensor& one, int64_t n) {
   return out;
 }
 
-Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group, const WindowFunction& f,
-                    const std::function<void()>& poll) {
+Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group,
+                    const WindowFunction& f, const std::function<void()>& poll) {
   const std::vector<Window> windows = sliding_windows(shape, patch);
   if (windows.size() == 1 && shape == patch)
     return f(windows).reshape({shape[0], shape[1], shape[2], channels});
@@ -61,9 +63,10 @@ Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, 
                                    windows.begin() + static_cast<std::ptrdiff_t>(last));
     const Tensor out = f(some);
     for (size_t i = 0; i < some.size(); ++i)
-      accumulate_window(sum, weight_sum,
-                        out.rows(static_cast<int64_t>(i), 1).reshape({patch[0], patch[1], patch[2], channels}), weight,
-                        some[i]);
+      accumulate_window(
+          sum, weight_sum,
+          out.rows(static_cast<int64_t>(i), 1).reshape({patch[0], patch[1], patch[2], channels}), weight,
+          some[i]);
   }
   finish_windows(sum, weight_sum);
   return sum;

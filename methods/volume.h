@@ -1,6 +1,6 @@
-// methods/: configuration.h (keys of config.toml), volume.h (a network over a whole volume), method.h (what a row of
-// the paper's table is), prior.h, pgrd.h (the methods), trainer.h, calibration.h and validation.h (what happens after
-// training), prediction.h (`voxgrad predict`), run_folder.h (files of a run).
+// methods/: configuration.h (keys of config.toml), volume.h (a network over a whole volume), method.h (what a
+// row of the paper's table is), prior.h, pgrd.h (the methods), trainer.h, calibration.h and validation.h
+// (what happens after training), prediction.h (`voxgrad predict`), run_folder.h (files of a run).
 #pragma once
 #include <functional>
 
@@ -16,10 +16,10 @@ Tensor content_of(const Tensor& field, const PreprocessedCase& c);
 /// The network's output for several windows of a padded volume: -> f32 [windows, d, h, w, K].
 using WindowFunction = std::function<Tensor(const std::vector<Window>&)>;
 
-/// Runs `f` over the windows of a volume of `shape` (at least the patch), at most `group` windows a call, and blends: f32 [D, H, W, K].
-/// `poll` is called between groups and may throw to stop.
-Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group, const WindowFunction& f,
-                    const std::function<void()>& poll = {});
+/// Runs `f` over the windows of a volume of `shape` (at least the patch), at most `group` windows a call, and
+/// blends: f32 [D, H, W, K]. `poll` is called between groups and may throw to stop.
+Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group,
+                    const WindowFunction& f, const std::function<void()>& poll = {});
 
 /// The same windows of a volume [D, H, W, C], stacked: [windows, d, h, w, C].
 Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch);

@@ -2,8 +2,8 @@
 
 namespace voxgrad {
 
-Conv3d::Conv3d(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel, Triple stride, bool bias,
-               bool zero)
+Conv3d::Conv3d(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel, Triple stride,
+               bool bias, bool zero)
     : params_(&p), stride_(stride), has_bias_(bias) {
   const int64_t taps = kernel[0] * kernel[1] * kernel[2];
   weight_ = p.add(name + ".weight", {kernel[0], kernel[1], kernel[2], in, out},
@@ -15,7 +15,8 @@ Var Conv3d::operator()(const std::vector<Var>& x) const {
   return ops::conv3d(x, (*params_)[weight_], has_bias_ ? (*params_)[bias_] : Var(), stride_);
 }
 
-ConvTranspose3d::ConvTranspose3d(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple stride)
+ConvTranspose3d::ConvTranspose3d(Parameters& p, const std::string& name, int64_t in, int64_t out,
+                                 Triple stride)
     : params_(&p), stride_(stride) {
   weight_ = p.add(name + ".weight", {stride[0], stride[1], stride[2], in, out}, Init::kaiming(in, 1.0));
 }
@@ -31,11 +32,13 @@ Linear::Linear(Parameters& p, const std::string& name, int64_t in, int64_t out, 
 
 Var Linear::operator()(const Var& x) const { return ops::linear(x, (*params_)[weight_], (*params_)[bias_]); }
 
-NormAct::NormAct(Parameters& p, const std::string& name, int64_t channels, int64_t embedding, Act act, double slope)
+NormAct::NormAct(Parameters& p, const std::string& name, int64_t channels, int64_t embedding, Act act,
+                 double slope)
     : params_(&p), channels_(channels), act_(act), slope_(slope) {
   gamma_ = p.add(name + ".gamma", {channels}, Init::ones());
   beta_ = p.add(name + ".beta", {channels}, Init::zeros());
-  if (embedding > 0) modulation_.emplace_back(p, name + ".modulation", embedding, 2 * channels, /*zero=*/true);
+  if (embedding > 0)
+    modulation_.emplace_back(p, name + ".modulation", embedding, 2 * channels, /*zero=*/true);
 }
 
 Var NormAct::operator()(const Var& x, const Var& embedding) const {
@@ -50,10 +53,14 @@ Var NormAct::operator()(const Var& x, const Var& embedding) const {
 }
 
 TimeEmbedding::TimeEmbedding(Parameters& p, const std::string& name, int64_t sinusoids, int64_t size)
-    : params_(&p), sinusoids_(sinusoids), first_(p, name + ".first", sinusoids, size), second_(p, name + ".second", size, size) {}
+    : params_(&p),
+      sinusoids_(sinusoids),
+      first_(p, name + ".first", sinusoids, size),
+      second_(p, name + ".second", size, size) {}
 
 Var TimeEmbedding::operator()(const Tensor& t) const {
-  return ops::silu(second_(ops::silu(first_(ops::time_embedding(t.to(params_->values().dtype()), sinusoids_)))));
+  return ops::silu(
+      second_(ops::silu(first_(ops::time_embedding(t.to(params_->values().dtype()), sinusoids_)))));
 }
 
 }  // namespace voxgrad

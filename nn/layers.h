@@ -8,8 +8,8 @@ namespace voxgrad {
 /// Convolution without bias where a norm follows, with bias otherwise.
 class Conv3d {
  public:
-  Conv3d(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel, Triple stride, bool bias,
-         bool zero = false);
+  Conv3d(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel, Triple stride,
+         bool bias, bool zero = false);
   Var operator()(const std::vector<Var>& x) const;
 
  private:

@@ -36,7 +36,8 @@ Var segmentation_loss(const Var& logits, const Tensor& label, const Segmentation
   return loss;
 }
 
-Var deep_segmentation_loss(const std::vector<Var>& logits, const Tensor& label, const SegmentationLoss& weights) {
+Var deep_segmentation_loss(const std::vector<Var>& logits, const Tensor& label,
+                           const SegmentationLoss& weights) {
   double total = 0;
   for (size_t i = 0; i < logits.size(); ++i) total += std::ldexp(1.0, -static_cast<int>(i));
   Var loss;

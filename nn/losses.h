@@ -14,7 +14,9 @@ struct SegmentationLoss {
 /// Cross-entropy plus soft Dice of logits [N, D, H, W, K] against label i32 [N, D, H, W].
 Var segmentation_loss(const Var& logits, const Tensor& label, const SegmentationLoss& weights);
 
-/// The same over levels (full resolution first, each with the label at its size), weighted 2^-level and normalised.
-Var deep_segmentation_loss(const std::vector<Var>& logits, const Tensor& label, const SegmentationLoss& weights);
+/// The same over levels (full resolution first, each with the label at its size), weighted 2^-level and
+/// normalised.
+Var deep_segmentation_loss(const std::vector<Var>& logits, const Tensor& label,
+                           const SegmentationLoss& weights);
 
 }  // namespace voxgrad

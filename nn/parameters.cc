@@ -33,7 +33,8 @@ void Parameters::allocate(uint64_t seed, DType dtype) {
     visit_float(dtype, "parameters", [&](auto zero) {
       using T = decltype(zero);
       T* p = values_.view(s.offset, s.shape).mutable_data<T>();
-      for (int64_t k = 0; k < s.shape.numel(); ++k) p[k] = static_cast<T>(s.init.value) * static_cast<T>(z.data<float>()[k]);
+      for (int64_t k = 0; k < s.shape.numel(); ++k)
+        p[k] = static_cast<T>(s.init.value) * static_cast<T>(z.data<float>()[k]);
     });
   }
   use(values_);
@@ -43,7 +44,8 @@ void Parameters::use(const Tensor& flat) {
   require(flat.numel() == size_, "[parameters] expected a flat buffer of ", size_, ", got ", flat.shape());
   values_ = flat;
   vars_.clear();
-  for (const Slot& s : slots_) vars_.push_back(Var::leaf(flat.view(s.offset, s.shape), grads_.view(s.offset, s.shape)));
+  for (const Slot& s : slots_)
+    vars_.push_back(Var::leaf(flat.view(s.offset, s.shape), grads_.view(s.offset, s.shape)));
 }
 
 void Parameters::zero_grads() { std::memset(grads_.raw(), 0, grads_.nbytes()); }
@@ -60,14 +62,15 @@ std::map<std::string, Tensor> Parameters::named(const Tensor& flat) const {
   return m;
 }
 
-void Parameters::read(const Tensor& flat, const std::map<std::string, Tensor>& from, const std::string& prefix,
-                      const std::string& where) const {
+void Parameters::read(const Tensor& flat, const std::map<std::string, Tensor>& from,
+                      const std::string& prefix, const std::string& where) const {
   for (const Slot& s : slots_) {
     const auto it = from.find(prefix + s.name);
-    if (it == from.end()) fail(ErrorCode::data, "[parameters] ", where, ": expected a tensor ", prefix + s.name);
+    if (it == from.end())
+      fail(ErrorCode::data, "[parameters] ", where, ": expected a tensor ", prefix + s.name);
     if (it->second.shape() != s.shape || it->second.dtype() != flat.dtype())
-      fail(ErrorCode::data, "[parameters] ", where, ": ", prefix + s.name, ": expected ", flat.dtype(), " ", s.shape,
-           ", got ", it->second.dtype(), " ", it->second.shape());
+      fail(ErrorCode::data, "[parameters] ", where, ": ", prefix + s.name, ": expected ", flat.dtype(), " ",
+           s.shape, ", got ", it->second.dtype(), " ", it->second.shape());
     std::memcpy(flat.view(s.offset, s.shape).raw(), it->second.raw(), it->second.nbytes());
   }
 }

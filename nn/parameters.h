@@ -18,8 +18,9 @@ struct Init {
   static Init kaiming(int64_t fan_in, double slope = 0.01);
 };
 
-/// The parameters of a network as slices of one flat buffer (values and gradients apart), so that optimizer, EMA and
-/// clipping are one pass. Modules add their parameters by dotted name, then allocate() makes the buffers.
+/// The parameters of a network as slices of one flat buffer (values and gradients apart), so that optimizer,
+/// EMA and clipping are one pass. Modules add their parameters by dotted name, then allocate() makes the
+/// buffers.
 class Parameters {
  public:
   /// Returns the id of the new parameter. Throws on a name twice, or after allocate().
@@ -37,8 +38,8 @@ class Parameters {
 
   /// Named slices of a flat buffer with this layout (values(), an EMA, a moment).
   std::map<std::string, Tensor> named(const Tensor& flat) const;
-  /// Copies named tensors (prefix + name) into a flat buffer. Missing names and other shapes: ErrorCode::data,
-  /// naming `where`.
+  /// Copies named tensors (prefix + name) into a flat buffer. Missing names and other shapes:
+  /// ErrorCode::data, naming `where`.
   void read(const Tensor& flat, const std::map<std::string, Tensor>& from, const std::string& prefix,
             const std::string& where) const;
   /// The network computes with `flat` (EMA weights, say) from now on; gradients keep their buffer.

@@ -19,14 +19,16 @@ UNet::UNet(Parameters& p, const std::string& name, const UNetConfig& config) : c
   const size_t levels = config.features.size();
   require(levels >= 1 && config.strides.size() == levels && config.kernels.size() == levels,
           "[unet] expected a stride and a kernel for each of ", levels, " stages");
-  if (config.time_conditioned) time_.emplace_back(p, name + ".time", config.time_features, config.time_features);
+  if (config.time_conditioned)
+    time_.emplace_back(p, name + ".time", config.time_features, config.time_features);
   for (size_t i = 0; i < levels; ++i)
     encoder_.push_back(make_block(p, name + ".encoder." + std::to_string(i),
                                   i == 0 ? config.in_channels : config.features[i - 1], config.features[i],
                                   config.kernels[i], config.strides[i]));
   for (size_t i = 0; i + 1 < levels; ++i) {
     const std::string level = std::to_string(i);
-    up_.emplace_back(p, name + ".up." + level, config.features[i + 1], config.features[i], config.strides[i + 1]);
+    up_.emplace_back(p, name + ".up." + level, config.features[i + 1], config.features[i],
+                     config.strides[i + 1]);
     decoder_.push_back(make_block(p, name + ".decoder." + level, 2 * config.features[i], config.features[i],
                                   config.kernels[i], {1, 1, 1}));
   }
@@ -48,8 +50,10 @@ UNet::Output UNet::operator()(const std::vector<Var>& x, const Tensor& t, bool t
 
   Output output;
   const auto look = [&](size_t level, const Var& y) {
-    if (level == 0) output.out = heads_[0]({y});
-    else if (training && level < heads_.size()) output.deep.insert(output.deep.begin(), heads_[level]({y}));
+    if (level == 0)
+      output.out = heads_[0]({y});
+    else if (training && level < heads_.size())
+      output.deep.insert(output.deep.begin(), heads_[level]({y}));
     if (training && level < auxiliary_.size())
       output.auxiliary.insert(output.auxiliary.begin(), auxiliary_[level]({y}));
   };

@@ -1,4 +1,5 @@
-// The U-Net of both stages: nnU-Net's plain architecture (Isensee et al. 2021), with optional conditioning on t.
+// The U-Net of both stages: nnU-Net's plain architecture (Isensee et al. 2021), with optional conditioning on
+// t.
 #pragma once
 #include "nn/layers.h"
 
@@ -11,15 +12,15 @@ struct UNetConfig {
   std::vector<Triple> kernels;    ///< a stage each; 3 or 1 an axis
   bool deep_supervision = true;   ///< heads on the coarser decoder levels too
   bool time_conditioned = false;
-  int64_t time_features = 64;     ///< size of the embedding of t
-  int64_t auxiliary_channels = 0; ///< outputs of a second head on each decoder level (DDS); 0: none
-  bool zero_output = false;       ///< the head starts at zero (a denoiser starts as "no correction")
+  int64_t time_features = 64;      ///< size of the embedding of t
+  int64_t auxiliary_channels = 0;  ///< outputs of a second head on each decoder level (DDS); 0: none
+  bool zero_output = false;        ///< the head starts at zero (a denoiser starts as "no correction")
   Act act = Act::leaky_relu;
   double slope = 0.01;
 };
 
-/// Two convolution-norm-activation blocks a stage, strided convolution down, transposed convolution up, the decoder
-/// reads [upsampled, skip] without a copy, 1x1x1 heads.
+/// Two convolution-norm-activation blocks a stage, strided convolution down, transposed convolution up, the
+/// decoder reads [upsampled, skip] without a copy, 1x1x1 heads.
 class UNet {
  public:
   UNet(Parameters& p, const std::string& name, const UNetConfig& config);
@@ -29,8 +30,9 @@ class UNet {
     std::vector<Var> deep;       ///< outputs of the coarser decoder levels, finest first
     std::vector<Var> auxiliary;  ///< auxiliary heads, full resolution first
   };
-  /// x: inputs that are read one after the other along the channels, [N, D, H, W, *], extents divisible by the product
-  /// of the strides; t f32 [N] where the network is time-conditioned. Heads other than `out` only where `training`.
+  /// x: inputs that are read one after the other along the channels, [N, D, H, W, *], extents divisible by
+  /// the product of the strides; t f32 [N] where the network is time-conditioned. Heads other than `out` only
+  /// where `training`.
   Output operator()(const std::vector<Var>& x, const Tensor& t, bool training) const;
   const UNetConfig& config() const { return config_; }
 
@@ -42,7 +44,8 @@ class UNet {
     NormAct norm2;
     Var operator()(const std::vector<Var>& x, const Var& embedding) const;
   };
-  Block make_block(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel, Triple stride) const;
+  Block make_block(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel,
+                   Triple stride) const;
 
   UNetConfig config_;
   std::vector<TimeEmbedding> time_;  // none or one

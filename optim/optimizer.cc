@@ -19,14 +19,19 @@ Optimizer::Optimizer(const OptimizerOptions& options, const Tensor& params) : op
 double Optimizer::step(Tensor& params, const Tensor& grads, double lr) {
   const double norm = std::sqrt(sum_of_squares(grads));
   if (!std::isfinite(norm))
-    fail(ErrorCode::diverged, "[optimizer] step ", steps_ + 1, ": expected finite gradients, got a norm of ", norm);
+    fail(ErrorCode::diverged, "[optimizer] step ", steps_ + 1, ": expected finite gradients, got a norm of ",
+         norm);
   const double scale = options_.clip_norm > 0 && norm > options_.clip_norm ? options_.clip_norm / norm : 1;
   ++steps_;
   // The average forgets its start quickly: its decay grows with the number of steps to the one asked for.
   const double n = static_cast<double>(steps_), ema = std::min(options_.ema_decay, (1 + n) / (10 + n));
   if (options_.kind == "sgd") {
     sgd_step(params, grads, m_, ema_,
-             {.lr = lr, .momentum = options_.momentum, .weight_decay = options_.weight_decay, .ema_decay = ema, .grad_scale = scale});
+             {.lr = lr,
+              .momentum = options_.momentum,
+              .weight_decay = options_.weight_decay,
+              .ema_decay = ema,
+              .grad_scale = scale});
   } else {
     adam_step(params, grads, m_, v_, ema_,
               {.lr = lr,
@@ -49,11 +54,13 @@ std::map<std::string, Tensor> Optimizer::state() const {
   return s;
 }
 
-void Optimizer::load_state(const std::map<std::string, Tensor>& state, int64_t steps, const std::string& where) {
+void Optimizer::load_state(const std::map<std::string, Tensor>& state, int64_t steps,
+                           const std::string& where) {
   for (auto& [name, tensor] : this->state()) {
     const auto it = state.find(name);
     if (it == state.end() || it->second.shape() != tensor.shape() || it->second.dtype() != tensor.dtype())
-      fail(ErrorCode::data, "[optimizer] ", where, ": expected a tensor ", name, " of shape ", tensor.shape());
+      fail(ErrorCode::data, "[optimizer] ", where, ": expected a tensor ", name, " of shape ",
+           tensor.shape());
     std::memcpy(tensor.raw(), it->second.raw(), tensor.nbytes());
   }
   steps_ = steps;
@@ -61,7 +68,8 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& state, int64_t s
 
 double learning_rate(const std::string& kind, double base, int64_t step, int64_t total, int64_t warmup) {
   if (step < warmup) return base * static_cast<double>(step + 1) / static_cast<double>(warmup);
-  const double x = total > 0 ? std::clamp(static_cast<double>(step) / static_cast<double>(total), 0.0, 1.0) : 0;
+  const double x =
+      total > 0 ? std::clamp(static_cast<double>(step) / static_cast<double>(total), 0.0, 1.0) : 0;
   if (kind == "constant") return base;
   if (kind == "poly") return x >= 1 ? 0 : base * math::exp(0.9 * math::log(1 - x));
   if (kind == "cosine") return base * 0.5 * (1 + math::cos(3.14159265358979323846 * x));

@@ -11,9 +11,10 @@ struct OptimizerOptions {
   std::string kind = "adam";  ///< "adam", "adamw" or "sgd" (Nesterov momentum)
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   double momentum = 0.99;
-  double weight_decay = 0;  ///< adamw: decoupled (Loshchilov and Hutter 2019); otherwise added to the gradient
-  double clip_norm = 0;     ///< gradients are scaled to at most this L2 norm; 0: not
-  double ema_decay = 0;     ///< of the average of the weights; 0: the weights themselves
+  double weight_decay =
+      0;                 ///< adamw: decoupled (Loshchilov and Hutter 2019); otherwise added to the gradient
+  double clip_norm = 0;  ///< gradients are scaled to at most this L2 norm; 0: not
+  double ema_decay = 0;  ///< of the average of the weights; 0: the weights themselves
 };
 
 /// Updates a flat parameter buffer. Its state can be saved and read back to the bit.
@@ -22,7 +23,8 @@ class Optimizer {
   /// `params` f32 [n] is the buffer that step() updates and the EMA starts from.
   Optimizer(const OptimizerOptions& options, const Tensor& params);
 
-  /// One update at learning rate `lr`. Non-finite gradients: ErrorCode::diverged. Returns the gradient's L2 norm.
+  /// One update at learning rate `lr`. Non-finite gradients: ErrorCode::diverged. Returns the gradient's L2
+  /// norm.
   double step(Tensor& params, const Tensor& grads, double lr);
   int64_t steps() const { return steps_; }
   /// The averaged weights, or `params` itself where ema_decay is 0.
@@ -39,8 +41,8 @@ class Optimizer {
   int64_t steps_ = 0;
 };
 
-/// Learning rate at `step` of `total`: "poly" (1 - step/total)^0.9, "cosine", "constant"; after a linear warm-up of
-/// `warmup` steps. Throws ErrorCode::usage for another kind.
+/// Learning rate at `step` of `total`: "poly" (1 - step/total)^0.9, "cosine", "constant"; after a linear
+/// warm-up of `warmup` steps. Throws ErrorCode::usage for another kind.
 double learning_rate(const std::string& kind, double base, int64_t step, int64_t total, int64_t warmup = 0);
 
 }  // namespace voxgrad

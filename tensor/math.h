@@ -1,6 +1,7 @@
-// Elementary functions of our own: the C library picks its versions by CPU, these give the same bits everywhere
-// (host and device). Float versions are branch-free, so loops over them vectorise. Sources of the coefficients:
-// Chebyshev interpolation of the function on the reduced interval (tests/tensor/math_test.cc states the errors).
+// Elementary functions of our own: the C library picks its versions by CPU, these give the same bits
+// everywhere (host and device). Float versions are branch-free, so loops over them vectorise. Sources of the
+// coefficients: Chebyshev interpolation of the function on the reduced interval (tests/tensor/math_test.cc
+// states the errors).
 #pragma once
 #include <bit>
 #include <cmath>
@@ -57,12 +58,12 @@ VOXGRAD_HD inline float log(float x) {
   const int32_t e = static_cast<int32_t>(shifted) >> 23;
   const float m = detail::from_bits((shifted & 0x007fffffu) + 0x3f3504f3u);
   const float f = m - 1.0f, z = f * f, n = static_cast<float>(e);
-  const float q =
-      0.33333331347f +
-      f * (-0.25000306964f +
-           f * (0.20001044869f +
-                f * (-0.16641281545f +
-                     f * (0.14214496315f + f * (-0.12998183072f + f * (0.12622319162f - f * 0.07902743667f))))));
+  const float q = 0.33333331347f +
+                  f * (-0.25000306964f +
+                       f * (0.20001044869f +
+                            f * (-0.16641281545f +
+                                 f * (0.14214496315f +
+                                      f * (-0.12998183072f + f * (0.12622319162f - f * 0.07902743667f))))));
   return (n * -2.12194440e-4f + (f * z * q - 0.5f * z)) + f + n * 0.693359375f;
 }
 
@@ -144,7 +145,8 @@ inline double log(double x) {
 /// sine and cosine of x radians, |x| up to about 1e5.
 inline void sincos(double x, double* sine, double* cosine) {
   const double n = std::floor(x * 0.63661977236758134 + 0.5);
-  const double r = ((x - n * 1.57079632673412561417) - n * 6.07710050630396597660e-11) - n * 2.02226624879595063154e-21;
+  const double r =
+      ((x - n * 1.57079632673412561417) - n * 6.07710050630396597660e-11) - n * 2.02226624879595063154e-21;
   const double z = r * r;
   double s = 0, c = 0;
   for (int k = 10; k >= 1; --k) {

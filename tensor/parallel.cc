@@ -53,8 +53,10 @@ class Pool {
     take_tiles();
     // The last tiles end soon; on a machine shared with others, let whoever holds them run.
     for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin) {
-      if (spin < 2000) pause();
-      else std::this_thread::yield();
+      if (spin < 2000)
+        pause();
+      else
+        std::this_thread::yield();
     }
     if (error_) std::rethrow_exception(error_);
   }

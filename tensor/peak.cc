@@ -28,7 +28,8 @@ double best(int repeats, F&& f) {
 
 double fma_peak() {
   const cpu::KernelTable* table = nullptr;
-  for (int isa = static_cast<int>(cpu_isa()); isa >= 0 && !table; --isa) table = cpu::kernel_table(static_cast<CpuIsa>(isa));
+  for (int isa = static_cast<int>(cpu_isa()); isa >= 0 && !table; --isa)
+    table = cpu::kernel_table(static_cast<CpuIsa>(isa));
   if (!table) table = cpu::kernel_table(CpuIsa::portable);
   require(table, "[peak] this build has no kernels");
   const int tiles = thread_count() * 4;
@@ -48,7 +49,8 @@ double copy_bandwidth(double bytes) {
   const Tensor a = Tensor::full({n}, 1), b = Tensor::full({n}, 2);
   const double s = best(7, [&] {
     parallel_ranges(n, 16384, [&](int64_t begin, int64_t end) {
-      std::memcpy(b.mutable_data<float>() + begin, a.data<float>() + begin, static_cast<size_t>(end - begin) * 4);
+      std::memcpy(b.mutable_data<float>() + begin, a.data<float>() + begin,
+                  static_cast<size_t>(end - begin) * 4);
     });
   });
   return 2 * bytes / s;

@@ -59,7 +59,8 @@ struct Philox {
   }
   /// Uniform integer in [0, n).
   int64_t below(uint64_t element, int64_t n) const {
-    return static_cast<int64_t>((static_cast<unsigned __int128>(bits(element)) * static_cast<uint64_t>(n)) >> 32);
+    return static_cast<int64_t>((static_cast<unsigned __int128>(bits(element)) * static_cast<uint64_t>(n)) >>
+                                32);
   }
   /// Standard normal (Box-Muller on the pairs of a block).
   VOXGRAD_HD float normal(uint64_t element) const { return normals(element / 4)[element % 4]; }

@@ -2,8 +2,8 @@
 // random.h (Philox), math.h (own elementary functions), trace.h (what ran), tensor.h (this file), kernels.h
 // (arithmetic on tensors: chooses between ref/, cpu/ and cuda/).
 //
-// A tensor is storage + offset + shape + dtype, dense, channels last: what is in memory is what the shape says.
-// There are no strides. Copying a Tensor shares its storage.
+// A tensor is storage + offset + shape + dtype, dense, channels last: what is in memory is what the shape
+// says. There are no strides. Copying a Tensor shares its storage.
 #pragma once
 #include <cstring>
 #include <memory>

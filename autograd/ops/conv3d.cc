@@ -1,5 +1,6 @@
-// conv3d: y[n,o,c] = bias[c] + sum over taps k and channels i of x[n, o * stride + k - pad, i] w[k, i, c], where the
-// inputs are read one after the other along the channels (the decoder's skip and upsampled tensors, uncopied).
+// conv3d: y[n,o,c] = bias[c] + sum over taps k and channels i of x[n, o * stride + k - pad, i] w[k, i, c],
+// where the inputs are read one after the other along the channels (the decoder's skip and upsampled tensors,
+// uncopied).
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
 #include "autograd/ops/list.h"
@@ -9,7 +10,9 @@ namespace voxgrad::ops {
 namespace {
 
 // Inputs: x..., w and, where attribute bias is 1, bias.
-size_t image_count(const Attrs& a, size_t inputs) { return inputs - 1 - static_cast<size_t>(a.integer("bias")); }
+size_t image_count(const Attrs& a, size_t inputs) {
+  return inputs - 1 - static_cast<size_t>(a.integer("bias"));
+}
 
 ConvProblem problem(const Attrs& a, std::span<const Shape> in) {
   const size_t images = image_count(a, in.size());
@@ -22,7 +25,8 @@ ConvProblem problem(const Attrs& a, std::span<const Shape> in) {
             "[conv3d] expected inputs [N, D, H, W, *] of one size, got ", in[0], " and ", x);
     channels += x[4];
   }
-  return make_conv_problem(in[0], channels, w, {s[0], s[1], s[2]}, {(w[0] - 1) / 2, (w[1] - 1) / 2, (w[2] - 1) / 2});
+  return make_conv_problem(in[0], channels, w, {s[0], s[1], s[2]},
+                           {(w[0] - 1) / 2, (w[1] - 1) / 2, (w[2] - 1) / 2});
 }
 
 Shape shape(const Attrs& a, std::span<const Shape> in) {
@@ -66,7 +70,9 @@ void backward(BackwardCall& c) {
   }
 }
 
-bool saves_input(const Attrs& a, size_t i, size_t count) { return i <= image_count(a, count); }  // images, weight
+bool saves_input(const Attrs& a, size_t i, size_t count) {
+  return i <= image_count(a, count);
+}  // images, weight
 
 double flops(const Attrs& a, std::span<const Shape> in, const Shape& out) {
   const Shape& w = in[image_count(a, in.size())];
@@ -83,7 +89,8 @@ std::vector<OpSample> samples() {
       {"stride 2", attrs({2, 2, 2}, 0), {n({1, 4, 5, 6, 3}, 0), n({3, 3, 3, 3, 4}, 1)}},
       {"anisotropic", attrs({1, 2, 2}, 0), {n({1, 1, 6, 7, 2}, 0), n({1, 3, 3, 2, 3}, 1)}},
       {"1x1x1", attrs({1, 1, 1}, 1), {n({2, 2, 3, 4, 5}, 0), n({1, 1, 1, 5, 3}, 1), n({3}, 2)}},
-      {"two inputs", attrs({1, 1, 1}, 1),
+      {"two inputs",
+       attrs({1, 1, 1}, 1),
        {n({1, 3, 4, 4, 2}, 0), n({1, 3, 4, 4, 3}, 1), n({3, 3, 3, 5, 4}, 2), n({4}, 3)}},
   };
 }
@@ -103,9 +110,10 @@ Var conv3d(const std::vector<Var>& x, const Var& w, const Var& bias, Triple stri
   std::vector<Var> in = x;
   in.push_back(w);
   if (bias.defined()) in.push_back(bias);
-  return apply(conv3d_op,
-               {{"stride", std::vector<int64_t>(stride.begin(), stride.end())}, {"bias", int64_t{bias.defined()}}},
-               std::move(in));
+  return apply(
+      conv3d_op,
+      {{"stride", std::vector<int64_t>(stride.begin(), stride.end())}, {"bias", int64_t{bias.defined()}}},
+      std::move(in));
 }
 
 }  // namespace voxgrad::ops

@@ -13,7 +13,8 @@ ConvProblem problem(std::span<const Shape> in) { return make_conv_transpose_prob
 Shape shape(const Attrs&, std::span<const Shape> in) {
   const ConvProblem p = problem(in);
   if (in.size() > 2)
-    require(in[2] == Shape{p.cout}, "[conv_transpose3d] expected a bias of shape [", p.cout, "], got ", in[2]);
+    require(in[2] == Shape{p.cout}, "[conv_transpose3d] expected a bias of shape [", p.cout, "], got ",
+            in[2]);
   return {p.n, p.out[0], p.out[1], p.out[2], p.cout};
 }
 
@@ -42,7 +43,9 @@ double flops(const Attrs&, std::span<const Shape> in, const Shape& out) {
 }
 
 std::vector<OpSample> samples() {
-  return {{"2x2x2", {}, {sample_normal({2, 2, 3, 2, 3}, 0), sample_normal({2, 2, 2, 3, 4}, 1), sample_normal({4}, 2)}},
+  return {{"2x2x2",
+           {},
+           {sample_normal({2, 2, 3, 2, 3}, 0), sample_normal({2, 2, 2, 3, 4}, 1), sample_normal({4}, 2)}},
           {"1x2x2", {}, {sample_normal({1, 1, 3, 4, 3}, 0), sample_normal({1, 2, 2, 3, 2}, 1)}}};
 }
 

@@ -1,5 +1,5 @@
-// norm_act: instance or group norm, feature-wise modulation and activation in one pass (Ulyanov et al. 2016; Wu and He
-// 2018; Perez et al. 2018): y = act(xhat * gamma (1 + scale) + beta (1 + scale) + shift).
+// norm_act: instance or group norm, feature-wise modulation and activation in one pass (Ulyanov et al. 2016;
+// Wu and He 2018; Perez et al. 2018): y = act(xhat * gamma (1 + scale) + beta (1 + scale) + shift).
 #include "tensor/norm.h"
 
 #include "autograd/gradcheck.h"
@@ -17,7 +17,8 @@ Act act_of(const Attrs& a) { return static_cast<Act>(a.integer("act")); }
 Shape shape(const Attrs& a, std::span<const Shape> in) {
   const int64_t c = in[0][-1];
   require(in[0].rank() >= 2, "[norm_act] expected x [N, ..., C], got ", in[0]);
-  require(in[1] == Shape{c} && in[2] == Shape{c}, "[norm_act] expected gamma and beta [", c, "], got ", in[1], in[2]);
+  require(in[1] == Shape{c} && in[2] == Shape{c}, "[norm_act] expected gamma and beta [", c, "], got ", in[1],
+          in[2]);
   require(c % a.integer("groups") == 0, "[norm_act] expected groups to divide ", c);
   if (modulated(a)) {
     const Shape nc{in[0][0], c};
@@ -58,9 +59,10 @@ void backward(BackwardCall& c) {
   const DType dtype = c.grad_out.dtype();
   const Shape nc = c.saved[2].shape();
   const int64_t n = nc[0], channels = nc[1];
-  Tensor dx = Tensor::empty(c.shapes[0], dtype), df = Tensor::empty(nc, dtype), doff = Tensor::empty(nc, dtype);
-  norm_act_backward(c.in[0], c.saved[0], c.saved[1], c.saved[2], c.saved[3], act_of(c.attrs), c.attrs.number("slope"),
-                    c.grad_out, dx, df, doff);
+  Tensor dx = Tensor::empty(c.shapes[0], dtype), df = Tensor::empty(nc, dtype),
+         doff = Tensor::empty(nc, dtype);
+  norm_act_backward(c.in[0], c.saved[0], c.saved[1], c.saved[2], c.saved[3], act_of(c.attrs),
+                    c.attrs.number("slope"), c.grad_out, dx, df, doff);
   c.grad_in[0] = dx;
   visit_float(dtype, "norm_act", [&](auto zero) {
     using T = decltype(zero);
@@ -78,7 +80,8 @@ void backward(BackwardCall& c) {
     if (scale) {
       Tensor dscale = Tensor::empty(nc, dtype);
       T* ds = dscale.mutable_data<T>();
-      for (int64_t i = 0; i < n * channels; ++i) ds[i] = f[i] * gamma[i % channels] + o[i] * beta[i % channels];
+      for (int64_t i = 0; i < n * channels; ++i)
+        ds[i] = f[i] * gamma[i % channels] + o[i] * beta[i % channels];
       c.grad_in[3] = dscale;
       c.grad_in[4] = doff;
     }
@@ -87,14 +90,20 @@ void backward(BackwardCall& c) {
 
 std::vector<OpSample> samples() {
   const auto attrs = [](int64_t groups, Act act, int64_t mod) {
-    return Attrs{{"groups", groups}, {"act", static_cast<int64_t>(act)}, {"slope", 0.01}, {"eps", 1e-5}, {"modulated", mod}};
+    return Attrs{{"groups", groups},
+                 {"act", static_cast<int64_t>(act)},
+                 {"slope", 0.01},
+                 {"eps", 1e-5},
+                 {"modulated", mod}};
   };
-  const Tensor x = sample_normal({2, 2, 3, 4, 4}, 0), gamma = sample_normal({4}, 1), beta = sample_normal({4}, 2);
+  const Tensor x = sample_normal({2, 2, 3, 4, 4}, 0), gamma = sample_normal({4}, 1),
+               beta = sample_normal({4}, 2);
   const Tensor scale = sample_normal({2, 4}, 3), shift = sample_normal({2, 4}, 4);
-  return {{"instance norm", attrs(4, Act::none, 0), {x, gamma, beta}},
-          {"instance norm, leaky relu, modulated", attrs(4, Act::leaky_relu, 1), {x, gamma, beta, scale, shift}},
-          {"group norm, silu", attrs(2, Act::silu, 0), {x, gamma, beta}},
-          {"group norm, gelu, modulated", attrs(1, Act::gelu, 1), {x, gamma, beta, scale, shift}}};
+  return {
+      {"instance norm", attrs(4, Act::none, 0), {x, gamma, beta}},
+      {"instance norm, leaky relu, modulated", attrs(4, Act::leaky_relu, 1), {x, gamma, beta, scale, shift}},
+      {"group norm, silu", attrs(2, Act::silu, 0), {x, gamma, beta}},
+      {"group norm, gelu, modulated", attrs(1, Act::gelu, 1), {x, gamma, beta, scale, shift}}};
 }
 
 }  // namespace
@@ -106,11 +115,12 @@ const Op norm_act_op{.name = "norm_act",
                      .backward = backward,
                      .saves_input = save_all,
                      .recompute = recompute,
-                     .flops = [](const Attrs&, std::span<const Shape>, const Shape& out) { return 8.0 * static_cast<double>(out.numel()); },
+                     .flops = [](const Attrs&, std::span<const Shape>,
+                                 const Shape& out) { return 8.0 * static_cast<double>(out.numel()); },
                      .samples = samples};
 
-Var norm_act(const Var& x, const Var& gamma, const Var& beta, int64_t groups, Act act, double slope, const Var& scale,
-             const Var& shift, double eps) {
+Var norm_act(const Var& x, const Var& gamma, const Var& beta, int64_t groups, Act act, double slope,
+             const Var& scale, const Var& shift, double eps) {
   std::vector<Var> in{x, gamma, beta};
   if (scale.defined()) in.insert(in.end(), {scale, shift});
   return apply(norm_act_op,

@@ -1,6 +1,6 @@
-// Which sampler, how many steps, which readout: for a finished run, tau_out is fitted anew for every setting on the
-// calibration cases and the setting is scored on the scored cases, on the plan's grid. Prints a Markdown table.
-// usage: sampling_sweep RUN DATASET [M]
+// Which sampler, how many steps, which readout: for a finished run, tau_out is fitted anew for every setting
+// on the calibration cases and the setting is scored on the scored cases, on the plan's grid. Prints a
+// Markdown table. usage: sampling_sweep RUN DATASET [M]
 #include <cstdio>
 #include <iostream>
 
@@ -33,7 +33,8 @@ Drawn draw(Method& method, const std::vector<PreprocessedCase>& cases, const Sam
   return d;
 }
 
-void print_row(const Setting& s, int64_t samples, const char* kind, double tau, const Drawn& scored, int classes) {
+void print_row(const Setting& s, int64_t samples, const char* kind, double tau, const Drawn& scored,
+               int classes) {
   double dsc = 0, likelihood = 0, calibration = 0, disagreement = 0;
   for (const LabelledSamples& c : scored.cases) {
     SampleAggregator a;
@@ -45,9 +46,10 @@ void print_row(const Setting& s, int64_t samples, const char* kind, double tau, 
     disagreement += mean_over(a.mutual_information()).value_or(0);
   }
   const double n = static_cast<double>(scored.cases.size());
-  std::printf("| %s%s | %lld | %s | %lld | %s | %.3f | %.2f | %.3f | %.3f | %.2f |\n", s.sampler, s.eta > 0 ? " eta 1" : "",
-              static_cast<long long>(s.steps), s.spacing, static_cast<long long>(samples), kind, tau, 100 * dsc / n,
-              100 * likelihood / n, 100 * calibration / n, 100 * disagreement / n);
+  std::printf("| %s%s | %lld | %s | %lld | %s | %.3f | %.2f | %.3f | %.3f | %.2f |\n", s.sampler,
+              s.eta > 0 ? " eta 1" : "", static_cast<long long>(s.steps), s.spacing,
+              static_cast<long long>(samples), kind, tau, 100 * dsc / n, 100 * likelihood / n,
+              100 * calibration / n, 100 * disagreement / n);
   std::fflush(stdout);
 }
 
@@ -59,13 +61,21 @@ void sweep(const std::string& run, const std::string& folder, int64_t most) {
   const auto load = [&](const std::vector<int>& which) {
     std::vector<PreprocessedCase> cases;
     for (const int i : which)
-      cases.push_back(preprocess(load_case(dataset.cases[static_cast<size_t>(i)], method.plan().channels(), method.plan().classes()), method.plan()));
+      cases.push_back(preprocess(
+          load_case(dataset.cases[static_cast<size_t>(i)], method.plan().channels(), method.plan().classes()),
+          method.plan()));
     return cases;
   };
   const auto calibration = load(split.calibration), scored = load(split.scored);
-  std::printf("| sampler | S | spacing | M | readout | tau_out | DSC | NLL | ECE | MI |\n|---|---|---|---|---|---|---|---|---|---|\n");
-  for (const Setting& s : {Setting{"ddim", 1, "uniform", 0}, {"ddim", 2, "uniform", 0}, {"ddim", 5, "uniform", 0},
-                           {"ddim", 10, "uniform", 0}, {"ddim", 5, "log-snr", 0}, {"dpmpp", 5, "log-snr", 0},
+  std::printf(
+      "| sampler | S | spacing | M | readout | tau_out | DSC | NLL | ECE | MI "
+      "|\n|---|---|---|---|---|---|---|---|---|---|\n");
+  for (const Setting& s : {Setting{"ddim", 1, "uniform", 0},
+                           {"ddim", 2, "uniform", 0},
+                           {"ddim", 5, "uniform", 0},
+                           {"ddim", 10, "uniform", 0},
+                           {"ddim", 5, "log-snr", 0},
+                           {"dpmpp", 5, "log-snr", 0},
                            {"ddim", 5, "uniform", 1}}) {
     SampleOptions o = sample_options(method.config());
     o.samples = s.steps == 1 ? std::min<int64_t>(4, most) : most;  // one step hardly depends on the start

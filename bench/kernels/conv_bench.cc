@@ -2,9 +2,9 @@
 // Arguments: input channels, output channels, edge of the cubic volume, stride.
 #include <benchmark/benchmark.h>
 
-#include "tensor/peak.h"
 #include "tensor/conv.h"
 #include "tensor/cpu/isa.h"
+#include "tensor/peak.h"
 #include "tensor/random.h"
 
 namespace voxgrad::bench {

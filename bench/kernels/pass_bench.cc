@@ -1,10 +1,10 @@
 // Passes limited by memory, as a fraction of what a copy of the same tensor moves; and matrix products.
 #include <benchmark/benchmark.h>
 
-#include "tensor/peak.h"
 #include "tensor/gemm.h"
 #include "tensor/norm.h"
 #include "tensor/optim.h"
+#include "tensor/peak.h"
 #include "tensor/random.h"
 
 namespace voxgrad::bench {

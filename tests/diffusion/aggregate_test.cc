@@ -44,8 +44,8 @@ TEST(Aggregator, MeanEntropyAndMutualInformation) {
   a.add(Tensor::from<float>({2, 2}, {0, 1, 0.5f, 0.5f}));
   EXPECT_EQ(a.count(), 2);
   EXPECT_FLOAT_EQ(a.mean().data<float>()[0], 0.5f);
-  // Both voxels have entropy log 2; in the first samples disagree (all of it is mutual information), in the second
-  // every sample is itself undecided (none is).
+  // Both voxels have entropy log 2; in the first samples disagree (all of it is mutual information), in the
+  // second every sample is itself undecided (none is).
   EXPECT_NEAR(a.entropy().data<float>()[0], std::log(2), 1e-6);
   EXPECT_NEAR(a.entropy().data<float>()[1], std::log(2), 1e-6);
   EXPECT_NEAR(a.mutual_information().data<float>()[0], std::log(2), 1e-6);

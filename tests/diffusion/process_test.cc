@@ -86,12 +86,14 @@ TEST(Forward, TheChainHasTheMarginal) {
     mean /= static_cast<double>(n);
     const double variance = square / static_cast<double>(n) - mean * mean, abar = s.alpha_bar(t);
     // Five standard errors of mean and variance.
-    EXPECT_NEAR(mean, std::sqrt(abar) * y + (1 - std::sqrt(abar)) * pi, 5 * std::sqrt((1 - abar) / static_cast<double>(n)));
+    EXPECT_NEAR(mean, std::sqrt(abar) * y + (1 - std::sqrt(abar)) * pi,
+                5 * std::sqrt((1 - abar) / static_cast<double>(n)));
     EXPECT_NEAR(variance, 1 - abar, 5 * (1 - abar) * std::sqrt(2 / static_cast<double>(n)));
   }
 }
 
-ResidualExample example(const NoiseSchedule& s, int64_t t, double sd, Tensor* label, Tensor* pi, Tensor* eps) {
+ResidualExample example(const NoiseSchedule& s, int64_t t, double sd, Tensor* label, Tensor* pi,
+                        Tensor* eps) {
   *label = Tensor::from<int32_t>({1, 1, 1, 3}, {0, 2, 1});
   *pi = Tensor::from<float>({1, 1, 1, 3, 3}, {.7f, .2f, .1f, .1f, .1f, .8f, .3f, .3f, .4f});
   *eps = random_normal(pi->shape(), {9, Stream::test, 1});
@@ -124,7 +126,8 @@ TEST(Preconditioning, TheTargetGivesTheResidualBackAndHasUnitVariance) {
     for (const int64_t t : {1, 100, 900, 1000}) {
       const double abar = s.alpha_bar(t);
       const Preconditioning c = precondition(abar, sd);
-      // For r_0 ~ N(0, sd^2): Var(c_in r_t) = 1, and F = (r_0 - c_skip r_t) / c_out has variance 1, uncorrelated with r_t.
+      // For r_0 ~ N(0, sd^2): Var(c_in r_t) = 1, and F = (r_0 - c_skip r_t) / c_out has variance 1,
+      // uncorrelated with r_t.
       const double var = abar * sd * sd + 1 - abar;
       EXPECT_NEAR(c.in * c.in * var, 1, 1e-12);
       const double cov = std::sqrt(abar) * sd * sd;  // of r_0 and r_t

@@ -1,5 +1,5 @@
-// Reverse steps: equation 5 against Gaussian conditioning, and whole samplers against two cases whose answer is known:
-// Gaussian residuals, and one coherent region that is foreground with probability p.
+// Reverse steps: equation 5 against Gaussian conditioning, and whole samplers against two cases whose answer
+// is known: Gaussian residuals, and one coherent region that is foreground with probability p.
 #include "diffusion/sampler.h"
 
 #include <gtest/gtest.h>
@@ -25,8 +25,8 @@ SamplerOptions options(const char* kind, int64_t steps, const char* spacing = "u
   return o;
 }
 
-// r_s given r_t and r_0: condition the joint Gaussian of (r_s, r_t) given r_0. r_s = sqrt(as) r0 + N(0, 1 - as),
-// r_t = sqrt(a) r_s + N(0, 1 - a), a = at / as.
+// r_s given r_t and r_0: condition the joint Gaussian of (r_s, r_t) given r_0. r_s = sqrt(as) r0 + N(0, 1 -
+// as), r_t = sqrt(a) r_s + N(0, 1 - a), a = at / as.
 TEST(Posterior, AgreesWithGaussianConditioning) {
   for (const auto& [t, s] : {std::pair<int64_t, int64_t>{1000, 700}, {500, 499}, {300, 10}, {2, 1}}) {
     const double at = cosine().alpha_bar(t), as = cosine().alpha_bar(s), a = at / as;
@@ -40,7 +40,8 @@ TEST(Posterior, AgreesWithGaussianConditioning) {
   }
 }
 
-// On s itself the two coefficients do not add up to one: what is missing belongs to pi. On the residual nothing is lost.
+// On s itself the two coefficients do not add up to one: what is missing belongs to pi. On the residual
+// nothing is lost.
 TEST(Posterior, OnTheStateItselfItWouldBeBiased) {
   const ReverseStep step = reverse_step(cosine(), options("ddpm", 10), 600, 400, 0);
   EXPECT_LT(step.state + step.clean, 0.98);
@@ -89,7 +90,8 @@ TEST(Steps, ZeroTerminalSnrStartsFiniteInEverySampler) {
   const NoiseSchedule zero("cosine", 1000, true);
   for (const char* kind : {"ddim", "ddpm", "dpmpp"})
     for (const ReverseStep& s : reverse_steps(zero, options(kind, 8))) {
-      EXPECT_TRUE(std::isfinite(s.state) && std::isfinite(s.clean) && std::isfinite(s.previous) && std::isfinite(s.noise));
+      EXPECT_TRUE(std::isfinite(s.state) && std::isfinite(s.clean) && std::isfinite(s.previous) &&
+                  std::isfinite(s.noise));
     }
 }
 
@@ -101,7 +103,8 @@ std::vector<double> run(const SamplerOptions& o, int64_t count, Denoiser&& denoi
   for (size_t i = 0; i < steps.size(); ++i) {
     Tensor clean = Tensor::empty({count});
     for (int64_t k = 0; k < count; ++k)
-      clean.mutable_data<float>()[k] = static_cast<float>(denoise(steps[i].t, double{state.data<float>()[k]}));
+      clean.mutable_data<float>()[k] =
+          static_cast<float>(denoise(steps[i].t, double{state.data<float>()[k]}));
     const Tensor z = random_normal({count}, {3, Stream::ancestral, static_cast<uint32_t>(i)});
     state = apply_step(steps[i], state, clean, previous, z);
     previous = clean;
@@ -117,7 +120,8 @@ TEST(GaussianData, EverySamplerGivesTheDistributionBack) {
   const int64_t n = 40000;
   for (const auto& o : {options("ddim", 300), options("ddim", 300, "uniform", 1), options("ddpm", 300),
                         options("dpmpp", 30, "log-snr")}) {
-    const auto x = run(o, n, [&](int64_t t, double r) { return precondition(cosine().alpha_bar(t), d).skip * r; });
+    const auto x =
+        run(o, n, [&](int64_t t, double r) { return precondition(cosine().alpha_bar(t), d).skip * r; });
     double mean = 0, square = 0;
     for (const double v : x) {
       mean += v;
@@ -131,8 +135,9 @@ TEST(GaussianData, EverySamplerGivesTheDistributionBack) {
   }
 }
 
-// A region of n voxels is foreground as a whole with probability p. Along the direction (1, ..., 1) / sqrt(n) the state
-// is a scalar, and samplers are linear, so the scalar chain is exact. Returns how often it ends as foreground.
+// A region of n voxels is foreground as a whole with probability p. Along the direction (1, ..., 1) / sqrt(n)
+// the state is a scalar, and samplers are linear, so the scalar chain is exact. Returns how often it ends as
+// foreground.
 double coherent_region(const SamplerOptions& o, double p, double n) {
   const double root = std::sqrt(n);
   const auto x = run(o, 40000, [&](int64_t t, double u) {

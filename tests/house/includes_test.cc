@@ -1,5 +1,5 @@
-// The house: what each folder includes stands on its line of the table in CMakeLists.txt, or on that of a folder it may
-// include; and external headers are seen only by the files that own them.
+// The house: what each folder includes stands on its line of the table in CMakeLists.txt, or on that of a
+// folder it may include; and external headers are seen only by the files that own them.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -61,7 +61,8 @@ TEST(House, EveryFolderIncludesOnlyWhatItMay) {
     for (const Include& i : includes_of(folder)) {
       const std::string first = i.header.substr(0, i.header.find('/'));
       if (i.header.find('/') == std::string::npos || !may.count(first)) continue;  // system and external
-      EXPECT_TRUE(allowed.count(first)) << i.file << " includes " << i.header << ", which " << folder << "/ may not";
+      EXPECT_TRUE(allowed.count(first))
+          << i.file << " includes " << i.header << ", which " << folder << "/ may not";
       ++seen;
     }
   EXPECT_GT(seen, 200);

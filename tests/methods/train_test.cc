@@ -1,5 +1,5 @@
-// Training end to end on a tiny phantom: the same bits with any number of threads and after a stop, clear refusals,
-// and predictions on the grid of the input.
+// Training end to end on a tiny phantom: the same bits with any number of threads and after a stop, clear
+// refusals, and predictions on the grid of the input.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -53,7 +53,8 @@ class TrainTest : public testing::TestWithParam<const char*> {
     return o;
   }
   std::string hash(const std::string& run) const {
-    return sha256_of_file(folder_ + "/" + run + "/model.safetensors") + sha256_of_file(folder_ + "/" + run + "/checkpoint.safetensors");
+    return sha256_of_file(folder_ + "/" + run + "/model.safetensors") +
+           sha256_of_file(folder_ + "/" + run + "/checkpoint.safetensors");
   }
   std::string folder_;
 };

@@ -42,7 +42,8 @@ TEST(UNet, GradientOfEveryParameterAgreesWithFiniteDifferences) {
   }());
   const auto loss = [&] {
     const UNet::Output o = net({Var(s), Var(x)}, t, true);
-    return ops::add(segmentation_loss(o.out, label, {1, 1}), deep_segmentation_loss(o.auxiliary, label, {1, 0}));
+    return ops::add(segmentation_loss(o.out, label, {1, 1}),
+                    deep_segmentation_loss(o.auxiliary, label, {1, 0}));
   };
   p.zero_grads();
   {
@@ -52,7 +53,8 @@ TEST(UNet, GradientOfEveryParameterAgreesWithFiniteDifferences) {
   for (uint32_t d = 0; d < 8; ++d) {
     const Tensor direction = sample_normal(p.values().shape(), 100 + d);
     double analytic = 0;
-    for (int64_t i = 0; i < direction.numel(); ++i) analytic += direction.data<double>()[i] * p.grads().data<double>()[i];
+    for (int64_t i = 0; i < direction.numel(); ++i)
+      analytic += direction.data<double>()[i] * p.grads().data<double>()[i];
     const double h = 1e-6;
     const auto shifted = [&](double by) {
       for (int64_t i = 0; i < direction.numel(); ++i)
@@ -60,7 +62,8 @@ TEST(UNet, GradientOfEveryParameterAgreesWithFiniteDifferences) {
       return loss().value().item();
     };
     // Leaky ReLU has kinks: a direction may cross one within h, which costs about h relative.
-    EXPECT_NEAR((shifted(h) - shifted(-h)) / (2 * h), analytic, 1e-4 * std::max(1.0, std::abs(analytic))) << d;
+    EXPECT_NEAR((shifted(h) - shifted(-h)) / (2 * h), analytic, 1e-4 * std::max(1.0, std::abs(analytic)))
+        << d;
     shifted(0);
   }
 }

@@ -20,7 +20,8 @@ double minimise(OptimizerOptions options, double lr, int64_t steps) {
     opt.step(x, g, learning_rate("poly", lr, s, steps));
   }
   double worst = 0;
-  for (int i = 0; i < 37; ++i) worst = std::max(worst, std::abs(double{x.data<float>()[i]} - target.data<float>()[i]));
+  for (int i = 0; i < 37; ++i)
+    worst = std::max(worst, std::abs(double{x.data<float>()[i]} - target.data<float>()[i]));
   return worst;
 }
 

@@ -1,4 +1,5 @@
-// The elementary functions against the C library in double precision, and Philox against its published vectors.
+// The elementary functions against the C library in double precision, and Philox against its published
+// vectors.
 #include "tensor/math.h"
 
 #include <gtest/gtest.h>
@@ -40,7 +41,8 @@ TEST(Math, SineAndCosineOfATurn) {
 }
 
 TEST(Math, Erf) {
-  for (double x = -6; x < 6; x += 0.0113) EXPECT_NEAR(math::erf(static_cast<float>(x)), std::erf(x), 3e-7) << x;
+  for (double x = -6; x < 6; x += 0.0113)
+    EXPECT_NEAR(math::erf(static_cast<float>(x)), std::erf(x), 3e-7) << x;
 }
 
 TEST(Math, DoubleVersionsAgreeWithTheCLibrary) {
@@ -59,7 +61,8 @@ TEST(Philox, KnownAnswers) {
   const Philox zero{0, static_cast<Stream>(0), 0};
   EXPECT_EQ(zero.block(0), (std::array<uint32_t, 4>{0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u}));
   const Philox ones{~uint64_t{0}, static_cast<Stream>(~0u), ~0u};
-  EXPECT_EQ(ones.block(~uint64_t{0}), (std::array<uint32_t, 4>{0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu}));
+  EXPECT_EQ(ones.block(~uint64_t{0}),
+            (std::array<uint32_t, 4>{0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu}));
 }
 
 TEST(Philox, NormalsHaveTheRightMoments) {
@@ -78,7 +81,8 @@ TEST(Philox, NormalsHaveTheRightMoments) {
 
 TEST(Philox, AnElementDoesNotDependOnWhereTheFillStarts) {
   const Philox g{7, Stream::test, 3};
-  const auto whole = random_normal({101}, g).to_vector<float>(), part = random_normal({50}, g, 51).to_vector<float>();
+  const auto whole = random_normal({101}, g).to_vector<float>(),
+             part = random_normal({50}, g, 51).to_vector<float>();
   for (size_t i = 0; i < 50; ++i) EXPECT_EQ(whole[51 + i], part[i]);
 }
 

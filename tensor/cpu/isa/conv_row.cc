@@ -97,8 +97,8 @@ void conv_row(const ConvRow& r) {
   }
 }
 
-// Tiles that are compiled. A wish for another width takes the next smaller one: a row function covers its row with
-// overlapping tiles whatever its width, and every one compiled costs seconds of build time.
+// Tiles that are compiled. A wish for another width takes the next smaller one: a row function covers its row
+// with overlapping tiles whatever its width, and every one compiled costs seconds of build time.
 constexpr int compiled_tile(int v, int stride) {
   if (stride == 2) return v <= 4 ? v : v / 4 * 4;
   return v <= 6 ? v : v < 12 ? v / 2 * 2 : v / 4 * 4;

@@ -5,7 +5,9 @@
 namespace voxgrad::VOXGRAD_ISA {
 namespace {
 
-constexpr int kChains = VOXGRAD_LEVEL == 3 ? 24 : VOXGRAD_LEVEL == 2 ? 6 : 3;  // of 16 floats: what the registers hold
+constexpr int kChains = VOXGRAD_LEVEL == 3   ? 24
+                        : VOXGRAD_LEVEL == 2 ? 6
+                                             : 3;  // of 16 floats: what the registers hold
 
 double fma_chains(int64_t steps, float* result) {
   Vec sum[kChains];
