@@ -5,10 +5,12 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
-add_library(voxgrad_options INTERFACE)
 # Fused operations are written, never chosen by the compiler: the same bits whatever the instruction set.
-target_compile_options(voxgrad_options INTERFACE -ffp-contract=off -fno-math-errno -fno-trapping-math
+add_library(voxgrad_dialect INTERFACE)
+target_compile_options(voxgrad_dialect INTERFACE -ffp-contract=off -fno-math-errno -fno-trapping-math
   -Wall -Wextra -Wshadow -Wno-missing-field-initializers $<$<BOOL:${VOXGRAD_WERROR}>:-Werror>)
+add_library(voxgrad_options INTERFACE)
+target_link_libraries(voxgrad_options INTERFACE voxgrad_dialect)
 if(VOXGRAD_SANITIZE)
   target_compile_options(voxgrad_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(voxgrad_options INTERFACE -fsanitize=address,undefined)

@@ -13,18 +13,14 @@ endif()
 foreach(isa IN LISTS isas)
   add_library(voxgrad_kernels_${isa} OBJECT ${isa_sources})
   target_include_directories(voxgrad_kernels_${isa} PRIVATE ${PROJECT_SOURCE_DIR})
-  target_link_libraries(voxgrad_kernels_${isa} PRIVATE voxgrad_options)
+  target_link_libraries(voxgrad_kernels_${isa} PRIVATE voxgrad_dialect)
   target_compile_definitions(voxgrad_kernels_${isa} PRIVATE VOXGRAD_ISA=${isa})
   # Full optimisation in every build type: unrolled tiles would spill otherwise.
   # GCC 12 takes _mm512_undefined_ps of its own header for a mistake (GCC bug 105593).
   target_compile_options(voxgrad_kernels_${isa} PRIVATE -O3 -Wno-maybe-uninitialized ${isa_flags_${isa}})
-  # The large AVX-512 tiles take GCC minutes to instrument; the same source is checked as AVX2 and portable code.
-  if(VOXGRAD_SANITIZE)
-    target_compile_options(voxgrad_kernels_${isa} PRIVATE -fno-sanitize=undefined)
-    if(isa STREQUAL avx512)
-      target_compile_options(voxgrad_kernels_${isa} PRIVATE -fno-sanitize=all)
-    endif()
-  endif()
+  # Neither debug information nor sanitizers: with them GCC takes minutes for a file of unrolled tiles. What a
+  # sanitizer build checks of the kernels is the reference (VOXGRAD_CPU_ISA=ref).
+  target_compile_options(voxgrad_kernels_${isa} PRIVATE -g0)
   target_sources(voxgrad_tensor PRIVATE $<TARGET_OBJECTS:voxgrad_kernels_${isa}>)
 endforeach()
 
