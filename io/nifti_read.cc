@@ -54,7 +54,7 @@ struct Opened {
   /// The rest of the file behind the two bytes goes behind them.
   std::vector<std::byte> all() {
     std::vector<std::byte> bytes(std::max<size_t>(file.size(), start_size));
-    std::memcpy(bytes.data(), start.data(), start_size);
+    std::copy_n(start.begin(), start_size, bytes.begin());  // nothing to copy into nothing for an empty file
     const size_t got = start_size + file.read(bytes.data() + start_size, bytes.size() - start_size);
     bytes.resize(got);
     return bytes;
