@@ -184,6 +184,7 @@ void Trainer::write_record(const std::string& status) {
   m["status"] = status;
   m["method"] = method_->name();
   m["dataset"] = dataset_.name;
+  m["modality"] = method_->plan().modality;
   m["seed"] = state_.seed;
   m["split"] = split_.text;
   m["data_sha256"] = state_.data;
