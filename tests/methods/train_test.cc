@@ -2,26 +2,20 @@
 // refusals, and predictions on the grid of the input.
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
 #include "data/phantom.h"
 #include "io/file.h"
 #include "io/sha256.h"
 #include "methods/prediction.h"
 #include "methods/trainer.h"
 #include "tensor/parallel.h"
+#include "tests/temporary_folder.h"
 
 namespace voxgrad {
 namespace {
 
-namespace fs = std::filesystem;
-
-class TrainTest : public testing::TestWithParam<const char*> {
+class TrainTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "voxgrad-train-XXXXXX").string();
-    ASSERT_TRUE(mkdtemp(pattern.data()));
-    folder_ = pattern;
     PhantomOptions o;
     o.cases = 6;
     o.size = 16;
@@ -29,10 +23,7 @@ class TrainTest : public testing::TestWithParam<const char*> {
     o.modality = GetParam();
     write_phantom(data(), o);
   }
-  void TearDown() override {
-    set_thread_count(2);
-    fs::remove_all(folder_);
-  }
+  void TearDown() override { set_thread_count(2); }
 
   std::string data() const { return folder_ + "/data"; }
   static Config config() {
@@ -56,7 +47,8 @@ class TrainTest : public testing::TestWithParam<const char*> {
     return sha256_of_file(folder_ + "/" + run + "/model.safetensors") +
            sha256_of_file(folder_ + "/" + run + "/checkpoint.safetensors");
   }
-  std::string folder_;
+  const testing::TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
 };
 
 TEST_P(TrainTest, TheSameBitsWithAnyNumberOfThreads) {
@@ -163,7 +155,7 @@ TEST_P(TrainTest, AStoppedRunIsMarkedUnfinished) {
   EXPECT_FALSE(model.complete);
 }
 
-INSTANTIATE_TEST_SUITE_P(Modality, TrainTest, testing::Values("mri", "ct"),
+INSTANTIATE_TEST_SUITE_P(Modality, TrainTest, ::testing::Values("mri", "ct"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(Model, MissingAndForeignFilesAreNamed) {
