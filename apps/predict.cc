@@ -14,7 +14,7 @@ struct Arguments {
   std::string run, memory, sampler, spacing;
   PredictOptions options;
   int64_t samples = 0, steps = 0;
-  double eta = -1;
+  double eta = -1, stop_tolerance = -1;
   uint64_t seed = 1;
 };
 
@@ -27,6 +27,7 @@ void run(Arguments& a) {
   SampleOptions& s = a.options.sampling;
   s = sample_options(method.config());
   if (a.samples > 0) s.samples = a.samples;
+  if (a.stop_tolerance >= 0) s.stop_tolerance = a.stop_tolerance;
   if (a.steps > 0) s.sampler.steps = a.steps;
   if (!a.sampler.empty()) s.sampler.kind = a.sampler;
   if (!a.spacing.empty()) s.sampler.spacing = a.spacing;
@@ -78,6 +79,11 @@ void add_predict(CLI::App& app) {
   c->add_option("--spacing", a->spacing, "uniform or log-snr (default: as trained)")
       ->check(CLI::IsMember({"uniform", "log-snr"}));
   c->add_option("--eta", a->eta, "Noise of ddim, 0 to 1 (default: as trained)")->check(CLI::Range(0.0, 1.0));
+  c->add_option(
+       "--stop-tolerance", a->stop_tolerance,
+       "Early stop: no more samples once four more changed no mean probability by more than this; 0: "
+       "always all (default: as trained)")
+      ->check(CLI::Range(0.0, 1.0));
   c->add_option("--seed", a->seed, "Seed of the samples")->default_val(1);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
   c->add_flag("--save-samples", a->options.save_samples, "Write every sample's mask (OUT/samples/CASE)");

@@ -118,6 +118,10 @@ Config default_config() {
           flag("diffusion.zero_terminal_snr", false, "rescale so that alpha_bar(T) = 0 (Lin et al. 2024)"),
 
           count("sampling.samples", 16, 1, 100000, "M, samples a case"),
+          num("sampling.stop_tolerance", 0, 0, 1,
+              "early stop: no more samples once four more changed the mean probability of no class at any "
+              "voxel "
+              "by more than this; 0: always all M"),
           count("sampling.steps", 5, 1, 100000,
                 "S, evaluations of the denoiser a sample; the paper uses 300"),
           word("sampling.sampler", "ddim", {"ddim", "ddpm", "dpmpp"}, "reverse process"),

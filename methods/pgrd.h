@@ -5,6 +5,9 @@
 
 namespace voxgrad {
 
+/// r_T of sample m of a case, standard normal: a function of (seed, name of the case, m).
+Tensor start_noise(const std::string& case_name, uint64_t seed, int64_t m, const Shape& shape);
+
 class Pgrd : public Method {
  public:
   Pgrd(const Plan& plan, const Config& config, std::string name);

@@ -12,7 +12,11 @@ UNet::Block UNet::make_block(Parameters& p, const std::string& name, int64_t in,
 }
 
 Var UNet::Block::operator()(const std::vector<Var>& x, const Var& embedding) const {
-  return norm2(conv2({norm1(conv1(x), embedding)}), embedding);
+  return behind_first(conv1(x), embedding);
+}
+
+Var UNet::Block::behind_first(const Var& y, const Var& embedding) const {
+  return norm2(conv2({norm1(y, embedding)}), embedding);
 }
 
 UNet::UNet(Parameters& p, const std::string& name, const UNetConfig& config) : config_(config) {
@@ -45,7 +49,26 @@ UNet::UNet(Parameters& p, const std::string& name, const UNetConfig& config) : c
 
 UNet::Output UNet::operator()(const std::vector<Var>& x, const Tensor& t, bool training) const {
   const Var embedding = time_.empty() ? Var() : time_[0](t);
-  std::vector<Var> skips{encoder_[0](x, embedding)};
+  return behind_first_block(encoder_[0](x, embedding), embedding, training);
+}
+
+Tensor UNet::first_share(const std::vector<Tensor>& x, int64_t first) const {
+  return encoder_[0].conv1.share(x, first);
+}
+
+Var UNet::sample(const Tensor& x, const Tensor& share, const Tensor& t) const {
+  const Tensor y = encoder_[0].conv1.share({x}, 0);
+  require(share.dim(0) == 1, "[unet] expected a share of one example, got ", share.shape());
+  for (int64_t n = 0; n < y.dim(0); ++n) {
+    Tensor example = y.rows(n, 1);
+    accumulate(example, share);
+  }
+  const Var embedding = time_.empty() ? Var() : time_[0](t);
+  return behind_first_block(encoder_[0].behind_first(Var(y), embedding), embedding, false).out;
+}
+
+UNet::Output UNet::behind_first_block(const Var& y0, const Var& embedding, bool training) const {
+  std::vector<Var> skips{y0};
   for (size_t i = 1; i < encoder_.size(); ++i) skips.push_back(encoder_[i]({skips.back()}, embedding));
 
   Output output;

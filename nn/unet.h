@@ -34,6 +34,15 @@ class UNet {
   /// the product of the strides; t f32 [N] where the network is time-conditioned. Heads other than `out` only
   /// where `training`.
   Output operator()(const std::vector<Var>& x, const Tensor& t, bool training) const;
+
+  // Inference on many examples that have inputs in common (the samples of one image). The first convolution
+  // is linear: what the common inputs add to it is computed once.
+
+  /// What `x` adds to the first convolution as the input channels from `first` on: [*, D, H, W, features[0]].
+  Tensor first_share(const std::vector<Tensor>& x, int64_t first) const;
+  /// `out` where x [N, D, H, W, *] are the first input channels and `share` [1, ...] is first_share of the
+  /// others, the same for all N. Equal to operator() up to the order of the first convolution's sums.
+  Var sample(const Tensor& x, const Tensor& share, const Tensor& t) const;
   const UNetConfig& config() const { return config_; }
 
  private:
@@ -43,9 +52,11 @@ class UNet {
     Conv3d conv2;
     NormAct norm2;
     Var operator()(const std::vector<Var>& x, const Var& embedding) const;
+    Var behind_first(const Var& y, const Var& embedding) const;  ///< y: the first convolution's output
   };
   Block make_block(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel,
                    Triple stride) const;
+  Output behind_first_block(const Var& y0, const Var& embedding, bool training) const;
 
   UNetConfig config_;
   std::vector<TimeEmbedding> time_;  // none or one
