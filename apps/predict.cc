@@ -19,6 +19,7 @@ struct Arguments {
 };
 
 void run(Arguments& a) {
+  watch_signals();
   const RunFolder folder{a.run};
   LoadedModel model = load_model(folder);
   if (!model.complete)
@@ -39,8 +40,7 @@ void run(Arguments& a) {
       spdlog::info("{} has no use for --samples, --steps and --sampler", method.name());
   } else if (const auto m = method.constants.find("tau_out_samples"); m != method.constants.end()) {
     const SamplerOptions trained = sample_options(method.config()).sampler;
-    if (static_cast<double>(s.samples) != m->second ||
-        static_cast<double>(s.sampler.steps) != method.constants.at("tau_out_steps") ||
+    if (static_cast<double>(s.samples) != m->second || s.sampler.steps != trained.steps ||
         s.sampler.kind != trained.kind || s.sampler.spacing != trained.spacing ||
         s.sampler.eta != trained.eta)
       spdlog::warn(

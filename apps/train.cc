@@ -52,6 +52,7 @@ void run(Arguments& a) {
     std::cout << config.to_toml();
     return;
   }
+  watch_signals();
   a.train.memory = memory_limit(a.memory);
   ProgressLine line;
   a.train.progress = [&](const TrainProgress& p) { line.show(p); };

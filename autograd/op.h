@@ -95,7 +95,6 @@ struct Op {
 
 /// Every op of the runtime, in the order of ops/list.cc.
 std::span<const Op* const> all_ops();
-const Op& find_op(std::string_view name);
 
 inline bool save_all(const Attrs&, size_t, size_t) { return true; }
 inline Shape same_shape(const Attrs&, std::span<const Shape> in) { return in[0]; }

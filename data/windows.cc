@@ -14,8 +14,9 @@ namespace {
 std::vector<int64_t> begins(int64_t extent, int64_t patch, double step) {
   if (extent <= patch) return {-((patch - extent) / 2)};
   const int64_t room = extent - patch;
-  const int64_t count =
-      static_cast<int64_t>(std::ceil(static_cast<double>(room) / (static_cast<double>(patch) * step))) + 1;
+  const int64_t count = static_cast<int64_t>(std::ceil(static_cast<double>(room) /
+                                                       std::max(static_cast<double>(patch) * step, 1.0))) +
+                        1;
   std::vector<int64_t> all;
   for (int64_t i = 0; i < count; ++i) all.push_back((2 * i * room + count - 1) / (2 * (count - 1)));
   return all;

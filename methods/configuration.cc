@@ -67,6 +67,7 @@ Config default_config() {
       count("plan.base_features", 16, 1, 512, "channels of the first stage; nnU-Net's 32 is meant for a GPU"),
       count("plan.max_features", 320, 1, 4096, "most channels of a stage"),
       count("plan.max_patch_voxels", 96 * 96 * 96, 512, 1e9, "largest training patch, voxels"),
+      count("plan.max_patch_pixels", 512 * 512, 64, 1e9, "the same of a 2-D plan, pixels"),
       count("plan.batch_size", 2, 1, 1024, "patches a step; the PGRD paper trains with 2"),
 
       flag("augment.enabled", true, "random augmentation of training patches (nnU-Net's set)"),
@@ -83,6 +84,9 @@ Config default_config() {
 
       count("train.max_steps", 0, 0, 1e7, "caps the steps of every stage; 0: no cap"),
       count("train.checkpoint_every", 250, 1, 1e7, "steps between checkpoints"),
+      flag("train.recompute", false,
+           "recompute activations in the backward pass instead of keeping them: less memory, more time, same "
+           "bits"),
       count("train.fold", 0, 0, 1000, "which fold is left out for validation"),
       count("train.max_scored", 0, 0, 1e6, "most validation cases that are scored at the end; 0: all"),
       count("train.keep_cases", 6, 0, 1000,
@@ -153,6 +157,7 @@ PlanOptions plan_options(const Config& c) {
   o.base_features = static_cast<int>(c.integer("plan.base_features"));
   o.max_features = static_cast<int>(c.integer("plan.max_features"));
   o.max_patch_voxels = c.integer("plan.max_patch_voxels");
+  o.max_patch_pixels = c.integer("plan.max_patch_pixels");
   o.batch_size = static_cast<int>(c.integer("plan.batch_size"));
   return o;
 }

@@ -38,7 +38,10 @@ GroupSampler::GroupSampler(const Setting& setting)
   const int64_t shares = static_cast<int64_t>(windows_.size()) * voxels * features * int64_t{sizeof(float)};
   // Half of the bound for what is kept, so that samples still go in large groups.
   keep_ = shares <= s_.options.memory / 2;
-  group_ = group_size(s_.options.memory - (keep_ ? shares : 0), voxels, features);
+  // A sample keeps its state, the blended estimate and one more volume (the next state, or the estimate
+  // before).
+  const int64_t kept = 3 * static_cast<int64_t>(s_.pi.nbytes());
+  group_ = group_size(s_.options.memory - (keep_ ? shares : 0), voxels, features, kept);
 }
 
 Tensor GroupSampler::share_of(size_t w, const Tensor& pi_window) {

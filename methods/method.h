@@ -1,4 +1,7 @@
-// A method: a row of the paper's table. All share the trainer, prediction and scoring behind this interface.
+// methods/: method.h (this file: what a row of the paper's table is; all share the trainer, prediction and
+// scoring behind this interface), configuration.h (keys of config.toml), volume.h (a network over a whole
+// volume), prior.h, pgrd.h (the methods), group_sampler.h (samples of the residual), trainer.h, validation.h
+// (scores of held-out cases), prediction.h (`voxgrad predict`), run_folder.h (files of a run).
 #pragma once
 #include <functional>
 #include <map>
@@ -39,9 +42,11 @@ class Method {
   /// The stages, trained one after the other, each with its parameters.
   virtual std::vector<StageOptions> stages() const = 0;
   virtual Parameters& parameters(size_t stage) = 0;
-  /// Called when a stage starts, before its first step and not on resume: finds constants from the data.
+  /// Called when a stage starts, before its first step and not on resume: finds constants from the data, with
+  /// the seed, memory bound and poll of the options.
   virtual void begin_stage(size_t /*stage*/, const std::vector<PreprocessedCase>& /*training*/,
-                           const std::vector<PreprocessedCase>& /*calibration*/, uint64_t /*seed*/) {}
+                           const std::vector<PreprocessedCase>& /*calibration*/,
+                           const SampleOptions& /*options*/) {}
   /// The loss of a batch: a pure function of (weights, batch, seed, step).
   virtual Var loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) = 0;
 
@@ -55,8 +60,7 @@ class Method {
   /// How many samples a deterministic method gives whatever is asked for; 0: as many as asked for.
   virtual int64_t fixed_samples() const { return 0; }
   /// The deterministic prior's probabilities [D, H, W, K]; undefined for methods without one.
-  virtual Tensor prior_probabilities(const PreprocessedCase& /*c*/,
-                                     const std::function<void()>& /*poll*/ = {}) {
+  virtual Tensor prior_probabilities(const PreprocessedCase& /*c*/, const SampleOptions& /*options*/) {
     return {};
   }
   /// Fits the readout on calibration cases after training (tau_out); may do nothing.
@@ -78,8 +82,8 @@ std::unique_ptr<Method> make_method(const std::string& name, const Plan& plan, c
 /// Sample options as the configuration has them.
 SampleOptions sample_options(const Config& config);
 
-/// How many volumes of `voxels` a network of `features` channels at full resolution may evaluate at once in
-/// `memory`.
-int64_t group_size(int64_t memory, int64_t voxels, int64_t features);
+/// How many windows of `voxels` a network of `features` channels at full resolution may evaluate at once in
+/// `memory` bytes, where each also keeps `kept` bytes between evaluations (a sample's state on its volume).
+int64_t group_size(int64_t memory, int64_t voxels, int64_t features, int64_t kept = 0);
 
 }  // namespace voxgrad

@@ -16,6 +16,8 @@ UNetConfig denoiser_config(const Plan& plan, const Config& config) {
   c.deep_supervision = false;
   c.time_conditioned = true;
   c.time_features = config.integer("denoiser.time_features");
+  if (c.time_features % 2 != 0)
+    fail(ErrorCode::usage, "[config] denoiser.time_features: expected an even number, got ", c.time_features);
   c.auxiliary_channels =
       config.number("denoiser.lambda") > 0 && config.text("denoiser.dds") == "heads" ? plan.classes() : 0;
   c.zero_output = true;
@@ -49,7 +51,10 @@ Pgrd::Pgrd(const Plan& plan, const Config& config, std::string name)
                 config.boolean("diffusion.zero_terminal_snr")),
       lambda_(config.number("denoiser.lambda")),
       heads_(config.text("denoiser.dds") == "heads"),
-      net_(params_, "denoiser", denoiser_config(plan_, config_)) {}
+      net_(params_, "denoiser", denoiser_config(plan_, config_)) {
+  reverse_steps(schedule_,
+                sample_options(config_).sampler);  // refuses what no sampler can do, before training
+}
 
 std::vector<StageOptions> Pgrd::stages() const {
   return {stage_options(config_, "prior"), stage_options(config_, "denoiser")};
@@ -64,9 +69,9 @@ double Pgrd::constant(const std::string& name) const {
 }
 
 void Pgrd::begin_stage(size_t stage, const std::vector<PreprocessedCase>& training,
-                       const std::vector<PreprocessedCase>& calibration, uint64_t seed) {
+                       const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) {
   if (stage != 1) return;
-  constants["prior_temperature"] = fit_prior_temperature(prior_, calibration);
+  constants["prior_temperature"] = fit_prior_temperature(prior_, calibration, options);
   constants["pi_temperature"] =
       config_.boolean("denoiser.tempered_prior") ? constants["prior_temperature"] : 1;
   double sd = config_.number("denoiser.residual_sd");
@@ -74,7 +79,8 @@ void Pgrd::begin_stage(size_t stage, const std::vector<PreprocessedCase>& traini
     // Over patches as the denoiser will see them. Residuals are mostly near zero: their sd is small.
     double power = 0, count = 0;
     for (int64_t step = 0; step < 32; ++step) {
-      const Batch b = training_batch(training, plan_, augment_options(config_), seed, step);
+      if (options.poll) options.poll();
+      const Batch b = training_batch(training, plan_, augment_options(config_), options.seed, step);
       const Tensor pi = prior_.batch_probabilities(b.image, constants["pi_temperature"]);
       power += residual_power(b.label, pi);
       count += static_cast<double>(pi.numel());
@@ -123,8 +129,8 @@ Var Pgrd::loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) {
   return ops::add(velocity, ops::scale(deep_supervision(o, e, pi, t, batch.label), lambda_));
 }
 
-Tensor Pgrd::prior_probabilities(const PreprocessedCase& c, const std::function<void()>& poll) {
-  return prior_.volume_probabilities(c.image, 1, int64_t{4} << 30, poll);
+Tensor Pgrd::prior_probabilities(const PreprocessedCase& c, const SampleOptions& options) {
+  return prior_.volume_probabilities(c.image, 1, options.memory, options.poll);
 }
 
 void Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
@@ -155,16 +161,23 @@ Tensor Pgrd::probabilities(const Tensor& raw) const {
 }
 
 void Pgrd::fit_readout(const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) {
+  if (config_.number("sampling.tau_out") > 0 || config_.text("sampling.readout") != "softmax") return;
+  // Samples are kept as they are, since each tau reads them anew: as many cases as the memory bound allows.
   std::vector<LabelledSamples> labelled;
+  int64_t kept = 0;
   for (const PreprocessedCase& c : calibration) {
     if (!c.label.defined()) continue;
+    const int64_t bytes = options.samples * c.label.numel() * plan_.classes() * int64_t{sizeof(float)};
+    if (!labelled.empty() && kept + bytes > options.memory) break;
+    kept += bytes;
     LabelledSamples l{{}, content_of(c.label, c)};
     sample(c, options, [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });
     labelled.push_back(std::move(l));
   }
   constants["tau_out"] = labelled.empty() ? 0.2 : fit_tau_out(labelled);
+  constants["tau_out_cases"] = static_cast<double>(labelled.size());
   constants["tau_out_samples"] = static_cast<double>(options.samples);
-  constants["tau_out_steps"] = static_cast<double>(options.sampler.steps);
+  constants["tau_out_steps"] = static_cast<double>(reverse_steps(schedule_, options.sampler).size());
 }
 
 }  // namespace voxgrad

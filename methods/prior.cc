@@ -25,7 +25,10 @@ UNetConfig prior_config(const Plan& plan, const Config& config) {
 Prior::Prior(const Plan& plan, const Config& config)
     : plan_(&plan),
       weights_{config.number("prior.cross_entropy"), config.number("prior.dice")},
-      net_(params_, "prior", prior_config(plan, config)) {}
+      net_(params_, "prior", prior_config(plan, config)) {
+  if (weights_.cross_entropy <= 0 && weights_.dice <= 0)
+    fail(ErrorCode::usage, "[config] prior.cross_entropy, prior.dice: expected at least one above 0");
+}
 
 Var Prior::loss(const Batch& batch) const {
   const UNet::Output o = net_({Var(batch.image)}, {}, true);
@@ -52,13 +55,13 @@ Tensor Prior::volume_probabilities(const Tensor& image, double temperature, int6
 }
 
 double fit_prior_temperature(const Prior& prior, const std::vector<PreprocessedCase>& cases,
-                             const std::function<void()>& poll) {
+                             const SampleOptions& options) {
   std::vector<LabelledProbabilities> labelled;
   for (const PreprocessedCase& c : cases)
     if (c.label.defined())
-      labelled.push_back({content_of(prior.volume_probabilities(c.image, 1, int64_t{4} << 30, poll), c),
+      labelled.push_back({content_of(prior.volume_probabilities(c.image, 1, options.memory, options.poll), c),
                           content_of(c.label, c)});
-  return labelled.empty() ? 1 : fit_temperature(labelled, 0.2, 10);
+  return labelled.empty() ? 1 : fit_temperature(labelled);
 }
 
 void UNetMethod::sample(const PreprocessedCase& c, const SampleOptions& options,

@@ -58,10 +58,4 @@ const Op* const kOps[] = {
 
 std::span<const Op* const> all_ops() { return kOps; }
 
-const Op& find_op(std::string_view name) {
-  for (const Op* op : kOps)
-    if (op->name == name) return *op;
-  fail(ErrorCode::internal, "[ops] no op ", name);
-}
-
 }  // namespace voxgrad

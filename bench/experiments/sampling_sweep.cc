@@ -79,8 +79,11 @@ void print_prior(Method& method, const std::vector<PreprocessedCase>& calibratio
   const auto draw_prior = [&](const std::vector<PreprocessedCase>& cases, double temperature) {
     Drawn d;
     for (const PreprocessedCase& c : cases)
-      d.cases.push_back({{content_of(apply_temperature(method.prior_probabilities(c, {}), temperature), c)},
-                         content_of(c.label, c)});
+      d.cases.push_back(
+          {{content_of(
+               apply_temperature(method.prior_probabilities(c, sample_options(method.config())), temperature),
+               c)},
+           content_of(c.label, c)});
     return d;
   };
   for (const double temperature : {1.0, method.constants.at("prior_temperature")}) {

@@ -4,6 +4,7 @@
 
 #include "data/phantom.h"
 #include "io/file.h"
+#include "io/run_record.h"
 #include "io/sha256.h"
 #include "methods/prediction.h"
 #include "methods/trainer.h"
@@ -12,6 +13,8 @@
 
 namespace voxgrad {
 namespace {
+
+constexpr int kLoads = 4;  // polls while the three training cases and the calibration case are read
 
 class TrainTest : public ::testing::TestWithParam<const char*> {
  protected:
@@ -67,7 +70,7 @@ TEST_P(TrainTest, StoppedAnywhereAndResumedGivesTheSameBits) {
   int stops = 0;
   for (int round = 0; round < 50; ++round) {
     int polls = 0;
-    o.stop_requested = [&polls] { return ++polls > 3; };
+    o.stop_requested = [&polls] { return ++polls > kLoads + 3; };
     o.resume = round > 0;
     const TrainResult r = train(o, config());
     if (r.end == TrainEnd::finished || r.end == TrainEnd::already_finished) break;
@@ -102,7 +105,7 @@ TEST_P(TrainTest, RefusesToOverwriteAndToResumeSomethingElse) {
   EXPECT_EQ(code(options("run"), config()), ErrorCode::usage);
   TrainOptions other = options("stopped");
   int polls = 0;
-  other.stop_requested = [&polls] { return ++polls > 2; };
+  other.stop_requested = [&polls] { return ++polls > kLoads + 2; };
   ASSERT_EQ(train(other, config()).end, TrainEnd::stopped);
   other.stop_requested = {};
   other.resume = true;
@@ -149,10 +152,77 @@ TEST_P(TrainTest, PredictionsLieOnTheInputsGridAndDoNotDependOnGrouping) {
 TEST_P(TrainTest, AStoppedRunIsMarkedUnfinished) {
   TrainOptions o = options("run");
   int polls = 0;
-  o.stop_requested = [&polls] { return ++polls > 2; };
+  o.stop_requested = [&polls] { return ++polls > kLoads + 2; };
   ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
   LoadedModel model = load_model({folder_ + "/run"});
   EXPECT_FALSE(model.complete);
+}
+
+TEST_P(TrainTest, AModelIsCompleteWhenOnlyItsScoresAreMissing) {
+  TrainOptions o = options("run");
+  o.method = "unet";
+  bool scoring = false;
+  o.progress = [&scoring](const TrainProgress& p) { scoring = p.stage == "validation"; };
+  o.stop_requested = [&scoring] { return scoring; };
+  ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
+  EXPECT_TRUE(load_model({folder_ + "/run"}).complete);
+}
+
+TEST_P(TrainTest, AStopBetweenStagesLosesNothingOfTheLog) {
+  const auto validations = [&](const std::string& run) {
+    int n = 0;
+    for (const auto& line : read_json_log(folder_ + "/" + run + "/log.jsonl"))
+      n += line.value("kind", "") == "validation";
+    return n;
+  };
+  ASSERT_EQ(train(options("whole"), config()).end, TrainEnd::finished);
+  EXPECT_EQ(validations("whole"), 1);
+  for (int extra = 3; extra < 9; ++extra) {  // around the prior's last step and its validation
+    TrainOptions o = options("run" + std::to_string(extra));
+    int polls = 0;
+    o.stop_requested = [&] { return ++polls > kLoads + extra; };
+    ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
+    o.stop_requested = {};
+    o.resume = true;
+    ASSERT_EQ(train(o, config()).end, TrainEnd::finished);
+    EXPECT_EQ(validations(o.run.substr(folder_.size() + 1)), 1) << extra;
+  }
+}
+
+TEST_P(TrainTest, WhatCannotBeSampledIsRefusedBeforeTraining) {
+  for (const char* wrong : {"sampling.steps=2000", "denoiser.time_features=7"}) {
+    Config c = config();
+    c.set(wrong);
+    try {
+      train(options("never"), c);
+      FAIL() << wrong;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::usage) << e.what();
+    }
+    EXPECT_FALSE(file_exists(folder_ + "/never/config.toml"));
+  }
+}
+
+TEST_P(TrainTest, PredictNeverReplacesItsInput) {
+  ASSERT_EQ(train(options("run"), config()).end, TrainEnd::finished);
+  LoadedModel model = load_model({folder_ + "/run"});
+  const std::string scans = folder_ + "/scans";
+  make_folders(scans);
+  write_text(scans + "/a.nii.gz", read_text(data() + "/imagesTr/phantom_001_0000.nii.gz"));
+  const std::string before = read_text(scans + "/a.nii.gz");
+  PredictOptions p;
+  p.images = {scans + "/a.nii.gz"};
+  p.sampling = sample_options(model.method->config());
+  for (const std::string& folder : {scans, data() + "/labelsTr", data() + "/labelsTr/"}) {
+    p.output = folder;
+    try {
+      predict_files(*model.method, p);
+      FAIL() << folder;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::usage) << e.what();
+    }
+  }
+  EXPECT_EQ(read_text(scans + "/a.nii.gz"), before);
 }
 
 INSTANTIATE_TEST_SUITE_P(Modality, TrainTest, ::testing::Values("mri", "ct"),
