@@ -45,17 +45,19 @@ UNet::UNet(Parameters& p, const std::string& name, const UNetConfig& config) : c
 
 UNet::Output UNet::operator()(const std::vector<Var>& x, const Tensor& t, bool training) const {
   const Var embedding = time_.empty() ? Var() : time_[0](t);
-  std::vector<Var> skips{encoder_[0](x, embedding)};
+  std::vector<Var> first;
+  for (const Var& i : x) first.push_back(ops::cast(i, config_.precision));
+  std::vector<Var> skips{encoder_[0](first, embedding)};
   for (size_t i = 1; i < encoder_.size(); ++i) skips.push_back(encoder_[i]({skips.back()}, embedding));
 
   Output output;
   const auto look = [&](size_t level, const Var& y) {
     if (level == 0)
-      output.out = heads_[0]({y});
+      output.out = ops::cast(heads_[0]({y}), DType::f32);
     else if (training && level < heads_.size())
-      output.deep.insert(output.deep.begin(), heads_[level]({y}));
+      output.deep.insert(output.deep.begin(), ops::cast(heads_[level]({y}), DType::f32));
     if (training && level < auxiliary_.size())
-      output.auxiliary.insert(output.auxiliary.begin(), auxiliary_[level]({y}));
+      output.auxiliary.insert(output.auxiliary.begin(), ops::cast(auxiliary_[level]({y}), DType::f32));
   };
   Var y = skips.back();
   skips.pop_back();
