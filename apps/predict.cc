@@ -11,7 +11,7 @@ namespace voxgrad::apps {
 namespace {
 
 struct Arguments {
-  std::string run, memory, sampler, spacing;
+  std::string run, memory, sampler, spacing, precision;
   PredictOptions options;
   int64_t samples = 0, steps = 0;
   double eta = -1, stop_tolerance = -1;
@@ -21,7 +21,7 @@ struct Arguments {
 void run(Arguments& a) {
   watch_signals();
   const RunFolder folder{a.run};
-  LoadedModel model = load_model(folder);
+  LoadedModel model = load_model(folder, a.precision);
   if (!model.complete)
     spdlog::warn("{}: training was stopped before its end; masks are those of an unfinished model", a.run);
   Method& method = *model.method;
@@ -84,6 +84,8 @@ void add_predict(CLI::App& app) {
        "Early stop: no more samples once four more changed no mean probability by more than this; 0: "
        "always all (default: as trained)")
       ->check(CLI::Range(0.0, 1.0));
+  c->add_option("--precision", a->precision, "fp32 or bf16 (default: as trained)")
+      ->check(CLI::IsMember({"fp32", "bf16"}));
   c->add_option("--seed", a->seed, "Seed of the samples")->default_val(1);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
   c->add_flag("--save-samples", a->options.save_samples, "Write every sample's mask (OUT/samples/CASE)");

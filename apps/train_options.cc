@@ -21,6 +21,8 @@ void ConfigArguments::add_to(CLI::App& c) {
       ->check(CLI::PositiveNumber);
   c.add_option("--checkpoint-every", checkpoint_every, "Steps between checkpoints (train.checkpoint_every)")
       ->check(CLI::PositiveNumber);
+  c.add_option("--precision", precision, "fp32 or bf16 (train.precision)")
+      ->check(CLI::IsMember({"fp32", "bf16"}));
 }
 
 Config ConfigArguments::make(const std::string& resumed_run) const {
@@ -30,6 +32,7 @@ Config ConfigArguments::make(const std::string& resumed_run) const {
     if (max_steps > 0) config.set("train.max_steps", max_steps);
     if (checkpoint_every > 0) config.set("train.checkpoint_every", checkpoint_every);
     if (dims > 0) config.set("plan.dims", int64_t{dims});
+    if (!precision.empty()) config.set("train.precision", precision);
     for (const std::string& a : assignments) config.set(a);
   };
   Config config = default_config();

@@ -8,7 +8,7 @@ namespace voxgrad::apps {
 
 /// --config, --set and the short options that stand for single keys.
 struct ConfigArguments {
-  std::string file;
+  std::string file, precision;
   std::vector<std::string> assignments;
   int64_t fold = -1, max_steps = 0, checkpoint_every = 0;
   int dims = 0;

@@ -12,7 +12,7 @@ namespace {
 
 UNetConfig denoiser_config(const Plan& plan, const Config& config) {
   // The network reads [c_in r_t, X, pi] and gives F, K channels.
-  UNetConfig c = unet_config(plan, plan.channels() + 2 * plan.classes(), plan.classes());
+  UNetConfig c = unet_config(plan, config, plan.channels() + 2 * plan.classes(), plan.classes());
   c.deep_supervision = false;
   c.time_conditioned = true;
   c.time_features = config.integer("denoiser.time_features");

@@ -4,8 +4,9 @@
 
 namespace voxgrad {
 
-UNetConfig unet_config(const Plan& plan, int64_t in_channels, int64_t out_channels) {
+UNetConfig unet_config(const Plan& plan, const Config& config, int64_t in_channels, int64_t out_channels) {
   UNetConfig c;
+  c.precision = precision_of(config.text("train.precision"));
   c.in_channels = in_channels;
   c.out_channels = out_channels;
   c.features.assign(plan.features.begin(), plan.features.end());
@@ -16,7 +17,7 @@ UNetConfig unet_config(const Plan& plan, int64_t in_channels, int64_t out_channe
 
 namespace {
 UNetConfig prior_config(const Plan& plan, const Config& config) {
-  UNetConfig c = unet_config(plan, plan.channels(), plan.classes());
+  UNetConfig c = unet_config(plan, config, plan.channels(), plan.classes());
   c.deep_supervision = config.boolean("prior.deep_supervision");
   return c;
 }

@@ -49,7 +49,9 @@ UNet::UNet(Parameters& p, const std::string& name, const UNetConfig& config) : c
 
 UNet::Output UNet::operator()(const std::vector<Var>& x, const Tensor& t, bool training) const {
   const Var embedding = time_.empty() ? Var() : time_[0](t);
-  return behind_first_block(encoder_[0](x, embedding), embedding, training);
+  std::vector<Var> first;
+  for (const Var& i : x) first.push_back(ops::cast(i, config_.precision));
+  return behind_first_block(encoder_[0](first, embedding), embedding, training);
 }
 
 Tensor UNet::first_share(const std::vector<Tensor>& x, int64_t first) const {
@@ -64,7 +66,9 @@ Var UNet::sample(const Tensor& x, const Tensor& share, const Tensor& t) const {
     accumulate(example, share);
   }
   const Var embedding = time_.empty() ? Var() : time_[0](t);
-  return behind_first_block(encoder_[0].behind_first(Var(y), embedding), embedding, false).out;
+  // The shares are added in the type of the inputs; a network in bf16 goes on from their sum.
+  const Var whole = ops::cast(Var(y), config_.precision);
+  return behind_first_block(encoder_[0].behind_first(whole, embedding), embedding, false).out;
 }
 
 UNet::Output UNet::behind_first_block(const Var& y0, const Var& embedding, bool training) const {
@@ -74,11 +78,11 @@ UNet::Output UNet::behind_first_block(const Var& y0, const Var& embedding, bool 
   Output output;
   const auto look = [&](size_t level, const Var& y) {
     if (level == 0)
-      output.out = heads_[0]({y});
+      output.out = ops::cast(heads_[0]({y}), DType::f32);
     else if (training && level < heads_.size())
-      output.deep.insert(output.deep.begin(), heads_[level]({y}));
+      output.deep.insert(output.deep.begin(), ops::cast(heads_[level]({y}), DType::f32));
     if (training && level < auxiliary_.size())
-      output.auxiliary.insert(output.auxiliary.begin(), auxiliary_[level]({y}));
+      output.auxiliary.insert(output.auxiliary.begin(), ops::cast(auxiliary_[level]({y}), DType::f32));
   };
   Var y = skips.back();
   skips.pop_back();

@@ -17,6 +17,9 @@ struct UNetConfig {
   bool zero_output = false;        ///< the head starts at zero (a denoiser starts as "no correction")
   Act act = Act::leaky_relu;
   double slope = 0.01;
+  /// Type of the activations: f32, or bf16 for convolutions and norms between the inputs and the heads
+  /// (weights, statistics, embeddings and outputs stay f32). Networks in f64 ignore it.
+  DType precision = DType::f32;
 };
 
 /// Two convolution-norm-activation blocks a stage, strided convolution down, transposed convolution up, the

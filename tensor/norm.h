@@ -6,6 +6,7 @@
 
 namespace voxgrad {
 
+// Types: f32 or f64 for everything, or bf16 for x, y and their gradients with everything else in f32.
 enum class Act { none, relu, leaky_relu, silu, gelu };
 
 /// mean [N, G] and rstd [N, G] = 1 / sqrt(variance + eps), variance with divisor S * C / G.

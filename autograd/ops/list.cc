@@ -28,6 +28,7 @@ const Op* const kOps[] = {
     &ops::modulate_op,
     &ops::axpby_op,
     &ops::dropout_op,
+    &ops::cast_op,
     &ops::softmax_op,
     &ops::log_softmax_op,
     // Shape.

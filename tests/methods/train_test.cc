@@ -55,12 +55,21 @@ class TrainTest : public ::testing::TestWithParam<const char*> {
 };
 
 TEST_P(TrainTest, TheSameBitsWithAnyNumberOfThreads) {
-  for (const int threads : {1, 3}) {
-    set_thread_count(threads);
-    EXPECT_EQ(train(options("t" + std::to_string(threads)), config()).end, TrainEnd::finished);
+  for (const std::string precision : {"fp32", "bf16"}) {
+    Config c = config();
+    c.set("train.precision", precision);
+    for (const int threads : {1, 3}) {
+      set_thread_count(threads);
+      EXPECT_EQ(train(options(precision + std::to_string(threads)), c).end, TrainEnd::finished);
+    }
+    EXPECT_EQ(hash(precision + "1"), hash(precision + "3")) << precision;
+    EXPECT_EQ(read_text(folder_ + "/" + precision + "1/metrics.json"),
+              read_text(folder_ + "/" + precision + "3/metrics.json"));
   }
-  EXPECT_EQ(hash("t1"), hash("t3"));
-  EXPECT_EQ(read_text(folder_ + "/t1/metrics.json"), read_text(folder_ + "/t3/metrics.json"));
+  EXPECT_NE(hash("fp321"), hash("bf161"));
+  // A model trained in bf16 holds f32 weights, and computes in either.
+  EXPECT_EQ(load_model({folder_ + "/bf161"}).method->config().text("train.precision"), "bf16");
+  EXPECT_EQ(load_model({folder_ + "/bf161"}, "fp32").method->config().text("train.precision"), "fp32");
 }
 
 TEST_P(TrainTest, StoppedAnywhereAndResumedGivesTheSameBits) {

@@ -7,6 +7,7 @@
 
 #include "autograd/gradcheck.h"
 #include "nn/losses.h"
+#include "tensor/parallel.h"
 #include "tensor/random.h"
 
 namespace voxgrad {
@@ -108,6 +109,52 @@ TEST(UNet, SeesTheTimeAndInputsInOneListOrSeveral) {
   };
   EXPECT_NE(at(5, {Var(whole)}), at(900, {Var(whole)}));
   EXPECT_EQ(at(5, {Var(whole)}), at(5, {Var(a), Var(b)}));
+}
+
+double norm_of(const Tensor& t) {
+  double sum = 0;
+  for (int64_t i = 0; i < t.numel(); ++i) sum += double{t.data<float>()[i]} * double{t.data<float>()[i]};
+  return std::sqrt(sum);
+}
+
+// About thirty tensors are rounded on the way (weights, convolutions, norms), each by at most 2^-8 relative:
+// a random walk of the square root of 30 times 2^-8. A gradient goes through rectifiers whose side may change
+// where a value lies within its rounding of zero, .3 % of the values, a relative error of about the root of
+// that; so its direction is what is compared.
+TEST(UNet, InBf16StaysCloseToF32AndHasTheSameBitsOnAnyNumberOfThreads) {
+  const Tensor x = random_normal({2, 4, 12, 12, 3}, {1, Stream::test, 0});
+  const Tensor t = Tensor::from<float>({2}, {5, 700}), label = Tensor::zeros({2, 4, 12, 12}, DType::i32);
+  const auto run = [&](DType precision, int threads) {
+    set_thread_count(threads);
+    UNetConfig c = small(true);
+    c.features = {16, 24};
+    c.precision = precision;
+    Parameters p;
+    const UNet net(p, "net", c);
+    p.allocate(1);
+    Tape tape;
+    const UNet::Output o = net({Var(x)}, t, true);
+    EXPECT_EQ(o.out.value().dtype(), DType::f32);
+    tape.backward(ops::add(segmentation_loss(o.out, label, {1, 1}),
+                           deep_segmentation_loss(o.auxiliary, label, {1, 0})));
+    set_thread_count(2);
+    return std::pair(o.out.value(), p.grads());
+  };
+  const auto [out, grads] = run(DType::f32, 2);
+  const auto [half_out, half_grads] = run(DType::bf16, 1);
+  Tensor difference = out.clone();
+  for (int64_t i = 0; i < out.numel(); ++i) difference.mutable_data<float>()[i] -= half_out.data<float>()[i];
+  EXPECT_LE(norm_of(difference), std::sqrt(30.0) * 0x1p-8 * norm_of(out));
+  EXPECT_GT(norm_of(difference), 0);
+  double product = 0;
+  for (int64_t i = 0; i < grads.numel(); ++i)
+    product += double{grads.data<float>()[i]} * double{half_grads.data<float>()[i]};
+  EXPECT_GE(product / (norm_of(grads) * norm_of(half_grads)), 0.99);
+  for (const int threads : {2, 3, 8}) {
+    const auto [o, g] = run(DType::bf16, threads);
+    EXPECT_EQ(std::memcmp(o.raw(), half_out.raw(), o.nbytes()), 0) << threads;
+    EXPECT_EQ(std::memcmp(g.raw(), half_grads.raw(), g.nbytes()), 0) << threads;
+  }
 }
 
 TEST(Parameters, DependOnSeedAndPositionOnlyAndSurviveTheirNames) {
