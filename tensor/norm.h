@@ -2,11 +2,10 @@
 // x [N, ..., C] is read as [N, S, C]; group g of a sample is C / G adjacent channels over all S places
 // (instance norm: G = C; layer norm over a sample: G = 1). Definition: tensor/ref/norm.h.
 #pragma once
+#include "tensor/act.h"
 #include "tensor/tensor.h"
 
 namespace voxgrad {
-
-enum class Act { none, relu, leaky_relu, silu, gelu };
 
 /// mean [N, G] and rstd [N, G] = 1 / sqrt(variance + eps), variance with divisor S * C / G.
 void norm_stats(const Tensor& x, int64_t groups, double eps, Tensor& mean, Tensor& rstd);
