@@ -3,6 +3,7 @@
 #include "tensor/cpu/conv_direct.h"
 #include "tensor/cpu/conv_weights.h"
 #include "tensor/cpu/dispatch.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/conv.h"
 
 namespace voxgrad {
@@ -148,6 +149,7 @@ void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tenso
   expect_inputs(p, x, t, op);
   expect_bias(p, bias, t, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
+  if (gpu::runs_on(y, w, bias, x[0], x.back())) return gpu::conv3d_forward(p, x, w, bias, y);
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -167,6 +169,7 @@ void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& 
   const DType t = w.dtype();
   expect(w, weights(p), t, op, "weights");
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
+  if (gpu::runs_on(dy, w)) return gpu::conv3d_backward_data(p, dy, w, dx, channels);
   visit_float(t, op, [&]<class T>(T) {
     const auto parts = gradient_parts<T>(p, dx, channels, t);
     cpu::dispatch<T>(
@@ -184,6 +187,7 @@ void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, co
   expect_inputs(p, x, t, op);
   expect(dw, weights(p), t, op, "dw");
   if (dbias) expect(*dbias, {p.cout}, t, op, "dbias");
+  if (gpu::runs_on(dy, dw, x[0], x.back())) return gpu::conv3d_backward_weights(p, x, dy, dw, dbias);
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -206,6 +210,7 @@ void conv_transpose3d_forward(const ConvProblem& p, const Tensor& x, const Tenso
   expect(x, volume(p.n, p.in, p.cin), t, op, "x");
   expect_bias(p, bias, t, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
+  if (gpu::runs_on(x, w, bias, y)) return gpu::conv_transpose3d_forward(p, x, w, bias, y);
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -226,6 +231,7 @@ void conv_transpose3d_backward_data(const ConvProblem& p, const Tensor& dy, cons
   expect(w, weights(p), t, op, "weights");
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   expect(dx, volume(p.n, p.in, p.cin), t, op, "dx");
+  if (gpu::runs_on(dy, w, dx)) return gpu::conv_transpose3d_backward_data(p, dy, w, dx);
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -244,6 +250,7 @@ void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, co
   expect(x, volume(p.n, p.in, p.cin), t, op, "x");
   expect(dw, weights(p), t, op, "dw");
   if (dbias) expect(*dbias, {p.cout}, t, op, "dbias");
+  if (gpu::runs_on(x, dy, dw)) return gpu::conv_transpose3d_backward_weights(p, x, dy, dw, dbias);
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },

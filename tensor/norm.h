@@ -21,4 +21,14 @@ void norm_act_backward(const Tensor& x, const Tensor& mean, const Tensor& rstd, 
                        const Tensor& shift, Act act, double slope, const Tensor& dy, Tensor& dx,
                        Tensor& dscale, Tensor& dshift);
 
+/// Coefficients of a modulated norm (Perez et al. 2018): factor = gamma (1 + scale), offset = beta (1 +
+/// scale)
+/// + shift. gamma, beta [C]; factor, offset [N, C]; scale, shift [N, C], or both undefined for 0.
+void norm_modulation(const Tensor& gamma, const Tensor& beta, const Tensor& scale, const Tensor& shift,
+                     Tensor& factor, Tensor& offset);
+/// Its gradients dgamma, dbeta [C] and, where defined, dscale [N, C]; that of shift is doffset itself.
+void norm_modulation_backward(const Tensor& gamma, const Tensor& beta, const Tensor& scale,
+                              const Tensor& dfactor, const Tensor& doffset, Tensor& dgamma, Tensor& dbeta,
+                              Tensor& dscale);
+
 }  // namespace voxgrad

@@ -1,6 +1,7 @@
 #include "tensor/resample.h"
 
 #include "tensor/cpu/ranges.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/resample.h"
 
 namespace voxgrad {
@@ -141,6 +142,7 @@ std::pair<Volume, Volume> check(const Tensor& x, const Tensor& y) {
 
 void resample_forward(const Tensor& x, Interpolation mode, Tensor& y) {
   const auto [in, out] = check(x, y);
+  if (gpu::runs_on(x, y)) return gpu::resample_forward(x, mode, y);
   if (x.dtype() == DType::f64)
     return ref::resample_forward(in, out, mode, x.data<double>(), y.mutable_data<double>());
   passes(in, out, false, x, y,
@@ -149,6 +151,7 @@ void resample_forward(const Tensor& x, Interpolation mode, Tensor& y) {
 
 void resample_backward(const Tensor& dy, Interpolation mode, Tensor& dx) {
   const auto [in, out] = check(dx, dy);
+  if (gpu::runs_on(dy, dx)) return gpu::resample_backward(dy, mode, dx);
   if (dx.dtype() == DType::f64)
     return ref::resample_backward(in, out, mode, dy.data<double>(), dx.mutable_data<double>());
   passes(in, out, true, dy, dx,
