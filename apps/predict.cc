@@ -12,6 +12,7 @@ namespace {
 
 struct Arguments {
   std::string run, memory, sampler, spacing;
+  DeviceChoice device;
   PredictOptions options;
   int64_t samples = 0, steps = 0;
   double eta = -1;
@@ -19,11 +20,13 @@ struct Arguments {
 };
 
 void run(Arguments& a) {
+  const Device device = a.device.open();
   const RunFolder folder{a.run};
   LoadedModel model = load_model(folder);
   if (!model.complete)
     spdlog::warn("{}: training was stopped before its end; masks are those of an unfinished model", a.run);
   Method& method = *model.method;
+  method.move_to(device);
   SampleOptions& s = a.options.sampling;
   s = sample_options(method.config());
   if (a.samples > 0) s.samples = a.samples;
@@ -79,6 +82,7 @@ void add_predict(CLI::App& app) {
       ->check(CLI::IsMember({"uniform", "log-snr"}));
   c->add_option("--eta", a->eta, "Noise of ddim, 0 to 1 (default: as trained)")->check(CLI::Range(0.0, 1.0));
   c->add_option("--seed", a->seed, "Seed of the samples")->default_val(1);
+  a->device.add_to(*c);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
   c->add_flag("--save-samples", a->options.save_samples, "Write every sample's mask (OUT/samples/CASE)");
   c->add_flag("--save-probabilities", a->options.save_probabilities,

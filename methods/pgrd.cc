@@ -96,10 +96,12 @@ Var Pgrd::deep_supervision(const UNet::Output& output, const ResidualExample& ex
     out.push_back(static_cast<float>(c.out));
   }
   const int64_t n = static_cast<int64_t>(t.size());
-  const Var residual = ops::axpby(Tensor::from<float>({n}, skip), Var(example.state),
-                                  Tensor::from<float>({n}, out), output.out);
-  return ops::cross_entropy(ops::scale(ops::add(residual, Var(pi)), 1 / config_.number("denoiser.dds_tau")),
-                            label);
+  const Device device = output.out.value().device();
+  const Var residual = ops::axpby(Tensor::from<float>({n}, skip).to(device), Var(example.state.to(device)),
+                                  Tensor::from<float>({n}, out).to(device), output.out);
+  return ops::cross_entropy(
+      ops::scale(ops::add(residual, Var(pi.to(device))), 1 / config_.number("denoiser.dds_tau")),
+      label.to(device));
 }
 
 Var Pgrd::loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) {
@@ -113,7 +115,7 @@ Var Pgrd::loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) {
   const ResidualExample e =
       make_residual_example(schedule_, batch.label, pi, eps, t, constant("residual_sd"));
   const UNet::Output o = net_({Var(e.input), Var(batch.image), Var(pi)}, times_tensor(t), true);
-  const Var velocity = ops::mse(o.out, Var(e.target));
+  const Var velocity = ops::mse(o.out, Var(e.target.to(o.out.value().device())));
   if (lambda_ == 0) return velocity;
   return ops::add(velocity, ops::scale(deep_supervision(o, e, pi, t, batch.label), lambda_));
 }
@@ -159,7 +161,8 @@ void Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
             const Tensor f = net_({Var(input), Var(repeat(gather_windows(c.image, w, plan_.patch), many)),
                                    Var(repeat(pi_window, many))},
                                   times, false)
-                                 .out.value();
+                                 .out.value()
+                                 .to(Device::cpu());
             const Tensor y0 = clean_estimate(schedule_, r, pi_window, f, t, sd);
             // [m, d, h, w, k] -> [1, d, h, w, m k]: the blend works on channels.
             Tensor out = Tensor::empty({1, plan_.patch[0], plan_.patch[1], plan_.patch[2], channels});

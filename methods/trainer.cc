@@ -87,6 +87,7 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
     p.allocate(state_.seed + stage);
     method_->begin_stage(stage, training_, calibration_, state_.seed);
   }
+  method_->move_to(options_.device);
   Tensor values = p.values();
   Optimizer optimizer(s.optimizer, values);
   if (state_.step > 0) optimizer.load_state(saved, state_.step, run_.checkpoint());
@@ -193,6 +194,10 @@ void Trainer::write_record(const std::string& status) {
   for (size_t s = 0; s < method_->stages().size(); ++s) parameters += method_->parameters(s).count();
   m["parameters"] = parameters;
   m["threads"] = thread_count();
+  if (options_.device.is_cuda()) {
+    m["device"] = describe_device(options_.device);
+    m["convolutions"] = convolution_report(options_.device);
+  }
   if (file_exists(run_.model())) m["outputs"] = {file_record(run_.model())};
   write_manifest(run_.manifest(), m);
 }
@@ -259,6 +264,7 @@ TrainResult Trainer::run() {
     sampling.memory = options_.memory;
     sampling.seed = state_.seed;
     sampling.poll = [this] { poll(); };
+    method_->move_to(options_.device);
     where_ = "calibration";
     if (options_.progress) options_.progress({"calibration", 0, 1, 0, 0, 0});
     method_->fit_readout(calibration_, sampling);

@@ -11,6 +11,8 @@ class Conv3d {
   Conv3d(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel, Triple stride,
          bool bias, bool zero = false);
   Var operator()(const std::vector<Var>& x) const;
+  /// Where the weights are.
+  Device device() const { return (*params_)[weight_].value().device(); }
 
  private:
   Parameters* params_;

@@ -44,8 +44,11 @@ UNet::UNet(Parameters& p, const std::string& name, const UNetConfig& config) : c
 }
 
 UNet::Output UNet::operator()(const std::vector<Var>& x, const Tensor& t, bool training) const {
-  const Var embedding = time_.empty() ? Var() : time_[0](t);
-  std::vector<Var> skips{encoder_[0](x, embedding)};
+  const Device device = encoder_[0].conv1.device();
+  std::vector<Var> brought;
+  for (const Var& v : x) brought.push_back(v.requires_grad() ? v : Var(v.value().to(device)));
+  const Var embedding = time_.empty() ? Var() : time_[0](t.to(device));
+  std::vector<Var> skips{encoder_[0](brought, embedding)};
   for (size_t i = 1; i < encoder_.size(); ++i) skips.push_back(encoder_[i]({skips.back()}, embedding));
 
   Output output;

@@ -32,7 +32,8 @@ class UNet {
   };
   /// x: inputs that are read one after the other along the channels, [N, D, H, W, *], extents divisible by
   /// the product of the strides; t f32 [N] where the network is time-conditioned. Heads other than `out` only
-  /// where `training`.
+  /// where `training`. The network computes where its parameters are: inputs without gradient are brought
+  /// there.
   Output operator()(const std::vector<Var>& x, const Tensor& t, bool training) const;
   const UNetConfig& config() const { return config_; }
 

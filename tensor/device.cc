@@ -113,6 +113,10 @@ std::string describe_device(const Device& device) {
              d.runtime_version / 1000, ".", d.runtime_version % 1000 / 10, "\n", d.libraries);
 }
 
+std::string convolution_report(const Device& device) {
+  return device.is_cuda() ? gpu::conv_report(device) : std::string();
+}
+
 void synchronize(const Device& device) {
   if (device.is_cuda()) gpu::check(gpu::module().device.wait(gpu::context(device)));
 }

@@ -33,6 +33,8 @@ void require_precision(const Device& device, Precision precision);
 void require_device(const Device& device);
 /// Name, memory and libraries of a device that is open, a few lines.
 std::string describe_device(const Device& device);
+/// One line a convolution plan made so far: problem, implementation, engine, workspace, error, what declined.
+std::string convolution_report(const Device& device);
 /// Waits for all work on the device and reports its errors.
 void synchronize(const Device& device);
 

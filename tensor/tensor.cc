@@ -131,8 +131,17 @@ Tensor Tensor::to(DType dtype) const {
 Tensor Tensor::to(const Device& where) const {
   if (!defined() || where == device()) return *this;
   const Tensor t = empty_on(where, shape_, dtype_);
-  gpu::copy(*this, t);
+  t.copy_from(*this);
   return t;
+}
+
+void Tensor::copy_from(const Tensor& from) const {
+  require(defined() && from.defined() && shape_ == from.shape_ && dtype_ == from.dtype_,
+          "[copy] expected tensors of one shape and type, got ", shape_, " and ", from.shape_);
+  if (device().is_cuda() || from.device().is_cuda())
+    gpu::copy(from, *this);
+  else if (raw() != from.raw())
+    std::memcpy(raw(), from.raw(), nbytes());
 }
 
 void Tensor::refuse_host_access() const {

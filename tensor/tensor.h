@@ -92,6 +92,8 @@ class Tensor {
   Tensor to(DType dtype) const;
   /// A copy on a device (this tensor itself where it is there already).
   Tensor to(const Device& device) const;
+  /// Overwrites the elements with those of a tensor of the same shape and type, on any device.
+  void copy_from(const Tensor& from) const;
   /// The single element of a one-element tensor.
   double item() const;
   template <class T>

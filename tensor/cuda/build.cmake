@@ -32,11 +32,11 @@ set_target_properties(voxgrad_cuda PROPERTIES PREFIX "" CXX_VISIBILITY_PRESET hi
   CUDA_RUNTIME_LIBRARY Static)
 target_include_directories(voxgrad_cuda PRIVATE ${PROJECT_SOURCE_DIR} ${VOXGRAD_CUDNN_INCLUDE}
   ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES} ${voxgrad_cuda_root}/include)
-target_compile_features(voxgrad_cuda PRIVATE cxx_std_20)
 target_compile_definitions(voxgrad_cuda PRIVATE VOXGRAD_VERSION="${PROJECT_VERSION}")
-# CMake 3.25 does not know C++20 of nvcc 13. No contraction that the compiler chooses, as everywhere.
-target_compile_options(voxgrad_cuda PRIVATE
-  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --fmad=false --extended-lambda --expt-relaxed-constexpr
+# CMake 3.25 does not know C++20 of nvcc 13, and takes the standard of C++ for CUDA: both get it as an option. No contraction that the compiler chooses, as everywhere.
+set_property(TARGET voxgrad_cuda PROPERTY CXX_STANDARD)
+target_compile_options(voxgrad_cuda PRIVATE -std=c++20
+  $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false --extended-lambda --expt-relaxed-constexpr
     -Xcompiler=-ffp-contract=off>
   $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off -Wall -Wextra -Wshadow -Wno-missing-field-initializers>)
 target_link_libraries(voxgrad_cuda PRIVATE ${CMAKE_DL_LIBS} Threads::Threads)
