@@ -6,6 +6,7 @@
 #include "apps/commands.h"
 #include "io/run_record.h"
 #include "io/system_info.h"
+#include "tensor/device.h"
 #include "tensor/parallel.h"
 
 namespace voxgrad::apps {
@@ -32,6 +33,7 @@ void print_text(const json& j) {
   line("threads", j["threads"].dump());
   line("memory", std::to_string(system["memory_bytes"].get<uint64_t>() >> 20) + " MiB");
   for (const auto& [name, version] : j["libraries"].items()) line(name, version);
+  if (j.contains("device")) std::cout << j["device"].get<std::string>();
 }
 
 }  // namespace
@@ -40,10 +42,16 @@ void add_info(CLI::App& app) {
   CLI::App* command = app.add_subcommand("info", "Show version, compiler, libraries, CPU and memory");
   auto as_json = std::make_shared<bool>(false);
   command->add_flag("--json", *as_json, "Print JSON");
-  command->callback([as_json] {
+  auto device = std::make_shared<std::string>("cpu");
+  command->add_option("--device", *device, "Open this device and show it: cpu, cuda or cuda:INDEX")
+      ->type_name("DEVICE");
+  command->callback([as_json, device] {
+    const Device d = parse_device(*device);
+    require_device(d);
     json j = machine_record();
     j["threads"] = thread_count();
     j["libraries"]["CLI11"] = CLI11_VERSION;
+    if (d.is_cuda()) j["device"] = describe_device(d);
     if (*as_json)
       std::cout << j.dump(1, ' ', false, json::error_handler_t::replace) << '\n';
     else

@@ -12,6 +12,7 @@ namespace {
 
 struct Arguments {
   std::string run, memory, sampler, spacing, precision;
+  DeviceChoice device;
   PredictOptions options;
   int64_t samples = 0, steps = 0;
   double eta = -1, stop_tolerance = -1;
@@ -20,11 +21,13 @@ struct Arguments {
 
 void run(Arguments& a) {
   watch_signals();
+  const Device device = a.device.open();
   const RunFolder folder{a.run};
   LoadedModel model = load_model(folder, a.precision);
   if (!model.complete)
     spdlog::warn("{}: training was stopped before its end; masks are those of an unfinished model", a.run);
   Method& method = *model.method;
+  method.move_to(device);
   SampleOptions& s = a.options.sampling;
   s = sample_options(method.config());
   if (a.samples > 0) s.samples = a.samples;
@@ -87,6 +90,7 @@ void add_predict(CLI::App& app) {
   c->add_option("--precision", a->precision, "fp32 or bf16 (default: as trained)")
       ->check(CLI::IsMember({"fp32", "bf16"}));
   c->add_option("--seed", a->seed, "Seed of the samples")->default_val(1);
+  a->device.add_to(*c);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
   c->add_flag("--save-samples", a->options.save_samples, "Write every sample's mask (OUT/samples/CASE)");
   c->add_flag("--save-probabilities", a->options.save_probabilities,

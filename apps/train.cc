@@ -19,6 +19,7 @@ struct Arguments {
   TrainOptions train;
   ConfigArguments config;
   std::string memory;
+  DeviceChoice device;
   bool print_config = false, print_table = false;
 };
 
@@ -54,6 +55,7 @@ void run(Arguments& a) {
   }
   watch_signals();
   a.train.memory = memory_limit(a.memory);
+  a.train.device = a.device.open();
   ProgressLine line;
   a.train.progress = [&](const TrainProgress& p) { line.show(p); };
   a.train.message = [&](const std::string& text) {
@@ -90,6 +92,7 @@ void add_train(CLI::App& app) {
   c->add_option("--max-minutes", a->train.max_minutes, "Save and stop after this long (exit code 0)")
       ->check(CLI::PositiveNumber);
   c->add_flag("--resume", a->train.resume, "Go on with a run that was stopped");
+  a->device.add_to(*c);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
   c->add_flag("--print-config", a->print_config, "Print the whole configuration and stop");
   c->add_flag("--print-config-table", a->print_table,

@@ -47,6 +47,24 @@ Config ConfigArguments::make(const std::string& resumed_run) const {
   return config;
 }
 
+void DeviceChoice::add_to(CLI::App& c) {
+  c.add_option("--device", device, "Where networks compute: cpu, cuda or cuda:INDEX (default: cpu)")
+      ->type_name("DEVICE");
+  c.add_option("--precision", precision, "Of products on a CUDA device: fp32 or tf32 (default: fp32)")
+      ->type_name("PRECISION");
+}
+
+Device DeviceChoice::open() const {
+  const Device d = parse_device(device);
+  const Precision p = parse_precision(precision);
+  require_precision(d, p);
+  if (p == Precision::bf16)
+    fail(ErrorCode::usage, "--precision: bf16 is offered by the kernels, not yet by training and prediction");
+  require_device(d);
+  device_options().tf32 = p == Precision::tf32;
+  return d;
+}
+
 int64_t memory_limit(const std::string& text) {
   int64_t bytes = static_cast<int64_t>(system_info().memory_bytes / 2);
   if (!text.empty()) {

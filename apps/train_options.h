@@ -1,8 +1,9 @@
-// Options that several subcommands share: the configuration, --memory.
+// Options that several subcommands share: the configuration, --memory, --device.
 #pragma once
 #include <CLI/CLI.hpp>
 
 #include "methods/configuration.h"
+#include "tensor/device.h"
 
 namespace voxgrad::apps {
 
@@ -24,5 +25,14 @@ struct ConfigArguments {
 
 /// Bytes of "8G", "500M", "1000000"; half of the RAM where it is empty. Also caps the allocator.
 int64_t memory_limit(const std::string& text);
+
+/// --device and --precision.
+struct DeviceChoice {
+  std::string device = "cpu", precision = "fp32";
+  void add_to(CLI::App& c);
+  /// Opens the device. Throws ErrorCode::device with the reason, ErrorCode::usage for a precision it does not
+  /// offer.
+  Device open() const;
+};
 
 }  // namespace voxgrad::apps

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "tensor/convert.h"
+#include "tensor/elementwise.h"
 #include "tensor/parallel.h"
 #include "tensor/trace.h"
 
@@ -79,6 +80,17 @@ Var Var::leaf(Tensor value, Tensor grad) {
 Tape::Tape() : outer_(current_tape) { current_tape = this; }
 Tape::~Tape() { current_tape = outer_; }
 
+namespace {
+
+// Where an op runs: on the CUDA device of any of its inputs, else on the CPU. Kernels refuse a mixture.
+Device device_of(std::span<const Tensor> inputs) {
+  for (const Tensor& t : inputs)
+    if (t.device().is_cuda()) return t.device();
+  return inputs.empty() ? default_device() : Device::cpu();
+}
+
+}  // namespace
+
 Var apply(const Op& op, Attrs attrs, std::vector<Var> inputs) {
   std::vector<Shape> shapes;
   std::vector<Tensor> values;
@@ -99,6 +111,8 @@ Var apply(const Op& op, Attrs attrs, std::vector<Var> inputs) {
   if (op.dtype) dtype = op.dtype(attrs, dtype);
   const bool timed = tracing();
   const auto start = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
+  const OpScope scope(op.name.data());
+  const DeviceScope device(device_of(values));
   ForwardCall call{attrs, values, {}, {}};
   call.out = Tensor::empty(op.shape(attrs, shapes), dtype);
   op.forward(call);
@@ -148,6 +162,8 @@ void Tape::backward(const Var& loss, Tensor grad) {
     require(loss.value().numel() == 1, "[backward] expected a loss of one element, got shape ", loss.shape());
     grad = Tensor::full(loss.shape(), 1, loss.value().dtype());
   }
+  const DeviceScope device(loss.value().device());
+  grad = grad.to(loss.value().device());
   loss.node_->grad = grad;
   for (; !entries_.empty(); entries_.pop_back()) {
     Entry& e = entries_.back();
@@ -159,6 +175,7 @@ void Tape::backward(const Var& loss, Tensor grad) {
     e.in.clear();
     for (const auto& node : e.inputs) call.wanted.push_back(node != nullptr);
     call.grad_in.resize(e.inputs.size());
+    const OpScope scope(e.op->name.data());
     const bool timed = tracing();
     const auto start = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
     e.op->backward(call);
@@ -185,6 +202,7 @@ void Tape::backward(const Var& loss, Tensor grad) {
 void accumulate(Tensor& sum, const Tensor& g) {
   require(sum.shape() == g.shape(), "[accumulate] expected shape ", sum.shape(), ", got ", g.shape());
   if (sum.dtype() == DType::bf16) return add_bf16(sum, g);
+  if (sum.device().is_cuda()) return add(sum, g, sum);
   visit_float(sum.dtype(), "accumulate", [&](auto zero) {
     using T = decltype(zero);
     T* a = sum.mutable_data<T>();

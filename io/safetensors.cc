@@ -219,7 +219,10 @@ void write_safetensors(const std::string& path, const SafeTensors& content) {
   const uint64_t header_size = text.size();
   file.write(&header_size, sizeof header_size);
   file.write(text.data(), text.size());
-  for (const auto& [name, tensor] : ordered) file.write(tensor.raw(), tensor.nbytes());
+  for (const auto& [name, tensor] : ordered) {
+    const Tensor host = tensor.to(Device::cpu());
+    file.write(host.raw(), host.nbytes());
+  }
   file.commit();
 }
 

@@ -42,6 +42,11 @@ class Method {
   /// The stages, trained one after the other, each with its parameters.
   virtual std::vector<StageOptions> stages() const = 0;
   virtual Parameters& parameters(size_t stage) = 0;
+  /// Moves the networks that have weights to a device; they compute there from now on.
+  void move_to(const Device& device) {
+    for (size_t s = 0; s < stages().size(); ++s)
+      if (Parameters& p = parameters(s); p.allocated() && p.values().device() != device) p.move_to(device);
+  }
   /// Called when a stage starts, before its first step and not on resume: finds constants from the data, with
   /// the seed, memory bound and poll of the options.
   virtual void begin_stage(size_t /*stage*/, const std::vector<PreprocessedCase>& /*training*/,

@@ -107,10 +107,12 @@ Var Pgrd::deep_supervision(const UNet::Output& output, const ResidualExample& ex
     out.push_back(static_cast<float>(c.out));
   }
   const int64_t n = static_cast<int64_t>(t.size());
-  const Var residual = ops::axpby(Tensor::from<float>({n}, skip), Var(example.state),
-                                  Tensor::from<float>({n}, out), output.out);
-  return ops::cross_entropy(ops::scale(ops::add(residual, Var(pi)), 1 / config_.number("denoiser.dds_tau")),
-                            label);
+  const Device device = output.out.value().device();
+  const Var residual = ops::axpby(Tensor::from<float>({n}, skip).to(device), Var(example.state.to(device)),
+                                  Tensor::from<float>({n}, out).to(device), output.out);
+  return ops::cross_entropy(
+      ops::scale(ops::add(residual, Var(pi.to(device))), 1 / config_.number("denoiser.dds_tau")),
+      label.to(device));
 }
 
 Var Pgrd::loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) {
@@ -124,7 +126,7 @@ Var Pgrd::loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) {
   const ResidualExample e =
       make_residual_example(schedule_, batch.label, pi, eps, t, constant("residual_sd"));
   const UNet::Output o = net_({Var(e.input), Var(batch.image), Var(pi)}, times_tensor(t), true);
-  const Var velocity = ops::mse(o.out, Var(e.target));
+  const Var velocity = ops::mse(o.out, Var(e.target.to(o.out.value().device())));
   if (lambda_ == 0) return velocity;
   return ops::add(velocity, ops::scale(deep_supervision(o, e, pi, t, batch.label), lambda_));
 }

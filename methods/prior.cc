@@ -39,7 +39,7 @@ Var Prior::loss(const Batch& batch) const {
 }
 
 Tensor Prior::batch_probabilities(const Tensor& image, double temperature) const {
-  return ops::softmax(net_({Var(image)}, {}, false).out.detach(), temperature).value();
+  return ops::softmax(net_({Var(image)}, {}, false).out.detach(), temperature).value().to(Device::cpu());
 }
 
 Tensor Prior::volume_probabilities(const Tensor& image, double temperature, int64_t memory,

@@ -101,6 +101,7 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
     p.allocate(state_.seed + stage);
     method_->begin_stage(stage, training_, calibration_, sampling());
   }
+  method_->move_to(options_.device);
   Tensor values = p.values();
   Optimizer optimizer(s.optimizer, values);
   if (state_.step > 0) optimizer.load_state(saved, state_.step, run_.checkpoint());
@@ -212,6 +213,10 @@ void Trainer::write_record(const std::string& status) {
   m["parameters"] = parameters;
   m["threads"] = thread_count();
   if (file_exists(run_.model())) m["model_sha256"] = sha256_of_file(run_.model());
+  if (options_.device.is_cuda()) {
+    m["device"] = describe_device(options_.device);
+    m["convolutions"] = convolution_report(options_.device);
+  }
   write_manifest(run_.manifest(), m);
 }
 
@@ -287,6 +292,7 @@ TrainResult Trainer::run() {
       train_stage(s, stages[s], optimizer);
       optimizer.clear();
     }
+    method_->move_to(options_.device);
     where_ = "calibration";
     if (options_.progress) options_.progress({"calibration", 0, 1, 0, 0, 0});
     method_->fit_readout(calibration_, sampling());

@@ -20,6 +20,7 @@ struct TrainOptions {
   bool resume = false;
   double max_minutes = 0;  ///< 0: no limit
   int64_t memory = int64_t{4} << 30;
+  Device device;  ///< where the networks compute
   std::function<void(const TrainProgress&)> progress;
   std::function<void(const std::string&)> message;  ///< one line for the user
   std::function<bool()> stop_requested;             ///< polled every step

@@ -14,6 +14,8 @@ class Conv3d {
   /// What x adds to the output as the input channels from `first` on, without bias and gradient. The shares
   /// of all channels add up to the whole: what many calls have in common need not be computed again.
   Tensor share(const std::vector<Tensor>& x, int64_t first) const;
+  /// Where the weights are.
+  Device device() const { return (*params_)[weight_].value().device(); }
 
  private:
   Parameters* params_;

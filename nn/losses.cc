@@ -25,13 +25,14 @@ Tensor downsample_labels(const Tensor& label, const Triple& factor) {
 }
 
 Var segmentation_loss(const Var& logits, const Tensor& label, const SegmentationLoss& weights) {
+  const Tensor there = label.to(logits.value().device());
   Var loss;
   const auto include = [&](const Var& term, double weight) {
     const Var scaled = weight == 1 ? term : ops::scale(term, weight);
     loss = loss.defined() ? ops::add(loss, scaled) : scaled;
   };
-  if (weights.cross_entropy > 0) include(ops::cross_entropy(logits, label), weights.cross_entropy);
-  if (weights.dice > 0) include(ops::soft_dice(logits, label), weights.dice);
+  if (weights.cross_entropy > 0) include(ops::cross_entropy(logits, there), weights.cross_entropy);
+  if (weights.dice > 0) include(ops::soft_dice(logits, there), weights.dice);
   require(loss.defined(), "[segmentation_loss] expected a positive weight");
   return loss;
 }

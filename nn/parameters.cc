@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tensor/random.h"
+#include "tensor/reduce.h"
 
 namespace voxgrad {
 
@@ -20,6 +21,7 @@ size_t Parameters::add(const std::string& name, const Shape& shape, const Init& 
 }
 
 void Parameters::allocate(uint64_t seed, DType dtype) {
+  const DeviceScope cpu(Device::cpu());  // the same numbers whatever device is used later
   values_ = Tensor::zeros({size_}, dtype);
   grads_ = Tensor::zeros({size_}, dtype);
   for (size_t i = 0; i < slots_.size(); ++i) {
@@ -48,7 +50,13 @@ void Parameters::use(const Tensor& flat) {
     vars_.push_back(Var::leaf(flat.view(s.offset, s.shape), grads_.view(s.offset, s.shape)));
 }
 
-void Parameters::zero_grads() { std::memset(grads_.raw(), 0, grads_.nbytes()); }
+void Parameters::move_to(const Device& device) {
+  require(allocated(), "[parameters] expected allocate() before move_to()");
+  grads_ = grads_.to(device);
+  use(values_.to(device));
+}
+
+void Parameters::zero_grads() { fill(grads_, 0); }
 
 int64_t Parameters::count() const {
   int64_t n = 0;
@@ -71,7 +79,7 @@ void Parameters::read(const Tensor& flat, const std::map<std::string, Tensor>& f
     if (it->second.shape() != s.shape || it->second.dtype() != flat.dtype())
       fail(ErrorCode::data, "[parameters] ", where, ": ", prefix + s.name, ": expected ", flat.dtype(), " ",
            s.shape, ", got ", it->second.dtype(), " ", it->second.shape());
-    std::memcpy(flat.view(s.offset, s.shape).raw(), it->second.raw(), it->second.nbytes());
+    flat.view(s.offset, s.shape).copy_from(it->second);
   }
 }
 

@@ -28,6 +28,8 @@ class Parameters {
   /// Makes the buffers; every parameter's numbers depend on (seed, its name's position) only.
   void allocate(uint64_t seed, DType dtype = DType::f32);
   bool allocated() const { return values_.defined(); }
+  /// Moves values and gradients to a device. What was handed out before (values(), Vars) stays where it was.
+  void move_to(const Device& device);
 
   const Var& operator[](size_t id) const { return vars_[id]; }
   const Tensor& values() const { return values_; }  ///< flat, padded with zeros between parameters

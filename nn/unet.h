@@ -35,7 +35,8 @@ class UNet {
   };
   /// x: inputs that are read one after the other along the channels, [N, D, H, W, *], extents divisible by
   /// the product of the strides; t f32 [N] where the network is time-conditioned. Heads other than `out` only
-  /// where `training`.
+  /// where `training`. The network computes where its parameters are: inputs without gradient are brought
+  /// there.
   Output operator()(const std::vector<Var>& x, const Tensor& t, bool training) const;
 
   // Inference on many examples that have inputs in common (the samples of one image). The first convolution

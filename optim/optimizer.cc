@@ -11,6 +11,7 @@ namespace voxgrad {
 Optimizer::Optimizer(const OptimizerOptions& options, const Tensor& params) : options_(options) {
   if (options.kind != "adam" && options.kind != "adamw" && options.kind != "sgd")
     fail(ErrorCode::usage, "[optimizer] expected adam, adamw or sgd, got ", options.kind);
+  const DeviceScope device(params.device());
   m_ = Tensor::zeros(params.shape());
   if (options.kind != "sgd") v_ = Tensor::zeros(params.shape());
   if (options.ema_decay > 0) ema_ = params.clone();
@@ -61,7 +62,7 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& state, int64_t s
     if (it == state.end() || it->second.shape() != tensor.shape() || it->second.dtype() != tensor.dtype())
       fail(ErrorCode::data, "[optimizer] ", where, ": expected a tensor ", name, " of shape ",
            tensor.shape());
-    std::memcpy(tensor.raw(), it->second.raw(), tensor.nbytes());
+    tensor.copy_from(it->second);
   }
   steps_ = steps;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensor/cpu/ranges.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/channelwise.h"
 
 namespace voxgrad {
@@ -92,6 +93,8 @@ void channel_affine(const Tensor& x, const Tensor& factor, const Tensor& shift, 
   const int64_t shift_rows = shift.defined() ? rows_of("channel_affine", shift, x) : 1;
   const Extents e = extents("channel_affine", x, std::max(factor_rows, shift_rows));
   require(y.shape() == x.shape(), "[channel_affine] expected y of shape ", x.shape(), ", got ", y.shape());
+  if (gpu::runs_on(x, factor, shift, y))
+    return gpu::channel_affine(x, factor, factor_rows, shift, shift_rows, y);
   visit_float(x.dtype(), "channel_affine", [&]<class T>(T) {
     const T* const f = factor.defined() ? factor.data<T>() : nullptr;
     const T* const s = shift.defined() ? shift.data<T>() : nullptr;
@@ -112,6 +115,7 @@ void channel_sum(const Tensor& x, const Tensor& y, double weight, Tensor& sum) {
   const Extents e = extents("channel_sum", x, rows_of("channel_sum", sum, x));
   require(!y.defined() || y.shape() == x.shape(), "[channel_sum] expected factors of one shape, got ",
           x.shape(), " and ", y.shape());
+  if (gpu::runs_on(x, y, sum)) return gpu::channel_sum(x, y, weight, e.n, sum);
   std::vector<double> total(static_cast<size_t>(e.n * e.channels));
   visit_float(x.dtype(), "channel_sum", [&]<class T>(T) {
     const T* const py = y.defined() ? y.data<T>() : nullptr;

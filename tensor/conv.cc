@@ -4,6 +4,7 @@
 #include "tensor/cpu/conv_passes.h"
 #include "tensor/cpu/conv_weights.h"
 #include "tensor/cpu/dispatch.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/conv.h"
 
 namespace voxgrad {
@@ -158,6 +159,7 @@ void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tenso
   expect_inputs(p, x, t, op);
   expect_bias(p, bias, tw, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
+  if (gpu::runs_on(y, w, bias, x[0], x.back())) return gpu::conv3d_forward(p, x, w, bias, y);
   if (t == DType::bf16)
     return cpu::dispatch_bf16(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -189,6 +191,7 @@ void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& 
   const DType t = dy.dtype(), tw = parameter_dtype(t);
   expect(w, weights(p), tw, op, "weights");
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
+  if (gpu::runs_on(dy, w)) return gpu::conv3d_backward_data(p, dy, w, dx, channels);
   if (t == DType::bf16) {
     const auto parts = gradient_parts<bf16>(p, dx, channels, t);
     return cpu::dispatch_bf16(
@@ -223,6 +226,7 @@ void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, co
   expect_inputs(p, x, t, op);
   expect(dw, weights(p), parameter_dtype(t), op, "dw");
   if (dbias) expect(*dbias, {p.cout}, parameter_dtype(t), op, "dbias");
+  if (gpu::runs_on(dy, dw, x[0], x.back())) return gpu::conv3d_backward_weights(p, x, dy, dw, dbias);
   if (t == DType::bf16)
     return cpu::dispatch_bf16(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -253,6 +257,7 @@ void conv_transpose3d_forward(const ConvProblem& p, const Tensor& x, const Tenso
   expect(x, volume(p.n, p.in, p.cin), t, op, "x");
   expect_bias(p, bias, tw, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
+  if (gpu::runs_on(x, w, bias, y)) return gpu::conv_transpose3d_forward(p, x, w, bias, y);
   if (t == DType::bf16)
     return cpu::dispatch_bf16(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -285,6 +290,7 @@ void conv_transpose3d_backward_data(const ConvProblem& p, const Tensor& dy, cons
   expect(w, weights(p), tw, op, "weights");
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   expect(dx, volume(p.n, p.in, p.cin), t, op, "dx");
+  if (gpu::runs_on(dy, w, dx)) return gpu::conv_transpose3d_backward_data(p, dy, w, dx);
   if (t == DType::bf16)
     return cpu::dispatch_bf16(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -315,6 +321,7 @@ void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, co
   expect(x, volume(p.n, p.in, p.cin), t, op, "x");
   expect(dw, weights(p), parameter_dtype(t), op, "dw");
   if (dbias) expect(*dbias, {p.cout}, parameter_dtype(t), op, "dbias");
+  if (gpu::runs_on(x, dy, dw)) return gpu::conv_transpose3d_backward_weights(p, x, dy, dw, dbias);
   if (t == DType::bf16)
     return cpu::dispatch_bf16(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },

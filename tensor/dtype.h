@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "tensor/error.h"
+#include "tensor/hd.h"
 
 namespace voxgrad {
 
@@ -15,14 +16,16 @@ struct bf16 {
   uint16_t bits = 0;
   bf16() = default;
   /// Rounds to nearest, ties to even; NaN stays NaN.
-  explicit bf16(float value) {
+  VOXGRAD_HD explicit bf16(float value) {
     const uint32_t u = std::bit_cast<uint32_t>(value);
     if ((u & 0x7fffffffu) > 0x7f800000u)
       bits = static_cast<uint16_t>((u >> 16) | 0x40u);
     else
       bits = static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
   }
-  explicit operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+  VOXGRAD_HD explicit operator float() const {
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
 };
 
 enum class DType : uint8_t { f32, f64, bf16, i64, i32, u8 };

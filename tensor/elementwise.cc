@@ -2,6 +2,7 @@
 
 #include "tensor/cpu/philox.h"
 #include "tensor/cpu/ranges.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/elementwise.h"
 
 namespace voxgrad {
@@ -61,10 +62,20 @@ void dropout_f32(int64_t first, int64_t n, const float* x, const Philox& random,
   ref::dropout(first + i, n - i, x + i, random, threshold, keep, y + i);
 }
 
+// Whether it ran on a CUDA device.
+bool binary_on_gpu(const char* op, cuda::Binary f, const Tensor& a, const Tensor& b, Tensor& y) {
+  if (!gpu::runs_on(a, b, y)) return false;
+  expect_like(op, b, a);
+  expect_like(op, y, a);
+  gpu::binary(f, a, b, y);
+  return true;
+}
+
 }  // namespace
 
 void unary_forward(Unary f, const Tensor& x, double parameter, Tensor& y) {
   expect_like("unary", y, x);
+  if (gpu::runs_on(x, y)) return gpu::unary_forward(f, x, parameter, y);
   visit_unary(f, [&]<class F>(F) {
     visit_float(x.dtype(), "unary", [&]<class T>(T) {
       const T* const px = x.data<T>();
@@ -85,6 +96,7 @@ bool backward_from_output(Unary f) {
 void unary_backward(Unary f, const Tensor& value, double parameter, const Tensor& dy, Tensor& dx) {
   expect_like("unary", dy, value);
   expect_like("unary", dx, value);
+  if (gpu::runs_on(value, dy, dx)) return gpu::unary_backward(f, value, parameter, dy, dx);
   visit_unary(f, [&]<class F>(F) {
     visit_float(value.dtype(), "unary", [&]<class T>(T) {
       const T *pv = value.data<T>(), *pdy = dy.data<T>();
@@ -97,20 +109,24 @@ void unary_backward(Unary f, const Tensor& value, double parameter, const Tensor
 }
 
 void add(const Tensor& a, const Tensor& b, Tensor& y) {
+  if (binary_on_gpu("add", cuda::Binary::add, a, b, y)) return;
   binary("add", a, b, y,
          [](int64_t n, const auto* pa, const auto* pb, auto* py) { ref::add(n, pa, pb, py); });
 }
 void sub(const Tensor& a, const Tensor& b, Tensor& y) {
+  if (binary_on_gpu("sub", cuda::Binary::sub, a, b, y)) return;
   binary("sub", a, b, y,
          [](int64_t n, const auto* pa, const auto* pb, auto* py) { ref::sub(n, pa, pb, py); });
 }
 void mul(const Tensor& a, const Tensor& b, Tensor& y) {
+  if (binary_on_gpu("mul", cuda::Binary::mul, a, b, y)) return;
   binary("mul", a, b, y,
          [](int64_t n, const auto* pa, const auto* pb, auto* py) { ref::mul(n, pa, pb, py); });
 }
 
 void scale(const Tensor& x, double factor, double offset, Tensor& y) {
   expect_like("scale", y, x);
+  if (gpu::runs_on(x, y)) return gpu::scale(x, factor, offset, y);
   visit_float(x.dtype(), "scale", [&]<class T>(T) {
     const T* const px = x.data<T>();
     T* const py = y.mutable_data<T>();
@@ -128,6 +144,7 @@ void axpby(const Tensor& p, const Tensor& a, const Tensor& q, const Tensor& b, T
     expect_like("axpby", b, a);
     expect_like("axpby", q, p);
   }
+  if (gpu::runs_on(a, p, q, b, y)) return gpu::axpby(p, a, q, b, y);
   visit_float(a.dtype(), "axpby", [&]<class T>(T) {
     const T *pa = a.data<T>(), *pp = p.data<T>();
     const T *pb = b.defined() ? b.data<T>() : nullptr, *pq = b.defined() ? q.data<T>() : nullptr;
@@ -148,6 +165,7 @@ void dropout(const Tensor& x, double p, const Philox& random, Tensor& y) {
   expect_like("dropout", y, x);
   require(p >= 0 && p < 1, "[dropout] expected a probability in [0, 1), got ", p);
   const auto threshold = static_cast<uint32_t>(p * 0x1p32);
+  if (gpu::runs_on(x, y)) return gpu::dropout(x, threshold, 1 / (1 - p), random, y);
   visit_float(x.dtype(), "dropout", [&]<class T>(T) {
     const T* const px = x.data<T>();
     T* const py = y.mutable_data<T>();

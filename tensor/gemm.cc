@@ -2,6 +2,7 @@
 
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/isa.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/gemm.h"
 #include "tensor/trace.h"
 
@@ -33,6 +34,11 @@ void gemm(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, 
           " ", a.shape(), transpose_a ? "^T, " : ", ", b.dtype(), " ", b.shape(),
           transpose_b ? "^T and " : " and ", c.dtype(), " ", c.shape());
   if (c.numel() == 0) return;
+  if (gpu::runs_on(c, a, b))
+    return gpu::gemm({c.dtype(), device_options().tf32, transpose_a, transpose_b, batch, rows, columns, depth,
+                      rows * depth, batch_b == 1 ? 0 : depth * columns, rows * columns,
+                      static_cast<float>(alpha), static_cast<float>(beta)},
+                     a, b, c);
   const double flops = 2.0 * static_cast<double>(batch * rows) * static_cast<double>(columns * depth);
   const auto describe = [&] { return cat(batch, " x [", rows, ", ", columns, "], depth ", depth); };
   if (c.dtype() == DType::f32) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensor/cpu/ranges.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/layout.h"
 
 namespace voxgrad {
@@ -84,6 +85,7 @@ void copy_columns(const Tensor& x, int64_t from, Tensor& y, int64_t to, int64_t 
               to + count <= yw,
           "[copy_columns] expected ", count, " columns from ", from, " of ", x.shape(), " to ", to, " of ",
           y.shape());
+  if (gpu::runs_on(x, y)) return gpu::copy_columns(x, from, y, to, count);
   visit_float(x.dtype(), "copy_columns", [&]<class T>(T) {
     const T* const px = x.data<T>();
     T* const py = y.mutable_data<T>();
@@ -100,6 +102,7 @@ void shift_volume(const Tensor& x, const std::array<int64_t, 3>& offset, double 
   const Volume a = volume_of("shift_volume", x.shape()), b = volume_of("shift_volume", y.shape());
   require(a.n == b.n && a.c == b.c && x.dtype() == y.dtype(), "[shift_volume] expected equal N and C, got ",
           x.shape(), " and ", y.shape());
+  if (gpu::runs_on(x, y)) return gpu::shift_volume(x, offset, value, y);
   visit_float(x.dtype(), "shift_volume", [&]<class T>(T) {
     const T v = static_cast<T>(value);
     if constexpr (std::is_same_v<T, float>)
@@ -114,6 +117,7 @@ void transpose_last(const Tensor& x, Tensor& y) {
                 batch = rows * columns > 0 ? x.numel() / (rows * columns) : 0;
   require(y.rank() == x.rank() && y.numel() == x.numel() && y.dim(-1) == rows && y.dim(-2) == columns,
           "[transpose_last] expected the last axes of ", x.shape(), " swapped, got ", y.shape());
+  if (gpu::runs_on(x, y)) return gpu::transpose_last(x, y);
   visit_float(x.dtype(), "transpose_last", [&]<class T>(T) {
     if constexpr (std::is_same_v<T, float>)
       transpose_f32(batch, rows, columns, x.data<T>(), y.mutable_data<T>());
@@ -125,6 +129,7 @@ void transpose_last(const Tensor& x, Tensor& y) {
 void broadcast_places(const Tensor& x, double factor, Tensor& y) {
   const int64_t n = y.dim(0), c = y.dim(-1), places = n * c > 0 ? y.numel() / (n * c) : 0;
   require(x.shape() == Shape{n, c}, "[broadcast_places] expected x [", n, ", ", c, "], got ", x.shape());
+  if (gpu::runs_on(x, y)) return gpu::broadcast_places(x, factor, y);
   visit_float(x.dtype(), "broadcast_places", [&]<class T>(T) {
     const T *const px = x.data<T>(), f = static_cast<T>(factor);
     T* const py = y.mutable_data<T>();

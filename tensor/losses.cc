@@ -5,6 +5,7 @@
 
 #include "tensor/cpu/ranges.h"
 #include "tensor/cpu/rows.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/losses.h"
 
 namespace voxgrad {
@@ -186,6 +187,7 @@ void soft_dice_backward_f32(const Rows& s, const float* p, const int32_t* label,
 
 double cross_entropy_sum(const Tensor& logits, const Tensor& label) {
   const Rows s = check("cross_entropy", logits, label);
+  if (gpu::runs_on(logits, label)) return gpu::cross_entropy_sum(logits, label);
   const int32_t* const y = label.data<int32_t>();
   check_labels("cross_entropy", s, y);
   return visit_float(logits.dtype(), "cross_entropy", [&]<class T>(T) {
@@ -198,6 +200,7 @@ double cross_entropy_sum(const Tensor& logits, const Tensor& label) {
 
 void cross_entropy_backward(const Tensor& logits, const Tensor& label, double g, Tensor& dlogits) {
   const Rows s = check("cross_entropy", logits, label);
+  if (gpu::runs_on(logits, label, dlogits)) return gpu::cross_entropy_backward(logits, label, g, dlogits);
   const int32_t* const y = label.data<int32_t>();
   visit_float(logits.dtype(), "cross_entropy", [&]<class T>(T) {
     const T *const z = logits.data<T>(), gain = static_cast<T>(g);
@@ -211,6 +214,7 @@ void cross_entropy_backward(const Tensor& logits, const Tensor& label, double g,
 
 void soft_dice_sums(const Tensor& logits, const Tensor& label, Tensor& p, Tensor& sums) {
   const Rows s = check("soft_dice", logits, label);
+  if (gpu::runs_on(logits, label, p, sums)) return gpu::soft_dice_sums(logits, label, p, sums);
   const int32_t* const y = label.data<int32_t>();
   check_labels("soft_dice", s, y);
   visit_float(logits.dtype(), "soft_dice", [&]<class T>(T) {
@@ -227,6 +231,7 @@ void soft_dice_sums(const Tensor& logits, const Tensor& label, Tensor& p, Tensor
 void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit, const Tensor& all,
                         Tensor& dlogits) {
   const Rows s = check("soft_dice", p, label);
+  if (gpu::runs_on(p, label, hit, all, dlogits)) return gpu::soft_dice_backward(p, label, hit, all, dlogits);
   const int32_t* const y = label.data<int32_t>();
   const Tensor h = hit.to(p.dtype()), a = all.to(p.dtype());
   visit_float(p.dtype(), "soft_dice", [&]<class T>(T) {
@@ -238,7 +243,26 @@ void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit,
   });
 }
 
+// Latent vectors are short: the plain loops serve f32 too, in double inside.
+double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp) {
+  if (gpu::runs_on(mq, sq, mp, sp)) return gpu::kl_gaussian_sum(mq, sq, mp, sp);
+  return visit_float(mq.dtype(), "kl_gaussian", [&]<class T>(T) {
+    return ref::kl_gaussian_sum(mq.numel(), mq.data<T>(), sq.data<T>(), mp.data<T>(), sp.data<T>());
+  });
+}
+
+void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double g,
+                          Tensor& dmq, Tensor& dsq, Tensor& dmp, Tensor& dsp) {
+  if (gpu::runs_on(mq, sq, mp, sp)) return gpu::kl_gaussian_backward(mq, sq, mp, sp, g, dmq, dsq, dmp, dsp);
+  visit_float(mq.dtype(), "kl_gaussian", [&]<class T>(T) {
+    const auto data = [](Tensor& t) { return t.defined() ? t.mutable_data<T>() : nullptr; };
+    ref::kl_gaussian_backward(mq.numel(), mq.data<T>(), sq.data<T>(), mp.data<T>(), sp.data<T>(), g,
+                              data(dmq), data(dsq), data(dmp), data(dsp));
+  });
+}
+
 void scaled_difference(const Tensor& x, const Tensor& y, double g, Tensor& dx) {
+  if (gpu::runs_on(x, y, dx)) return gpu::scaled_difference(x, y, g, dx);
   visit_float(x.dtype(), "scaled_difference", [&]<class T>(T) {
     const T *const px = x.data<T>(), *const py = y.data<T>(), gain = static_cast<T>(g);
     T* const out = dx.mutable_data<T>();

@@ -16,6 +16,12 @@ void soft_dice_sums(const Tensor& logits, const Tensor& label, Tensor& p, Tensor
 void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit, const Tensor& all,
                         Tensor& dlogits);
 
+/// Sum over elements of KL(N(mq, e^{2 sq}) || N(mp, e^{2 sp})); all tensors of one shape.
+double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp);
+/// Its gradients times g; undefined ones are not wanted.
+void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double g,
+                          Tensor& dmq, Tensor& dsq, Tensor& dmp, Tensor& dsp);
+
 /// dx = g (x - y)
 void scaled_difference(const Tensor& x, const Tensor& y, double g, Tensor& dx);
 

@@ -7,11 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define VOXGRAD_HD __host__ __device__
-#else
-#define VOXGRAD_HD
-#endif
+#include "tensor/hd.h"
 
 namespace voxgrad::math {
 
@@ -117,7 +113,7 @@ VOXGRAD_HD inline float tanh(float x) {
 
 // Double versions: schedules, statistics and the gradient check. Relative errors below 1e-15 of the scale.
 
-inline double exp(double x) {
+VOXGRAD_HD inline double exp(double x) {
   if (x != x) return x;
   if (x < -700.0) return 0.0;
   if (x > 709.0) return HUGE_VAL;
@@ -128,7 +124,7 @@ inline double exp(double x) {
   return std::ldexp(sum, static_cast<int>(n));
 }
 
-inline double log(double x) {
+VOXGRAD_HD inline double log(double x) {
   if (!(x > 0)) return x == 0 ? -HUGE_VAL : NAN;
   int e;
   double m = std::frexp(x, &e);
@@ -143,7 +139,7 @@ inline double log(double x) {
 }
 
 /// sine and cosine of x radians, |x| up to about 1e5.
-inline void sincos(double x, double* sine, double* cosine) {
+VOXGRAD_HD inline void sincos(double x, double* sine, double* cosine) {
   const double n = std::floor(x * 0.63661977236758134 + 0.5);
   const double r =
       ((x - n * 1.57079632673412561417) - n * 6.07710050630396597660e-11) - n * 2.02226624879595063154e-21;
@@ -170,7 +166,7 @@ inline double cos(double x) {
   return c;
 }
 inline double erf(double x) { return std::erf(x); }  // the gradient check only
-inline double sqrt(double x) { return std::sqrt(x); }
+VOXGRAD_HD inline double sqrt(double x) { return std::sqrt(x); }
 inline double tanh(double x) {
   const double e = exp(-2 * std::fabs(x)), y = (1 - e) / (1 + e);
   return x < 0 ? -y : y;

@@ -3,6 +3,7 @@
 #include "tensor/convert.h"
 #include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/norm.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/norm.h"
 
 namespace voxgrad {
@@ -49,6 +50,7 @@ void norm_stats(const Tensor& x, int64_t groups, double eps, Tensor& mean, Tenso
   const NormProblem p = make_problem(x, groups, op);
   expect(mean, {p.n, groups}, parameter_dtype(x.dtype()), op, "mean");
   expect(rstd, {p.n, groups}, parameter_dtype(x.dtype()), op, "rstd");
+  if (gpu::runs_on(x, mean, rstd)) return gpu::norm_stats(x, groups, eps, mean, rstd);
   if (x.dtype() == DType::bf16)
     return cpu::dispatch_bf16(
         op, nullptr, 5 * elements(p), [&] { return text(p); },
@@ -71,6 +73,8 @@ void norm_act_forward(const Tensor& x, const Tensor& mean, const Tensor& rstd, c
   const char* const op = "norm_act_forward";
   const NormProblem p = check_act(x, mean, rstd, scale, shift, op);
   expect(y, x.shape(), x.dtype(), op, "y");
+  if (gpu::runs_on(x, mean, rstd, scale, shift, y))
+    return gpu::norm_act_forward(x, mean, rstd, scale, shift, act, slope, y);
   if (x.dtype() == DType::bf16)
     return cpu::dispatch_bf16(
         op, nullptr, 5 * elements(p), [&] { return text(p); },
@@ -107,6 +111,8 @@ void norm_act_backward(const Tensor& x, const Tensor& mean, const Tensor& rstd, 
   expect(dx, x.shape(), x.dtype(), op, "dx");
   expect(dscale, {p.n, p.channels}, parameter_dtype(x.dtype()), op, "dscale");
   expect(dshift, {p.n, p.channels}, parameter_dtype(x.dtype()), op, "dshift");
+  if (gpu::runs_on(x, mean, rstd, scale, shift, dy, dx, dscale, dshift))
+    return gpu::norm_act_backward(x, mean, rstd, scale, shift, act, slope, dy, dx, dscale, dshift);
   if (x.dtype() == DType::bf16)
     return cpu::dispatch_bf16(
         op, nullptr, 20 * elements(p), [&] { return text(p); },

@@ -2,6 +2,7 @@
 
 #include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/optim.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/optim.h"
 
 namespace voxgrad {
@@ -24,6 +25,7 @@ void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& 
   expect_like(param, v, op, "second moment");
   if (ema.defined()) expect_like(param, ema, op, "average");
   require(o.step >= 1, "[", op, "] expected a step of at least 1, got ", o.step);
+  if (gpu::runs_on(param, grad, m, v, ema)) return gpu::adam_step(param, grad, m, v, ema, o);
   visit_float(param.dtype(), op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, nullptr, 15.0 * static_cast<double>(param.numel()), [&] { return text(param); },
@@ -45,6 +47,7 @@ void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, 
   expect_like(param, grad, op, "gradient");
   expect_like(param, momentum, op, "momentum");
   if (ema.defined()) expect_like(param, ema, op, "average");
+  if (gpu::runs_on(param, grad, momentum, ema)) return gpu::sgd_step(param, grad, momentum, ema, o);
   visit_float(param.dtype(), op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, nullptr, 8.0 * static_cast<double>(param.numel()), [&] { return text(param); },
@@ -62,6 +65,7 @@ void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, 
 double sum_of_squares(const Tensor& x) {
   const char* const op = "sum_of_squares";
   require(x.defined(), "[", op, "] expected a defined tensor");
+  if (gpu::runs_on(x)) return gpu::sum_of_squares(x);
   return visit_float(x.dtype(), op, [&]<class T>(T) {
     return cpu::dispatch<T>(
         op, nullptr, 2.0 * static_cast<double>(x.numel()), [&] { return text(x); },

@@ -1,6 +1,7 @@
 #include "tensor/pool.h"
 
 #include "tensor/cpu/ranges.h"
+#include "tensor/gpu.h"
 #include "tensor/reduce.h"
 #include "tensor/ref/pool.h"
 
@@ -93,6 +94,7 @@ Shape pooled_shape(std::string_view op, const Shape& x, const std::array<int64_t
 void max_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y, Tensor& tap) {
   const auto p = problem("max_pool", x.shape(), size, y.shape());
   require(p.taps() <= 256, "[max_pool] expected windows of at most 256 voxels, got ", p.taps());
+  if (gpu::runs_on(x, y, tap)) return gpu::max_pool_forward(x, size, y, tap);
   visit_float(x.dtype(), "max_pool", [&]<class T>(T) {
     const T* const px = x.data<T>();
     T* const py = y.mutable_data<T>();
@@ -111,6 +113,7 @@ void max_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tenso
 
 void max_pool_backward(const Tensor& tap, const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx) {
   const auto p = problem("max_pool", dx.shape(), size, dy.shape());
+  if (gpu::runs_on(dy, tap, dx)) return gpu::max_pool_backward(tap, dy, size, dx);
   clear_rest(p, dx);
   visit_float(dx.dtype(), "max_pool", [&]<class T>(T) {
     const T* const pdy = dy.data<T>();
@@ -130,6 +133,7 @@ void max_pool_backward(const Tensor& tap, const Tensor& dy, const std::array<int
 
 void avg_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y) {
   const auto p = problem("avg_pool", x.shape(), size, y.shape());
+  if (gpu::runs_on(x, y)) return gpu::avg_pool_forward(x, size, y);
   visit_float(x.dtype(), "avg_pool", [&]<class T>(T) {
     const T* const px = x.data<T>();
     T* const py = y.mutable_data<T>();
@@ -140,6 +144,7 @@ void avg_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tenso
 
 void avg_pool_backward(const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx) {
   const auto p = problem("avg_pool", dx.shape(), size, dy.shape());
+  if (gpu::runs_on(dy, dx)) return gpu::avg_pool_backward(dy, size, dx);
   clear_rest(p, dx);
   visit_float(dx.dtype(), "avg_pool", [&]<class T>(T) {
     const T* const pdy = dy.data<T>();

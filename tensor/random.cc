@@ -1,5 +1,6 @@
 #include "tensor/random.h"
 
+#include "tensor/gpu.h"
 #include "tensor/parallel.h"
 
 namespace voxgrad {
@@ -21,13 +22,21 @@ Tensor fill(const Shape& shape, uint64_t first, Block block) {
   return t;
 }
 
+Tensor on_gpu(const Shape& shape, const Philox& g, uint64_t first, bool normal) {
+  Tensor t = Tensor::empty(shape);
+  gpu::random(t, g, first, normal);
+  return t;
+}
+
 }  // namespace
 
 Tensor random_normal(const Shape& shape, const Philox& g, uint64_t first) {
+  if (default_device().is_cuda()) return on_gpu(shape, g, first, true);
   return fill(shape, first, [&](uint64_t b) { return g.normals(b); });
 }
 
 Tensor random_uniform(const Shape& shape, const Philox& g, uint64_t first) {
+  if (default_device().is_cuda()) return on_gpu(shape, g, first, false);
   return fill(shape, first, [&](uint64_t b) {
     return std::array{g.uniform(4 * b), g.uniform(4 * b + 1), g.uniform(4 * b + 2), g.uniform(4 * b + 3)};
   });

@@ -51,6 +51,8 @@ struct Philox {
   }
   /// 32 random bits for one element.
   VOXGRAD_HD uint32_t bits(uint64_t element) const { return block(element / 4)[element % 4]; }
+  /// A word as a uniform number.
+  VOXGRAD_HD static float to_uniform(uint32_t w) { return (static_cast<float>(w >> 9) + 0.5f) * 0x1p-23f; }
   /// Uniform in (0, 1): never 0 and never 1.
   VOXGRAD_HD float uniform(uint64_t element) const { return to_uniform(bits(element)); }
   /// Uniform in [low, high).
@@ -77,9 +79,6 @@ struct Philox {
     }
     return z;
   }
-
- private:
-  VOXGRAD_HD static float to_uniform(uint32_t w) { return (static_cast<float>(w >> 9) + 0.5f) * 0x1p-23f; }
 };
 
 /// Standard normals for elements first .. first + shape.numel() - 1, f32, filled in parallel.

@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "tensor/cpu/ranges.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/reduce.h"
 
 namespace voxgrad {
 
 double sum_all(const Tensor& x) {
+  if (gpu::runs_on(x)) return gpu::sum_all(x);
   return visit_float(x.dtype(), "sum", [&]<class T>(T) {
     const T* const p = x.data<T>();
     if constexpr (std::is_same_v<T, double>) return ref::sum(x.numel(), p);
@@ -20,6 +22,7 @@ double sum_all(const Tensor& x) {
 double squared_distance(const Tensor& x, const Tensor& y) {
   require(x.shape() == y.shape() && x.dtype() == y.dtype(),
           "[squared_distance] expected tensors of one shape, got ", x.shape(), " and ", y.shape());
+  if (gpu::runs_on(x, y)) return gpu::squared_distance(x, y);
   return visit_float(x.dtype(), "squared_distance", [&]<class T>(T) {
     const T *const p = x.data<T>(), *const q = y.data<T>();
     if constexpr (std::is_same_v<T, double>) return ref::squared_distance(x.numel(), p, q);
@@ -33,6 +36,7 @@ double squared_distance(const Tensor& x, const Tensor& y) {
 }
 
 void fill(Tensor& x, double value) {
+  if (gpu::runs_on(x)) return gpu::fill(x, value);
   visit_float(x.dtype(), "fill", [&]<class T>(T) {
     T* const p = x.mutable_data<T>();
     cpu::for_ranges<T>(

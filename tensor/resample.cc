@@ -1,6 +1,9 @@
 #include "tensor/resample.h"
 
+#include <algorithm>
+
 #include "tensor/cpu/ranges.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/resample.h"
 
 namespace voxgrad {
@@ -142,6 +145,7 @@ std::pair<Volume, Volume> check(const Tensor& x, const Tensor& y) {
 
 void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y) {
   const auto [in, out] = check(x, y);
+  if (gpu::runs_on(x, y)) return gpu::resample_forward(x, along, y);
   if (x.dtype() == DType::f64)
     return ref::resample_forward(in, out, along, x.data<double>(), y.mutable_data<double>());
   passes(in, out, along, false, x, y, axis_forward);
@@ -149,6 +153,7 @@ void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y) {
 
 void resample_backward(const Tensor& dy, const Interpolations& along, Tensor& dx) {
   const auto [in, out] = check(dx, dy);
+  if (gpu::runs_on(dy, dx)) return gpu::resample_backward(dy, along, dx);
   if (dx.dtype() == DType::f64)
     return ref::resample_backward(in, out, along, dy.data<double>(), dx.mutable_data<double>());
   passes(in, out, along, true, dy, dx, axis_backward);

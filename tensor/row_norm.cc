@@ -1,6 +1,7 @@
 #include "tensor/row_norm.h"
 
 #include "tensor/cpu/ranges.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/row_norm.h"
 
 namespace voxgrad {
@@ -8,6 +9,8 @@ namespace voxgrad {
 void row_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, Tensor& mean,
                       Tensor& rstd, Tensor& y) {
   const int64_t width = x.dim(-1), rows = x.numel() / width;
+  if (gpu::runs_on(x, gamma, beta, mean, rstd, y))
+    return gpu::row_norm_forward(x, gamma, beta, eps, mean, rstd, y);
   visit_float(x.dtype(), "row_norm", [&]<class T>(T) {
     const T *const px = x.data<T>(), *const pg = gamma.data<T>(),
                    *const pb = beta.defined() ? beta.data<T>() : nullptr;
@@ -26,6 +29,8 @@ void row_norm_backward(const Tensor& x, const Tensor& gamma, bool centred, const
                        const Tensor& rstd, const Tensor& dy, Tensor& dx, Tensor& dgamma, Tensor& dbeta) {
   const int64_t width = x.dim(-1), rows = x.numel() / width;
   const auto columns = static_cast<size_t>(width);
+  if (gpu::runs_on(x, gamma, mean, rstd, dy, dx, dgamma, dbeta))
+    return gpu::row_norm_backward(x, gamma, centred, mean, rstd, dy, dx, dgamma, dbeta);
   visit_float(x.dtype(), "row_norm", [&]<class T>(T) {
     const T *const px = x.data<T>(), *const pg = gamma.data<T>(), *const pdy = dy.data<T>();
     const T *const pm = mean.data<T>(), *const ps = rstd.data<T>();

@@ -4,6 +4,7 @@
 
 #include "tensor/cpu/ranges.h"
 #include "tensor/cpu/rows.h"
+#include "tensor/gpu.h"
 #include "tensor/ref/softmax.h"
 
 namespace voxgrad {
@@ -130,6 +131,7 @@ void log_backward_f32(const Rows& s, const float* y, const float* dy, float* dx)
 void softmax_forward(const Tensor& x, double temperature, Tensor& y) {
   const Rows s = rows_of("softmax", x, y);
   require(temperature > 0, "[softmax] expected a temperature above 0, got ", temperature);
+  if (gpu::runs_on(x, y)) return gpu::softmax_forward(x, temperature, y);
   visit_float(x.dtype(), "softmax", [&]<class T>(T) {
     const T inverse = static_cast<T>(1 / temperature);
     if constexpr (std::is_same_v<T, float>)
@@ -141,6 +143,7 @@ void softmax_forward(const Tensor& x, double temperature, Tensor& y) {
 
 void softmax_backward(const Tensor& y, const Tensor& dy, double temperature, Tensor& dx) {
   const Rows s = rows_of("softmax", y, dy);
+  if (gpu::runs_on(y, dy, dx)) return gpu::softmax_backward(y, dy, temperature, dx);
   visit_float(y.dtype(), "softmax", [&]<class T>(T) {
     const T inverse = static_cast<T>(1 / temperature);
     if constexpr (std::is_same_v<T, float>)
@@ -152,6 +155,7 @@ void softmax_backward(const Tensor& y, const Tensor& dy, double temperature, Ten
 
 void log_softmax_forward(const Tensor& x, Tensor& y) {
   const Rows s = rows_of("log_softmax", x, y);
+  if (gpu::runs_on(x, y)) return gpu::log_softmax_forward(x, y);
   visit_float(x.dtype(), "log_softmax", [&]<class T>(T) {
     if constexpr (std::is_same_v<T, float>)
       log_forward_f32(s, x.data<T>(), y.mutable_data<T>());
@@ -162,6 +166,7 @@ void log_softmax_forward(const Tensor& x, Tensor& y) {
 
 void log_softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx) {
   const Rows s = rows_of("log_softmax", y, dy);
+  if (gpu::runs_on(y, dy, dx)) return gpu::log_softmax_backward(y, dy, dx);
   visit_float(y.dtype(), "log_softmax", [&]<class T>(T) {
     if constexpr (std::is_same_v<T, float>)
       log_backward_f32(s, y.data<T>(), dy.data<T>(), dx.mutable_data<T>());

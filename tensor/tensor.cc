@@ -1,6 +1,7 @@
 #include "tensor/tensor.h"
 
 #include "tensor/allocator.h"
+#include "tensor/gpu.h"
 
 namespace voxgrad {
 namespace {
@@ -36,12 +37,25 @@ To convert(From v) {
 
 }  // namespace
 
-Storage::Storage(size_t bytes) : data_(allocate(bytes)), bytes_(bytes) {}
-Storage::~Storage() { deallocate(data_, bytes_); }
+Storage::Storage(size_t bytes, const Device& device) : data_(nullptr), bytes_(bytes), device_(device) {
+  if (!device.is_cuda())
+    data_ = allocate(bytes);
+  else
+    gpu::check(gpu::module().memory.allocate(gpu::context(device), current_op(), bytes, &data_));
+}
 
-Tensor Tensor::empty(const Shape& shape, DType dtype) {
+Storage::~Storage() {
+  if (!device_.is_cuda())
+    deallocate(data_, bytes_);
+  else
+    (void)gpu::module().memory.deallocate(gpu::context(device_), data_);
+}
+
+Tensor Tensor::empty(const Shape& shape, DType dtype) { return empty_on(default_device(), shape, dtype); }
+
+Tensor Tensor::empty_on(const Device& device, const Shape& shape, DType dtype) {
   Tensor t;
-  t.storage_ = std::make_shared<Storage>(static_cast<size_t>(shape.numel()) * size_of(dtype));
+  t.storage_ = std::make_shared<Storage>(static_cast<size_t>(shape.numel()) * size_of(dtype), device);
   t.shape_ = shape;
   t.dtype_ = dtype;
   return t;
@@ -49,12 +63,16 @@ Tensor Tensor::empty(const Shape& shape, DType dtype) {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype) {
   Tensor t = empty(shape, dtype);
-  std::memset(t.raw(), 0, t.nbytes());
+  if (t.device().is_cuda())
+    gpu::zero(t);
+  else
+    std::memset(t.raw(), 0, t.nbytes());
   return t;
 }
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
   Tensor t = empty(shape, dtype);
+  if (t.device().is_cuda()) return gpu::fill(t, value), t;
   visit(dtype, [&]<class T>(T*) {
     T* p = t.mutable_data<T>();
     const T v = convert<T>(value);
@@ -88,14 +106,18 @@ Tensor Tensor::rows(int64_t first, int64_t count) const {
 
 Tensor Tensor::clone() const {
   if (!defined()) return {};
-  Tensor t = empty(shape_, dtype_);
-  std::memcpy(t.raw(), raw(), nbytes());
+  Tensor t = empty_on(device(), shape_, dtype_);
+  if (device().is_cuda())
+    gpu::copy(*this, t);
+  else
+    std::memcpy(t.raw(), raw(), nbytes());
   return t;
 }
 
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
-  Tensor t = empty(shape_, dtype);
+  Tensor t = empty_on(device(), shape_, dtype);
+  if (device().is_cuda()) return gpu::convert(*this, t), t;
   visit(dtype_, [&]<class From>(From*) {
     visit(dtype, [&]<class To>(To*) {
       const From* in = data<From>();
@@ -106,8 +128,31 @@ Tensor Tensor::to(DType dtype) const {
   return t;
 }
 
+Tensor Tensor::to(const Device& where) const {
+  if (!defined() || where == device()) return *this;
+  const Tensor t = empty_on(where, shape_, dtype_);
+  t.copy_from(*this);
+  return t;
+}
+
+void Tensor::copy_from(const Tensor& from) const {
+  require(defined() && from.defined() && shape_ == from.shape_ && dtype_ == from.dtype_,
+          "[copy] expected tensors of one shape and type, got ", shape_, " and ", from.shape_);
+  if (device().is_cuda() || from.device().is_cuda())
+    gpu::copy(from, *this);
+  else if (raw() != from.raw())
+    std::memcpy(raw(), from.raw(), nbytes());
+}
+
+void Tensor::refuse_host_access() const {
+  fail(ErrorCode::device, "[", current_op(), "] has no implementation for ", device().str(),
+       ": it would read a ", dtype_, " tensor ", shape_,
+       " on the CPU; move the tensors to the CPU, or leave this operation out");
+}
+
 double Tensor::item() const {
   require(numel() == 1, "[item] expected one element, got shape ", shape_);
+  if (device().is_cuda()) return gpu::read_item(*this);
   double v = 0;
   visit(dtype_, [&]<class T>(T*) { v = convert<double>(*data<T>()); });
   return v;

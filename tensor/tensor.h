@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "tensor/device.h"
 #include "tensor/dtype.h"
 #include "tensor/shape.h"
 
@@ -19,29 +20,34 @@ namespace voxgrad {
 /// A block of memory on a device; freed with its last owner.
 class Storage {
  public:
-  explicit Storage(size_t bytes);
+  explicit Storage(size_t bytes, const Device& device = Device::cpu());
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
+  const Device& device() const { return device_; }
 
  private:
   void* data_;
   size_t bytes_;
+  Device device_;
 };
 
 class Tensor {
  public:
   Tensor() = default;  ///< undefined: no storage
+  /// On default_device(), as zeros and full.
   static Tensor empty(const Shape& shape, DType dtype = DType::f32);
+  static Tensor empty_on(const Device& device, const Shape& shape, DType dtype = DType::f32);
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32);
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
+  /// On the CPU.
   template <class T>
   static Tensor from(const Shape& shape, const std::vector<T>& values) {
     require(static_cast<int64_t>(values.size()) == shape.numel(), "[tensor] expected ", shape.numel(),
             " values for shape ", shape, ", got ", values.size());
-    Tensor t = empty(shape, dtype_of<T>());
+    Tensor t = empty_on(Device::cpu(), shape, dtype_of<T>());
     if (!values.empty()) std::memcpy(t.raw(), values.data(), t.nbytes());
     return t;
   }
@@ -51,6 +57,7 @@ class Tensor {
   int64_t dim(int axis) const { return shape_[axis]; }
   int rank() const { return shape_.rank(); }
   DType dtype() const { return dtype_; }
+  Device device() const { return storage_ ? storage_->device() : Device::cpu(); }
   int64_t numel() const { return shape_.numel(); }
   size_t nbytes() const { return static_cast<size_t>(numel()) * size_of(dtype_); }
 
@@ -64,6 +71,14 @@ class Tensor {
   T* mutable_data() const {
     require(defined(), "[tensor] expected a defined tensor");
     require(dtype_ == dtype_of<T>(), "[tensor] expected ", dtype_of<T>(), ", got ", dtype_);
+    if (device().is_cuda()) refuse_host_access();
+    return static_cast<T*>(raw());
+  }
+  /// The same, for code that hands the pointer to the tensor's device.
+  template <class T>
+  T* mutable_data_on_device() const {
+    require(defined(), "[tensor] expected a defined tensor");
+    require(dtype_ == dtype_of<T>(), "[", current_op(), "] expected ", dtype_of<T>(), ", got ", dtype_);
     return static_cast<T*>(raw());
   }
   void* raw() const { return static_cast<char*>(storage_->data()) + offset_ * size_of(dtype_); }
@@ -77,15 +92,22 @@ class Tensor {
   Tensor clone() const;
   /// A converted copy (this tensor itself where the type is the same already).
   Tensor to(DType dtype) const;
+  /// A copy on a device (this tensor itself where it is there already).
+  Tensor to(const Device& device) const;
+  /// Overwrites the elements with those of a tensor of the same shape and type, on any device.
+  void copy_from(const Tensor& from) const;
   /// The single element of a one-element tensor.
   double item() const;
   template <class T>
   std::vector<T> to_vector() const {
-    return std::vector<T>(data<T>(), data<T>() + numel());
+    const Tensor host = to(Device::cpu());
+    return std::vector<T>(host.data<T>(), host.data<T>() + numel());
   }
   long use_count() const { return storage_.use_count(); }
 
  private:
+  /// Throws ErrorCode::device: never a silent copy to another device.
+  [[noreturn]] void refuse_host_access() const;
   std::shared_ptr<Storage> storage_;
   int64_t offset_ = 0;  // in elements
   Shape shape_;

@@ -31,23 +31,13 @@ void forward(ForwardCall& c) {
   const Tensor& x = c.in[0];
   const int64_t n = x.dim(0), channels = x.dim(-1), groups = c.attrs.integer("groups");
   const DType t = parameter_dtype(x.dtype());
-  visit_float(t, "norm_act", [&](auto zero) {
-    using T = decltype(zero);
-    Tensor mean = Tensor::empty({n, groups}, t), rstd = Tensor::empty({n, groups}, t);
-    Tensor factor = Tensor::empty({n, channels}, t), offset = Tensor::empty({n, channels}, t);
-    norm_stats(x, groups, c.attrs.number("eps"), mean, rstd);
-    const T *gamma = c.in[1].data<T>(), *beta = c.in[2].data<T>();
-    const T* scale = modulated(c.attrs) ? c.in[3].data<T>() : nullptr;
-    const T* shift = modulated(c.attrs) ? c.in[4].data<T>() : nullptr;
-    T *f = factor.mutable_data<T>(), *o = offset.mutable_data<T>();
-    for (int64_t i = 0; i < n * channels; ++i) {
-      const T s = scale ? 1 + scale[i] : T(1);
-      f[i] = gamma[i % channels] * s;
-      o[i] = beta[i % channels] * s + (shift ? shift[i] : T(0));
-    }
-    norm_act_forward(x, mean, rstd, factor, offset, act_of(c.attrs), c.attrs.number("slope"), c.out);
-    c.saved = {mean, rstd, factor, offset};
-  });
+  Tensor mean = Tensor::empty({n, groups}, t), rstd = Tensor::empty({n, groups}, t);
+  Tensor factor = Tensor::empty({n, channels}, t), offset = Tensor::empty({n, channels}, t);
+  norm_stats(x, groups, c.attrs.number("eps"), mean, rstd);
+  const bool m = modulated(c.attrs);
+  norm_modulation(c.in[1], c.in[2], m ? c.in[3] : Tensor(), m ? c.in[4] : Tensor(), factor, offset);
+  norm_act_forward(x, mean, rstd, factor, offset, act_of(c.attrs), c.attrs.number("slope"), c.out);
+  c.saved = {mean, rstd, factor, offset};
 }
 
 Tensor recompute(const Attrs& a, std::span<const Tensor> in, std::span<const Tensor> saved) {
@@ -59,34 +49,22 @@ Tensor recompute(const Attrs& a, std::span<const Tensor> in, std::span<const Ten
 void backward(BackwardCall& c) {
   const DType dtype = parameter_dtype(c.grad_out.dtype());
   const Shape nc = c.saved[2].shape();
-  const int64_t n = nc[0], channels = nc[1];
+  const int64_t channels = nc[1];
   Tensor dx = Tensor::empty(c.shapes[0], c.grad_out.dtype()), df = Tensor::empty(nc, dtype),
          doff = Tensor::empty(nc, dtype);
   norm_act_backward(c.in[0], c.saved[0], c.saved[1], c.saved[2], c.saved[3], act_of(c.attrs),
                     c.attrs.number("slope"), c.grad_out, dx, df, doff);
   c.grad_in[0] = dx;
-  visit_float(dtype, "norm_act", [&](auto zero) {
-    using T = decltype(zero);
-    const T *gamma = c.in[1].data<T>(), *beta = c.in[2].data<T>(), *f = df.data<T>(), *o = doff.data<T>();
-    const T* scale = modulated(c.attrs) ? c.in[3].data<T>() : nullptr;
-    Tensor dgamma = Tensor::zeros({channels}, dtype), dbeta = Tensor::zeros({channels}, dtype);
-    T *dg = dgamma.mutable_data<T>(), *db = dbeta.mutable_data<T>();
-    for (int64_t i = 0; i < n * channels; ++i) {
-      const T s = scale ? 1 + scale[i] : T(1);
-      dg[i % channels] += f[i] * s;
-      db[i % channels] += o[i] * s;
-    }
-    c.grad_in[1] = dgamma;
-    c.grad_in[2] = dbeta;
-    if (scale) {
-      Tensor dscale = Tensor::empty(nc, dtype);
-      T* ds = dscale.mutable_data<T>();
-      for (int64_t i = 0; i < n * channels; ++i)
-        ds[i] = f[i] * gamma[i % channels] + o[i] * beta[i % channels];
-      c.grad_in[3] = dscale;
-      c.grad_in[4] = doff;
-    }
-  });
+  const bool m = modulated(c.attrs);
+  c.grad_in[1] = Tensor::empty({channels}, dtype);
+  c.grad_in[2] = Tensor::empty({channels}, dtype);
+  Tensor dscale = m ? Tensor::empty(nc, dtype) : Tensor();
+  norm_modulation_backward(c.in[1], c.in[2], m ? c.in[3] : Tensor(), df, doff, c.grad_in[1], c.grad_in[2],
+                           dscale);
+  if (m) {
+    c.grad_in[3] = dscale;
+    c.grad_in[4] = doff;
+  }
 }
 
 std::vector<OpSample> samples() {

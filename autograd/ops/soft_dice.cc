@@ -26,7 +26,8 @@ void forward(ForwardCall& c) {
   const double smooth = c.attrs.number("smooth");
   Tensor p = like(c.in[0]), sums = Tensor::empty({3, classes}, DType::f64);
   soft_dice_sums(c.in[0], c.in[1], p, sums);
-  const double* const s = sums.data<double>();
+  const Tensor host = sums.to(Device::cpu());
+  const double* const s = host.data<double>();
   double dice = 0;
   for (int64_t k = first; k < classes; ++k)
     dice += (2 * s[k] + smooth) / (s[classes + k] + s[2 * classes + k] + smooth);
@@ -39,15 +40,18 @@ void backward(BackwardCall& c) {
   const int64_t classes = c.shapes[0][-1], first = first_class(c.attrs);
   const double smooth = c.attrs.number("smooth"),
                g = -c.grad_out.item() / static_cast<double>(classes - first);
-  const double* const s = c.saved[1].data<double>();
-  Tensor hit = Tensor::zeros({classes}, DType::f64), all = Tensor::zeros({classes}, DType::f64);
+  const Tensor sums = c.saved[1].to(Device::cpu());
+  const double* const s = sums.data<double>();
+  std::vector<double> hit(static_cast<size_t>(classes)), all(hit);
   for (int64_t k = first; k < classes; ++k) {
     const double below = s[classes + k] + s[2 * classes + k] + smooth;
-    hit.mutable_data<double>()[k] = g * 2 / below;
-    all.mutable_data<double>()[k] = -g * (2 * s[k] + smooth) / (below * below);
+    hit[static_cast<size_t>(k)] = g * 2 / below;
+    all[static_cast<size_t>(k)] = -g * (2 * s[k] + smooth) / (below * below);
   }
   c.grad_in[0] = Tensor::empty(c.shapes[0], c.grad_out.dtype());
-  soft_dice_backward(c.saved[0], c.in[1], hit, all, c.grad_in[0]);
+  const Device device = c.grad_out.device();
+  soft_dice_backward(c.saved[0], c.in[1], Tensor::from({classes}, hit).to(device),
+                     Tensor::from({classes}, all).to(device), c.grad_in[0]);
 }
 
 std::vector<OpSample> samples() {

@@ -1,6 +1,6 @@
 // time_embedding: the sinusoidal embedding of time steps (Vaswani et al. 2017). Not differentiated.
 #include "autograd/ops/common.h"
-#include "tensor/ref/embedding.h"
+#include "tensor/embedding.h"
 
 namespace voxgrad::ops {
 namespace {
@@ -12,12 +12,7 @@ Shape shape(const Attrs& a, std::span<const Shape> in) {
   return {in[0][0], size};
 }
 
-void forward(ForwardCall& c) {
-  visit_float(c.out.dtype(), "time_embedding", [&]<class T>(T) {
-    ref::time_embedding(c.in[0].dim(0), c.attrs.integer("size"), c.attrs.number("max_period"),
-                        c.in[0].data<T>(), c.out.mutable_data<T>());
-  });
-}
+void forward(ForwardCall& c) { voxgrad::time_embedding(c.in[0], c.attrs.number("max_period"), c.out); }
 
 std::vector<OpSample> samples() {
   const auto attrs = [](int64_t size) { return Attrs{{"size", size}, {"max_period", 10000.0}}; };

@@ -8,7 +8,7 @@
 namespace voxgrad::ref {
 
 template <class T>
-T row_max(int64_t classes, const T* x) {
+VOXGRAD_HD T row_max(int64_t classes, const T* x) {
   T m = x[0];
   for (int64_t k = 1; k < classes; ++k) m = x[k] > m ? x[k] : m;
   return m;
@@ -16,7 +16,7 @@ T row_max(int64_t classes, const T* x) {
 
 /// log sum_k exp(x_k - m) for the row's maximum m.
 template <class T>
-T log_sum_exp(int64_t classes, const T* x, T m) {
+VOXGRAD_HD T log_sum_exp(int64_t classes, const T* x, T m) {
   T sum = 0;
   for (int64_t k = 0; k < classes; ++k) sum += math::exp(x[k] - m);
   return math::log(sum);
@@ -24,7 +24,7 @@ T log_sum_exp(int64_t classes, const T* x, T m) {
 
 /// y_k = exp(x_k / T) / sum_j exp(x_j / T); `inverse` is 1 / T.
 template <class T>
-void softmax_forward(int64_t rows, int64_t classes, const T* x, T inverse, T* y) {
+VOXGRAD_HD void softmax_forward(int64_t rows, int64_t classes, const T* x, T inverse, T* y) {
   for (int64_t r = 0; r < rows; ++r, x += classes, y += classes) {
     const T m = row_max(classes, x);
     T sum = 0;
@@ -35,7 +35,7 @@ void softmax_forward(int64_t rows, int64_t classes, const T* x, T inverse, T* y)
 
 /// dx_k = y_k (dy_k - sum_j y_j dy_j) / T
 template <class T>
-void softmax_backward(int64_t rows, int64_t classes, const T* y, const T* dy, T inverse, T* dx) {
+VOXGRAD_HD void softmax_backward(int64_t rows, int64_t classes, const T* y, const T* dy, T inverse, T* dx) {
   for (int64_t r = 0; r < rows; ++r, y += classes, dy += classes, dx += classes) {
     T dot = 0;
     for (int64_t k = 0; k < classes; ++k) dot += y[k] * dy[k];
@@ -45,7 +45,7 @@ void softmax_backward(int64_t rows, int64_t classes, const T* y, const T* dy, T 
 
 /// y_k = x_k - log sum_j exp(x_j)
 template <class T>
-void log_softmax_forward(int64_t rows, int64_t classes, const T* x, T* y) {
+VOXGRAD_HD void log_softmax_forward(int64_t rows, int64_t classes, const T* x, T* y) {
   for (int64_t r = 0; r < rows; ++r, x += classes, y += classes) {
     const T m = row_max(classes, x), l = log_sum_exp(classes, x, m);
     for (int64_t k = 0; k < classes; ++k) y[k] = (x[k] - m) - l;
@@ -54,7 +54,7 @@ void log_softmax_forward(int64_t rows, int64_t classes, const T* x, T* y) {
 
 /// dx_k = dy_k - exp(y_k) sum_j dy_j
 template <class T>
-void log_softmax_backward(int64_t rows, int64_t classes, const T* y, const T* dy, T* dx) {
+VOXGRAD_HD void log_softmax_backward(int64_t rows, int64_t classes, const T* y, const T* dy, T* dx) {
   for (int64_t r = 0; r < rows; ++r, y += classes, dy += classes, dx += classes) {
     T sum = 0;
     for (int64_t k = 0; k < classes; ++k) sum += dy[k];

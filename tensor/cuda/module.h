@@ -1,0 +1,329 @@
+// tensor/cuda/: the CUDA backend, built as voxgrad_cuda.so and opened only when a CUDA device is asked for.
+//
+// module.h (this file) is all that the rest of voxgrad sees: one exported C function returns a table of
+// functions on plain pointers. context.h holds a device with its stream, pool.h the memory pool, library.h
+// finds cuBLAS and cuDNN, cudnn_*.cc make convolution plans, conv.cc chooses an implementation, kernels.h
+// declares the launchers of the .cu files, each a family. No CUDA header is needed to include this file.
+//
+// Rules of the boundary
+// - Pointers are device memory unless a comment says host. Work is queued on the context's stream and runs in
+//   order; only functions that say "waits" wait.
+// - A function returns 0, or the value of an ErrorCode; last_error() then gives the text of this thread's
+//   failure. No exception crosses the boundary.
+// - Activations are f32 or bf16 (`type`); statistics, parameters of norms and scalars are f32 or f64 as said.
+// - Sums run in an order that depends on shapes alone: the same bits in every run.
+// - What a captured graph must be able to change between replays is read from device memory.
+#pragma once
+#include <cstdint>
+
+#include "tensor/act.h"
+#include "tensor/dtype.h"
+
+namespace voxgrad::cuda {
+
+/// Raised with every change of a struct or signature of this file; both sides compare it.
+constexpr int32_t kAbiVersion = 1;
+
+struct Context;  ///< a device, its stream, its pool, its libraries
+struct Graph;    ///< a captured sequence of work
+using Status = int32_t;
+
+struct DeviceInfo {
+  char name[128];
+  int32_t major, minor, multiprocessors;
+  int32_t driver_version, runtime_version;  ///< 1000 major + 10 minor
+  uint64_t total_bytes, free_bytes, l2_bytes, shared_bytes_a_block;
+  char libraries[768];  ///< one line each: name, version, path, or why it is not there
+};
+
+struct PoolStats {
+  uint64_t live, peak;                    ///< bytes in tensors, and the most since reset_peak
+  uint64_t reserved, peak_reserved, cap;  ///< bytes taken from the device; cap 0: none
+  uint64_t device_allocations;            ///< calls of cudaMalloc: constant once a step is warm
+};
+
+struct DeviceFns {
+  Status (*count)(int32_t* devices);
+  /// Opens device `index`; its cuBLAS and cuDNN are opened when first needed.
+  Status (*open)(int32_t index, Context** context);
+  void (*close)(Context* context);
+  Status (*info)(Context* context, DeviceInfo* info);
+  Status (*wait)(Context* context);  ///< waits for all queued work and reports its errors
+};
+
+struct MemoryFns {
+  /// `op` is named in the error when memory runs out.
+  Status (*allocate)(Context* context, const char* op, uint64_t bytes, void** memory);
+  Status (*deallocate)(Context* context, void* memory);
+  Status (*stats)(Context* context, PoolStats* stats);
+  Status (*reset_peak)(Context* context);
+  Status (*set_cap)(Context* context, uint64_t bytes);
+  Status (*trim)(Context* context);  ///< gives unused reserved memory back to the device; waits
+  Status (*allocate_pinned)(Context* context, uint64_t bytes, void** host);
+  Status (*deallocate_pinned)(Context* context, void* host);
+  Status (*upload)(Context* context, void* to, const void* host, uint64_t bytes);      ///< host may be reused
+  Status (*download)(Context* context, void* host, const void* from, uint64_t bytes);  ///< waits
+  Status (*copy)(Context* context, void* to, const void* from, uint64_t bytes);
+  Status (*zero)(Context* context, void* to, uint64_t bytes);
+  /// Input beside computation, in `slot` 0 to 3: upload_ahead copies pinned memory on a second stream once
+  /// the work before the last release(slot) is done; await lets the main stream wait for that copy.
+  Status (*upload_ahead)(Context* context, int32_t slot, void* to, const void* pinned, uint64_t bytes);
+  Status (*await_upload)(Context* context, int32_t slot);
+  Status (*release_slot)(Context* context, int32_t slot);
+};
+
+/// Capture: everything between begin and end is recorded, not run. Plans must exist before (run the step
+/// once): a function that would have to wait or to make a plan fails and says so.
+struct GraphFns {
+  Status (*begin)(Context* context);
+  Status (*end)(Context* context, Graph** graph);
+  Status (*abandon)(Context* context);  ///< ends a capture that failed
+  Status (*launch)(Context* context, Graph* graph);
+  Status (*destroy)(Context* context, Graph* graph);
+  Status (*nodes)(Graph* graph, uint64_t* count);
+};
+
+/// A volume that holds some of a convolution's channels: element (place, c) is data[place * channels + c].
+struct Part {
+  void* data;  ///< null: not wanted
+  int64_t channels;
+};
+
+/// Extents along D, H, W. For a transposed convolution kernel == stride, pad == 0, out == in * stride.
+struct ConvShape {
+  int64_t n, in[3], out[3], kernel[3], stride[3], pad[3], cin, cout;
+};
+struct ConvCall {
+  ConvShape shape;
+  DType type;          ///< of x, y, dx, dy
+  DType weight_type;   ///< of w, bias, dw, dbias: f32 or bf16
+  bool tf32;           ///< f32 products may be rounded to TF32
+  bool deterministic;  ///< leave out engines that may differ from run to run
+};
+/// w [taps, cin, cout]; the definition is tensor/ref/conv.h. Inputs are read side by side along the channels.
+struct ConvFns {
+  Status (*forward)(Context* context, const ConvCall* call, const Part* x, int32_t parts, const void* w,
+                    const void* bias, void* y);
+  Status (*backward_data)(Context* context, const ConvCall* call, const void* dy, const void* w,
+                          const Part* dx, int32_t parts);
+  Status (*backward_weights)(Context* context, const ConvCall* call, const Part* x, int32_t parts,
+                             const void* dy, void* dw, void* dbias);
+  Status (*transpose_forward)(Context* context, const ConvCall* call, const void* x, const void* w,
+                              const void* bias, void* y);
+  Status (*transpose_backward_data)(Context* context, const ConvCall* call, const void* dy, const void* w,
+                                    void* dx);
+  Status (*transpose_backward_weights)(Context* context, const ConvCall* call, const void* x, const void* dy,
+                                       void* dw, void* dbias);
+  /// Writes one line a plan (problem, implementation, engine, workspace, error against f32, what declined and
+  /// why) as a C string of at most `size` bytes; `needed` gets its length.
+  Status (*report)(Context* context, char* text, uint64_t size, uint64_t* needed);
+};
+
+/// x is [n, places, channels] with `groups` groups of adjacent channels; scale and shift have `modulated`
+/// rows.
+struct NormShape {
+  int64_t n, places, channels, groups, modulated;
+};
+/// mean, rstd [n, groups], scale, shift [modulated, channels], dscale, dshift [n, channels]: f32.
+struct NormFns {
+  Status (*stats)(Context* context, const NormShape* shape, DType type, const void* x, double eps,
+                  float* mean, float* rstd);
+  Status (*forward)(Context* context, const NormShape* shape, DType type, const void* x, const float* mean,
+                    const float* rstd, const float* scale, const float* shift, Act act, float slope, void* y);
+  Status (*backward)(Context* context, const NormShape* shape, DType type, const void* x, const float* mean,
+                     const float* rstd, const float* scale, const float* shift, Act act, float slope,
+                     const void* dy, void* dx, float* dscale, float* dshift);
+  /// factor = gamma (1 + scale), offset = beta (1 + scale) + shift, [n, channels]; null scale: gamma, beta.
+  Status (*modulation)(Context* context, int64_t n, int64_t channels, const float* gamma, const float* beta,
+                       const float* scale, const float* shift, float* factor, float* offset);
+  /// Gradients of modulation; null ones are not wanted.
+  Status (*modulation_backward)(Context* context, int64_t n, int64_t channels, const float* gamma,
+                                const float* beta, const float* scale, const float* dfactor,
+                                const float* doffset, float* dgamma, float* dbeta, float* dscale,
+                                float* dshift);
+  /// Layer norm over the last axis; RMS norm where beta is null. mean, rstd [rows] f32.
+  Status (*row_forward)(Context* context, DType type, int64_t rows, int64_t width, const void* x,
+                        const float* gamma, const float* beta, double eps, float* mean, float* rstd, void* y);
+  Status (*row_backward)(Context* context, DType type, int64_t rows, int64_t width, const void* x,
+                         const float* gamma, bool centred, const float* mean, const float* rstd,
+                         const void* dy, void* dx, float* dgamma, float* dbeta);
+};
+
+enum class Unary : int32_t { relu, leaky_relu, silu, gelu, sigmoid, exp };  // as in tensor/elementwise.h
+enum class Binary : int32_t { add, sub, mul };
+
+struct ElementFns {
+  Status (*unary)(Context* context, Unary f, DType type, int64_t n, const void* x, float parameter, void* y);
+  Status (*unary_backward)(Context* context, Unary f, DType type, int64_t n, const void* value,
+                           float parameter, const void* dy, void* dx);
+  Status (*binary)(Context* context, Binary f, DType type, int64_t n, const void* a, const void* b, void* y);
+  Status (*scale)(Context* context, DType type, int64_t n, const void* x, float factor, float offset,
+                  void* y);
+  /// y = p[i] a[i] + q[i] b[i] with p, q [rows] f32 and a, b [rows, width]; b may be null.
+  Status (*axpby)(Context* context, DType type, int64_t rows, int64_t width, const float* p, const void* a,
+                  const float* q, const void* b, void* y);
+  Status (*convert)(Context* context, DType from, DType to, int64_t n, const void* x, void* y);
+  Status (*fill)(Context* context, DType type, int64_t n, double value, void* y);
+  /// y = x factor[n, c] + shift[n, c], f32 tables of `rows` rows (n or 1); null: 1 and 0.
+  Status (*channel_affine)(Context* context, DType type, int64_t n, int64_t places, int64_t channels,
+                           const void* x, const float* factor, int64_t factor_rows, const float* shift,
+                           int64_t shift_rows, void* y);
+  /// y[r, :] = [sin(t w_i), cos(t w_i)], f32.
+  Status (*time_embedding)(Context* context, int64_t n, int64_t size, double max_period, const float* t,
+                           float* y);
+};
+
+/// Results are f64 in device memory.
+struct ReduceFns {
+  Status (*sum)(Context* context, DType type, int64_t n, const void* x, double* out);
+  Status (*squares)(Context* context, DType type, int64_t n, const void* x, double* out);
+  Status (*squared_distance)(Context* context, DType type, int64_t n, const void* x, const void* y,
+                             double* out);
+  /// sum[n, c] (f32) = weight times the sum over places of x y; a null y is 1.
+  Status (*channel_sum)(Context* context, DType type, int64_t n, int64_t places, int64_t channels,
+                        const void* x, const void* y, double weight, float* sum);
+};
+
+struct SoftmaxFns {
+  Status (*forward)(Context* context, DType type, int64_t rows, int64_t classes, const void* x, float inverse,
+                    void* y);
+  Status (*backward)(Context* context, DType type, int64_t rows, int64_t classes, const void* y,
+                     const void* dy, float inverse, void* dx);
+  Status (*log_forward)(Context* context, DType type, int64_t rows, int64_t classes, const void* x, void* y);
+  Status (*log_backward)(Context* context, DType type, int64_t rows, int64_t classes, const void* y,
+                         const void* dy, void* dx);
+};
+
+/// Definitions: tensor/ref/losses.h. `bad` (i32, may be null) becomes 1 where a label lies outside
+/// [0, classes); such a row counts as zero. `upstream` (f64, may be null) multiplies g.
+struct LossFns {
+  Status (*cross_entropy)(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
+                          const int32_t* label, double* sum, int32_t* bad);
+  Status (*cross_entropy_backward)(Context* context, DType type, int64_t rows, int64_t classes,
+                                   const void* logits, const int32_t* label, double g, const double* upstream,
+                                   void* dlogits);
+  Status (*soft_dice_sums)(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
+                           const int32_t* label, void* p, double* sums, int32_t* bad);
+  /// hit, all [classes] f64.
+  Status (*soft_dice_backward)(Context* context, DType type, int64_t rows, int64_t classes, const void* p,
+                               const int32_t* label, const double* hit, const double* all, void* dlogits);
+  Status (*scaled_difference)(Context* context, DType type, int64_t n, const void* x, const void* y, double g,
+                              const double* upstream, void* dx);
+  Status (*kl_gaussian)(Context* context, int64_t n, const float* mq, const float* sq, const float* mp,
+                        const float* sp, double* sum);
+  Status (*kl_gaussian_backward)(Context* context, int64_t n, const float* mq, const float* sq,
+                                 const float* mp, const float* sp, double g, const double* upstream,
+                                 float* dmq, float* dsq, float* dmp, float* dsp);
+};
+
+/// Constants of a step, in device memory, so that a captured step can be replayed with others. The layouts
+/// are those of ref::AdamFactors<float> and ref::SgdFactors<float> (tensor/ref/optim.h).
+struct OptimBuffers {
+  float* param;
+  const float* grad;
+  float *m, *v;  ///< Adam: both moments; SGD: m is the momentum, v is not used
+  float* ema;    ///< may be null
+  int64_t n;
+};
+/// Scales the gradient to an L2 norm of at most `clip_norm` (0: not). With a norm that is not finite nothing
+/// is updated and `failed` becomes 1.
+struct ClipNorm {
+  const double* squares;  ///< sum of squares of the gradient; null: no clipping, no check
+  double clip_norm;
+  int32_t* failed;
+};
+struct OptimFns {
+  Status (*adam)(Context* context, const OptimBuffers* buffers, const void* factors, const ClipNorm* clip);
+  Status (*sgd)(Context* context, const OptimBuffers* buffers, const void* factors, const ClipNorm* clip);
+};
+
+struct VolumeShape {
+  int64_t n, d, h, w, c;
+};
+/// `along` is the Interpolation (tensor/interpolation.h) of each axis D, H, W.
+struct GridFns {
+  Status (*resample)(Context* context, DType type, const int32_t* along, const VolumeShape* in,
+                     const VolumeShape* out, const void* x, void* y);
+  Status (*resample_backward)(Context* context, DType type, const int32_t* along, const VolumeShape* in,
+                              const VolumeShape* out, const void* dy, void* dx);
+  Status (*max_pool)(Context* context, DType type, const VolumeShape* in, const int64_t* size, const void* x,
+                     void* y, uint8_t* tap);
+  Status (*max_pool_backward)(Context* context, DType type, const VolumeShape* in, const int64_t* size,
+                              const uint8_t* tap, const void* dy, void* dx);
+  Status (*avg_pool)(Context* context, DType type, const VolumeShape* in, const int64_t* size, const void* x,
+                     void* y);
+  Status (*avg_pool_backward)(Context* context, DType type, const VolumeShape* in, const int64_t* size,
+                              const void* dy, void* dx);
+};
+
+/// Copies between layouts; `type` says the size of an element.
+struct LayoutFns {
+  Status (*copy_columns)(Context* context, DType type, int64_t rows, const void* x, int64_t x_width,
+                         int64_t from, void* y, int64_t y_width, int64_t to, int64_t count);
+  Status (*shift_volume)(Context* context, DType type, const VolumeShape* from, const void* x,
+                         const int64_t* offset, double value, const VolumeShape* to, void* y);
+  Status (*transpose)(Context* context, DType type, int64_t batch, int64_t rows, int64_t columns,
+                      const void* x, void* y);
+  Status (*broadcast_places)(Context* context, DType type, int64_t n, int64_t places, int64_t channels,
+                             const void* x, float factor, void* y);
+  /// volume[corner + place] += weight[place] patch[place]: one window at a time, so one order of additions.
+  /// patch and volume have n samples; weight [d, h, w] f32, volume f32; window parts outside are left out.
+  Status (*add_window)(Context* context, DType type, const VolumeShape* patch, const void* x,
+                       const float* weight, const int64_t* corner, const VolumeShape* volume, float* sum);
+  /// The window at `corner`; places outside the volume are `value`.
+  Status (*read_window)(Context* context, DType type, const VolumeShape* volume, const void* x,
+                        const int64_t* corner, double value, const VolumeShape* patch, void* y);
+};
+
+/// Philox of tensor/random.h, bit for bit. `draw_offset` (u32 in device memory, may be null) is added to
+/// draw.
+struct RandomKey {
+  uint64_t seed;
+  uint32_t stream, draw;
+  const uint32_t* draw_offset;
+};
+struct RandomFns {
+  Status (*normal)(Context* context, const RandomKey* key, uint64_t first, int64_t n, float* y);
+  Status (*uniform)(Context* context, const RandomKey* key, uint64_t first, int64_t n, float* y);
+  Status (*dropout)(Context* context, const RandomKey* key, DType type, int64_t n, const void* x,
+                    uint32_t threshold, float keep, void* y);
+};
+
+/// c = alpha op(a) op(b) + beta c a batch, row major: op(a) [m, k], op(b) [k, n], c [m, n]. Strides in
+/// elements between matrices of a batch; 0: the same for all.
+struct GemmCall {
+  DType type;
+  bool tf32, transpose_a, transpose_b;
+  int64_t batch, m, n, k, stride_a, stride_b, stride_c;
+  float alpha, beta;
+};
+struct GemmFns {
+  Status (*multiply)(Context* context, const GemmCall* call, const void* a, const void* b, void* c);
+};
+
+struct Module {
+  int32_t abi_version;
+  uint32_t size;  ///< of this struct: catches a module of another build
+  const char* version;
+  const char* (*last_error)();
+  DeviceFns device;
+  MemoryFns memory;
+  GraphFns graph;
+  ConvFns conv;
+  NormFns norm;
+  ElementFns element;
+  ReduceFns reduce;
+  SoftmaxFns softmax;
+  LossFns loss;
+  OptimFns optim;
+  GridFns grid;
+  LayoutFns layout;
+  RandomFns random;
+  GemmFns gemm;
+};
+
+/// The one exported function, by this name.
+constexpr char kModuleSymbol[] = "voxgrad_cuda_module";
+using ModuleFunction = const Module* (*)();
+
+}  // namespace voxgrad::cuda

@@ -1,0 +1,364 @@
+#include "tensor/gpu.h"
+#include "tensor/ref/optim.h"
+#include "tensor/volume.h"
+
+namespace voxgrad::gpu {
+namespace {
+
+cuda::Context* of(const Tensor& t) { return context(t.device()); }
+void* raw(const Tensor& t) { return t.defined() ? t.raw() : nullptr; }
+float f32(double v) { return static_cast<float>(v); }
+
+// Tables (statistics, scales) are f32 beside activations of any type.
+float* table(const Tensor& t) { return t.defined() ? t.mutable_data_on_device<float>() : nullptr; }
+
+// An f64 value in device memory that the host reads.
+class Result {
+ public:
+  explicit Result(const Tensor& like, int64_t n = 1)
+      : values_(Tensor::empty_on(like.device(), {n}, DType::f64)) {}
+  double* data() const { return values_.mutable_data_on_device<double>(); }
+  double read() const { return read_item(values_); }
+
+ private:
+  Tensor values_;
+};
+
+cuda::NormShape norm_shape(const Tensor& x, int64_t groups, int64_t modulated) {
+  cuda::NormShape s{x.dim(0), 1, x.dim(-1), groups, modulated};
+  for (int i = 1; i + 1 < x.rank(); ++i) s.places *= x.dim(i);
+  return s;
+}
+
+int64_t rows_of(const Tensor& x) { return x.dim(-1) ? x.numel() / x.dim(-1) : 0; }
+
+cuda::VolumeShape shape_of(const Tensor& t) {
+  const Volume v = volume_of(current_op(), t.shape());
+  return {v.n, v.d, v.h, v.w, v.c};
+}
+
+// Raised by the kernels where a label lies outside [0, classes).
+class BadLabel {
+ public:
+  explicit BadLabel(const Tensor& label) : flag_(Tensor::empty_on(label.device(), {1}, DType::i32)) {
+    zero(flag_);
+  }
+  int32_t* data() const { return flag_.mutable_data_on_device<int32_t>(); }
+  void expect_none(const char* op, int64_t classes) const {
+    if (read_item(flag_) != 0) fail(ErrorCode::data, "[", op, "] expected labels in [0, ", classes, ")");
+  }
+
+ private:
+  Tensor flag_;
+};
+
+}  // namespace
+
+void copy(const Tensor& from, const Tensor& to) {
+  if (from.nbytes() == 0) return;
+  const cuda::MemoryFns& m = module().memory;
+  if (!from.device().is_cuda()) {
+    check(m.upload(of(to), to.raw(), from.raw(), from.nbytes()));
+  } else if (!to.device().is_cuda()) {
+    check(m.download(of(from), to.raw(), from.raw(), from.nbytes()));
+  } else {
+    require(from.device() == to.device(), "[copy] expected one CUDA device, got ", from.device().str(),
+            " and ", to.device().str());
+    check(m.copy(of(from), to.raw(), from.raw(), from.nbytes()));
+  }
+}
+
+double read_item(const Tensor& t) {
+  const Tensor host = Tensor::empty_on(Device::cpu(), t.shape(), t.dtype());
+  copy(t, host);
+  return host.item();
+}
+
+void zero(const Tensor& t) { check(module().memory.zero(of(t), t.raw(), t.nbytes())); }
+
+void convert(const Tensor& from, const Tensor& to) {
+  check(module().element.convert(of(from), from.dtype(), to.dtype(), from.numel(), from.raw(), to.raw()));
+}
+
+void norm_stats(const Tensor& x, int64_t groups, double eps, Tensor& mean, Tensor& rstd) {
+  const cuda::NormShape s = norm_shape(x, groups, 1);
+  check(module().norm.stats(of(x), &s, x.dtype(), x.raw(), eps, table(mean), table(rstd)));
+}
+
+void norm_act_forward(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& scale,
+                      const Tensor& shift, Act act, double slope, Tensor& y) {
+  const cuda::NormShape s = norm_shape(x, mean.dim(1), scale.dim(0));
+  check(module().norm.forward(of(x), &s, x.dtype(), x.raw(), table(mean), table(rstd), table(scale),
+                              table(shift), act, f32(slope), y.raw()));
+}
+
+void norm_act_backward(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& scale,
+                       const Tensor& shift, Act act, double slope, const Tensor& dy, Tensor& dx,
+                       Tensor& dscale, Tensor& dshift) {
+  const cuda::NormShape s = norm_shape(x, mean.dim(1), scale.dim(0));
+  check(module().norm.backward(of(x), &s, x.dtype(), x.raw(), table(mean), table(rstd), table(scale),
+                               table(shift), act, f32(slope), dy.raw(), dx.raw(), table(dscale),
+                               table(dshift)));
+}
+
+void row_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, Tensor& mean,
+                      Tensor& rstd, Tensor& y) {
+  check(module().norm.row_forward(of(x), x.dtype(), rows_of(x), x.dim(-1), x.raw(), table(gamma), table(beta),
+                                  eps, table(mean), table(rstd), y.raw()));
+}
+
+void row_norm_backward(const Tensor& x, const Tensor& gamma, bool centred, const Tensor& mean,
+                       const Tensor& rstd, const Tensor& dy, Tensor& dx, Tensor& dgamma, Tensor& dbeta) {
+  check(module().norm.row_backward(of(x), x.dtype(), rows_of(x), x.dim(-1), x.raw(), table(gamma), centred,
+                                   table(mean), table(rstd), dy.raw(), dx.raw(), table(dgamma),
+                                   table(dbeta)));
+}
+
+void unary_forward(Unary f, const Tensor& x, double parameter, Tensor& y) {
+  check(module().element.unary(of(x), static_cast<cuda::Unary>(f), x.dtype(), x.numel(), x.raw(),
+                               f32(parameter), y.raw()));
+}
+
+void unary_backward(Unary f, const Tensor& value, double parameter, const Tensor& dy, Tensor& dx) {
+  check(module().element.unary_backward(of(dy), static_cast<cuda::Unary>(f), dy.dtype(), dy.numel(),
+                                        value.raw(), f32(parameter), dy.raw(), dx.raw()));
+}
+
+void binary(cuda::Binary f, const Tensor& a, const Tensor& b, Tensor& y) {
+  check(module().element.binary(of(a), f, a.dtype(), a.numel(), a.raw(), b.raw(), y.raw()));
+}
+
+void scale(const Tensor& x, double factor, double offset, Tensor& y) {
+  check(module().element.scale(of(x), x.dtype(), x.numel(), x.raw(), f32(factor), f32(offset), y.raw()));
+}
+
+void axpby(const Tensor& p, const Tensor& a, const Tensor& q, const Tensor& b, Tensor& y) {
+  const int64_t rows = a.dim(0), width = rows ? a.numel() / rows : 0;
+  check(module().element.axpby(of(a), a.dtype(), rows, width, table(p), a.raw(), table(q), raw(b), y.raw()));
+}
+
+void dropout(const Tensor& x, uint32_t threshold, double keep, const Philox& random, Tensor& y) {
+  const cuda::RandomKey key{random.seed, static_cast<uint32_t>(random.stream), random.draw, nullptr};
+  check(module().random.dropout(of(x), &key, x.dtype(), x.numel(), x.raw(), threshold, f32(keep), y.raw()));
+}
+
+void channel_affine(const Tensor& x, const Tensor& factor, int64_t factor_rows, const Tensor& shift,
+                    int64_t shift_rows, Tensor& y) {
+  const cuda::NormShape s = norm_shape(x, 1, 1);
+  check(module().element.channel_affine(of(x), x.dtype(), s.n, s.places, s.channels, x.raw(), table(factor),
+                                        factor_rows, table(shift), shift_rows, y.raw()));
+}
+
+void channel_sum(const Tensor& x, const Tensor& y, double weight, int64_t rows, Tensor& sum) {
+  cuda::NormShape s = norm_shape(x, 1, 1);
+  if (rows == 1) s.places *= s.n, s.n = 1;
+  check(module().reduce.channel_sum(of(x), x.dtype(), s.n, s.places, s.channels, x.raw(), raw(y), weight,
+                                    table(sum)));
+}
+
+void norm_modulation(const Tensor& gamma, const Tensor& beta, const Tensor& scale, const Tensor& shift,
+                     Tensor& factor, Tensor& offset) {
+  check(module().norm.modulation(of(factor), factor.dim(0), factor.dim(1), table(gamma), table(beta),
+                                 table(scale), table(shift), table(factor), table(offset)));
+}
+
+void norm_modulation_backward(const Tensor& gamma, const Tensor& beta, const Tensor& scale,
+                              const Tensor& dfactor, const Tensor& doffset, Tensor& dgamma, Tensor& dbeta,
+                              Tensor& dscale) {
+  check(module().norm.modulation_backward(of(dfactor), dfactor.dim(0), dfactor.dim(1), table(gamma),
+                                          table(beta), table(scale), table(dfactor), table(doffset),
+                                          table(dgamma), table(dbeta), table(dscale), nullptr));
+}
+
+void time_embedding(const Tensor& t, double max_period, Tensor& y) {
+  check(module().element.time_embedding(of(y), y.dim(0), y.dim(1), max_period, table(t), table(y)));
+}
+
+double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp) {
+  const Result r(mq);
+  check(module().loss.kl_gaussian(of(mq), mq.numel(), table(mq), table(sq), table(mp), table(sp), r.data()));
+  return r.read();
+}
+
+void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double g,
+                          Tensor& dmq, Tensor& dsq, Tensor& dmp, Tensor& dsp) {
+  check(module().loss.kl_gaussian_backward(of(mq), mq.numel(), table(mq), table(sq), table(mp), table(sp), g,
+                                           nullptr, table(dmq), table(dsq), table(dmp), table(dsp)));
+}
+
+double sum_all(const Tensor& x) {
+  const Result r(x);
+  check(module().reduce.sum(of(x), x.dtype(), x.numel(), x.raw(), r.data()));
+  return r.read();
+}
+
+double squared_distance(const Tensor& x, const Tensor& y) {
+  const Result r(x);
+  check(module().reduce.squared_distance(of(x), x.dtype(), x.numel(), x.raw(), y.raw(), r.data()));
+  return r.read();
+}
+
+double sum_of_squares(const Tensor& x) {
+  const Result r(x);
+  check(module().reduce.squares(of(x), x.dtype(), x.numel(), x.raw(), r.data()));
+  return r.read();
+}
+
+void fill(const Tensor& x, double value) {
+  check(module().element.fill(of(x), x.dtype(), x.numel(), value, x.raw()));
+}
+
+void softmax_forward(const Tensor& x, double temperature, Tensor& y) {
+  check(module().softmax.forward(of(x), x.dtype(), rows_of(x), x.dim(-1), x.raw(), f32(1 / temperature),
+                                 y.raw()));
+}
+
+void softmax_backward(const Tensor& y, const Tensor& dy, double temperature, Tensor& dx) {
+  check(module().softmax.backward(of(y), y.dtype(), rows_of(y), y.dim(-1), y.raw(), dy.raw(),
+                                  f32(1 / temperature), dx.raw()));
+}
+
+void log_softmax_forward(const Tensor& x, Tensor& y) {
+  check(module().softmax.log_forward(of(x), x.dtype(), rows_of(x), x.dim(-1), x.raw(), y.raw()));
+}
+
+void log_softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx) {
+  check(module().softmax.log_backward(of(y), y.dtype(), rows_of(y), y.dim(-1), y.raw(), dy.raw(), dx.raw()));
+}
+
+double cross_entropy_sum(const Tensor& logits, const Tensor& label) {
+  const Result r(logits);
+  const BadLabel bad(label);
+  check(module().loss.cross_entropy(of(logits), logits.dtype(), rows_of(logits), logits.dim(-1), logits.raw(),
+                                    label.mutable_data_on_device<int32_t>(), r.data(), bad.data()));
+  bad.expect_none("cross_entropy", logits.dim(-1));
+  return r.read();
+}
+
+void cross_entropy_backward(const Tensor& logits, const Tensor& label, double g, Tensor& dlogits) {
+  check(module().loss.cross_entropy_backward(of(logits), logits.dtype(), rows_of(logits), logits.dim(-1),
+                                             logits.raw(), label.mutable_data_on_device<int32_t>(), g,
+                                             nullptr, dlogits.raw()));
+}
+
+void soft_dice_sums(const Tensor& logits, const Tensor& label, Tensor& p, Tensor& sums) {
+  const BadLabel bad(label);
+  check(module().loss.soft_dice_sums(of(logits), logits.dtype(), rows_of(logits), logits.dim(-1),
+                                     logits.raw(), label.mutable_data_on_device<int32_t>(), p.raw(),
+                                     sums.mutable_data_on_device<double>(), bad.data()));
+  bad.expect_none("soft_dice", logits.dim(-1));
+}
+
+void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit, const Tensor& all,
+                        Tensor& dlogits) {
+  check(module().loss.soft_dice_backward(
+      of(p), p.dtype(), rows_of(p), p.dim(-1), p.raw(), label.mutable_data_on_device<int32_t>(),
+      hit.mutable_data_on_device<double>(), all.mutable_data_on_device<double>(), dlogits.raw()));
+}
+
+void scaled_difference(const Tensor& x, const Tensor& y, double g, Tensor& dx) {
+  check(module().loss.scaled_difference(of(x), x.dtype(), x.numel(), x.raw(), y.raw(), g, nullptr, dx.raw()));
+}
+
+namespace {
+std::array<int32_t, 3> modes_of(const Interpolations& along) {
+  return {static_cast<int32_t>(along[0]), static_cast<int32_t>(along[1]), static_cast<int32_t>(along[2])};
+}
+}  // namespace
+
+void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y) {
+  const cuda::VolumeShape in = shape_of(x), out = shape_of(y);
+  check(module().grid.resample(of(x), x.dtype(), modes_of(along).data(), &in, &out, x.raw(), y.raw()));
+}
+
+void resample_backward(const Tensor& dy, const Interpolations& along, Tensor& dx) {
+  const cuda::VolumeShape in = shape_of(dx), out = shape_of(dy);
+  check(module().grid.resample_backward(of(dy), dy.dtype(), modes_of(along).data(), &in, &out, dy.raw(),
+                                        dx.raw()));
+}
+
+void max_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y, Tensor& tap) {
+  const cuda::VolumeShape in = shape_of(x);
+  check(module().grid.max_pool(of(x), x.dtype(), &in, size.data(), x.raw(), y.raw(),
+                               tap.mutable_data_on_device<uint8_t>()));
+}
+
+void max_pool_backward(const Tensor& tap, const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx) {
+  const cuda::VolumeShape in = shape_of(dx);
+  check(module().grid.max_pool_backward(of(dy), dy.dtype(), &in, size.data(),
+                                        tap.mutable_data_on_device<uint8_t>(), dy.raw(), dx.raw()));
+}
+
+void avg_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y) {
+  const cuda::VolumeShape in = shape_of(x);
+  check(module().grid.avg_pool(of(x), x.dtype(), &in, size.data(), x.raw(), y.raw()));
+}
+
+void avg_pool_backward(const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx) {
+  const cuda::VolumeShape in = shape_of(dx);
+  check(module().grid.avg_pool_backward(of(dy), dy.dtype(), &in, size.data(), dy.raw(), dx.raw()));
+}
+
+void copy_columns(const Tensor& x, int64_t from, Tensor& y, int64_t to, int64_t count) {
+  check(module().layout.copy_columns(of(x), x.dtype(), rows_of(x), x.raw(), x.dim(-1), from, y.raw(),
+                                     y.dim(-1), to, count));
+}
+
+void shift_volume(const Tensor& x, const std::array<int64_t, 3>& offset, double value, Tensor& y) {
+  const cuda::VolumeShape from = shape_of(x), to = shape_of(y);
+  check(module().layout.shift_volume(of(x), x.dtype(), &from, x.raw(), offset.data(), value, &to, y.raw()));
+}
+
+void transpose_last(const Tensor& x, Tensor& y) {
+  const int64_t rows = x.dim(-2), columns = x.dim(-1), each = rows * columns;
+  check(module().layout.transpose(of(x), x.dtype(), each ? x.numel() / each : 0, rows, columns, x.raw(),
+                                  y.raw()));
+}
+
+void broadcast_places(const Tensor& x, double factor, Tensor& y) {
+  const cuda::NormShape s = norm_shape(y, 1, 1);
+  check(module().layout.broadcast_places(of(y), y.dtype(), s.n, s.places, s.channels, x.raw(), f32(factor),
+                                         y.raw()));
+}
+
+void gemm(const cuda::GemmCall& call, const Tensor& a, const Tensor& b, Tensor& c) {
+  check(module().gemm.multiply(of(c), &call, a.raw(), b.raw(), c.raw()));
+}
+
+namespace {
+
+// The constants of a step in device memory, where the kernel reads them.
+template <class Factors>
+Tensor upload_factors(const Tensor& like, const Factors& factors) {
+  const int64_t bytes = sizeof(Factors);
+  const Tensor t = Tensor::empty_on(like.device(), {bytes}, DType::u8);
+  check(module().memory.upload(of(like), t.raw(), &factors, static_cast<uint64_t>(bytes)));
+  return t;
+}
+
+cuda::OptimBuffers buffers(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v,
+                           const Tensor& ema) {
+  return {table(param), table(grad), table(m), table(v), table(ema), param.numel()};
+}
+
+}  // namespace
+
+void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, const AdamStep& o) {
+  const Tensor factors = upload_factors(param, ref::AdamFactors<float>(o));
+  const cuda::OptimBuffers b = buffers(param, grad, m, v, ema);
+  check(module().optim.adam(of(param), &b, factors.raw(), nullptr));
+}
+
+void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, const SgdStep& o) {
+  const Tensor factors = upload_factors(param, ref::SgdFactors<float>(o));
+  const cuda::OptimBuffers b = buffers(param, grad, momentum, Tensor(), ema);
+  check(module().optim.sgd(of(param), &b, factors.raw(), nullptr));
+}
+
+void random(Tensor& y, const Philox& generator, uint64_t first, bool normal) {
+  const cuda::RandomKey key{generator.seed, static_cast<uint32_t>(generator.stream), generator.draw, nullptr};
+  const auto function = normal ? module().random.normal : module().random.uniform;
+  check(function(of(y), &key, first, y.numel(), table(y)));
+}
+
+}  // namespace voxgrad::gpu

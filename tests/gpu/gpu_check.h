@@ -1,0 +1,57 @@
+// What the tests on a CUDA device share. Without one they are skipped, and say why.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "tensor/gpu.h"
+#include "tensor/random.h"
+
+namespace voxgrad::test {
+
+/// Why there is no device; empty: there is one.
+inline const std::string& no_device() {
+  static const std::string why = [] {
+    try {
+      require_device(Device::cuda());
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  }();
+  return why;
+}
+
+class OnGpu : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!no_device().empty()) GTEST_SKIP() << "no CUDA device: " << no_device();
+  }
+};
+
+inline Tensor noise(const Shape& shape, uint32_t which) {
+  return random_normal(shape, {99, Stream::test, which});
+}
+inline Tensor gpu(const Tensor& t) { return t.to(Device::cuda()); }
+
+/// Root mean square of a - b over that of b; NaN where any element is not finite.
+inline double relative_error(const Tensor& a, const Tensor& b) {
+  const Tensor u = a.to(Device::cpu()).to(DType::f64), v = b.to(Device::cpu()).to(DType::f64);
+  double errors = 0, values = 0;
+  for (int64_t i = 0; i < v.numel(); ++i) {
+    const double d = u.data<double>()[i] - v.data<double>()[i];
+    errors += d * d;
+    values += v.data<double>()[i] * v.data<double>()[i];
+  }
+  return std::sqrt(errors / std::max(values, 1e-30));
+}
+
+inline void expect_same_bits(const Tensor& a, const Tensor& b) {
+  const Tensor u = a.to(Device::cpu()), v = b.to(Device::cpu());
+  ASSERT_EQ(u.shape(), v.shape());
+  EXPECT_EQ(std::memcmp(u.raw(), v.raw(), u.nbytes()), 0);
+}
+
+}  // namespace voxgrad::test

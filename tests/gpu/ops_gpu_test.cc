@@ -1,0 +1,84 @@
+// Every op record on the device: forward and gradients in f32 against the f64 reference on the CPU, on the
+// samples of the records.
+#include "autograd/gradcheck.h"
+#include "tests/gpu/gpu_check.h"
+
+namespace voxgrad {
+namespace {
+
+struct Named {
+  const Op* op;
+  OpSample sample;
+};
+
+std::vector<Named> all_samples() {
+  std::vector<Named> all;
+  for (const Op* op : all_ops())
+    for (auto& s : op->samples()) all.push_back({op, std::move(s)});
+  return all;
+}
+
+std::string test_name(const testing::TestParamInfo<Named>& info) {
+  std::string s = std::string(info.param.op->name) + "_" + info.param.sample.name;
+  std::replace_if(
+      s.begin(), s.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  return s;
+}
+
+struct Pass {
+  Tensor out;
+  std::vector<Tensor> grads;
+};
+
+Pass run(const Op& op, const OpSample& s, DType dtype, const Device& device) {
+  std::vector<Var> in;
+  for (size_t i = 0; i < s.inputs.size(); ++i) {
+    const bool real = s.inputs[i].dtype() == DType::f64;
+    const Tensor t = (real ? s.inputs[i].to(dtype) : s.inputs[i]).to(device);
+    const bool leaf = op.backward && (s.differentiable.empty() ? real : s.differentiable[i]);
+    in.push_back(leaf ? Var::leaf(t) : Var(t));
+  }
+  Pass r;
+  Tape tape;
+  const Var out = apply(op, s.attrs, in);
+  EXPECT_EQ(out.value().device(), device);
+  r.out = out.value().to(Device::cpu()).to(DType::f64);
+  if (out.requires_grad()) tape.backward(out, sample_normal(out.shape(), 77).to(dtype).to(device));
+  for (const Var& v : in)
+    r.grads.push_back(v.grad().defined() ? v.grad().to(Device::cpu()).to(DType::f64) : Tensor());
+  return r;
+}
+
+void expect_near(const Tensor& a, const Tensor& b, double tolerance, const std::string& what) {
+  ASSERT_EQ(a.shape(), b.shape()) << what;
+  double scale = 1e-3, worst = 0;
+  for (int64_t i = 0; i < b.numel(); ++i) scale = std::max(scale, std::abs(b.data<double>()[i]));
+  for (int64_t i = 0; i < b.numel(); ++i) {
+    const double d = std::abs(a.data<double>()[i] - b.data<double>()[i]);
+    if (!(d <= worst)) worst = d;
+  }
+  EXPECT_LE(worst / scale, tolerance) << what;
+}
+
+class GpuOps : public testing::TestWithParam<Named> {
+ protected:
+  void SetUp() override {
+    if (!test::no_device().empty()) GTEST_SKIP() << "no CUDA device: " << test::no_device();
+  }
+};
+
+TEST_P(GpuOps, AgreesWithTheReference) {
+  const auto& [op, sample] = GetParam();
+  const Pass want = run(*op, sample, DType::f64, Device::cpu());
+  const Pass got = run(*op, sample, DType::f32, Device::cuda());
+  // Twice the bound of the CPU: sums run in another order.
+  expect_near(got.out, want.out, 2 * sample.parity, "forward");
+  for (size_t i = 0; i < want.grads.size(); ++i)
+    if (want.grads[i].defined())
+      expect_near(got.grads[i], want.grads[i], 4 * sample.parity, cat("gradient ", i));
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, GpuOps, testing::ValuesIn(all_samples()), test_name);
+
+}  // namespace
+}  // namespace voxgrad
