@@ -144,8 +144,8 @@ void check_volumes(const VolumeShape& in, const VolumeShape& out) {
 
 }  // namespace
 
-Status resample(Context* context, DType type, const int32_t* along, const VolumeShape* in, const VolumeShape* out,
-                const void* x, void* y) {
+Status resample(Context* context, DType type, const int32_t* along, const VolumeShape* in,
+                const VolumeShape* out, const void* x, void* y) {
   return enter(context, "resample", [&](Context& c) {
     check_volumes(*in, *out);
     const AxisTables tables(c, *in, *out, along, false);
