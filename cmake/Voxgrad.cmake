@@ -54,7 +54,7 @@ function(voxgrad_install)
   foreach(folder IN LISTS folders)
     install(TARGETS voxgrad_${folder} EXPORT voxgrad_targets)
     install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/voxgrad FILES_MATCHING PATTERN "*.h"
-      PATTERN "isa" EXCLUDE PATTERN "cuda" EXCLUDE)
+      PATTERN "isa" EXCLUDE PATTERN "cuda" EXCLUDE PATTERN "gpu.h" EXCLUDE)
   endforeach()
   set(package ${CMAKE_INSTALL_LIBDIR}/cmake/voxgrad)
   install(EXPORT voxgrad_targets NAMESPACE voxgrad:: DESTINATION ${package})

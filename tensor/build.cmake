@@ -1,4 +1,4 @@
-target_link_libraries(voxgrad_tensor PUBLIC Threads::Threads)
+target_link_libraries(voxgrad_tensor PUBLIC Threads::Threads ${CMAKE_DL_LIBS})  # dl: tensor/device.cc
 
 # The kernels of tensor/cpu/isa/ are written once and compiled for each instruction set, in a namespace of its name.
 file(GLOB isa_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tensor/cpu/isa/*.cc)

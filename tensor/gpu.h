@@ -23,7 +23,7 @@ void check(cuda::Status status);
 /// Whether an operation runs on a CUDA device: its first tensor says. Throws where another lives elsewhere.
 template <class... Rest>
 bool runs_on(const Tensor& first, const Rest&... rest) {
-  const auto same = [&](const Tensor& t) {
+  [[maybe_unused]] const auto same = [&](const Tensor& t) {
     require(!t.defined() || t.device() == first.device(), "[", current_op(), "] expected all tensors on ",
             first.device().str(), ", got one on ", t.device().str());
   };

@@ -172,9 +172,10 @@ std::string refuse(Cudnn& d, const Descriptor& config, const Single& s, int64_t*
   return "";
 }
 
-// A finalised execution plan of one part.
+// A finalised execution plan of one part, with all that it was made from.
 struct CudnnPlan {
-  Descriptor plan;
+  std::shared_ptr<const OperationGraph> graph;
+  Descriptor config, plan;
   int64_t workspace;
   std::string name;
   void run(Context& c, const void* x, const void* w, const void* y) const {
@@ -192,34 +193,45 @@ struct CudnnPlan {
   }
 };
 
+// The plan of an engine configuration, or why there is none.
+std::shared_ptr<const CudnnPlan> make_plan(Cudnn& d, const std::shared_ptr<const OperationGraph>& graph,
+                                           Descriptor config, int64_t number, std::string* reason) {
+  Descriptor plan(d, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "execution plan");
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &d.handle);
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
+  if (const cudnnStatus_t status = plan.try_finalize(); status != CUDNN_STATUS_SUCCESS) {
+    *reason = d.text(status);
+    return nullptr;
+  }
+  int64_t workspace = 0;
+  (void)plan.read(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &workspace);
+  if (static_cast<uint64_t>(workspace) > kMaxWorkspace) {
+    *reason = cat("needs a workspace of ", workspace >> 20, " MiB");
+    return nullptr;
+  }
+  return std::make_shared<const CudnnPlan>(
+      CudnnPlan{graph, std::move(config), std::move(plan), workspace,
+                cat("engine ", number, " workspace ", workspace >> 10, " KiB")});
+}
+
 // Calls use(plan) for each plan that can be built, until it returns true. Returns what was left out and why.
 template <class Use>
 std::string for_plans(Cudnn& d, const Single& s, Use&& use) {
   std::string why;
-  const OperationGraph g(d, s);
-  for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
-    for (const Descriptor& config : proposals(d, g.graph, mode)) {
-      int64_t number = -1;
-      std::string reason = refuse(d, config, s, &number);
-      if (reason.empty()) {
-        Descriptor plan(d, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "execution plan");
-        plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &d.handle);
-        plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
-        int64_t workspace = 0;
-        if (const cudnnStatus_t status = plan.try_finalize(); status != CUDNN_STATUS_SUCCESS) {
-          reason = d.text(status);
-        } else if ((void)plan.read(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &workspace);
-                   static_cast<uint64_t>(workspace) > kMaxWorkspace) {
-          reason = cat("needs a workspace of ", workspace >> 20, " MiB");
-        } else {
-          const auto shared = std::make_shared<const CudnnPlan>(CudnnPlan{
-              std::move(plan), workspace, cat("engine ", number, " workspace ", workspace >> 10, " KiB")});
-          if (use(shared)) return "";
-          continue;
-        }
+  try {
+    const auto graph = std::make_shared<const OperationGraph>(d, s);
+    for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
+      for (Descriptor& config : proposals(d, graph->graph, mode)) {
+        int64_t number = -1;
+        std::string reason = refuse(d, config, s, &number);
+        const auto plan = reason.empty() ? make_plan(d, graph, std::move(config), number, &reason) : nullptr;
+        if (plan && use(plan)) return "";
+        if (!plan) why += cat("engine ", number, " ", reason, "; ");
       }
-      why += cat("engine ", number, " ", reason, "; ");
-    }
+  } catch (const Error& e) {  // a combination of types that cuDNN does not know, say
+    if (e.code() == ErrorCode::memory) throw;
+    why += e.what();
+  }
   return why.empty() ? "no engine" : why;
 }
 

@@ -57,6 +57,20 @@ TEST_F(Command, HelpAndVersionAreNoErrors) {
   EXPECT_EQ(err_, "");
 }
 
+TEST_F(Command, DevicesThatCannotBeUsedExitWith7) {
+  setenv("VOXGRAD_CUDA_MODULE", "/nowhere/voxgrad_cuda.so", 1);
+  for (const std::string command : {"info", "train data -o " + path("run"), "predict run image.nii -o out"}) {
+    EXPECT_EQ(run(command + " --device cuda"), 7) << command;
+    EXPECT_NE(err_.find("/nowhere/voxgrad_cuda.so"), std::string::npos) << err_;
+    EXPECT_EQ(run(command + " --device gpu"), 2) << command;
+  }
+  EXPECT_EQ(run("train data -o " + path("run") + " --precision fp16"), 2);
+  EXPECT_EQ(run("train data -o " + path("run") + " --precision tf32"), 2) << "tf32 is a mode of CUDA devices";
+  EXPECT_FALSE(std::filesystem::exists(path("run")));
+  EXPECT_EQ(run("info --device cpu"), 0);
+  unsetenv("VOXGRAD_CUDA_MODULE");
+}
+
 TEST_F(Command, WrongUseExitsWith2) {
   EXPECT_EQ(run(""), 2);
   EXPECT_EQ(err_.rfind("voxgrad: ", 0), 0u);
