@@ -33,9 +33,9 @@ set_target_properties(voxgrad_cuda PROPERTIES PREFIX "" CXX_VISIBILITY_PRESET hi
 target_include_directories(voxgrad_cuda PRIVATE ${PROJECT_SOURCE_DIR} ${VOXGRAD_CUDNN_INCLUDE}
   ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES} ${voxgrad_cuda_root}/include)
 target_compile_definitions(voxgrad_cuda PRIVATE VOXGRAD_VERSION="${PROJECT_VERSION}")
-# CMake 3.25 does not know C++20 of nvcc 13, and takes the standard of C++ for CUDA: both get it as an option. No contraction that the compiler chooses, as everywhere.
-set_property(TARGET voxgrad_cuda PROPERTY CXX_STANDARD)
-target_compile_options(voxgrad_cuda PRIVATE -std=c++20
+# No contraction that the compiler chooses, as everywhere.
+set_target_properties(voxgrad_cuda PROPERTIES CXX_STANDARD 20 CUDA_STANDARD 20)
+target_compile_options(voxgrad_cuda PRIVATE
   $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false --extended-lambda --expt-relaxed-constexpr
     -Xcompiler=-ffp-contract=off>
   $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off -Wall -Wextra -Wshadow -Wno-missing-field-initializers>)
