@@ -161,16 +161,14 @@ def pgrd(context, base=16, size=64, samples=8, steps=10):
             c(1)
         best = min(candidates, key=lambda k: seconds(lambda: candidates[k](1), 2))
         peer = candidates[best]
-        row = in_turn(context, f"PGRD base {base}, {size}³, M = {samples}, S = {steps}, against a loop over samples",
-                      lambda: worker("time", part="sample")["seconds"], {best: lambda: seconds(lambda: peer(samples))}, worker)
-        require_agreement(row, [(ours[f"sample.{m}"][None], to_numpy(y)) for m, y in enumerate(peer(samples))], 1e-3)
-        yield row
-        row = in_turn(context, f"PGRD base {base}, {size}³, M = {samples}, S = {steps}, against one batch of samples",
-                      lambda: worker("time", part="sample")["seconds"],
-                      {best: lambda: seconds(lambda: peer.batched(samples))}, worker)
-        y = to_numpy(peer.batched(samples))
-        require_agreement(row, [(ours[f"sample.{m}"], y[m]) for m in range(samples)], 1e-3)
-        yield row
+        drawn = {}
+        for against, draw in (("a loop over samples", peer), ("one batch of samples", peer.batched)):
+            row = in_turn(context, f"PGRD base {base}, {size}³, M = {samples}, S = {steps}, against {against}",
+                          lambda: worker("time", part="sample")["seconds"],
+                          {best: lambda: seconds(lambda: drawn.update(y=draw(samples)))}, worker)
+            require_agreement(row, [(ours[f"sample.{m}"], to_numpy(y.reshape(1, *y.shape[-4:]))[0])
+                                    for m, y in enumerate(drawn["y"])], 1e-3)
+            yield row
 
 
 def scaling(context, base=16, sizes=(32, 48, 64, 96, 128)):
