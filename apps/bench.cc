@@ -27,6 +27,7 @@ struct Arguments {
   int64_t base = 16, size = 64, batch = 2, levels = 4, repeats = 4;
   bool json = false, recompute = false;
   std::string precision = "fp32";
+  std::string device = "cpu";
 };
 
 template <class F>
@@ -57,7 +58,15 @@ double forward_operations(const UNetConfig& c, const Arguments& a) {
   return total;
 }
 
+void require_device(const std::string& device) {
+  if (device == "cpu") return;
+  if (device.starts_with("cuda"))
+    fail(ErrorCode::device, "bench: --device ", device, ": this build has no CUDA backend, only cpu");
+  fail(ErrorCode::usage, "bench: --device: expected cpu, got ", device);
+}
+
 void run(const Arguments& a) {
+  require_device(a.device);
   UNetConfig c;
   c.out_channels = kClasses;
   for (int64_t i = 0; i < a.levels; ++i) {
@@ -105,6 +114,7 @@ void run(const Arguments& a) {
                                          {"bf16_peak_gflops", bf16 / 1e9},
                                          {"fraction_of_peak", 3 * operations / step / machine},
                                          {"forward_fraction_of_peak", operations / forward / machine},
+                                         {"device", a.device},
                                          {"threads", thread_count()},
                                          {"isa", std::string(name_of(cpu_isa()))},
                                          {"precision", a.precision}};
@@ -131,6 +141,7 @@ void add_bench(CLI::App& app) {
   c->add_option("--precision", a->precision, "fp32, or bf16 for activations and products")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "bf16"}));
+  c->add_option("--device", a->device, "Where to compute: cpu")->capture_default_str();
   c->add_flag("--recompute", a->recompute, "Compute activations again instead of keeping them");
   c->add_flag("--json", a->json, "One line of JSON");
   c->callback([a] { run(*a); });

@@ -209,7 +209,7 @@ std::vector<double> NiftiImage::values() const {
 }
 
 Tensor read_volume(const std::string& path, NiftiHeader* header) {
-  const NiftiImage image = read_nifti(path);
+  const detail::Voxels image = detail::read_voxels(path);
   const NiftiHeader& h = image.header;
   require_real(h, path);
   const int64_t spatial = h.extent(0) * h.extent(1) * h.extent(2);

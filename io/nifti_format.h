@@ -35,6 +35,35 @@ void require_readable(const NiftiHeader& header, const std::string& file);
 /// Reverses the bytes of every number (not of RGB).
 void swap_voxels(std::span<std::byte> stored, NiftiType type);
 
+/// Bytes that are about to be written: not set to zero first, as std::vector does, and from the tensors'
+/// pool, so that reading file after file does not ask the system for pages each time.
+class Block {
+ public:
+  explicit Block(size_t size = 0)
+      : memory_(Tensor::empty({static_cast<int64_t>(size)}, DType::u8)), size_(size) {}
+  std::byte* data() const { return static_cast<std::byte*>(memory_.raw()) + first_; }
+  size_t size() const { return size_; }
+  operator std::span<std::byte>() const { return {data(), size_}; }
+  operator std::span<const std::byte>() const { return {data(), size_}; }
+  /// Only bytes [first, first + size) from now on.
+  void keep(size_t first, size_t size) {
+    require(first + size <= size_, "[nifti] expected a part of a block");
+    first_ += first;
+    size_ = size;
+  }
+
+ private:
+  Tensor memory_;
+  size_t first_ = 0, size_;
+};
+
+/// A header and its voxels as stored, little-endian.
+struct Voxels {
+  NiftiHeader header;
+  Block stored;
+};
+Voxels read_voxels(const std::string& path);
+
 /// The two files of an image: for a single file `image` is empty.
 struct NiftiPaths {
   std::string header, image;

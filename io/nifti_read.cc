@@ -52,11 +52,11 @@ struct Opened {
     gz = is_gzip(std::span(start).first(start_size)) || ends_with(path, ".gz");
   }
   /// The rest of the file behind the two bytes goes behind them.
-  std::vector<std::byte> all() {
-    std::vector<std::byte> bytes(std::max<size_t>(file.size(), start_size));
-    std::copy_n(start.begin(), start_size, bytes.begin());  // nothing to copy into nothing for an empty file
+  Block all() {
+    Block bytes(std::max<size_t>(file.size(), start_size));
+    std::copy_n(start.begin(), start_size, bytes.data());  // nothing to copy into nothing for an empty file
     const size_t got = start_size + file.read(bytes.data() + start_size, bytes.size() - start_size);
-    bytes.resize(got);
+    bytes.keep(0, got);
     return bytes;
   }
   size_t read(std::byte* to, size_t size) {
@@ -79,20 +79,19 @@ std::vector<std::byte> first_bytes(const std::string& path) {
 /// The voxels of gzip content: `needed` bytes, of which the first h.vox_offset are left out. Returns what was
 /// in front of the voxels.
 std::vector<std::byte> inflate_voxels(std::span<const std::byte> compressed, const NiftiHeader& h,
-                                      uint64_t needed, const std::string& file,
-                                      std::vector<std::byte>& stored) {
+                                      uint64_t needed, const std::string& file, Block& stored) {
   if (needed > gzip_output_bound(compressed.size()))  // found out before memory is asked for
     wrong_size(h, needed, cat("a gzip file of ", compressed.size(), " bytes, which cannot hold them"), file);
-  stored.resize(needed);
+  stored = Block(needed);
   const uint64_t got = inflate_gzip_into(compressed, stored, file);
   if (got != needed) wrong_size(h, needed, got < needed ? std::to_string(got) : "more", file);
-  const auto voxels = stored.begin() + static_cast<std::ptrdiff_t>(h.vox_offset);
-  std::vector<std::byte> front(stored.begin(), voxels);
-  stored.erase(stored.begin(), voxels);
+  const auto offset = static_cast<size_t>(h.vox_offset);
+  std::vector<std::byte> front(stored.data(), stored.data() + offset);
+  stored.keep(offset, needed - offset);
   return front;
 }
 
-void finish(NiftiImage& image) {
+void finish(Voxels& image) {
   if (image.header.big_endian) swap_voxels(image.stored, image.header.datatype);
 }
 
@@ -100,10 +99,10 @@ void check_front(std::span<const std::byte> front, const NiftiHeader& h, const s
   check_extensions(front.subspan(nifti_header_size(h.version)), h.big_endian, h.pair, file);
 }
 
-NiftiImage inflate_single(std::span<const std::byte> compressed, const std::string& file) {
+Voxels inflate_single(std::span<const std::byte> compressed, const std::string& file) {
   std::vector<std::byte> start(kNifti2Size);
   start.resize(GzipReader(compressed, file).read(start.data(), start.size()));
-  NiftiImage image{parse_nifti_header(start, file), {}};
+  Voxels image{parse_nifti_header(start, file), Block()};
   const NiftiHeader& h = image.header;
   if (h.pair)
     nifti_error(file, "magic", "expected a single file (\"n+1\" or \"n+2\"), got the header of a pair");
@@ -114,12 +113,12 @@ NiftiImage inflate_single(std::span<const std::byte> compressed, const std::stri
   return image;
 }
 
-NiftiImage read_single(const std::string& path) {
+Voxels read_single(const std::string& path) {
   Opened opened(path);
   if (opened.gz) return inflate_single(opened.all(), path);
   std::vector<std::byte> start(kNifti2Size);
   start.resize(opened.read(start.data(), start.size()));
-  NiftiImage image{parse_nifti_header(start, path), {}};
+  Voxels image{parse_nifti_header(start, path), Block()};
   const NiftiHeader& h = image.header;
   if (h.pair)
     nifti_error(path, "magic", "expected a single file (\"n+1\" or \"n+2\"), got the header of a pair");
@@ -134,7 +133,7 @@ NiftiImage read_single(const std::string& path) {
     if (got != offset - start.size()) wrong_size(h, needed, std::to_string(start.size() + got), path);
   }
   check_front(front, h, path);
-  image.stored.resize(needed - offset);
+  image.stored = Block(needed - offset);
   const size_t early = start.size() > offset ? start.size() - offset : 0;
   if (early > 0) std::memcpy(image.stored.data(), start.data() + offset, early);
   const size_t got = early + opened.read(image.stored.data() + early, image.stored.size() - early);
@@ -153,7 +152,8 @@ NiftiHeader read_pair_header(const std::string& path) {
   } else {
     if (opened.file.size() > kMostExtensions)
       nifti_error(path, "header", "expected a header file, got ", opened.file.size(), " bytes");
-    bytes = opened.all();
+    const Block all = opened.all();
+    bytes.assign(all.data(), all.data() + all.size());
   }
   const NiftiHeader h = parse_nifti_header(bytes, path);
   if (!h.pair)
@@ -163,8 +163,8 @@ NiftiHeader read_pair_header(const std::string& path) {
   return h;
 }
 
-NiftiImage read_pair(const NiftiPaths& paths) {
-  NiftiImage image{read_pair_header(paths.header), {}};
+Voxels read_pair(const NiftiPaths& paths) {
+  Voxels image{read_pair_header(paths.header), Block()};
   const NiftiHeader& h = image.header;
   require_readable(h, paths.header);
   if (!file_exists(paths.image))
@@ -175,11 +175,11 @@ NiftiImage read_pair(const NiftiPaths& paths) {
     inflate_voxels(opened.all(), h, needed, paths.image, image.stored);
   } else {
     if (opened.file.size() != needed) wrong_size(h, needed, std::to_string(opened.file.size()), paths.image);
-    image.stored.resize(needed);
+    image.stored = Block(needed);
     const size_t got = opened.read(image.stored.data(), image.stored.size());
     if (got != needed) wrong_size(h, needed, std::to_string(got), paths.image);
-    image.stored.erase(image.stored.begin(),
-                       image.stored.begin() + static_cast<std::ptrdiff_t>(h.vox_offset));
+    const auto offset = static_cast<size_t>(h.vox_offset);
+    image.stored.keep(offset, needed - offset);
   }
   finish(image);
   return image;
@@ -207,9 +207,16 @@ NiftiPaths nifti_paths(const std::string& path) {
 
 }  // namespace detail
 
+namespace detail {
+Voxels read_voxels(const std::string& path) {
+  const NiftiPaths paths = nifti_paths(path);
+  return paths.image.empty() ? read_single(path) : read_pair(paths);
+}
+}  // namespace detail
+
 NiftiImage read_nifti(const std::string& path) {
-  const detail::NiftiPaths paths = detail::nifti_paths(path);
-  return paths.image.empty() ? detail::read_single(path) : detail::read_pair(paths);
+  const detail::Voxels voxels = detail::read_voxels(path);
+  return {voxels.header, {voxels.stored.data(), voxels.stored.data() + voxels.stored.size()}};
 }
 
 NiftiHeader read_nifti_header(const std::string& path) {

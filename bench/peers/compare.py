@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from functools import partial
 
 import nibabel
 import numpy
@@ -20,7 +21,8 @@ from figure import scaling_figure
 ROWS = {
     "conv": kernel_rows.conv,
     "norm": kernel_rows.norm,
-    "unet": network_rows.unet,
+    "unet16": partial(network_rows.unet, base=16),
+    "unet32": partial(network_rows.unet, base=32),
     "memory": network_rows.memory,
     "pgrd": network_rows.pgrd,
     "read": other_rows.read,

@@ -80,14 +80,17 @@ def repeats_for(once, at_least=0.15):
     return int(np.clip(at_least / max(once, 1e-6), 1, 50))
 
 
+def warm(f, compiles=False):
+    """Seconds of a call after a first one; what takes long without compiling needs no second."""
+    first = f()
+    return f() if first < 1 or compiles else first
+
+
 def in_turn(context, name, ours, peers, worker=None, rest=0.03):
     """ours() and each of peers.values() give the seconds of one repeat. They run in turn, so that what else the machine
     does meets both; a pause between lets the threads of the one before go to sleep."""
-    n_ours = repeats_for(min(ours(), ours()))
-    n_peers = {}
-    for variant, f in peers.items():
-        f()  # warms up, compiles
-        n_peers[variant] = repeats_for(f())
+    n_ours = repeats_for(warm(ours))
+    n_peers = {variant: repeats_for(warm(f, "compiled" in variant)) for variant, f in peers.items()}
     times = {variant: [] for variant in peers}
     own = []
     for _ in range(context.rounds):

@@ -25,14 +25,14 @@ def unet_flops(base, size, batch):
     return total + 2 * batch * size**3 * f[0] * 3
 
 
-def prepare_unet(context, worker, base, size, batch):
+def prepare_unet(context, worker, base, size, batch, recompute=False):
     """The worker's network and the inputs: (reply, x, label, weights)."""
     rng = np.random.default_rng(3)
     x = rng.standard_normal((batch, size, size, size, 1), np.float32)
     label = rng.integers(0, 3, (batch, size, size, size)).astype(np.int32)
     save(context.file("unet.safetensors"), x=x, label=label)
-    reply = worker("prepare", task="unet", base=base, levels=LEVELS, file=context.file("unet.safetensors"),
-                   weights=context.file("weights.safetensors"))
+    reply = worker("prepare", task="unet", base=base, levels=LEVELS, recompute=recompute,
+                   file=context.file("unet.safetensors"), weights=context.file("weights.safetensors"))
     return reply, to_torch(x), torch.from_numpy(label).long(), load(context.file("weights.safetensors"))
 
 
@@ -63,22 +63,28 @@ def check_unet(row, ours, base, x, label, weights):
     require_agreement(row, pairs, 1e-3)
 
 
-def unet(context):
+def unet(context, base):
     """Four levels, InstanceNorm, LeakyReLU, one input channel, three classes, cross-entropy, Adam; batch 2, 64^3."""
     size, batch = 64, 2
-    for base in (16, 32):
-        with context.worker() as worker:
-            _, x, label, weights = prepare_unet(context, worker, base, size, batch)
-            worker("results", file=context.file("out.safetensors"))
-            ours, flops = load(context.file("out.safetensors")), unet_flops(base, size, batch)
-            peers = dict(trainers(context, base, x, label, weights))
-            for part, passes in (("forward", 1), ("step", 3)):
-                row = in_turn(context, f"U-Net base {base}, {batch} × {size}³, {part}",
-                              lambda: worker("time", part=part)["seconds"],
-                              {k: lambda t=t: seconds(getattr(t, part)) for k, t in peers.items()}, worker)
-                row.note = of_peak(context, passes * flops / row.ours)
-                check_unet(row, ours, base, x, label, weights)
-                yield row
+    with context.worker() as worker:
+        _, x, label, weights = prepare_unet(context, worker, base, size, batch)
+        worker("results", file=context.file("out.safetensors"))
+        ours, flops = load(context.file("out.safetensors")), unet_flops(base, size, batch)
+        peers = dict(trainers(context, base, x, label, weights))
+        for part, passes in (("forward", 1), ("step", 3)):
+            row = in_turn(context, f"U-Net base {base}, {batch} × {size}³, {part}",
+                          lambda: worker("time", part=part)["seconds"],
+                          {k: lambda t=t: seconds(getattr(t, part)) for k, t in peers.items()}, worker)
+            row.note = of_peak(context, passes * flops / row.ours)
+            check_unet(row, ours, base, x, label, weights)
+            yield row
+        # What recomputing costs: against the same peer, whose step was the last row.
+        prepare_unet(context, worker, base, size, batch, recompute=True)
+        slower = in_turn(context, f"U-Net base {base}, {batch} × {size}³, step, recompute",
+                         lambda: worker("time", part="step")["seconds"],
+                         {row.variant: lambda: seconds(peers[row.variant].step)}, worker)
+        slower.note = of_peak(context, 3 * flops / slower.ours)
+        yield slower
 
 
 def memory(context):
@@ -90,12 +96,13 @@ def memory(context):
             child = [sys.executable, os.path.join(os.path.dirname(__file__), "networks.py"), str(base), str(size), str(batch),
                      str(context.threads), name]
             peers[name] = int(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
-        with context.worker() as worker:
-            prepare_unet(context, worker, base, size, batch)
-            ours = worker("memory", part="step", repeats=2)["bytes"]
         best = min(peers, key=peers.get)
-        yield Row(f"U-Net base {base}, {batch} × {size}³, memory of a step", ours, peers[best], best + ", eager",
-                  [peers[best] / ours], note="bytes")
+        for recompute in (False, True):
+            with context.worker() as worker:
+                prepare_unet(context, worker, base, size, batch, recompute)
+                ours = worker("memory", part="step", repeats=2)["bytes"]
+            name = f"U-Net base {base}, {batch} × {size}³, memory of a step" + (", recompute" if recompute else "")
+            yield Row(name, ours, peers[best], best + ", eager", [peers[best] / ours], note="bytes")
 
 
 class Sampler:
@@ -154,16 +161,14 @@ def pgrd(context, base=16, size=64, samples=8, steps=10):
             c(1)
         best = min(candidates, key=lambda k: seconds(lambda: candidates[k](1), 2))
         peer = candidates[best]
-        row = in_turn(context, f"PGRD base {base}, {size}³, M = {samples}, S = {steps}, against a loop over samples",
-                      lambda: worker("time", part="sample")["seconds"], {best: lambda: seconds(lambda: peer(samples))}, worker)
-        require_agreement(row, [(ours[f"sample.{m}"][None], to_numpy(y)) for m, y in enumerate(peer(samples))], 1e-3)
-        yield row
-        row = in_turn(context, f"PGRD base {base}, {size}³, M = {samples}, S = {steps}, against one batch of samples",
-                      lambda: worker("time", part="sample")["seconds"],
-                      {best: lambda: seconds(lambda: peer.batched(samples))}, worker)
-        y = to_numpy(peer.batched(samples))
-        require_agreement(row, [(ours[f"sample.{m}"], y[m]) for m in range(samples)], 1e-3)
-        yield row
+        drawn = {}
+        for against, draw in (("a loop over samples", peer), ("one batch of samples", peer.batched)):
+            row = in_turn(context, f"PGRD base {base}, {size}³, M = {samples}, S = {steps}, against {against}",
+                          lambda: worker("time", part="sample")["seconds"],
+                          {best: lambda: seconds(lambda: drawn.update(y=draw(samples)))}, worker)
+            require_agreement(row, [(ours[f"sample.{m}"], to_numpy(y.reshape(1, *y.shape[-4:]))[0])
+                                    for m, y in enumerate(drawn["y"])], 1e-3)
+            yield row
 
 
 def scaling(context, base=16, sizes=(32, 48, 64, 96, 128)):

@@ -49,10 +49,11 @@ class UNetTask : public Task {
     p_.allocate(0);
     perturb(p_, 2);
     values_ = p_.values();
-    if (command.contains("weights")) write_safetensors(command.at("weights"), {p_.named(values_), {}});
+    write_safetensors(command.at("weights"), {p_.named(values_), {}});
     const SafeTensors file = read_safetensors(command.at("file"));
     x_ = file.tensors.at("x").clone();
     label_ = file.tensors.at("label").clone();
+    recompute_ = command.value("recompute", false);
     reply["parameters"] = p_.count();
   }
   void run(const std::string& part) override {
@@ -83,6 +84,7 @@ class UNetTask : public Task {
   float gradient() {
     p_.zero_grads();
     Tape tape;
+    tape.set_recompute(recompute_);
     const Var loss = ops::cross_entropy(net_({Var(x_)}, {}, true).out, label_);
     tape.backward(loss);
     return static_cast<float>(loss.value().item());
@@ -92,6 +94,7 @@ class UNetTask : public Task {
   UNet net_;
   Tensor values_, x_, label_;
   std::unique_ptr<Optimizer> optimizer_;
+  bool recompute_ = false;
   float loss_ = 0;
 };
 

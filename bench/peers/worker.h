@@ -27,7 +27,8 @@ class Task {
 
 std::unique_ptr<Task> make_conv_task(const Json& command);  ///< cin, cout, file (x, w, dy)
 std::unique_ptr<Task> make_norm_task(const Json& command);  ///< file (x, gamma, beta, dy)
-std::unique_ptr<Task> make_unet_task(const Json& command);  ///< base, levels, file (x, label), weights
+std::unique_ptr<Task> make_unet_task(
+    const Json& command);  ///< base, levels, recompute, file (x, label), weights
 std::unique_ptr<Task> make_pgrd_task(
     const Json& command);  ///< base, levels, samples, steps, file (x), weights
 std::unique_ptr<Task> make_read_task(const Json& command);  ///< path

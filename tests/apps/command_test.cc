@@ -166,7 +166,8 @@ TEST_F(Command, TooLittleMemoryExitsWith5) {
                               path("a.nii") + "' 2>" + path("err");
   const int status = std::system(command.c_str());
   EXPECT_EQ(WEXITSTATUS(status), 5) << read_text(path("err"));
-  EXPECT_NE(read_text(path("err")).find("not enough memory"), std::string::npos);
+  EXPECT_NE(read_text(path("err")).find("the system has no 2048 MiB more"), std::string::npos)
+      << read_text(path("err"));
 }
 
 TEST_F(Command, ASignalEndsItWith130Or143) {
@@ -194,6 +195,22 @@ TEST_F(Command, ASignalEndsItWith130Or143) {
     ASSERT_TRUE(WIFEXITED(status));
     EXPECT_EQ(WEXITSTATUS(status), 128 + number);
   }
+}
+
+TEST_F(Command, BenchReportsEveryFigureAndRefusesWhatItCannotDo) {
+  ASSERT_EQ(run("bench --base 4 --size 8 --batch 1 --repeat 1 --threads 1 --json"), 0) << err_;
+  const nlohmann::json j = nlohmann::json::parse(out_);
+  for (const char* key :
+       {"forward_s", "step_s", "peak_bytes", "parameters", "fma_peak_gflops", "fraction_of_peak"})
+    EXPECT_GT(j.at(key).get<double>(), 0) << key;
+  EXPECT_EQ(j.at("threads"), 1);
+  EXPECT_EQ(j.at("device"), "cpu");
+  EXPECT_EQ(run("bench --size 12"), 2);
+  EXPECT_NE(err_.find("multiple of 8"), std::string::npos) << err_;
+  EXPECT_EQ(run("bench --device tpu"), 2);
+  EXPECT_NE(err_.find("expected cpu, got tpu"), std::string::npos) << err_;
+  EXPECT_EQ(run("bench --device cuda:0"), 7);
+  EXPECT_NE(err_.find("cuda:0"), std::string::npos) << err_;
 }
 
 }  // namespace
