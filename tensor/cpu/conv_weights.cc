@@ -110,7 +110,8 @@ void backward_weights(const ConvWeightsKernels& k, const WeightsPass& p) {
       std::min((kTasks + group_count - 1) / group_count,
                static_cast<int64_t>(flops / kTaskFlops / static_cast<double>(group_count))),
       1, rows);
-  const int64_t chunk = std::max<int64_t>(1, kChunkPlaces / std::max<int64_t>(p.grid[2], 1));
+  const int64_t chunk_places = p.bf16 ? kChunkPlaces * 2 / 3 : kChunkPlaces;  // rows of pairs are longer
+  const int64_t chunk = std::max<int64_t>(1, chunk_places / std::max<int64_t>(p.grid[2], 1));
   const int64_t bias_size = (p.cout + kGroupOut - 1) / kGroupOut * kGroupOut;
 
   const Tensor scratch = Tensor::empty({partitions * (size + bias_size) + kLanes});

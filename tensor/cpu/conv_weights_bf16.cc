@@ -7,70 +7,83 @@
 
 namespace voxgrad::cpu {
 
+namespace {
+constexpr int64_t kMostChannels = 16, kMostLanes = 32;  // of a group
+}
+
 PairRows::PairRows(const WeightsPass& p, int64_t chunk_rows) : p_(p) {
-  pairs_ = (p.grid[2] + 1) / 2;
-  columns_ = 2 * (pairs_ - 1) * p.x_stride[2] + p.taps;
-  constexpr int64_t kMostChannels = 16, kMostLanes = 32;  // of a group
-  x_size_ = columns_ * kMostChannels;
-  dy_size_ = pairs_ * kMostLanes;
-  const int64_t slots = chunk_rows * static_cast<int64_t>(p.lines.size());
-  x_ = Tensor::empty({slots, x_size_});
-  dy_ = Tensor::empty({slots, dy_size_});
-  x_slot_.assign(static_cast<size_t>(p.n * p.x_extent[0] * p.x_extent[1]), -1);
-  dy_slot_.assign(static_cast<size_t>(p.n * p.dy_extent[0] * p.dy_extent[1] * p.dy_stride[2]), -1);
+  const int64_t stride = p.x_stride[2];
+  if (p.taps > 1 && stride == 1) {
+    // One broadcast of x serves all taps: x of even places, dy of every place from that of the last tap on.
+    pairs_ = (p.x_extent[2] + 1) / 2;
+    x_.columns = {0, 2, 1, pairs_};
+    dy_.columns = {p.pad - (p.taps - 1), 1, 1, 2 * (pairs_ - 1) + p.taps};
+  } else {
+    // dy of even places, x of every place from the first that a tap reads.
+    pairs_ = (p.grid[2] + 1) / 2;
+    x_.columns = {-p.pad, 1, stride, 2 * (pairs_ - 1) * stride + p.taps};
+    dy_.columns = {0, 2, 1, pairs_};
+  }
+  x_.size = x_.columns.count * kMostChannels;
+  dy_.size = dy_.columns.count * kMostLanes;
+  const int64_t most = chunk_rows * static_cast<int64_t>(p.lines.size());
+  x_.allocate(p.n * p.x_extent[0] * p.x_extent[1], most);
+  dy_.allocate(p.n * p.dy_extent[0] * p.dy_extent[1] * p.dy_stride[2], most);
   rows_.reserve(static_cast<size_t>(chunk_rows));
 }
 
-// Column i holds places u = i - pad and u + stride, zero where they lie outside.
+void PairRows::Rows::allocate(int64_t rows, int64_t most) {
+  slots = Tensor::empty({std::min(rows, most), size});
+  slot.assign(static_cast<size_t>(rows), -1);
+}
+
+float* PairRows::Rows::find(size_t row, bool& fresh) {
+  fresh = slot[row] < 0;
+  if (fresh) {
+    slot[row] = static_cast<int32_t>(made.size());
+    made.push_back(row);
+  }
+  return slots.mutable_data<float>() + slot[row] * size;
+}
+
+void PairRows::Rows::clear() {
+  for (const size_t row : made) slot[row] = -1;
+  made.clear();
+}
+
+void PairRows::make(const Bf16Bits* from, int64_t step, int64_t width, int64_t lanes,
+                    const PairColumns& columns, float* out, int64_t out_step) const {
+  for (int64_t i = 0; i < columns.count;) {
+    const int64_t a = columns.first + i * columns.advance, b = a + columns.distance;
+    const bool first = a >= 0 && a < width, second = b >= 0 && b < width;
+    const int64_t run =
+        first && second ? std::min(columns.count - i, (width - 1 - b) / columns.advance + 1) : 1;
+    p_.bf16->pairs(from + a * step, columns.advance * step, columns.distance * step, first, second, lanes,
+                   run, out + i * out_step, out_step);
+    i += run;
+  }
+}
+
 const float* PairRows::x_row(const Group& g, int64_t place) {
-  const int64_t width = p_.x_extent[2], stride = p_.x_stride[2];
-  const auto row = static_cast<size_t>(place / width);
-  int32_t& slot = x_slot_[row];
-  const bool made = slot >= 0;
-  if (!made) {
-    slot = static_cast<int32_t>(x_made_.size());
-    x_made_.push_back(row);
-  }
-  float* const out = x_.mutable_data<float>() + slot * x_size_;
-  if (made) return out;
+  const int64_t width = p_.x_extent[2];
+  bool fresh;
+  float* const out = x_.find(static_cast<size_t>(place / width), fresh);
+  if (!fresh) return out;
   const ref::Part<const void>& x = p_.x[g.part];
-  const Bf16Bits* const from = static_cast<const Bf16Bits*>(x.data) + place * x.channels + g.x_first;
-  const auto make = [&](int64_t u, bool first, bool second, int64_t count) {
-    p_.bf16->pairs(from + u * x.channels, x.channels, stride * x.channels, first, second, g.channels, count,
-                   out + (u + p_.pad) * g.channels, g.channels);
-  };
-  const int64_t end = columns_ - p_.pad;
-  for (int64_t u = -p_.pad; u < end;) {
-    const bool first = u >= 0 && u < width, second = u + stride >= 0 && u + stride < width;
-    const int64_t count = first && second ? std::min(end, width - stride) - u : 1;
-    make(u, first, second, count);
-    u += count;
-  }
+  make(static_cast<const Bf16Bits*>(x.data) + place * x.channels + g.x_first, x.channels, width, g.channels,
+       x_.columns, out, g.channels);
   return out;
 }
 
 const float* PairRows::dy_row(const Group& g, int64_t place) {
-  const int64_t step = p_.dy_stride[2], width = p_.dy_extent[2];
-  const auto row = static_cast<size_t>(place / width * step + place % width);
-  int32_t& slot = dy_slot_[row];
-  const bool made = slot >= 0;
-  if (!made) {
-    slot = static_cast<int32_t>(dy_made_.size());
-    dy_made_.push_back(row);
-  }
-  float* const out = dy_.mutable_data<float>() + slot * dy_size_;
-  if (made) return out;
-  const int64_t lanes = g.out_vectors() * kLanes, distance = step * p_.cout, whole = p_.grid[2] / 2;
-  if (g.lanes < lanes) std::fill_n(out, pairs_ * lanes, 0.0f);  // lanes without a channel
-  for (int64_t v = 0; v < g.out_vectors(); ++v) {
-    const Bf16Bits* const from =
-        static_cast<const Bf16Bits*>(p_.dy) + place * p_.cout + g.out_first + v * kLanes;
-    const int64_t n = std::min<int64_t>(kLanes, g.lanes - v * kLanes);
-    p_.bf16->pairs(from, 2 * distance, distance, true, true, n, whole, out + v * kLanes, lanes);
-    if (whole < pairs_)
-      p_.bf16->pairs(from + 2 * whole * distance, 0, 0, true, false, n, 1, out + whole * lanes + v * kLanes,
-                     lanes);
-  }
+  const int64_t step = p_.dy_stride[2], width = p_.dy_extent[2], lanes = g.out_vectors() * kLanes;
+  bool fresh;
+  float* const out = dy_.find(static_cast<size_t>(place / width * step + place % width), fresh);
+  if (!fresh) return out;
+  if (g.lanes < lanes) std::fill_n(out, dy_.columns.count * lanes, 0.0f);  // lanes without a channel
+  for (int64_t v = 0; v < g.out_vectors(); ++v)
+    make(static_cast<const Bf16Bits*>(p_.dy) + place * p_.cout + g.out_first + v * kLanes, step * p_.cout,
+         p_.grid[2], std::min<int64_t>(kLanes, g.lanes - v * kLanes), dy_.columns, out + v * kLanes, lanes);
   return out;
 }
 
@@ -105,11 +118,8 @@ void PairRows::run_chunk(const Group& g, int64_t first, int64_t last, float* sum
     }
     sums += line_size;
   }
-  // The next chunk makes its own rows.
-  for (const size_t row : x_made_) x_slot_[row] = -1;
-  for (const size_t row : dy_made_) dy_slot_[row] = -1;
-  x_made_.clear();
-  dy_made_.clear();
+  x_.clear();  // the next chunk makes its own rows
+  dy_.clear();
 }
 
 }  // namespace voxgrad::cpu

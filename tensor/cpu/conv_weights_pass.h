@@ -50,6 +50,12 @@ inline bool rows_of(const WeightsPass& p, const Line& line, int64_t r, int64_t& 
   return true;
 }
 
+// Which pairs of places a row of pairs holds: column i the places first + i * advance and `distance` further,
+// zero where they lie outside the row.
+struct PairColumns {
+  int64_t first, advance, distance, count;
+};
+
 // Rows of pairs of a chunk, made when a line of taps first asks for them (tensor/cpu/conv_weights_bf16.cc).
 class PairRows {
  public:
@@ -58,15 +64,26 @@ class PairRows {
   void run_chunk(const Group& g, int64_t first, int64_t last, float* sums);
 
  private:
+  // Rows of one tensor: `made` lists the rows in the order of their slots.
+  struct Rows {
+    PairColumns columns;
+    int64_t size;  // floats of a slot
+    Tensor slots;
+    std::vector<int32_t> slot;  // by row; -1: not made
+    std::vector<size_t> made;
+
+    void allocate(int64_t rows, int64_t most);
+    float* find(size_t row, bool& fresh);
+    void clear();
+  };
+  void make(const Bf16Bits* from, int64_t step, int64_t width, int64_t lanes, const PairColumns& columns,
+            float* out, int64_t out_step) const;
   const float* x_row(const Group& g, int64_t place);
   const float* dy_row(const Group& g, int64_t place);
 
   const WeightsPass& p_;
-  int64_t pairs_, columns_;  // of a row of dy and of a row of x
-  Tensor x_, dy_;            // slots of rows
-  int64_t x_size_, dy_size_;
-  std::vector<int32_t> x_slot_, dy_slot_;  // by row; -1: not made
-  std::vector<size_t> x_made_, dy_made_;
+  int64_t pairs_;  // that a run of a row takes
+  Rows x_, dy_;
   std::vector<WeightsRow> rows_;
 };
 

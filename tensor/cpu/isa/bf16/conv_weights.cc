@@ -14,6 +14,12 @@ constexpr int channel_limit(int vectors, int taps) {
   return vectors == 1 ? (taps == 1 ? 16 : 8) : (taps == 1 ? 8 : 4);
 }
 
+// At stride 1 a pair of x meets the pairs of dy of all taps: one broadcast serves them. Rows of x then hold
+// the pairs of even places only, rows of dy those of every place; the first column of dy is that of the last
+// tap.
+template <int K, int S>
+constexpr bool kShift = K > 1 && S == 1;
+
 template <int C, int NB, int K, int S>
 void weights_run(const WeightsPairRun& r) {
   Vec sum[NB][K][C];
@@ -27,18 +33,40 @@ void weights_run(const WeightsPairRun& r) {
   const int64_t x_step = r.x_step, dy_step = r.dy_step, pairs = r.pairs;
   for (int64_t row = 0; row < r.row_count; ++row) {
     const float *x = r.rows[row].x + r.x_first, *dy = r.rows[row].dy + r.dy_first;
-    for (int64_t p = 0; p < pairs; ++p, x += 2 * S * x_step, dy += dy_step) {
-      Vec g[NB];
+    if constexpr (kShift<K, S>) {
+      Vec g[NB][K];  // of place u + pad - k for tap k
 #pragma GCC unroll 2
-      for (int b = 0; b < NB; ++b) g[b] = load(dy + b * cpu::kLanes);
+      for (int b = 0; b < NB; ++b) g[b][0] = load(dy + b * cpu::kLanes);
+      for (int64_t p = 0; p < pairs; ++p, x += x_step, dy += 2 * dy_step) {
+#pragma GCC unroll 2
+        for (int b = 0; b < NB; ++b) {
+          g[b][K - 1] = K == 3 ? g[b][0] : load(dy + b * cpu::kLanes);
 #pragma GCC unroll 3
-      for (int k = 0; k < K; ++k)
+          for (int k = 0; k < K - 1; ++k) g[b][k] = load(dy + (K - 1 - k) * dy_step + b * cpu::kLanes);
+        }
 #pragma GCC unroll 16
         for (int c = 0; c < C; ++c) {
-          const Vec value = broadcast(x[k * x_step + c]);
+          const Vec value = broadcast(x[c]);
+#pragma GCC unroll 3
+          for (int k = 0; k < K; ++k)
 #pragma GCC unroll 2
-          for (int b = 0; b < NB; ++b) sum[b][k][c] = dot(value, g[b], sum[b][k][c]);
+            for (int b = 0; b < NB; ++b) sum[b][k][c] = dot(value, g[b][k], sum[b][k][c]);
         }
+      }
+    } else {
+      for (int64_t p = 0; p < pairs; ++p, x += 2 * S * x_step, dy += dy_step) {
+        Vec g[NB];
+#pragma GCC unroll 2
+        for (int b = 0; b < NB; ++b) g[b] = load(dy + b * cpu::kLanes);
+#pragma GCC unroll 3
+        for (int k = 0; k < K; ++k)
+#pragma GCC unroll 16
+          for (int c = 0; c < C; ++c) {
+            const Vec value = broadcast(x[k * x_step + c]);
+#pragma GCC unroll 2
+            for (int b = 0; b < NB; ++b) sum[b][k][c] = dot(value, g[b], sum[b][k][c]);
+          }
+      }
     }
   }
 #pragma GCC unroll 2
