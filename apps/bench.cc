@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "methods/configuration.h"
 #include "nn/losses.h"
 #include "nn/unet.h"
 #include "optim/optimizer.h"
@@ -25,6 +26,7 @@ constexpr int64_t kClasses = 3;
 struct Arguments {
   int64_t base = 16, size = 64, batch = 2, levels = 4, repeats = 4;
   bool json = false, recompute = false;
+  std::string precision = "fp32";
 };
 
 template <class F>
@@ -65,6 +67,7 @@ void run(const Arguments& a) {
     c.kernels.push_back({3, 3, 3});
   }
   c.deep_supervision = false;
+  c.precision = precision_of(a.precision);
   if (a.size % (int64_t{1} << (a.levels - 1)) != 0)
     fail(ErrorCode::usage, "bench: expected --size to be a multiple of ", int64_t{1} << (a.levels - 1),
          ", got ", a.size);
@@ -91,17 +94,20 @@ void run(const Arguments& a) {
   });
   const size_t peak = memory_stats().peak - before;
   const double forward = best_of(a.repeats, [&] { net({Var(x)}, {}, false); });
-  const double machine = fma_peak(), operations = forward_operations(c, a);
+  // A CPU without bf16 instructions computes bf16 in f32.
+  const double fp32 = fma_peak(), bf16 = c.precision == DType::bf16 ? bf16_peak() : 0;
+  const double machine = bf16 > 0 ? bf16 : fp32, operations = forward_operations(c, a);
   const nlohmann::ordered_json result = {{"forward_s", forward},
                                          {"step_s", step},
                                          {"peak_bytes", peak},
                                          {"parameters", p.count()},
-                                         {"fma_peak_gflops", machine / 1e9},
+                                         {"fma_peak_gflops", fp32 / 1e9},
+                                         {"bf16_peak_gflops", bf16 / 1e9},
                                          {"fraction_of_peak", 3 * operations / step / machine},
                                          {"forward_fraction_of_peak", operations / forward / machine},
                                          {"threads", thread_count()},
                                          {"isa", std::string(name_of(cpu_isa()))},
-                                         {"precision", "fp32"}};
+                                         {"precision", a.precision}};
   if (a.json) {
     std::cout << result.dump() << "\n";
     return;
@@ -122,6 +128,9 @@ void add_bench(CLI::App& app) {
   c->add_option("--repeat", a->repeats, "Repeats; the best one counts")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
+  c->add_option("--precision", a->precision, "fp32, or bf16 for activations and products")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"fp32", "bf16"}));
   c->add_flag("--recompute", a->recompute, "Compute activations again instead of keeping them");
   c->add_flag("--json", a->json, "One line of JSON");
   c->callback([a] { run(*a); });

@@ -1,5 +1,6 @@
 // apps/: the voxgrad command, one file a subcommand. main.cc (global options, exit codes), commands.h (the
-// list), signals.h (interruption).
+// list), signals.h (interruption), progress.h (the line on a terminal), train_options.h (options that several
+// share).
 //
 // Every add_* function registers a subcommand and its callback. A callback throws Error, writes its result to
 // std::cout and logs through spdlog; main.cc makes the exit code.

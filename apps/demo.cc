@@ -32,6 +32,7 @@ double mean_of(const MethodScores& row, const std::string& key) {
 }
 
 void run(const Arguments& a) {
+  watch_signals();
   const auto start = std::chrono::steady_clock::now();
   const std::string data = a.folder + "/phantom", run = a.folder + "/run", page = a.folder + "/report.html";
   if (file_exists(a.folder + "/run/model.safetensors"))

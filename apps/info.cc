@@ -28,6 +28,7 @@ void print_text(const json& j) {
   line("operating system", system["operating_system"]);
   line("CPU", system["cpu"]);
   line("CPU features", features);
+  line("kernels", j["kernels"]);
   line("logical CPUs", system["logical_cpus"].dump());
   line("threads", j["threads"].dump());
   line("memory", std::to_string(system["memory_bytes"].get<uint64_t>() >> 20) + " MiB");

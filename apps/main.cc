@@ -95,7 +95,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace voxgrad::apps;
-  watch_signals();
+  ignore_broken_pipes();
   spdlog::set_default_logger(spdlog::stderr_color_mt("voxgrad"));
   spdlog::set_pattern("%H:%M:%S %^%v%$");
   const int status = run(argc, argv);

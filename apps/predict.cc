@@ -11,18 +11,19 @@ namespace voxgrad::apps {
 namespace {
 
 struct Arguments {
-  std::string run, memory, sampler, spacing;
+  std::string run, memory, sampler, spacing, precision;
   DeviceChoice device;
   PredictOptions options;
   int64_t samples = 0, steps = 0;
-  double eta = -1;
+  double eta = -1, stop_tolerance = -1;
   uint64_t seed = 1;
 };
 
 void run(Arguments& a) {
+  watch_signals();
   const Device device = a.device.open();
   const RunFolder folder{a.run};
-  LoadedModel model = load_model(folder);
+  LoadedModel model = load_model(folder, a.precision);
   if (!model.complete)
     spdlog::warn("{}: training was stopped before its end; masks are those of an unfinished model", a.run);
   Method& method = *model.method;
@@ -30,6 +31,7 @@ void run(Arguments& a) {
   SampleOptions& s = a.options.sampling;
   s = sample_options(method.config());
   if (a.samples > 0) s.samples = a.samples;
+  if (a.stop_tolerance >= 0) s.stop_tolerance = a.stop_tolerance;
   if (a.steps > 0) s.sampler.steps = a.steps;
   if (!a.sampler.empty()) s.sampler.kind = a.sampler;
   if (!a.spacing.empty()) s.sampler.spacing = a.spacing;
@@ -41,8 +43,7 @@ void run(Arguments& a) {
       spdlog::info("{} has no use for --samples, --steps and --sampler", method.name());
   } else if (const auto m = method.constants.find("tau_out_samples"); m != method.constants.end()) {
     const SamplerOptions trained = sample_options(method.config()).sampler;
-    if (static_cast<double>(s.samples) != m->second ||
-        static_cast<double>(s.sampler.steps) != method.constants.at("tau_out_steps") ||
+    if (static_cast<double>(s.samples) != m->second || s.sampler.steps != trained.steps ||
         s.sampler.kind != trained.kind || s.sampler.spacing != trained.spacing ||
         s.sampler.eta != trained.eta)
       spdlog::warn(
@@ -81,6 +82,13 @@ void add_predict(CLI::App& app) {
   c->add_option("--spacing", a->spacing, "uniform or log-snr (default: as trained)")
       ->check(CLI::IsMember({"uniform", "log-snr"}));
   c->add_option("--eta", a->eta, "Noise of ddim, 0 to 1 (default: as trained)")->check(CLI::Range(0.0, 1.0));
+  c->add_option(
+       "--stop-tolerance", a->stop_tolerance,
+       "Early stop: no more samples once four more changed no mean probability by more than this; 0: "
+       "always all (default: as trained)")
+      ->check(CLI::Range(0.0, 1.0));
+  c->add_option("--precision", a->precision, "fp32 or bf16 (default: as trained)")
+      ->check(CLI::IsMember({"fp32", "bf16"}));
   c->add_option("--seed", a->seed, "Seed of the samples")->default_val(1);
   a->device.add_to(*c);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");

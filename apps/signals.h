@@ -1,11 +1,13 @@
-// SIGINT and SIGTERM ask a command to stop; SIGPIPE is an error of writing, not the end of the process.
+// SIGINT and SIGTERM ask a command that has something to save to stop, and end every other one; SIGPIPE is an
+// error of writing, not the end of the process.
 #pragma once
 
 namespace voxgrad::apps {
 
-/// Installs the handlers. The first SIGINT or SIGTERM only sets a flag that long loops poll, so that they can
-/// save and leave nothing half written; the second one ends the process.
+/// For commands that poll interrupted(): from here on the first SIGINT or SIGTERM only sets a flag, so that
+/// the command can save and leave nothing half written; the second one ends the process.
 void watch_signals();
+void ignore_broken_pipes();
 /// True once SIGINT or SIGTERM has come.
 bool interrupted();
 /// Its number, 0 before; the command exits with 128 + number.

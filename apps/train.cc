@@ -53,6 +53,7 @@ void run(Arguments& a) {
     std::cout << config.to_toml();
     return;
   }
+  watch_signals();
   a.train.memory = memory_limit(a.memory);
   a.train.device = a.device.open();
   ProgressLine line;

@@ -6,17 +6,23 @@
 
 namespace voxgrad::apps {
 
-void ConfigArguments::add_to(CLI::App& c) {
+void ConfigArguments::add_plan_options(CLI::App& c) {
   c.add_option("--config", file, "TOML file; every key is in docs/configuration.md");
   c.add_option("--set", assignments, "One KEY=VALUE of the configuration; may be given several times");
   c.add_option("--fold", fold, "Fold that is left out for validation (train.fold)")
       ->check(CLI::NonNegativeNumber);
+  c.add_option("--dims", dims, "2 or 3: plan for slices or volumes (plan.dims)")
+      ->check(CLI::IsMember({2, 3}));
+}
+
+void ConfigArguments::add_to(CLI::App& c) {
+  add_plan_options(c);
   c.add_option("--max-steps", max_steps, "Most steps of each stage (train.max_steps)")
       ->check(CLI::PositiveNumber);
   c.add_option("--checkpoint-every", checkpoint_every, "Steps between checkpoints (train.checkpoint_every)")
       ->check(CLI::PositiveNumber);
-  c.add_option("--dims", dims, "2 or 3: plan for slices or volumes (plan.dims)")
-      ->check(CLI::IsMember({2, 3}));
+  c.add_option("--precision", precision, "fp32 or bf16 (train.precision)")
+      ->check(CLI::IsMember({"fp32", "bf16"}));
 }
 
 Config ConfigArguments::make(const std::string& resumed_run) const {
@@ -26,6 +32,7 @@ Config ConfigArguments::make(const std::string& resumed_run) const {
     if (max_steps > 0) config.set("train.max_steps", max_steps);
     if (checkpoint_every > 0) config.set("train.checkpoint_every", checkpoint_every);
     if (dims > 0) config.set("plan.dims", int64_t{dims});
+    if (!precision.empty()) config.set("train.precision", precision);
     for (const std::string& a : assignments) config.set(a);
   };
   Config config = default_config();
@@ -76,8 +83,8 @@ int64_t memory_limit(const std::string& text) {
     if (used == 0 || factor == 0 || !(value * factor >= 1 << 26))
       fail(ErrorCode::usage, "--memory: expected at least 64M, as in 8G or 500M, got ", text);
     bytes = static_cast<int64_t>(value * factor);
-    set_memory_cap(static_cast<size_t>(bytes));
   }
+  set_memory_cap(static_cast<size_t>(bytes));
   return bytes / 2;  // groups of samples take at most half of it: states and blends stand beside them
 }
 

@@ -9,11 +9,14 @@ namespace voxgrad::apps {
 
 /// --config, --set and the short options that stand for single keys.
 struct ConfigArguments {
-  std::string file;
+  std::string file, precision;
   std::vector<std::string> assignments;
   int64_t fold = -1, max_steps = 0, checkpoint_every = 0;
   int dims = 0;
 
+  /// The options that decide the plan.
+  void add_plan_options(CLI::App& command);
+  /// These and those of training.
   void add_to(CLI::App& command);
   /// Defaults, then (on resume) RUN/config.toml, then --config, then the single options. On resume a key that
   /// differs from the run's is ErrorCode::usage.

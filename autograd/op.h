@@ -78,6 +78,11 @@ struct Op {
   std::string_view name;
   std::string_view equation;  ///< the formula, or where it is from
   Shape (*shape)(const Attrs&, std::span<const Shape>);
+  /// Which inputs may be bf16 (with the output, and the gradients of both); the others are f32 beside them.
+  /// Null: none, the op works in f32 and f64.
+  bool (*bf16_input)(const Attrs&, size_t index, size_t count) = nullptr;
+  /// The type of the output, given that of the inputs; null: the same.
+  DType (*dtype)(const Attrs&, DType) = nullptr;
   void (*forward)(ForwardCall&);
   void (*backward)(BackwardCall&) = nullptr;  ///< null: not differentiable
   /// Which inputs backward reads; null: none.
@@ -95,7 +100,6 @@ struct Op {
 
 /// Every op of the runtime, in the order of ops/list.cc.
 std::span<const Op* const> all_ops();
-const Op& find_op(std::string_view name);
 
 inline bool save_all(const Attrs&, size_t, size_t) { return true; }
 inline Shape same_shape(const Attrs&, std::span<const Shape> in) { return in[0]; }

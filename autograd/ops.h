@@ -1,5 +1,7 @@
-// The operations as functions on variables. Shapes: volumes are [N, D, H, W, C]; every op is defined in
-// ops/NAME.cc by its record. Wrong shapes throw "[op] expected ..., got ...".
+// The operations as functions on variables. Convolutions and norm_act take activations in bf16 beside
+// parameters in f32 and keep them so; cast leads in and out; the others are f32 or f64. Shapes: volumes are
+// [N, D, H, W, C]; every op is defined in ops/NAME.cc by its record. Wrong shapes throw "[op] expected ...,
+// got ...".
 #pragma once
 #include <array>
 
@@ -50,6 +52,8 @@ Var modulate(const Var& x, const Var& scale, const Var& shift);
 Var axpby(const Tensor& factor, const Var& x, const Tensor& other, const Var& y);
 /// Zeroes elements with probability p and scales the others by 1 / (1 - p); mask from (seed, draw).
 Var dropout(const Var& x, double p, uint64_t seed, uint32_t draw);
+/// To f32 or bf16 (rounded); f64, the precision of the reference, stays as it is.
+Var cast(const Var& x, DType dtype);
 Var softmax(const Var& x, double temperature = 1);  ///< over the last axis, of x / temperature
 Var log_softmax(const Var& x);
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "tensor/convert.h"
 #include "tensor/elementwise.h"
 #include "tensor/parallel.h"
 #include "tensor/trace.h"
@@ -94,14 +95,20 @@ Var apply(const Op& op, Attrs attrs, std::vector<Var> inputs) {
   std::vector<Shape> shapes;
   std::vector<Tensor> values;
   bool differentiate = false;
-  DType dtype = DType::f32;
+  DType dtype = DType::f32;  // of the output
   for (const Var& v : inputs) {
     require(v.defined(), "[", op.name, "] expected defined inputs");
     shapes.push_back(v.shape());
     values.push_back(v.value());
     differentiate = differentiate || v.requires_grad();
     if (v.value().dtype() == DType::f64) dtype = DType::f64;
+    if (v.value().dtype() == DType::bf16) {
+      require(op.bf16_input && op.bf16_input(attrs, values.size() - 1, inputs.size()), "[", op.name,
+              "] expected f32 or f64 for input ", values.size() - 1, ", got bf16");
+      dtype = DType::bf16;
+    }
   }
+  if (op.dtype) dtype = op.dtype(attrs, dtype);
   const bool timed = tracing();
   const auto start = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
   const OpScope scope(op.name.data());
@@ -194,6 +201,7 @@ void Tape::backward(const Var& loss, Tensor grad) {
 
 void accumulate(Tensor& sum, const Tensor& g) {
   require(sum.shape() == g.shape(), "[accumulate] expected shape ", sum.shape(), ", got ", g.shape());
+  if (sum.dtype() == DType::bf16) return add_bf16(sum, g);
   if (sum.device().is_cuda()) return add(sum, g, sum);
   visit_float(sum.dtype(), "accumulate", [&](auto zero) {
     using T = decltype(zero);

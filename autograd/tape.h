@@ -84,7 +84,7 @@ class Tape {
 /// Runs an op; recorded when a tape lives and an input requires a gradient.
 Var apply(const Op& op, Attrs attrs, std::vector<Var> inputs);
 
-/// sum += g for tensors of one shape (f32 or f64).
+/// sum += g for tensors of one shape (f32, f64 or bf16).
 void accumulate(Tensor& sum, const Tensor& g);
 
 }  // namespace voxgrad

@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "data/grid.h"
+
 namespace voxgrad {
 namespace {
 
@@ -54,6 +56,25 @@ class Reader {
     return difference.empty();
   }
 
+  void check_millimetres(const std::string& file, const NiftiHeader& header) {
+    const int unit = header.xyzt_units & 7;  // NIfTI: 0 unknown, 1 m, 2 mm, 3 um
+    if (unit != 0 && unit != 2)
+      error("units", file,
+            cat("xyzt_units: expected mm, got ", unit == 1   ? "m"
+                                                 : unit == 3 ? "um"
+                                                             : cat("code ", unit)));
+    const Affine a = header.affine();
+    for (size_t axis = 0; axis < 3; ++axis) {
+      const double length =
+                       std::sqrt(a[0][axis] * a[0][axis] + a[1][axis] * a[1][axis] + a[2][axis] * a[2][axis]),
+                   spacing = header.spacing(static_cast<int>(axis));
+      if (!(std::fabs(length - spacing) <= 1e-3 * spacing))
+        warning("spacing", file,
+                cat("pixdim says ", spacing, " mm along ", "xyz"[axis], ", the affine ", length,
+                    "; pixdim is used"));
+    }
+  }
+
   bool add_image(size_t index, int expected) {
     const std::string& file = case_.images[index];
     NiftiHeader header;
@@ -68,6 +89,7 @@ class Reader {
       error("empty", file, "the image has no voxels");
       return false;
     }
+    check_millimetres(file, header);
     if (!have_grid_) {
       have_grid_ = true;
       out_.header = header;
@@ -121,38 +143,21 @@ class Reader {
     if (!volume.defined()) return;
     if (volume.dim(0) != 1)
       return error("channels", case_.label, cat("expected a 3-D label, got ", volume.dim(0), " volumes"));
-    bool good = same_grid(case_.label, header);
-    Tensor label = Tensor::empty({volume.dim(1), volume.dim(2), volume.dim(3)}, DType::i32);
-    const float* from = volume.data<float>();
-    int32_t* to = label.mutable_data<int32_t>();
-    std::vector<int64_t> count(static_cast<size_t>(classes_));
-    int64_t fractional = 0, outside = 0;
-    float fraction = 0, stranger = 0;  // an example of each
-    for (int64_t v = 0; v < label.numel(); ++v) {
-      const float x = from[v], rounded = std::nearbyint(x);
-      // Scaled files carry rounding noise: 2.3e-10 * 4294967295 is .99999997.
-      if (!std::isfinite(x) || std::fabs(x - rounded) > 1e-3f) {
-        fraction = x;
-        ++fractional;
-      } else if (rounded < 0 || rounded >= static_cast<float>(classes_)) {
-        stranger = rounded;
-        ++outside;
-      } else {
-        to[v] = static_cast<int32_t>(rounded);
-        ++count[static_cast<size_t>(to[v])];
-      }
-    }
-    if (fractional > 0)
+    const bool good = same_grid(case_.label, header);
+    const LabelCensus census = label_census(volume, classes_);
+    const float* const from = volume.data<float>();
+    if (census.fractional > 0)
       error("label-fractional", case_.label,
-            cat("expected integers, got ", fractional, " voxels like ", fraction));
-    if (outside > 0)
+            cat("expected integers, got ", census.fractional, " voxels like ", from[census.fractional_at]));
+    if (census.outside > 0)
       error("label-range", case_.label,
-            cat("expected labels 0 to ", classes_ - 1, ", got ", outside, " voxels like ", stranger));
-    if (fractional > 0 || outside > 0) return;
-    summary_.class_voxels = count;
-    if (label.numel() > 0 && count[0] == label.numel())
+            cat("expected labels 0 to ", classes_ - 1, ", got ", census.outside, " voxels like ",
+                from[census.outside_at]));
+    if (census.fractional > 0 || census.outside > 0) return;
+    summary_.class_voxels = census.count;
+    if (census.labels.numel() > 0 && census.count[0] == census.labels.numel())
       warning("no-foreground", case_.label, "every voxel is background");
-    if (good) out_.label = label;
+    if (good) out_.label = census.labels;
   }
 
   const Case& case_;
@@ -164,33 +169,6 @@ class Reader {
 };
 
 }  // namespace
-
-std::string grid_difference(const NiftiHeader& a, const NiftiHeader& b) {
-  for (int axis = 0; axis < 3; ++axis)
-    if (a.extent(axis) != b.extent(axis))
-      return cat("extents ", b.extent(0), " x ", b.extent(1), " x ", b.extent(2), ", expected ", a.extent(0),
-                 " x ", a.extent(1), " x ", a.extent(2));
-  double diameter = 0;
-  for (int axis = 0; axis < 3; ++axis) {
-    if (!(std::fabs(a.spacing(axis) - b.spacing(axis)) <= 1e-3))
-      return cat("spacing ", b.spacing(axis), " mm along ", "xyz"[axis], ", expected ", a.spacing(axis));
-    const double edge = a.spacing(axis) * static_cast<double>(a.extent(axis));
-    diameter += edge * edge;
-  }
-  const double tolerance = 1e-3 + 1e-5 * std::sqrt(diameter);
-  const Affine p = a.affine(), q = b.affine();
-  for (int corner = 0; corner < 8; ++corner)
-    for (size_t row = 0; row < 3; ++row) {
-      double shift = q[row][3] - p[row][3];
-      for (int axis = 0; axis < 3; ++axis)
-        if ((corner >> axis) & 1)
-          shift += (q[row][static_cast<size_t>(axis)] - p[row][static_cast<size_t>(axis)]) *
-                   static_cast<double>(a.extent(axis) - 1);
-      if (!(std::fabs(shift) <= tolerance))
-        return cat("a corner of the volume is off by ", std::fabs(shift), " mm");
-    }
-  return "";
-}
 
 LoadedCase read_case(const Case& c, int channels, int classes, std::vector<Problem>& problems,
                      CaseSummary& summary) {

@@ -1,7 +1,7 @@
 // data/: dataset.h (cases and folders in nnU-Net raw and Decathlon layout), audit.h (`voxgrad check`), plan.h
 // (what nnU-Net's rules make of a data set), preprocess.h (crop, normalise, resample, and back), resample.h,
-// augment.h, patches.h (sampling, sliding windows), phantom.h (the built-in data set). Internal: layout.h,
-// case_reader.h, nonzero.h, phantom_anatomy.h.
+// grid.h, augment.h, patches.h (sampling, sliding windows), phantom.h (the built-in data set). Internal:
+// layout.h, case_reader.h, nonzero.h, phantom_anatomy.h.
 #pragma once
 #include <map>
 #include <string>
@@ -51,7 +51,7 @@ struct LoadedCase {
   Tensor image;        ///< f32 [D, H, W, C]
   Tensor label;        ///< i32 [D, H, W]; undefined where there is none
 };
-/// Reads a case. Channels and label must share one grid (spacing and affine to 1e-3 mm), values be finite and
+/// Reads a case. Channels and label must share one grid (data/grid.h), values be finite and
 /// labels be integers below `classes`: otherwise ErrorCode::data.
 LoadedCase load_case(const Case& c, int channels, int classes);
 

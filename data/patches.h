@@ -38,8 +38,8 @@ Tensor gaussian_window(const Triple& patch);
 /// Copies a window out of [D, H, W, C]; outside the volume it is `pad`. -> [1, D, H, W, C].
 Tensor extract_window(const Tensor& volume, const Window& window, const Triple& patch, float pad = 0);
 /// sum += weight * window, weight_sum += weight for the voxels inside; sum [D, H, W, C], weight_sum [D, H,
-/// W].
-void accumulate_window(Tensor& sum, Tensor& weight_sum, const Tensor& values, const Tensor& weight,
+/// W], or undefined where it is known already.
+void accumulate_window(Tensor& sum, const Tensor& weight_sum, const Tensor& values, const Tensor& weight,
                        const Window& window);
 /// sum / weight_sum.
 void finish_windows(Tensor& sum, const Tensor& weight_sum);

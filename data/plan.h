@@ -40,7 +40,7 @@ struct PlanOptions {
   int max_features = 320;
   int max_stages = 5;
   int64_t max_patch_voxels = 96 * 96 * 96;
-  int64_t max_patch_pixels = 512 * 512;  ///< of a 2-D plan
+  int64_t max_patch_pixels = 512 * 512;  ///< the same of a 2-D plan
   int batch_size = 2;
 };
 

@@ -1,17 +1,10 @@
-// Separable resampling between grids of the same extent in space. Voxel i of n covers [i/n, (i+1)/n] of an
-// axis, so output voxel j of m reads at position (j + 1/2) n / m - 1/2 (the convention of
-// skimage.transform.resize, which nnU-Net uses); beyond the border the border voxel continues.
+// Images and labels on another grid of the same extent in space (tensor/interpolation.h), and which
+// interpolation a case needs.
 #pragma once
 #include "data/plan.h"
+#include "tensor/interpolation.h"
 
 namespace voxgrad {
-
-enum class Interpolation {
-  nearest,
-  linear,
-  cubic,  ///< Catmull-Rom: interpolates, exact for quadratics
-};
-using Interpolations = std::array<Interpolation, 3>;  ///< along D, H, W
 
 /// f32 [D, H, W, C] -> [out, C]. An axis that keeps its extent is copied, bit by bit.
 Tensor resample(const Tensor& volume, const Triple& out, const Interpolations& along);

@@ -14,8 +14,9 @@ namespace {
 std::vector<int64_t> begins(int64_t extent, int64_t patch, double step) {
   if (extent <= patch) return {-((patch - extent) / 2)};
   const int64_t room = extent - patch;
-  const int64_t count =
-      static_cast<int64_t>(std::ceil(static_cast<double>(room) / (static_cast<double>(patch) * step))) + 1;
+  const int64_t count = static_cast<int64_t>(std::ceil(static_cast<double>(room) /
+                                                       std::max(static_cast<double>(patch) * step, 1.0))) +
+                        1;
   std::vector<int64_t> all;
   for (int64_t i = 0; i < count; ++i) all.push_back((2 * i * room + count - 1) / (2 * (count - 1)));
   return all;
@@ -87,7 +88,7 @@ Tensor extract_window(const Tensor& volume, const Window& window, const Triple& 
   return out;
 }
 
-void accumulate_window(Tensor& sum, Tensor& weight_sum, const Tensor& values, const Tensor& weight,
+void accumulate_window(Tensor& sum, const Tensor& weight_sum, const Tensor& values, const Tensor& weight,
                        const Window& window) {
   const int64_t channels = sum.dim(3), width = sum.dim(2), height = sum.dim(1);
   const Triple patch{weight.dim(0), weight.dim(1), weight.dim(2)};
@@ -98,7 +99,7 @@ void accumulate_window(Tensor& sum, Tensor& weight_sum, const Tensor& values, co
   const float* from = values.data<float>();
   const float* w = weight.data<float>();
   float* to = sum.mutable_data<float>();
-  float* to_weight = weight_sum.mutable_data<float>();
+  float* to_weight = weight_sum.defined() ? weight_sum.mutable_data<float>() : nullptr;
   parallel_for(in_z.last - in_z.first, [&](int64_t tile) {
     const int64_t z = tile + in_z.first;
     for (int64_t y = in_y.first; y < in_y.last; ++y) {
@@ -106,7 +107,7 @@ void accumulate_window(Tensor& sum, Tensor& weight_sum, const Tensor& values, co
       const int64_t target = ((z + window.begin[0]) * height + y + window.begin[1]) * width + window.begin[2];
       for (int64_t x = in_x.first; x < in_x.last; ++x) {
         const float weight_here = w[row + x];
-        to_weight[target + x] += weight_here;
+        if (to_weight) to_weight[target + x] += weight_here;
         for (int64_t c = 0; c < channels; ++c)
           to[(target + x) * channels + c] += weight_here * from[(row + x) * channels + c];
       }

@@ -1,6 +1,8 @@
 #include "diffusion/aggregate.h"
 
 #include <algorithm>
+#include <cmath>
+#include <vector>
 
 #include "tensor/math.h"
 #include "tensor/parallel.h"
@@ -106,6 +108,36 @@ Tensor SampleAggregator::mutual_information() const {
   const float factor = 1 / static_cast<float>(count_);
   for (int64_t i = 0; i < mi.numel(); ++i) o[i] = std::max(0.0f, o[i] - h[i] * factor);
   return mi;
+}
+
+bool EarlyStop::add(const Tensor& p) {
+  if (tolerance_ <= 0) return false;
+  if (count_ == 0) {
+    sum_ = Tensor::zeros(p.shape());
+    before_ = Tensor::zeros(p.shape());
+  }
+  ++count_;
+  require(p.shape() == sum_.shape(), "[early stop] expected samples of shape ", sum_.shape(), ", got ",
+          p.shape());
+  float* sum = sum_.mutable_data<float>();
+  const float* in = p.data<float>();
+  parallel_ranges(p.numel(), kGrain, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) sum[i] += in[i];
+  });
+  if (count_ % kInterval != 0) return false;
+  const float factor = 1 / static_cast<float>(count_);
+  float* before = before_.mutable_data<float>();
+  const int64_t grain = kGrain * p.dim(-1), tiles = (p.numel() + grain - 1) / grain;
+  std::vector<float> largest(static_cast<size_t>(tiles), 0.0f);
+  parallel_for(tiles, [&](int64_t tile) {
+    float& top = largest[static_cast<size_t>(tile)];
+    for (int64_t i = tile * grain; i < std::min(p.numel(), (tile + 1) * grain); ++i) {
+      const float mean = sum[i] * factor;
+      top = std::max(top, std::abs(mean - before[i]));
+      before[i] = mean;
+    }
+  });
+  return count_ > kInterval && *std::max_element(largest.begin(), largest.end()) <= tolerance_;
 }
 
 }  // namespace voxgrad

@@ -26,4 +26,21 @@ class SampleAggregator {
   int64_t count_ = 0;
 };
 
+/// Says when further samples hardly change the mean any more. Asked after every fourth sample, so that the
+/// answer does not depend on how many are drawn at once.
+class EarlyStop {
+ public:
+  static constexpr int64_t kInterval = 4;
+  /// `tolerance`: largest change of the mean of any class at any voxel; 0: never stop.
+  explicit EarlyStop(double tolerance) : tolerance_(tolerance) {}
+  /// Adds one sample's probabilities; true when the mean over all samples so far is within the tolerance of
+  /// the mean four samples before.
+  bool add(const Tensor& probabilities);
+
+ private:
+  double tolerance_;
+  Tensor sum_, before_;  // sum of the probabilities, and the mean when last asked
+  int64_t count_ = 0;
+};
+
 }  // namespace voxgrad

@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "data/grid.h"
 #include "io/file.h"
 
 namespace voxgrad {
@@ -191,18 +192,16 @@ Tensor read_labels(const std::string& path, int classes, NiftiHeader* header) {
   const Tensor volume = read_volume(path, header);
   if (volume.dim(0) != 1)
     fail(ErrorCode::data, "[labels] ", path, ": expected a 3-D label map, got ", volume.dim(0), " volumes");
-  Tensor labels = Tensor::empty({volume.dim(1), volume.dim(2), volume.dim(3)}, DType::i32);
-  const float* v = volume.data<float>();
-  int32_t* out = labels.mutable_data<int32_t>();
-  const float limit = classes > 0 ? static_cast<float>(classes) : 65536.0f;
-  for (int64_t i = 0; i < labels.numel(); ++i) {
-    if (!(v[i] >= 0 && v[i] < limit) || v[i] != std::floor(v[i]))
-      fail(ErrorCode::data, "[labels] ", path, ": expected integers from 0 to ",
-           static_cast<int64_t>(limit) - 1, ", got ", v[i], " at voxel (", i % labels.dim(2), ", ",
-           i / labels.dim(2) % labels.dim(1), ", ", i / (labels.dim(2) * labels.dim(1)), ")");
-    out[i] = static_cast<int32_t>(v[i]);
+  const int limit = classes > 0 ? classes : 65536;
+  const LabelCensus c = label_census(volume, limit);
+  if (c.fractional + c.outside > 0) {
+    const int64_t i = c.fractional > 0 ? c.fractional_at : c.outside_at, width = volume.dim(3),
+                  height = volume.dim(2);
+    fail(ErrorCode::data, "[labels] ", path, ": expected integers from 0 to ", limit - 1, ", got ",
+         volume.data<float>()[i], " at voxel (", i % width, ", ", i / width % height, ", ",
+         i / (width * height), ")");
   }
-  return labels;
+  return c.labels;
 }
 
 Tensor read_probabilities(const std::string& path, NiftiHeader* header) {
@@ -230,24 +229,6 @@ Tensor read_probabilities(const std::string& path, NiftiHeader* header) {
            " at voxel ", i);
   }
   return p;
-}
-
-void check_same_grid(const NiftiHeader& a, const std::string& path_a, const NiftiHeader& b,
-                     const std::string& path_b) {
-  for (int axis = 0; axis < 3; ++axis)
-    if (a.extent(axis) != b.extent(axis))
-      fail(ErrorCode::data, "[grid] ", path_a, ": expected the grid of ", path_b, " with ", b.extent(axis),
-           " voxels along ", "xyz"[axis], ", got ", a.extent(axis));
-  const Affine p = a.affine(), q = b.affine();
-  for (size_t i = 0; i < 3; ++i)
-    for (size_t j = 0; j < 4; ++j) {
-      // Columns 0 to 2 are steps between voxels: their error grows along the axis.
-      const double reach =
-          j < 3 ? static_cast<double>(std::max<int64_t>(a.extent(static_cast<int>(j)) - 1, 1)) : 1;
-      if (!(std::fabs(p[i][j] - q[i][j]) * reach <= 1e-3))
-        fail(ErrorCode::data, "[grid] ", path_a, ": affine: expected that of ", path_b, ", ", q[i][j],
-             " in row ", i, " and column ", j, ", got ", p[i][j]);
-    }
 }
 
 Spacing spacing_of(const NiftiHeader& header) {

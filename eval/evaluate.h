@@ -24,22 +24,19 @@ struct Evaluation {
   std::vector<std::string> notes;  ///< what was left out, and why
 };
 
-/// Scores every case of the truth folder. A prediction that is missing, lies on another grid (dims, or the
-/// affine by more than 1e-3 mm), has labels that are not integers in [0, K) or probabilities that are not
+/// Scores every case of the truth folder. A prediction that is missing, lies on another grid
+/// (data/grid.h), has labels that are not integers in [0, K) or probabilities that are not
 /// distributions is ErrorCode::data naming both files. Where raters' masks stand in
 /// TRUTH/../ratersTr/RATER/CASE.nii.gz and the prediction has samples, GED^2 and HM-IoU are scored too.
 /// Predictions of other cases are a note.
 Evaluation evaluate_folders(const EvaluateOptions& options);
 
-/// A label map of a file as i32 [D, H, W]; ErrorCode::data where it is 4-D or a value is not an integer in
-/// [0, classes) (classes 0: any non-negative integer).
+/// A label map of a file as i32 [D, H, W]; ErrorCode::data where it is 4-D or a value is not a label in
+/// [0, classes) (classes 0: up to 65535).
 Tensor read_labels(const std::string& path, int classes = 0, NiftiHeader* header = nullptr);
 /// Probabilities of a 4-D file, a class a volume, as f32 [D, H, W, K]; ErrorCode::data where a value is not
 /// in [0, 1] or a voxel's sum is off 1 by more than 1e-3.
 Tensor read_probabilities(const std::string& path, NiftiHeader* header = nullptr);
-/// ErrorCode::data naming both files unless the first three extents agree and the affines to 1e-3 mm.
-void check_same_grid(const NiftiHeader& a, const std::string& path_a, const NiftiHeader& b,
-                     const std::string& path_b);
 /// Spacing of a volume's axes D, H, W in mm.
 Spacing spacing_of(const NiftiHeader& header);
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 
+#include "data/grid.h"
 #include "eval/evaluate.h"
 #include "eval/figures.h"
 #include "eval/svg.h"
@@ -31,7 +32,7 @@ std::string duration(double seconds) {
 }
 
 /// The facts that a reader looks for first, in this order, under their names here.
-constexpr std::array<std::pair<const char*, const char*>, 23> kFacts = {{
+constexpr std::array<std::pair<const char*, const char*>, 17> kFacts = {{
     {"status", "Status"},
     {"method", "Method"},
     {"dataset", "Data set"},
@@ -42,19 +43,13 @@ constexpr std::array<std::pair<const char*, const char*>, 23> kFacts = {{
     {"parameters", "Parameters"},
     {"constants", "Fitted constants"},
     {"seconds", "Duration"},
-    {"started", "Started"},
-    {"finished", "Finished"},
-    {"command", "Command"},
     {"voxgrad", "voxgrad"},
     {"compiler", "Compiler"},
     {"build", "Build"},
+    {"kernels", "Kernels"},
     {"libraries", "Libraries"},
-    {"device", "Device"},
-    {"gpu", "GPU"},
     {"threads", "Threads"},
-    {"blas", "BLAS"},
     {"system", "Machine"},
-    {"revision", "Revision"},
 }};
 
 std::string fact(const std::string& key, const json& value) {

@@ -33,9 +33,11 @@ void put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& entr
   const ErrorUncertainty error = error_uncertainty(entropy, in.prediction, y, region);
   put(values, "uncertainty_spearman" + suffix, error.spearman);
   put(values, "uncertainty_auroc" + suffix, error.auroc);
-  if (!in.sample_probabilities.empty())
-    put(values, "mutual_information" + suffix,
-        mean_over(mutual_information_map(in.sample_probabilities), region));
+  const Tensor information = in.mutual_information.defined() ? in.mutual_information
+                             : !in.sample_probabilities.empty()
+                                 ? mutual_information_map(in.sample_probabilities)
+                                 : Tensor();
+  if (information.defined()) put(values, "mutual_information" + suffix, mean_over(information, region));
   if (in.posterior.defined()) {
     const Score exact = nll(in.posterior, y, region);
     put(values, "nll_posterior" + suffix, exact);

@@ -20,6 +20,7 @@ struct CaseInput {
   Tensor posterior;             ///< f32 [D, H, W, K]: the exact distribution of the label, where it is known
   std::vector<Tensor> samples;  ///< label maps i32 [D, H, W]
   std::vector<Tensor> sample_probabilities;  ///< f32 [D, H, W, K] each
+  Tensor mutual_information;                 ///< f32 [D, H, W] in nats, where it is known already
   std::vector<Tensor> annotations;           ///< label maps of several raters, i32 [D, H, W]
 };
 

@@ -1,6 +1,6 @@
 // io/: file formats, nothing else. file.h (all access to files goes through here), gzip.h, nifti.h,
 // safetensors.h, png.h, sha256.h, config.h (TOML configuration from one table of keys), run_record.h
-// (manifest, log).
+// (manifest, log), system_info.h (the machine and the build).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -50,6 +50,8 @@ void write_text(const std::string& path, std::string_view text);  ///< atomic
 void append_line(const std::string& path, std::string_view line);
 bool file_exists(const std::string& path);
 bool is_folder(const std::string& path);
+/// True where both paths lead to one file that is there.
+bool same_file(const std::string& a, const std::string& b);
 void make_folders(const std::string& path);
 /// Names (not paths) of the entries of a folder, sorted.
 std::vector<std::string> list_folder(const std::string& path);

@@ -3,6 +3,7 @@
 #include "io/file.h"
 #include "io/sha256.h"
 #include "io/system_info.h"
+#include "tensor/cpu/isa.h"
 #include "tensor/error.h"
 
 namespace voxgrad {
@@ -70,6 +71,7 @@ json machine_record() {
   return {{"voxgrad", build.version},
           {"compiler", build.compiler},
           {"build", build.mode},
+          {"kernels", name_of(cpu_isa())},
           {"libraries", library_versions()},
           {"system",
            {{"cpu", system.cpu_model},

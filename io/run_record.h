@@ -28,8 +28,8 @@ std::vector<nlohmann::json> read_json_log(const std::string& path);
 
 /// {"path", "bytes", "sha256"} of a file, for the lists of inputs and outputs of a manifest.
 nlohmann::json file_record(const std::string& path);
-/// {"voxgrad", "compiler", "build", "libraries", "system": {...}}: the part of a manifest that every run
-/// shares.
+/// {"voxgrad", "compiler", "build", "kernels" (instruction set in use), "libraries", "system": {...}}: the
+/// part of a manifest that every run shares.
 nlohmann::json machine_record();
 /// Writes a manifest atomically, indented, keys sorted. Bytes that are no UTF-8 (names of files) are
 /// replaced.

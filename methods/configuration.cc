@@ -67,6 +67,7 @@ Config default_config() {
       count("plan.base_features", 16, 1, 512, "channels of the first stage; nnU-Net's 32 is meant for a GPU"),
       count("plan.max_features", 320, 1, 4096, "most channels of a stage"),
       count("plan.max_patch_voxels", 96 * 96 * 96, 512, 1e9, "largest training patch, voxels"),
+      count("plan.max_patch_pixels", 512 * 512, 64, 1e9, "the same of a 2-D plan, pixels"),
       count("plan.batch_size", 2, 1, 1024, "patches a step; the PGRD paper trains with 2"),
 
       flag("augment.enabled", true, "random augmentation of training patches (nnU-Net's set)"),
@@ -81,8 +82,15 @@ Config default_config() {
       num("augment.low_resolution", 0.25, 0, 1, "probability of simulated low resolution"),
       num("augment.gamma", 0.3, 0, 1, "probability of a gamma transform, exponent 0.7 to 1.5"),
 
+      word("train.precision", "fp32", {"fp32", "bf16"},
+           "of the networks, in training and prediction; bf16: activations and products in bf16, weights, "
+           "sums, "
+           "statistics and optimizer in fp32"),
       count("train.max_steps", 0, 0, 1e7, "caps the steps of every stage; 0: no cap"),
       count("train.checkpoint_every", 250, 1, 1e7, "steps between checkpoints"),
+      flag("train.recompute", false,
+           "recompute activations in the backward pass instead of keeping them: less memory, more time, same "
+           "bits"),
       count("train.fold", 0, 0, 1000, "which fold is left out for validation"),
       count("train.max_scored", 0, 0, 1e6, "most validation cases that are scored at the end; 0: all"),
       count("train.keep_cases", 6, 0, 1000,
@@ -118,6 +126,10 @@ Config default_config() {
           flag("diffusion.zero_terminal_snr", false, "rescale so that alpha_bar(T) = 0 (Lin et al. 2024)"),
 
           count("sampling.samples", 16, 1, 100000, "M, samples a case"),
+          num("sampling.stop_tolerance", 0, 0, 1,
+              "early stop: no more samples once four more changed the mean probability of no class at any "
+              "voxel "
+              "by more than this; 0: always all M"),
           count("sampling.steps", 5, 1, 100000,
                 "S, evaluations of the denoiser a sample; the paper uses 300"),
           word("sampling.sampler", "ddim", {"ddim", "ddpm", "dpmpp"}, "reverse process"),
@@ -142,6 +154,12 @@ std::string configuration_document() {
          default_config().to_markdown();
 }
 
+DType precision_of(const std::string& name) {
+  if (name != "fp32" && name != "bf16")
+    fail(ErrorCode::usage, "[precision] expected fp32 or bf16, got ", name);
+  return name == "bf16" ? DType::bf16 : DType::f32;
+}
+
 PlanOptions plan_options(const Config& c) {
   PlanOptions o;
   o.dims = static_cast<int>(c.integer("plan.dims"));
@@ -149,6 +167,7 @@ PlanOptions plan_options(const Config& c) {
   o.base_features = static_cast<int>(c.integer("plan.base_features"));
   o.max_features = static_cast<int>(c.integer("plan.max_features"));
   o.max_patch_voxels = c.integer("plan.max_patch_voxels");
+  o.max_patch_pixels = c.integer("plan.max_patch_pixels");
   o.batch_size = static_cast<int>(c.integer("plan.batch_size"));
   return o;
 }

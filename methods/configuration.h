@@ -12,6 +12,9 @@ Config default_config();
 /// docs/configuration.md: the table with a heading, as Markdown.
 std::string configuration_document();
 
+/// UNetConfig::precision of "fp32" or "bf16".
+DType precision_of(const std::string& name);
+
 PlanOptions plan_options(const Config& config);
 AugmentOptions augment_options(const Config& config);
 

@@ -25,6 +25,7 @@ std::unique_ptr<Method> make_method(const std::string& name, const Plan& plan, c
 SampleOptions sample_options(const Config& c) {
   SampleOptions o;
   o.samples = c.integer("sampling.samples");
+  o.stop_tolerance = c.number("sampling.stop_tolerance");
   o.sampler.kind = c.text("sampling.sampler");
   o.sampler.steps = c.integer("sampling.steps");
   o.sampler.eta = c.number("sampling.eta");
@@ -33,11 +34,11 @@ SampleOptions sample_options(const Config& c) {
   return o;
 }
 
-int64_t group_size(int64_t memory, int64_t voxels, int64_t features) {
+int64_t group_size(int64_t memory, int64_t voxels, int64_t features, int64_t kept) {
   // Alive at the worst point of a U-Net without a tape: at full resolution the skip, the upsampled tensor, a
   // block's input and output and the convolution's padded copies, each of `features` channels in f32; the
   // coarser levels together add less than a third.
-  const int64_t each = voxels * std::max<int64_t>(features, 8) * 4 * 8;
+  const int64_t each = voxels * std::max<int64_t>(features, 8) * 4 * 8 + kept;
   return std::clamp<int64_t>(memory / std::max<int64_t>(each, 1), 1, 64);
 }
 

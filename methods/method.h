@@ -1,4 +1,7 @@
-// A method: a row of the paper's table. All share the trainer, prediction and scoring behind this interface.
+// methods/: method.h (this file: what a row of the paper's table is; all share the trainer, prediction and
+// scoring behind this interface), configuration.h (keys of config.toml), volume.h (a network over a whole
+// volume), prior.h, pgrd.h (the methods), group_sampler.h (samples of the residual), trainer.h, validation.h
+// (scores of held-out cases), prediction.h (`voxgrad predict`), run_folder.h (files of a run).
 #pragma once
 #include <functional>
 #include <map>
@@ -19,6 +22,7 @@ struct SampleOptions {
   int64_t samples = 16;
   SamplerOptions sampler;
   uint64_t seed = 0;
+  double stop_tolerance = 0;          ///< EarlyStop's; 0: all samples are drawn
   int64_t memory = int64_t{4} << 30;  ///< bytes that groups of samples may take
   std::function<void()> poll;         ///< called between evaluations; may throw to stop
 };
@@ -43,15 +47,17 @@ class Method {
     for (size_t s = 0; s < stages().size(); ++s)
       if (Parameters& p = parameters(s); p.allocated() && p.values().device() != device) p.move_to(device);
   }
-  /// Called when a stage starts, before its first step and not on resume: finds constants from the data.
+  /// Called when a stage starts, before its first step and not on resume: finds constants from the data, with
+  /// the seed, memory bound and poll of the options.
   virtual void begin_stage(size_t /*stage*/, const std::vector<PreprocessedCase>& /*training*/,
-                           const std::vector<PreprocessedCase>& /*calibration*/, uint64_t /*seed*/) {}
+                           const std::vector<PreprocessedCase>& /*calibration*/,
+                           const SampleOptions& /*options*/) {}
   /// The loss of a batch: a pure function of (weights, batch, seed, step).
   virtual Var loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) = 0;
 
   // Inference, on cases at the plan's spacing.
   /// Draws samples and hands each to `sink` as the method's raw estimate [D, H, W, K], in order, on
-  /// the grid of PreprocessedCase::image.
+  /// the grid of PreprocessedCase::image; fewer than options.samples after an early stop.
   virtual void sample(const PreprocessedCase& c, const SampleOptions& options,
                       const std::function<void(const Tensor& raw)>& sink) = 0;
   /// Probabilities [D, H, W, K] of a raw estimate.
@@ -59,8 +65,7 @@ class Method {
   /// How many samples a deterministic method gives whatever is asked for; 0: as many as asked for.
   virtual int64_t fixed_samples() const { return 0; }
   /// The deterministic prior's probabilities [D, H, W, K]; undefined for methods without one.
-  virtual Tensor prior_probabilities(const PreprocessedCase& /*c*/,
-                                     const std::function<void()>& /*poll*/ = {}) {
+  virtual Tensor prior_probabilities(const PreprocessedCase& /*c*/, const SampleOptions& /*options*/) {
     return {};
   }
   /// Fits the readout on calibration cases after training (tau_out); may do nothing.
@@ -82,8 +87,8 @@ std::unique_ptr<Method> make_method(const std::string& name, const Plan& plan, c
 /// Sample options as the configuration has them.
 SampleOptions sample_options(const Config& config);
 
-/// How many volumes of `voxels` a network of `features` channels at full resolution may evaluate at once in
-/// `memory`.
-int64_t group_size(int64_t memory, int64_t voxels, int64_t features);
+/// How many windows of `voxels` a network of `features` channels at full resolution may evaluate at once in
+/// `memory` bytes, where each also keeps `kept` bytes between evaluations (a sample's state on its volume).
+int64_t group_size(int64_t memory, int64_t voxels, int64_t features, int64_t kept = 0);
 
 }  // namespace voxgrad

@@ -5,16 +5,19 @@
 
 #include "diffusion/aggregate.h"
 #include "eval/calibrate.h"
+#include "methods/group_sampler.h"
 
 namespace voxgrad {
 namespace {
 
 UNetConfig denoiser_config(const Plan& plan, const Config& config) {
   // The network reads [c_in r_t, X, pi] and gives F, K channels.
-  UNetConfig c = unet_config(plan, plan.channels() + 2 * plan.classes(), plan.classes());
+  UNetConfig c = unet_config(plan, config, plan.channels() + 2 * plan.classes(), plan.classes());
   c.deep_supervision = false;
   c.time_conditioned = true;
   c.time_features = config.integer("denoiser.time_features");
+  if (c.time_features % 2 != 0)
+    fail(ErrorCode::usage, "[config] denoiser.time_features: expected an even number, got ", c.time_features);
   c.auxiliary_channels =
       config.number("denoiser.lambda") > 0 && config.text("denoiser.dds") == "heads" ? plan.classes() : 0;
   c.zero_output = true;
@@ -27,14 +30,18 @@ uint64_t hash_name(const std::string& name) {
   return h;
 }
 
+uint64_t case_seed(const std::string& case_name, uint64_t seed) { return seed ^ hash_name(case_name); }
+
 Tensor times_tensor(const std::vector<int64_t>& t) {
   std::vector<float> f(t.begin(), t.end());
   return Tensor::from<float>({static_cast<int64_t>(f.size())}, f);
 }
 
-Tensor subtract(const Tensor& a, const Tensor& b) { return apply_step({0, 0, 1, -1, 0, 0}, a, b, {}, {}); }
-
 }  // namespace
+
+Tensor start_noise(const std::string& case_name, uint64_t seed, int64_t m, const Shape& shape) {
+  return start_noise(case_seed(case_name, seed), m, shape);
+}
 
 Pgrd::Pgrd(const Plan& plan, const Config& config, std::string name)
     : Method(plan, config),
@@ -44,7 +51,10 @@ Pgrd::Pgrd(const Plan& plan, const Config& config, std::string name)
                 config.boolean("diffusion.zero_terminal_snr")),
       lambda_(config.number("denoiser.lambda")),
       heads_(config.text("denoiser.dds") == "heads"),
-      net_(params_, "denoiser", denoiser_config(plan_, config_)) {}
+      net_(params_, "denoiser", denoiser_config(plan_, config_)) {
+  reverse_steps(schedule_,
+                sample_options(config_).sampler);  // refuses what no sampler can do, before training
+}
 
 std::vector<StageOptions> Pgrd::stages() const {
   return {stage_options(config_, "prior"), stage_options(config_, "denoiser")};
@@ -59,9 +69,9 @@ double Pgrd::constant(const std::string& name) const {
 }
 
 void Pgrd::begin_stage(size_t stage, const std::vector<PreprocessedCase>& training,
-                       const std::vector<PreprocessedCase>& calibration, uint64_t seed) {
+                       const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) {
   if (stage != 1) return;
-  constants["prior_temperature"] = fit_prior_temperature(prior_, calibration);
+  constants["prior_temperature"] = fit_prior_temperature(prior_, calibration, options);
   constants["pi_temperature"] =
       config_.boolean("denoiser.tempered_prior") ? constants["prior_temperature"] : 1;
   double sd = config_.number("denoiser.residual_sd");
@@ -69,7 +79,8 @@ void Pgrd::begin_stage(size_t stage, const std::vector<PreprocessedCase>& traini
     // Over patches as the denoiser will see them. Residuals are mostly near zero: their sd is small.
     double power = 0, count = 0;
     for (int64_t step = 0; step < 32; ++step) {
-      const Batch b = training_batch(training, plan_, augment_options(config_), seed, step);
+      if (options.poll) options.poll();
+      const Batch b = training_batch(training, plan_, augment_options(config_), options.seed, step);
       const Tensor pi = prior_.batch_probabilities(b.image, constants["pi_temperature"]);
       power += residual_power(b.label, pi);
       count += static_cast<double>(pi.numel());
@@ -120,83 +131,24 @@ Var Pgrd::loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) {
   return ops::add(velocity, ops::scale(deep_supervision(o, e, pi, t, batch.label), lambda_));
 }
 
-Tensor Pgrd::prior_probabilities(const PreprocessedCase& c, const std::function<void()>& poll) {
-  return prior_.volume_probabilities(c.image, 1, int64_t{4} << 30, poll);
+Tensor Pgrd::prior_probabilities(const PreprocessedCase& c, const SampleOptions& options) {
+  return prior_.volume_probabilities(c.image, 1, options.memory, options.poll);
 }
 
 void Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
                   const std::function<void(const Tensor&)>& sink) {
-  const Triple shape{c.image.dim(0), c.image.dim(1), c.image.dim(2)};
-  const int64_t classes = plan_.classes(), voxels = plan_.patch[0] * plan_.patch[1] * plan_.patch[2];
-  const double sd = constant("residual_sd");
   const Tensor pi =
       prior_.volume_probabilities(c.image, constant("pi_temperature"), options.memory, options.poll);
-  const std::vector<ReverseStep> steps = reverse_steps(schedule_, options.sampler);
-  const uint64_t seed = options.seed ^ hash_name(c.name);
-  const Shape state_shape{shape[0], shape[1], shape[2], classes};
-  const int64_t group = group_size(options.memory, voxels, plan_.features[0]);
-
-  for (int64_t first = 0; first < options.samples; first += group) {
-    const int64_t many = std::min(group, options.samples - first);
-    std::vector<Tensor> state, previous(static_cast<size_t>(many));
-    for (int64_t m = first; m < first + many; ++m)
-      state.push_back(random_normal(state_shape, {seed, Stream::start, static_cast<uint32_t>(m)}));
-    for (size_t i = 0; i < steps.size(); ++i) {
-      const ReverseStep& step = steps[i];
-      const float c_in = static_cast<float>(precondition(schedule_.alpha_bar(step.t), sd).in);
-      // All samples of the group at once, window by window; the estimates are blended on the volume's grid.
-      const int64_t channels = many * classes;
-      const std::vector<int64_t> t(static_cast<size_t>(many), step.t);
-      const Tensor times = times_tensor(t);
-      const Tensor blended = over_windows(
-          shape, plan_.patch, channels, 1,
-          [&](const std::vector<Window>& w) {
-            const Tensor pi_window = gather_windows(pi, w, plan_.patch);
-            Tensor r = Tensor::empty({many, plan_.patch[0], plan_.patch[1], plan_.patch[2], classes});
-            for (int64_t m = 0; m < many; ++m) {
-              const Tensor one = gather_windows(state[static_cast<size_t>(m)], w, plan_.patch);
-              std::memcpy(r.rows(m, 1).raw(), one.raw(), one.nbytes());
-            }
-            const Tensor input = apply_step({0, 0, c_in, 0, 0, 0}, r, r, {}, {});
-            const Tensor f = net_({Var(input), Var(repeat(gather_windows(c.image, w, plan_.patch), many)),
-                                   Var(repeat(pi_window, many))},
-                                  times, false)
-                                 .out.value()
-                                 .to(Device::cpu());
-            const Tensor y0 = clean_estimate(schedule_, r, pi_window, f, t, sd);
-            // [m, d, h, w, k] -> [1, d, h, w, m k]: the blend works on channels.
-            Tensor out = Tensor::empty({1, plan_.patch[0], plan_.patch[1], plan_.patch[2], channels});
-            const float* from = y0.data<float>();
-            float* to = out.mutable_data<float>();
-            for (int64_t m = 0; m < many; ++m)
-              for (int64_t x = 0; x < voxels; ++x)
-                for (int64_t k = 0; k < classes; ++k)
-                  to[x * channels + m * classes + k] = from[(m * voxels + x) * classes + k];
-            return out;
-          },
-          options.poll);
-      const float* all = blended.data<float>();
-      for (int64_t m = 0; m < many; ++m) {
-        Tensor y0 = Tensor::empty(state_shape);
-        float* to = y0.mutable_data<float>();
-        for (int64_t x = 0; x < y0.numel() / classes; ++x)
-          for (int64_t k = 0; k < classes; ++k) to[x * classes + k] = all[x * channels + m * classes + k];
-        Tensor& s = state[static_cast<size_t>(m)];
-        const Tensor r0 = subtract(y0, pi);
-        if (step.s == 0) {
-          s = y0;  // the sample itself
-          continue;
-        }
-        const Tensor z = step.noise != 0
-                             ? random_normal(state_shape, {seed + 1 + static_cast<uint64_t>(first + m),
-                                                           Stream::ancestral, static_cast<uint32_t>(i)})
-                             : Tensor();
-        s = apply_step(step, s, r0, previous[static_cast<size_t>(m)], z);
-        previous[static_cast<size_t>(m)] = r0;
-      }
+  GroupSampler sampler({plan_, schedule_, net_, constant("residual_sd"), c.image, pi,
+                        case_seed(c.name, options.seed), options});
+  EarlyStop stop(options.stop_tolerance);
+  int64_t group = sampler.group();
+  if (options.stop_tolerance > 0) group = std::min(group, EarlyStop::kInterval);  // few that are not needed
+  for (int64_t first = 0; first < options.samples; first += group)
+    for (const Tensor& sample : sampler.draw(first, std::min(group, options.samples - first))) {
+      sink(sample);
+      if (options.stop_tolerance > 0 && stop.add(probabilities(sample))) return;
     }
-    for (const Tensor& s : state) sink(s);
-  }
 }
 
 Tensor Pgrd::probabilities(const Tensor& raw) const {
@@ -211,16 +163,23 @@ Tensor Pgrd::probabilities(const Tensor& raw) const {
 }
 
 void Pgrd::fit_readout(const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) {
+  if (config_.number("sampling.tau_out") > 0 || config_.text("sampling.readout") != "softmax") return;
+  // Samples are kept as they are, since each tau reads them anew: as many cases as the memory bound allows.
   std::vector<LabelledSamples> labelled;
+  int64_t kept = 0;
   for (const PreprocessedCase& c : calibration) {
     if (!c.label.defined()) continue;
+    const int64_t bytes = options.samples * c.label.numel() * plan_.classes() * int64_t{sizeof(float)};
+    if (!labelled.empty() && kept + bytes > options.memory) break;
+    kept += bytes;
     LabelledSamples l{{}, content_of(c.label, c)};
     sample(c, options, [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });
     labelled.push_back(std::move(l));
   }
   constants["tau_out"] = labelled.empty() ? 0.2 : fit_tau_out(labelled);
+  constants["tau_out_cases"] = static_cast<double>(labelled.size());
   constants["tau_out_samples"] = static_cast<double>(options.samples);
-  constants["tau_out_steps"] = static_cast<double>(options.sampler.steps);
+  constants["tau_out_steps"] = static_cast<double>(reverse_steps(schedule_, options.sampler).size());
 }
 
 }  // namespace voxgrad

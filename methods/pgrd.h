@@ -5,6 +5,9 @@
 
 namespace voxgrad {
 
+/// r_T of sample m of a case, standard normal: a function of (seed, name of the case, m).
+Tensor start_noise(const std::string& case_name, uint64_t seed, int64_t m, const Shape& shape);
+
 class Pgrd : public Method {
  public:
   Pgrd(const Plan& plan, const Config& config, std::string name);
@@ -12,12 +15,12 @@ class Pgrd : public Method {
   std::vector<StageOptions> stages() const override;
   Parameters& parameters(size_t stage) override { return stage == 0 ? prior_.parameters() : params_; }
   void begin_stage(size_t stage, const std::vector<PreprocessedCase>& training,
-                   const std::vector<PreprocessedCase>& calibration, uint64_t seed) override;
+                   const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) override;
   Var loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) override;
   void sample(const PreprocessedCase& c, const SampleOptions& options,
               const std::function<void(const Tensor&)>& sink) override;
   Tensor probabilities(const Tensor& raw) const override;
-  Tensor prior_probabilities(const PreprocessedCase& c, const std::function<void()>& poll = {}) override;
+  Tensor prior_probabilities(const PreprocessedCase& c, const SampleOptions& options) override;
   void fit_readout(const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) override;
 
  private:

@@ -19,6 +19,23 @@ Tensor as_bytes_or_ints(const Tensor& labels, int classes) {
   return classes <= 256 ? labels.to(DType::u8) : labels;
 }
 
+// Masks have the names of cases: in a folder of images or of labels they would replace them.
+void refuse_folder_of_inputs(const std::string& output, const std::vector<Case>& cases) {
+  for (const Case& c : cases)
+    for (const std::string& image : c.images)
+      if (same_file(image, output + "/" + c.name + ".nii.gz"))
+        fail(ErrorCode::usage, "[predict] ", output,
+             ": expected an output folder without the input, got that of ", image);
+  std::string folder = output;
+  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
+  const size_t slash = folder.rfind('/');
+  const std::string name = slash == std::string::npos ? folder : folder.substr(slash + 1),
+                    parent = slash == std::string::npos ? "." : folder.substr(0, slash);
+  if ((name.starts_with("images") || name.starts_with("labels")) && file_exists(parent + "/dataset.json"))
+    fail(ErrorCode::usage, "[predict] ", output, ": expected a folder for masks, got one of the data set ",
+         parent);
+}
+
 }  // namespace
 
 Tensor channels_first(const Tensor& v) {
@@ -51,6 +68,7 @@ CasePrediction predict_case(Method& method, const PreprocessedCase& c, const Sam
 std::vector<std::string> predict_files(Method& method, const PredictOptions& options) {
   const Plan& plan = method.plan();
   const std::vector<Case> cases = find_cases(options.images, plan.channels());
+  refuse_folder_of_inputs(options.output, cases);
   for (const char* sub : {"", "/entropy", "/mutual_information"}) make_folders(options.output + sub);
   if (options.save_probabilities) make_folders(options.output + "/probabilities");
   std::vector<std::string> names;

@@ -4,8 +4,9 @@
 
 namespace voxgrad {
 
-UNetConfig unet_config(const Plan& plan, int64_t in_channels, int64_t out_channels) {
+UNetConfig unet_config(const Plan& plan, const Config& config, int64_t in_channels, int64_t out_channels) {
   UNetConfig c;
+  c.precision = precision_of(config.text("train.precision"));
   c.in_channels = in_channels;
   c.out_channels = out_channels;
   c.features.assign(plan.features.begin(), plan.features.end());
@@ -16,7 +17,7 @@ UNetConfig unet_config(const Plan& plan, int64_t in_channels, int64_t out_channe
 
 namespace {
 UNetConfig prior_config(const Plan& plan, const Config& config) {
-  UNetConfig c = unet_config(plan, plan.channels(), plan.classes());
+  UNetConfig c = unet_config(plan, config, plan.channels(), plan.classes());
   c.deep_supervision = config.boolean("prior.deep_supervision");
   return c;
 }
@@ -25,7 +26,10 @@ UNetConfig prior_config(const Plan& plan, const Config& config) {
 Prior::Prior(const Plan& plan, const Config& config)
     : plan_(&plan),
       weights_{config.number("prior.cross_entropy"), config.number("prior.dice")},
-      net_(params_, "prior", prior_config(plan, config)) {}
+      net_(params_, "prior", prior_config(plan, config)) {
+  if (weights_.cross_entropy <= 0 && weights_.dice <= 0)
+    fail(ErrorCode::usage, "[config] prior.cross_entropy, prior.dice: expected at least one above 0");
+}
 
 Var Prior::loss(const Batch& batch) const {
   const UNet::Output o = net_({Var(batch.image)}, {}, true);
@@ -52,13 +56,13 @@ Tensor Prior::volume_probabilities(const Tensor& image, double temperature, int6
 }
 
 double fit_prior_temperature(const Prior& prior, const std::vector<PreprocessedCase>& cases,
-                             const std::function<void()>& poll) {
+                             const SampleOptions& options) {
   std::vector<LabelledProbabilities> labelled;
   for (const PreprocessedCase& c : cases)
     if (c.label.defined())
-      labelled.push_back({content_of(prior.volume_probabilities(c.image, 1, int64_t{4} << 30, poll), c),
+      labelled.push_back({content_of(prior.volume_probabilities(c.image, 1, options.memory, options.poll), c),
                           content_of(c.label, c)});
-  return labelled.empty() ? 1 : fit_temperature(labelled, 0.2, 10);
+  return labelled.empty() ? 1 : fit_temperature(labelled);
 }
 
 void UNetMethod::sample(const PreprocessedCase& c, const SampleOptions& options,

@@ -26,11 +26,11 @@ class Prior {
   UNet net_;
 };
 
-UNetConfig unet_config(const Plan& plan, int64_t in_channels, int64_t out_channels);
+UNetConfig unet_config(const Plan& plan, const Config& config, int64_t in_channels, int64_t out_channels);
 
 /// Temperature of the prior on cases (NLL); 1 where there are none.
 double fit_prior_temperature(const Prior& prior, const std::vector<PreprocessedCase>& cases,
-                             const std::function<void()>& poll = {});
+                             const SampleOptions& options);
 
 class UNetMethod : public Method {
  public:

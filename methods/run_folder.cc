@@ -62,7 +62,7 @@ void save_model(const RunFolder& run, Method& method, const std::vector<Tensor>&
   write_safetensors(run.model(), file);
 }
 
-LoadedModel load_model(const RunFolder& run) {
+LoadedModel load_model(const RunFolder& run, const std::string& precision) {
   const std::string where = run.model();
   if (!file_exists(where))
     fail(ErrorCode::data, "[run] ", where, ": expected a trained model (made by `voxgrad train`)");
@@ -71,6 +71,7 @@ LoadedModel load_model(const RunFolder& run) {
   const Plan plan = plan_from_json(field(file, "plan", where), where);
   Config config = default_config();
   config.read_toml(field(file, "config", where), where);
+  if (!precision.empty()) config.set("train.precision", precision);
   LoadedModel model;
   model.method = make_method(field(file, "method", where), plan, config);
   model.method->constants = constants_from(field(file, "constants", where), where);

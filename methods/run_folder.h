@@ -39,8 +39,9 @@ struct LoadedModel {
   bool complete = false;
 };
 /// Reads a model. ErrorCode::data, naming the file, where it is missing, damaged or of another format
-/// version.
-LoadedModel load_model(const RunFolder& run);
+/// version. `precision` ("fp32" or "bf16"): computes in that, whatever the model was trained in; empty: as
+/// trained.
+LoadedModel load_model(const RunFolder& run, const std::string& precision = "");
 
 /// Writes the training state: `optimizer` is that of the current stage, or null between stages.
 void save_checkpoint(const RunFolder& run, Method& method, const TrainingState& state,

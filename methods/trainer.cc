@@ -21,9 +21,11 @@ struct Stopped {
   TrainEnd end;
 };
 
-std::vector<PreprocessedCase> load(const Dataset& dataset, const std::vector<int>& which, const Plan& plan) {
+std::vector<PreprocessedCase> load(const Dataset& dataset, const std::vector<int>& which, const Plan& plan,
+                                   const std::function<void()>& poll) {
   std::vector<PreprocessedCase> cases;
   for (const int i : which) {
+    poll();
     const Case& c = dataset.cases[static_cast<size_t>(i)];
     cases.push_back(preprocess(load_case(c, plan.channels(), plan.classes()), plan));
     if (!cases.back().label.defined())
@@ -32,13 +34,18 @@ std::vector<PreprocessedCase> load(const Dataset& dataset, const std::vector<int
   return cases;
 }
 
-std::string hash_of(const std::vector<PreprocessedCase>& cases) {
+// Of names, shapes and voxels: what training and the fits see.
+std::string hash_of(const std::vector<PreprocessedCase>& training,
+                    const std::vector<PreprocessedCase>& calibration) {
   Sha256 h;
-  for (const PreprocessedCase& c : cases) {
-    h.update(c.name.data(), c.name.size());
-    h.update(c.image.raw(), c.image.nbytes());
-    h.update(c.label.raw(), c.label.nbytes());
-  }
+  for (const auto* cases : {&training, &calibration})
+    for (const PreprocessedCase& c : *cases) {
+      const std::string head =
+          cat(cases == &training ? "training " : "calibration ", c.name, " ", c.image.shape(), "\n");
+      h.update(head.data(), head.size());
+      h.update(c.image.raw(), c.image.nbytes());
+      h.update(c.label.raw(), c.label.nbytes());
+    }
   return h.hex();
 }
 
@@ -65,6 +72,13 @@ class Trainer {
   }
   void save_weights(bool complete);
   void log_validation_of_prior();
+  SampleOptions sampling() {
+    SampleOptions o = sample_options(config_);
+    o.memory = options_.memory;
+    o.seed = state_.seed;
+    o.poll = [this] { poll(); };
+    return o;
+  }
   void write_record(const std::string& status);
 
   const TrainOptions& options_;
@@ -85,7 +99,7 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
   Parameters& p = method_->parameters(stage);
   if (state_.step == 0) {
     p.allocate(state_.seed + stage);
-    method_->begin_stage(stage, training_, calibration_, state_.seed);
+    method_->begin_stage(stage, training_, calibration_, sampling());
   }
   method_->move_to(options_.device);
   Tensor values = p.values();
@@ -114,6 +128,7 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
     double loss;
     {
       Tape tape;
+      tape.set_recompute(config_.boolean("train.recompute"));
       const Var l = method_->loss(stage, batch, seed, state_.step);
       loss = l.value().item();
       if (!std::isfinite(loss))
@@ -166,7 +181,7 @@ void Trainer::log_validation_of_prior() {
     int64_t n = 0;
     for (const PreprocessedCase& c : cases) {
       if (n == 20) break;
-      if (const Tensor p = method_->prior_probabilities(c, [this] { poll(); }); p.defined()) {
+      if (const Tensor p = method_->prior_probabilities(c, sampling()); p.defined()) {
         sum += nll(content_of(p, c), content_of(c.label, c)).value_or(0);
         ++n;
       }
@@ -185,20 +200,23 @@ void Trainer::write_record(const std::string& status) {
   m["status"] = status;
   m["method"] = method_->name();
   m["dataset"] = dataset_.name;
+  m["modality"] = method_->plan().modality;
   m["seed"] = state_.seed;
   m["split"] = split_.text;
   m["data_sha256"] = state_.data;
   m["constants"] = method_->constants;
-  m["seconds"] = since(start_);
+  const double before =
+      file_exists(run_.manifest()) ? read_manifest(run_.manifest()).value("seconds", 0.0) : 0;
+  m["seconds"] = since(start_) + (options_.resume ? before : 0);
   int64_t parameters = 0;
   for (size_t s = 0; s < method_->stages().size(); ++s) parameters += method_->parameters(s).count();
   m["parameters"] = parameters;
   m["threads"] = thread_count();
+  if (file_exists(run_.model())) m["model_sha256"] = sha256_of_file(run_.model());
   if (options_.device.is_cuda()) {
     m["device"] = describe_device(options_.device);
     m["convolutions"] = convolution_report(options_.device);
   }
-  if (file_exists(run_.model())) m["outputs"] = {file_record(run_.model())};
   write_manifest(run_.manifest(), m);
 }
 
@@ -224,11 +242,17 @@ TrainResult Trainer::run() {
   const Plan plan = make_plan(dataset_, split_.train, plan_options(config_));
   method_ = make_method(options_.method, plan, config_);
   say(split_.text);
-  training_ = load(dataset_, split_.train, plan);
-  calibration_ = load(dataset_, split_.calibration, plan);
+  try {
+    training_ = load(dataset_, split_.train, plan, [this] { poll(); });
+    calibration_ = load(dataset_, split_.calibration, plan, [this] { poll(); });
+  } catch (const Stopped& stop) {  // nothing is done yet
+    result.end = stop.end;
+    result.stopped_at = "reading the data";
+    return result;
+  }
 
   state_.seed = options_.seed;
-  state_.data = hash_of(training_);
+  state_.data = hash_of(training_, calibration_);
   std::map<std::string, Tensor> optimizer;
   if (has_checkpoint) {
     const TrainingState saved = load_checkpoint(run_, *method_, optimizer);
@@ -236,46 +260,50 @@ TrainResult Trainer::run() {
       fail(ErrorCode::usage, "[train] ", run_.path, ": was started with --seed ", saved.seed, ", not ",
            options_.seed);
     if (saved.data != state_.data)
-      fail(ErrorCode::data, "[train] ", options_.dataset, ": the training cases are not those that ",
-           run_.path, " was started with");
+      fail(ErrorCode::data, "[train] ", options_.dataset,
+           ": the training and calibration cases are not those that ", run_.path, " was started with");
     state_ = saved;
     say(cat("resuming at stage ", state_.stage + 1, ", step ", state_.step));
   } else {
     write_text(run_.config(), config_.to_toml());
   }
   const std::vector<StageOptions> stages = method_->stages();
-  // Lines of steps behind the checkpoint are dropped: they will be written again.
+  // Lines of steps behind the checkpoint are dropped, and so is what is said of a stage before the next one
+  // has a checkpoint: they will be written again.
   log_.emplace(run_.log());
   log_->keep([&](const nlohmann::json& line) {
+    const bool validation = line.value("kind", "") == "validation";
     for (size_t s = 0; s < stages.size(); ++s)
       if (stages[s].name == line.value("stage", ""))
-        return s < state_.stage || (s == state_.stage && line.value("step", int64_t{0}) <= state_.step);
+        return validation
+                   ? s + 1 < state_.stage || (s + 1 == state_.stage && state_.step > 0)
+                   : s < state_.stage || (s == state_.stage && line.value("step", int64_t{0}) <= state_.step);
     return false;
   });
+  bool complete = false;
 
   try {
     while (state_.stage < stages.size()) {
       const size_t s = state_.stage;
+      if (s > 0 && state_.step == 0 && stages[s - 1].name == "prior") {
+        where_ = "the prior's validation";
+        log_validation_of_prior();
+      }
       train_stage(s, stages[s], optimizer);
       optimizer.clear();
-      if (stages[s].name == "prior") log_validation_of_prior();
     }
-    SampleOptions sampling = sample_options(config_);
-    sampling.memory = options_.memory;
-    sampling.seed = state_.seed;
-    sampling.poll = [this] { poll(); };
     method_->move_to(options_.device);
     where_ = "calibration";
     if (options_.progress) options_.progress({"calibration", 0, 1, 0, 0, 0});
-    method_->fit_readout(calibration_, sampling);
+    method_->fit_readout(calibration_, sampling());
     std::string found;
     for (const auto& [name, value] : method_->constants)
       found += (found.empty() ? "" : ", ") + name + " " + cat(value);
     if (!found.empty()) say(found);
-    save_weights(true);
+    save_weights(complete = true);
     where_ = "validation";
     ValidationOptions v;
-    v.sampling = sampling;
+    v.sampling = sampling();
     v.max_scored = config_.integer("train.max_scored");
     v.keep_cases = config_.integer("train.keep_cases");
     v.progress = [this](const std::string&, size_t done, size_t total) {
@@ -284,7 +312,7 @@ TrainResult Trainer::run() {
     };
     result.scores = validate(run_, *method_, dataset_, split_, v);
   } catch (const Stopped& stop) {
-    save_weights(state_.stage >= stages.size() && method_->constants.count("tau_out"));
+    save_weights(complete);
     write_record("stopped at " + where_);
     result.end = stop.end;
     result.stopped_at = where_;

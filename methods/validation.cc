@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "data/grid.h"
 #include "eval/calibrate.h"
+#include "eval/evaluate.h"
 #include "io/file.h"
 #include "methods/prediction.h"
 
@@ -11,23 +13,22 @@ namespace {
 
 // The annotations and the exact posterior of a case where the data set has them (ratersTr/rater*/,
 // posteriorTr/).
-void read_extras(const Dataset& dataset, const Case& c, CaseInput& input) {
-  const std::string file = "/" + c.name + ".nii.gz";
-  const std::string raters = dataset.folder + "/ratersTr";
+void read_extras(const Dataset& dataset, const Case& c, const LoadedCase& loaded, int classes,
+                 CaseInput& input) {
+  const std::string file = "/" + c.name + ".nii.gz", raters = dataset.folder + "/ratersTr";
+  NiftiHeader header;
   if (is_folder(raters))
     for (const std::string& r : list_folder(raters))
-      if (file_exists(raters + "/" + r + file)) {
-        const Tensor t = read_volume(raters + "/" + r + file);
-        input.annotations.push_back(t.reshape({t.dim(1), t.dim(2), t.dim(3)}).to(DType::i32));
+      if (const std::string path = raters + "/" + r + file; file_exists(path)) {
+        input.annotations.push_back(read_labels(path, classes, &header));
+        check_same_grid(header, path, loaded.header, c.images[0]);
       }
-  const std::string posterior = dataset.folder + "/posteriorTr" + file;
-  if (file_exists(posterior)) {
-    const Tensor t = read_volume(posterior);
-    const int64_t k = t.dim(0), voxels = t.numel() / k;
-    input.posterior = Tensor::empty({t.dim(1), t.dim(2), t.dim(3), k});
-    for (int64_t c2 = 0; c2 < k; ++c2)
-      for (int64_t i = 0; i < voxels; ++i)
-        input.posterior.mutable_data<float>()[i * k + c2] = t.data<float>()[c2 * voxels + i];
+  if (const std::string path = dataset.folder + "/posteriorTr" + file; file_exists(path)) {
+    input.posterior = read_probabilities(path, &header);
+    check_same_grid(header, path, loaded.header, c.images[0]);
+    if (input.posterior.dim(3) != classes)
+      fail(ErrorCode::data, "[train] ", path, ": expected ", classes, " classes, got ",
+           input.posterior.dim(3));
   }
 }
 
@@ -102,8 +103,8 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     CaseInput input;
     input.name = c.name;
     input.truth = loaded.label;
-    input.spacing = {loaded.header.spacing(2), loaded.header.spacing(1), loaded.header.spacing(0)};
-    read_extras(dataset, c, input);
+    input.spacing = spacing_of(loaded.header);
+    read_extras(dataset, c, loaded, plan.classes(), input);
     const auto deterministic = [&](MethodScores& to, const Tensor& probabilities) {
       CaseInput one = input;
       one.annotations.clear();
@@ -111,7 +112,7 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
       one.prediction = most_probable_class(one.probabilities);
       to.table.add(score_case(one, scoring));
     };
-    if (const Tensor p = method.prior_probabilities(prepared, options.sampling.poll); p.defined()) {
+    if (const Tensor p = method.prior_probabilities(prepared, options.sampling); p.defined()) {
       deterministic(prior, p);
       if (temperature != method.constants.end())
         deterministic(tempered, apply_temperature(p, temperature->second));
@@ -121,8 +122,10 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     input.probabilities = p.probabilities;
     if (method.fixed_samples() == 1)
       input.annotations.clear();
-    else
+    else {
       input.samples = p.samples;
+      input.mutual_information = p.mutual_information;
+    }
     sampled.table.add(score_case(input, scoring));
     if (static_cast<int64_t>(i) < options.keep_cases) keep_maps(run, c, loaded, p);
   }

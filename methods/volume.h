@@ -1,6 +1,4 @@
-// methods/: configuration.h (keys of config.toml), volume.h (a network over a whole volume), method.h (what a
-// row of the paper's table is), prior.h, pgrd.h (the methods), trainer.h, calibration.h and validation.h
-// (what happens after training), prediction.h (`voxgrad predict`), run_folder.h (files of a run).
+// A network over a whole volume: boxes, windows, blending.
 #pragma once
 #include <functional>
 

@@ -15,6 +15,28 @@ Var Conv3d::operator()(const std::vector<Var>& x) const {
   return ops::conv3d(x, (*params_)[weight_], has_bias_ ? (*params_)[bias_] : Var(), stride_);
 }
 
+Tensor Conv3d::share(const std::vector<Tensor>& x, int64_t first) const {
+  const Tensor& w = (*params_)[weight_].value();
+  int64_t channels = 0;
+  std::vector<Var> in;
+  for (const Tensor& t : x) {
+    channels += t.dim(-1);
+    in.emplace_back(t);
+  }
+  Shape shape = w.shape();
+  require(first >= 0 && first + channels <= shape[3], "[conv3d] expected channels inside 0..", shape[3],
+          ", got ", first, " to ", first + channels);
+  const int64_t taps = shape[0] * shape[1] * shape[2], cin = shape[3], cout = shape[4];
+  shape.set(3, channels);
+  const Tensor part = Tensor::empty(shape, w.dtype());
+  const size_t row = static_cast<size_t>(cout) * size_of(w.dtype());
+  for (int64_t t = 0; t < taps; ++t)
+    std::memcpy(static_cast<char*>(part.raw()) + static_cast<size_t>(t * channels) * row,
+                static_cast<const char*>(w.raw()) + static_cast<size_t>(t * cin + first) * row,
+                static_cast<size_t>(channels) * row);
+  return ops::conv3d(in, Var(part), {}, stride_).value();
+}
+
 ConvTranspose3d::ConvTranspose3d(Parameters& p, const std::string& name, int64_t in, int64_t out,
                                  Triple stride)
     : params_(&p), stride_(stride) {

@@ -11,6 +11,9 @@ class Conv3d {
   Conv3d(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel, Triple stride,
          bool bias, bool zero = false);
   Var operator()(const std::vector<Var>& x) const;
+  /// What x adds to the output as the input channels from `first` on, without bias and gradient. The shares
+  /// of all channels add up to the whole: what many calls have in common need not be computed again.
+  Tensor share(const std::vector<Tensor>& x, int64_t first) const;
   /// Where the weights are.
   Device device() const { return (*params_)[weight_].value().device(); }
 

@@ -12,7 +12,11 @@ UNet::Block UNet::make_block(Parameters& p, const std::string& name, int64_t in,
 }
 
 Var UNet::Block::operator()(const std::vector<Var>& x, const Var& embedding) const {
-  return norm2(conv2({norm1(conv1(x), embedding)}), embedding);
+  return behind_first(conv1(x), embedding);
+}
+
+Var UNet::Block::behind_first(const Var& y, const Var& embedding) const {
+  return norm2(conv2({norm1(y, embedding)}), embedding);
 }
 
 UNet::UNet(Parameters& p, const std::string& name, const UNetConfig& config) : config_(config) {
@@ -45,20 +49,45 @@ UNet::UNet(Parameters& p, const std::string& name, const UNetConfig& config) : c
 
 UNet::Output UNet::operator()(const std::vector<Var>& x, const Tensor& t, bool training) const {
   const Device device = encoder_[0].conv1.device();
-  std::vector<Var> brought;
-  for (const Var& v : x) brought.push_back(v.requires_grad() ? v : Var(v.value().to(device)));
   const Var embedding = time_.empty() ? Var() : time_[0](t.to(device));
-  std::vector<Var> skips{encoder_[0](brought, embedding)};
+  std::vector<Var> first;
+  for (const Var& i : x)
+    first.push_back(ops::cast(i.requires_grad() ? i : Var(i.value().to(device)), config_.precision));
+  return behind_first_block(encoder_[0](first, embedding), embedding, training);
+}
+
+Tensor UNet::first_share(const std::vector<Tensor>& x, int64_t first) const {
+  std::vector<Tensor> brought;
+  for (const Tensor& i : x) brought.push_back(i.to(encoder_[0].conv1.device()));
+  return encoder_[0].conv1.share(brought, first);
+}
+
+Var UNet::sample(const Tensor& x, const Tensor& share, const Tensor& t) const {
+  const Device device = encoder_[0].conv1.device();
+  const Tensor y = encoder_[0].conv1.share({x.to(device)}, 0);
+  require(share.dim(0) == 1, "[unet] expected a share of one example, got ", share.shape());
+  for (int64_t n = 0; n < y.dim(0); ++n) {
+    Tensor example = y.rows(n, 1);
+    accumulate(example, share.to(device));
+  }
+  const Var embedding = time_.empty() ? Var() : time_[0](t.to(device));
+  // The shares are added in the type of the inputs; a network in bf16 goes on from their sum.
+  const Var whole = ops::cast(Var(y), config_.precision);
+  return behind_first_block(encoder_[0].behind_first(whole, embedding), embedding, false).out;
+}
+
+UNet::Output UNet::behind_first_block(const Var& y0, const Var& embedding, bool training) const {
+  std::vector<Var> skips{y0};
   for (size_t i = 1; i < encoder_.size(); ++i) skips.push_back(encoder_[i]({skips.back()}, embedding));
 
   Output output;
   const auto look = [&](size_t level, const Var& y) {
     if (level == 0)
-      output.out = heads_[0]({y});
+      output.out = ops::cast(heads_[0]({y}), DType::f32);
     else if (training && level < heads_.size())
-      output.deep.insert(output.deep.begin(), heads_[level]({y}));
+      output.deep.insert(output.deep.begin(), ops::cast(heads_[level]({y}), DType::f32));
     if (training && level < auxiliary_.size())
-      output.auxiliary.insert(output.auxiliary.begin(), auxiliary_[level]({y}));
+      output.auxiliary.insert(output.auxiliary.begin(), ops::cast(auxiliary_[level]({y}), DType::f32));
   };
   Var y = skips.back();
   skips.pop_back();

@@ -17,6 +17,9 @@ struct UNetConfig {
   bool zero_output = false;        ///< the head starts at zero (a denoiser starts as "no correction")
   Act act = Act::leaky_relu;
   double slope = 0.01;
+  /// Type of the activations: f32, or bf16 for convolutions and norms between the inputs and the heads
+  /// (weights, statistics, embeddings and outputs stay f32). Networks in f64 ignore it.
+  DType precision = DType::f32;
 };
 
 /// Two convolution-norm-activation blocks a stage, strided convolution down, transposed convolution up, the
@@ -35,6 +38,15 @@ class UNet {
   /// where `training`. The network computes where its parameters are: inputs without gradient are brought
   /// there.
   Output operator()(const std::vector<Var>& x, const Tensor& t, bool training) const;
+
+  // Inference on many examples that have inputs in common (the samples of one image). The first convolution
+  // is linear: what the common inputs add to it is computed once.
+
+  /// What `x` adds to the first convolution as the input channels from `first` on: [*, D, H, W, features[0]].
+  Tensor first_share(const std::vector<Tensor>& x, int64_t first) const;
+  /// `out` where x [N, D, H, W, *] are the first input channels and `share` [1, ...] is first_share of the
+  /// others, the same for all N. Equal to operator() up to the order of the first convolution's sums.
+  Var sample(const Tensor& x, const Tensor& share, const Tensor& t) const;
   const UNetConfig& config() const { return config_; }
 
  private:
@@ -44,9 +56,11 @@ class UNet {
     Conv3d conv2;
     NormAct norm2;
     Var operator()(const std::vector<Var>& x, const Var& embedding) const;
+    Var behind_first(const Var& y, const Var& embedding) const;  ///< y: the first convolution's output
   };
   Block make_block(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel,
                    Triple stride) const;
+  Output behind_first_block(const Var& y0, const Var& embedding, bool training) const;
 
   UNetConfig config_;
   std::vector<TimeEmbedding> time_;  // none or one

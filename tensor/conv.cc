@@ -1,6 +1,7 @@
 #include "tensor/conv.h"
 
-#include "tensor/cpu/conv_direct.h"
+#include "tensor/convert.h"
+#include "tensor/cpu/conv_passes.h"
 #include "tensor/cpu/conv_weights.h"
 #include "tensor/cpu/dispatch.h"
 #include "tensor/gpu.h"
@@ -69,6 +70,15 @@ std::vector<Part<T>> gradient_parts(const ConvProblem& p, std::span<Tensor> dx,
     if (part.channels == 0) part.channels = p.cin - known, known = p.cin;
   require(known == p.cin, "[", op, "] expected gradients with ", p.cin, " channels in all, got ", known);
   return parts;
+}
+
+// Problems in bf16 that no bf16 kernel takes are computed in f32: the activations widened (exact), the
+// weights rounded as a bf16 kernel rounds them, the results rounded. The same numbers but for the order of
+// sums.
+std::vector<Tensor> widened(std::span<const Tensor> x) {
+  std::vector<Tensor> out;
+  for (const Tensor& t : x) out.push_back(converted(t, DType::f32));
+  return out;
 }
 
 template <class T>
@@ -144,12 +154,24 @@ ConvProblem make_conv_transpose_problem(const Shape& x, const Shape& w) {
 void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tensor& w, const Tensor& bias,
                     Tensor& y) {
   const char* const op = "conv3d_forward";
-  const DType t = w.dtype();
-  expect(w, weights(p), t, op, "weights");
+  const DType t = y.dtype(), tw = parameter_dtype(t);
+  expect(w, weights(p), tw, op, "weights");
   expect_inputs(p, x, t, op);
-  expect_bias(p, bias, t, op);
+  expect_bias(p, bias, tw, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
   if (gpu::runs_on(y, w, bias, x[0], x.back())) return gpu::conv3d_forward(p, x, w, bias, y);
+  if (t == DType::bf16)
+    return cpu::dispatch_bf16(
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        [&](const auto& k) {
+          cpu::conv3d_forward(k, p, parts_of<bf16>(x), w.data<float>(), optional_data<float>(&bias),
+                              y.mutable_data<bf16>());
+        },
+        [&] {
+          Tensor y32 = Tensor::empty(y.shape());
+          conv3d_forward(p, widened(x), rounded_to_bf16(w), bias, y32);
+          convert(y32, y);
+        });
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -166,10 +188,27 @@ void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tenso
 void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& w, std::span<Tensor> dx,
                           std::span<const int64_t> channels) {
   const char* const op = "conv3d_backward_data";
-  const DType t = w.dtype();
-  expect(w, weights(p), t, op, "weights");
+  const DType t = dy.dtype(), tw = parameter_dtype(t);
+  expect(w, weights(p), tw, op, "weights");
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   if (gpu::runs_on(dy, w)) return gpu::conv3d_backward_data(p, dy, w, dx, channels);
+  if (t == DType::bf16) {
+    const auto parts = gradient_parts<bf16>(p, dx, channels, t);
+    return cpu::dispatch_bf16(
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        [&](const auto& k) { cpu::conv3d_backward_data(k, p, dy.data<bf16>(), w.data<float>(), parts); },
+        [&] {
+          std::vector<Tensor> dx32;
+          std::vector<int64_t> widths;
+          for (size_t i = 0; i < parts.size(); ++i) {
+            widths.push_back(parts[i].channels);
+            dx32.push_back(dx[i].defined() ? Tensor::empty(dx[i].shape()) : Tensor());
+          }
+          conv3d_backward_data(p, converted(dy, DType::f32), rounded_to_bf16(w), dx32, widths);
+          for (size_t i = 0; i < parts.size(); ++i)
+            if (dx[i].defined()) convert(dx32[i], dx[i]);
+        });
+  }
   visit_float(t, op, [&]<class T>(T) {
     const auto parts = gradient_parts<T>(p, dx, channels, t);
     cpu::dispatch<T>(
@@ -185,9 +224,17 @@ void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, co
   const DType t = dy.dtype();
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   expect_inputs(p, x, t, op);
-  expect(dw, weights(p), t, op, "dw");
-  if (dbias) expect(*dbias, {p.cout}, t, op, "dbias");
+  expect(dw, weights(p), parameter_dtype(t), op, "dw");
+  if (dbias) expect(*dbias, {p.cout}, parameter_dtype(t), op, "dbias");
   if (gpu::runs_on(dy, dw, x[0], x.back())) return gpu::conv3d_backward_weights(p, x, dy, dw, dbias);
+  if (t == DType::bf16)
+    return cpu::dispatch_bf16(
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        [&](const auto& k) {
+          cpu::conv3d_backward_weights(k, p, parts_of<bf16>(x), dy.data<bf16>(), dw.mutable_data<float>(),
+                                       optional_data<float>(dbias));
+        },
+        [&] { conv3d_backward_weights(p, widened(x), converted(dy, DType::f32), dw, dbias); });
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -205,12 +252,24 @@ void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, co
 void conv_transpose3d_forward(const ConvProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias,
                               Tensor& y) {
   const char* const op = "conv_transpose3d_forward";
-  const DType t = w.dtype();
-  expect(w, weights(p), t, op, "weights");
+  const DType t = x.dtype(), tw = parameter_dtype(t);
+  expect(w, weights(p), tw, op, "weights");
   expect(x, volume(p.n, p.in, p.cin), t, op, "x");
-  expect_bias(p, bias, t, op);
+  expect_bias(p, bias, tw, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
   if (gpu::runs_on(x, w, bias, y)) return gpu::conv_transpose3d_forward(p, x, w, bias, y);
+  if (t == DType::bf16)
+    return cpu::dispatch_bf16(
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        [&](const auto& k) {
+          cpu::conv_transpose3d_forward(k, p, x.data<bf16>(), w.data<float>(), optional_data<float>(&bias),
+                                        y.mutable_data<bf16>());
+        },
+        [&] {
+          Tensor y32 = Tensor::empty(y.shape());
+          conv_transpose3d_forward(p, converted(x, DType::f32), rounded_to_bf16(w), bias, y32);
+          convert(y32, y);
+        });
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -227,11 +286,23 @@ void conv_transpose3d_forward(const ConvProblem& p, const Tensor& x, const Tenso
 
 void conv_transpose3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& w, Tensor& dx) {
   const char* const op = "conv_transpose3d_backward_data";
-  const DType t = w.dtype();
-  expect(w, weights(p), t, op, "weights");
+  const DType t = dy.dtype(), tw = parameter_dtype(t);
+  expect(w, weights(p), tw, op, "weights");
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   expect(dx, volume(p.n, p.in, p.cin), t, op, "dx");
   if (gpu::runs_on(dy, w, dx)) return gpu::conv_transpose3d_backward_data(p, dy, w, dx);
+  if (t == DType::bf16)
+    return cpu::dispatch_bf16(
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        [&](const auto& k) {
+          cpu::conv_transpose3d_backward_data(k, p, dy.data<bf16>(), w.data<float>(),
+                                              dx.mutable_data<bf16>());
+        },
+        [&] {
+          Tensor dx32 = Tensor::empty(dx.shape());
+          conv_transpose3d_backward_data(p, converted(dy, DType::f32), rounded_to_bf16(w), dx32);
+          convert(dx32, dx);
+        });
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -248,9 +319,20 @@ void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, co
   const DType t = dy.dtype();
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   expect(x, volume(p.n, p.in, p.cin), t, op, "x");
-  expect(dw, weights(p), t, op, "dw");
-  if (dbias) expect(*dbias, {p.cout}, t, op, "dbias");
+  expect(dw, weights(p), parameter_dtype(t), op, "dw");
+  if (dbias) expect(*dbias, {p.cout}, parameter_dtype(t), op, "dbias");
   if (gpu::runs_on(x, dy, dw)) return gpu::conv_transpose3d_backward_weights(p, x, dy, dw, dbias);
+  if (t == DType::bf16)
+    return cpu::dispatch_bf16(
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        [&](const auto& k) {
+          cpu::conv_transpose3d_backward_weights(k, p, x.data<bf16>(), dy.data<bf16>(),
+                                                 dw.mutable_data<float>(), optional_data<float>(dbias));
+        },
+        [&] {
+          conv_transpose3d_backward_weights(p, converted(x, DType::f32), converted(dy, DType::f32), dw,
+                                            dbias);
+        });
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },

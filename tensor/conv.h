@@ -1,6 +1,10 @@
 // Convolutions of volumes, channels last. 2-D is a volume of depth one with a 1x3x3 kernel.
 // The functions check shapes, then choose the first implementation of the CPU list that does not decline
 // (tensor/cpu/isa.h); the last is the plain loop of tensor/ref/conv.h, which is also the definition.
+//
+// Types: f32 or f64 for everything, or bf16 for x and y and their gradients with f32 weights and bias. Then
+// products are of bf16 numbers (weights are rounded), sums are f32, and y or dx is rounded once. A CPU
+// without bf16 instructions computes the same on widened copies: slower than f32, and more memory.
 #pragma once
 #include <array>
 #include <span>

@@ -85,6 +85,10 @@ constexpr DType dtype_of() {
   }
 }
 
+/// The type of parameters, statistics and their gradients beside activations of type t: bf16 is a type of
+/// activations only.
+constexpr DType parameter_dtype(DType t) { return t == DType::bf16 ? DType::f32 : t; }
+
 /// Calls f with a value of the floating type of t (float or double). Throws for other types.
 template <class F>
 auto visit_float(DType t, std::string_view op, F&& f) {

@@ -11,7 +11,6 @@ namespace {
 
 // Why the tiles of the direct convolution do not take a product, which OpenBLAS then does; null when they do.
 const char* direct_declines(const cpu::GemmProblem& p) {
-  if (cpu_isa() < CpuIsa::avx2) return "needs AVX2";
   if (p.depth > 4096) return "depth above 4096: a block of B leaves the cache";
   return nullptr;
 }

@@ -95,8 +95,8 @@ void soft_dice_sums(const Tensor& logits, const Tensor& label, Tensor& p, Tensor
 void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit, const Tensor& all,
                         Tensor& dlogits);
 void scaled_difference(const Tensor& x, const Tensor& y, double g, Tensor& dx);
-void resample_forward(const Tensor& x, Interpolation mode, Tensor& y);
-void resample_backward(const Tensor& dy, Interpolation mode, Tensor& dx);
+void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y);
+void resample_backward(const Tensor& dy, const Interpolations& along, Tensor& dx);
 void max_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y, Tensor& tap);
 void max_pool_backward(const Tensor& tap, const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx);
 void avg_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y);

@@ -260,14 +260,20 @@ void scaled_difference(const Tensor& x, const Tensor& y, double g, Tensor& dx) {
   check(module().loss.scaled_difference(of(x), x.dtype(), x.numel(), x.raw(), y.raw(), g, nullptr, dx.raw()));
 }
 
-void resample_forward(const Tensor& x, Interpolation mode, Tensor& y) {
+namespace {
+std::array<int32_t, 3> modes_of(const Interpolations& along) {
+  return {static_cast<int32_t>(along[0]), static_cast<int32_t>(along[1]), static_cast<int32_t>(along[2])};
+}
+}  // namespace
+
+void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y) {
   const cuda::VolumeShape in = shape_of(x), out = shape_of(y);
-  check(module().grid.resample(of(x), x.dtype(), static_cast<int32_t>(mode), &in, &out, x.raw(), y.raw()));
+  check(module().grid.resample(of(x), x.dtype(), modes_of(along).data(), &in, &out, x.raw(), y.raw()));
 }
 
-void resample_backward(const Tensor& dy, Interpolation mode, Tensor& dx) {
+void resample_backward(const Tensor& dy, const Interpolations& along, Tensor& dx) {
   const cuda::VolumeShape in = shape_of(dx), out = shape_of(dy);
-  check(module().grid.resample_backward(of(dy), dy.dtype(), static_cast<int32_t>(mode), &in, &out, dy.raw(),
+  check(module().grid.resample_backward(of(dy), dy.dtype(), modes_of(along).data(), &in, &out, dy.raw(),
                                         dx.raw()));
 }
 

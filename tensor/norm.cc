@@ -1,5 +1,6 @@
 #include "tensor/norm.h"
 
+#include "tensor/convert.h"
 #include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/norm.h"
 #include "tensor/gpu.h"
@@ -28,12 +29,12 @@ NormProblem check_act(const Tensor& x, const Tensor& mean, const Tensor& rstd, c
                       const Tensor& shift, const char* op) {
   require(mean.defined() && mean.rank() == 2, "[", op, "] expected mean [N, G]");
   NormProblem p = make_problem(x, mean.dim(1), op);
-  expect(mean, {p.n, p.groups}, x.dtype(), op, "mean");
-  expect(rstd, {p.n, p.groups}, x.dtype(), op, "rstd");
+  expect(mean, {p.n, p.groups}, parameter_dtype(x.dtype()), op, "mean");
+  expect(rstd, {p.n, p.groups}, parameter_dtype(x.dtype()), op, "rstd");
   require(scale.defined() && scale.rank() == 2, "[", op, "] expected scale [N, C] or [1, C]");
   p.modulated = scale.dim(0) == 1 ? 1 : p.n;
-  expect(scale, {p.modulated, p.channels}, x.dtype(), op, "scale");
-  expect(shift, {p.modulated, p.channels}, x.dtype(), op, "shift");
+  expect(scale, {p.modulated, p.channels}, parameter_dtype(x.dtype()), op, "scale");
+  expect(shift, {p.modulated, p.channels}, parameter_dtype(x.dtype()), op, "shift");
   return p;
 }
 
@@ -47,9 +48,16 @@ std::string text(const NormProblem& p) {
 void norm_stats(const Tensor& x, int64_t groups, double eps, Tensor& mean, Tensor& rstd) {
   const char* const op = "norm_stats";
   const NormProblem p = make_problem(x, groups, op);
-  expect(mean, {p.n, groups}, x.dtype(), op, "mean");
-  expect(rstd, {p.n, groups}, x.dtype(), op, "rstd");
+  expect(mean, {p.n, groups}, parameter_dtype(x.dtype()), op, "mean");
+  expect(rstd, {p.n, groups}, parameter_dtype(x.dtype()), op, "rstd");
   if (gpu::runs_on(x, mean, rstd)) return gpu::norm_stats(x, groups, eps, mean, rstd);
+  if (x.dtype() == DType::bf16)
+    return cpu::dispatch_bf16(
+        op, nullptr, 5 * elements(p), [&] { return text(p); },
+        [&](const auto& k) {
+          cpu::norm_stats(k, p, x.data<bf16>(), eps, mean.mutable_data<float>(), rstd.mutable_data<float>());
+        },
+        [&] { norm_stats(converted(x, DType::f32), groups, eps, mean, rstd); });
   visit_float(x.dtype(), op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, nullptr, 5 * elements(p), [&] { return text(p); },
@@ -67,6 +75,19 @@ void norm_act_forward(const Tensor& x, const Tensor& mean, const Tensor& rstd, c
   expect(y, x.shape(), x.dtype(), op, "y");
   if (gpu::runs_on(x, mean, rstd, scale, shift, y))
     return gpu::norm_act_forward(x, mean, rstd, scale, shift, act, slope, y);
+  if (x.dtype() == DType::bf16)
+    return cpu::dispatch_bf16(
+        op, nullptr, 5 * elements(p), [&] { return text(p); },
+        [&](const auto& k) {
+          cpu::norm_act_forward(k, p, x.data<bf16>(), mean.data<float>(), rstd.data<float>(),
+                                scale.data<float>(), shift.data<float>(), act, static_cast<float>(slope),
+                                y.mutable_data<bf16>());
+        },
+        [&] {
+          Tensor y32 = Tensor::empty(y.shape());
+          norm_act_forward(converted(x, DType::f32), mean, rstd, scale, shift, act, slope, y32);
+          convert(y32, y);
+        });
   visit_float(x.dtype(), op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, nullptr, 5 * elements(p), [&] { return text(p); },
@@ -88,10 +109,25 @@ void norm_act_backward(const Tensor& x, const Tensor& mean, const Tensor& rstd, 
   const NormProblem p = check_act(x, mean, rstd, scale, shift, op);
   expect(dy, x.shape(), x.dtype(), op, "dy");
   expect(dx, x.shape(), x.dtype(), op, "dx");
-  expect(dscale, {p.n, p.channels}, x.dtype(), op, "dscale");
-  expect(dshift, {p.n, p.channels}, x.dtype(), op, "dshift");
+  expect(dscale, {p.n, p.channels}, parameter_dtype(x.dtype()), op, "dscale");
+  expect(dshift, {p.n, p.channels}, parameter_dtype(x.dtype()), op, "dshift");
   if (gpu::runs_on(x, mean, rstd, scale, shift, dy, dx, dscale, dshift))
     return gpu::norm_act_backward(x, mean, rstd, scale, shift, act, slope, dy, dx, dscale, dshift);
+  if (x.dtype() == DType::bf16)
+    return cpu::dispatch_bf16(
+        op, nullptr, 20 * elements(p), [&] { return text(p); },
+        [&](const auto& k) {
+          cpu::norm_act_backward(k, p, x.data<bf16>(), mean.data<float>(), rstd.data<float>(),
+                                 scale.data<float>(), shift.data<float>(), act, static_cast<float>(slope),
+                                 dy.data<bf16>(), dx.mutable_data<bf16>(), dscale.mutable_data<float>(),
+                                 dshift.mutable_data<float>());
+        },
+        [&] {
+          Tensor dx32 = Tensor::empty(dx.shape());
+          norm_act_backward(converted(x, DType::f32), mean, rstd, scale, shift, act, slope,
+                            converted(dy, DType::f32), dx32, dscale, dshift);
+          convert(dx32, dx);
+        });
   visit_float(x.dtype(), op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, nullptr, 20 * elements(p), [&] { return text(p); },

@@ -7,6 +7,7 @@
 
 namespace voxgrad {
 
+// Types: f32 or f64 for everything, or bf16 for x, y and their gradients with everything else in f32.
 /// mean [N, G] and rstd [N, G] = 1 / sqrt(variance + eps), variance with divisor S * C / G.
 void norm_stats(const Tensor& x, int64_t groups, double eps, Tensor& mean, Tensor& rstd);
 

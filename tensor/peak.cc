@@ -24,6 +24,19 @@ double best(int repeats, F&& f) {
   return s;
 }
 
+double rate_of(double (*chains)(int64_t, float*)) {
+  const int tiles = thread_count() * 4;
+  const Tensor results = Tensor::zeros({tiles, 24 * 16});
+  double operations = 0;
+  const double s = best(5, [&] {
+    parallel_for(tiles, [&](int64_t t) {
+      const double n = chains(kSteps, results.mutable_data<float>() + t * 24 * 16);
+      if (t == 0) operations = n;
+    });
+  });
+  return operations * tiles / s;
+}
+
 }  // namespace
 
 double fma_peak() {
@@ -32,16 +45,12 @@ double fma_peak() {
     table = cpu::kernel_table(static_cast<CpuIsa>(isa));
   if (!table) table = cpu::kernel_table(CpuIsa::portable);
   require(table, "[peak] this build has no kernels");
-  const int tiles = thread_count() * 4;
-  const Tensor results = Tensor::zeros({tiles, 24 * 16});
-  double operations = 0;
-  const double s = best(5, [&] {
-    parallel_for(tiles, [&](int64_t t) {
-      const double n = table->fma_chains(kSteps, results.mutable_data<float>() + t * 24 * 16);
-      if (t == 0) operations = n;
-    });
-  });
-  return operations * tiles / s;
+  return rate_of(table->fma_chains);
+}
+
+double bf16_peak() {
+  const cpu::KernelTable* const table = cpu::kernel_table(cpu_isa());
+  return table && table->bf16 ? rate_of(table->bf16->dot_chains) : 0;
 }
 
 double copy_bandwidth(double bytes) {

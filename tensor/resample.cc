@@ -1,5 +1,7 @@
 #include "tensor/resample.h"
 
+#include <algorithm>
+
 #include "tensor/cpu/ranges.h"
 #include "tensor/gpu.h"
 #include "tensor/ref/resample.h"
@@ -17,8 +19,8 @@ struct FloatTaps {
   size_t count;
   std::vector<int64_t> index;
   std::vector<float> weight;
-  FloatTaps(const Axis& a, Interpolation mode) : count(static_cast<size_t>(ref::tap_count(mode))) {
-    for (const ref::Taps& t : ref::axis_taps(a.n_in, a.n_out, mode))
+  FloatTaps(const Axis& a, Interpolation mode) : count(tap_count(mode)) {
+    for (const Taps& t : axis_taps(a.n_in, a.n_out, mode))
       for (size_t k = 0; k < count; ++k) {
         index.push_back(t.index[k]);
         weight.push_back(static_cast<float>(t.weight[k]));
@@ -112,7 +114,8 @@ Shape shape_of(const Volume& v) { return {v.n, v.d, v.h, v.w, v.c}; }
 // Passes over the axes whose size changes, in order (or in reverse); an unchanged axis has weight 1 at its
 // voxel.
 template <class Pass>
-void passes(const Volume& in, const Volume& out, bool reverse, const Tensor& from, Tensor& to, Pass&& pass) {
+void passes(const Volume& in, const Volume& out, const Interpolations& along, bool reverse,
+            const Tensor& from, Tensor& to, Pass&& pass) {
   const auto stage = stages(in, out);
   std::vector<size_t> axes;
   for (size_t a = 0; a < 3; ++a)
@@ -126,7 +129,7 @@ void passes(const Volume& in, const Volume& out, bool reverse, const Tensor& fro
   for (size_t k = 0; k < axes.size(); ++k) {
     const size_t a = axes[k];
     Tensor next = k + 1 == axes.size() ? to : Tensor::empty(shape_of(stage[reverse ? a : a + 1]));
-    pass(axis_of(a, stage[a], stage[a + 1]), now.data<float>(), next.mutable_data<float>());
+    pass(axis_of(a, stage[a], stage[a + 1]), along[a], now.data<float>(), next.mutable_data<float>());
     now = next;
   }
 }
@@ -140,22 +143,20 @@ std::pair<Volume, Volume> check(const Tensor& x, const Tensor& y) {
 
 }  // namespace
 
-void resample_forward(const Tensor& x, Interpolation mode, Tensor& y) {
+void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y) {
   const auto [in, out] = check(x, y);
-  if (gpu::runs_on(x, y)) return gpu::resample_forward(x, mode, y);
+  if (gpu::runs_on(x, y)) return gpu::resample_forward(x, along, y);
   if (x.dtype() == DType::f64)
-    return ref::resample_forward(in, out, mode, x.data<double>(), y.mutable_data<double>());
-  passes(in, out, false, x, y,
-         [mode](const Axis& a, const float* from, float* to) { axis_forward(a, mode, from, to); });
+    return ref::resample_forward(in, out, along, x.data<double>(), y.mutable_data<double>());
+  passes(in, out, along, false, x, y, axis_forward);
 }
 
-void resample_backward(const Tensor& dy, Interpolation mode, Tensor& dx) {
+void resample_backward(const Tensor& dy, const Interpolations& along, Tensor& dx) {
   const auto [in, out] = check(dx, dy);
-  if (gpu::runs_on(dy, dx)) return gpu::resample_backward(dy, mode, dx);
+  if (gpu::runs_on(dy, dx)) return gpu::resample_backward(dy, along, dx);
   if (dx.dtype() == DType::f64)
-    return ref::resample_backward(in, out, mode, dy.data<double>(), dx.mutable_data<double>());
-  passes(in, out, true, dy, dx,
-         [mode](const Axis& a, const float* from, float* to) { axis_backward(a, mode, from, to); });
+    return ref::resample_backward(in, out, along, dy.data<double>(), dx.mutable_data<double>());
+  passes(in, out, along, true, dy, dx, axis_backward);
 }
 
 }  // namespace voxgrad

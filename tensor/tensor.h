@@ -1,6 +1,8 @@
 // tensor/: the ground floor. error.h, shape.h, dtype.h (types), allocator.h (memory), parallel.h (threads),
-// random.h (Philox), math.h (own elementary functions), trace.h (what ran), tensor.h (this file), kernels.h
-// (arithmetic on tensors: chooses between ref/, cpu/ and cuda/).
+// random.h (Philox), math.h (own elementary functions), trace.h (what ran), tensor.h (this file); then one
+// header a family of kernels, which checks shapes and chooses between cpu/ and ref/: conv.h, gemm.h, norm.h,
+// row_norm.h, elementwise.h, channelwise.h, softmax.h, losses.h, reduce.h, layout.h, pool.h, resample.h,
+// optim.h; peak.h measures the machine.
 //
 // A tensor is storage + offset + shape + dtype, dense, channels last: what is in memory is what the shape
 // says. There are no strides. Copying a Tensor shares its storage.

@@ -63,8 +63,8 @@ void backward(BackwardCall& c) {
   if (any) conv3d_backward_data(p, c.grad_out, c.in[images], std::span(c.grad_in).first(images), channels);
   const bool bias = c.attrs.integer("bias") && c.wanted[images + 1];
   if (c.wanted[images] || bias) {
-    c.grad_in[images] = Tensor::empty(c.shapes[images], dtype);
-    if (bias) c.grad_in[images + 1] = Tensor::empty(c.shapes[images + 1], dtype);
+    c.grad_in[images] = Tensor::empty(c.shapes[images], parameter_dtype(dtype));
+    if (bias) c.grad_in[images + 1] = Tensor::empty(c.shapes[images + 1], parameter_dtype(dtype));
     conv3d_backward_weights(p, std::span<const Tensor>(c.in).first(images), c.grad_out, c.grad_in[images],
                             bias ? &c.grad_in[images + 1] : nullptr);
   }
@@ -97,14 +97,16 @@ std::vector<OpSample> samples() {
 
 }  // namespace
 
-const Op conv3d_op{.name = "conv3d",
-                   .equation = "y[n,o,c] = b[c] + sum_{k,i} x[n, o s + k - p, i] w[k,i,c]",
-                   .shape = shape,
-                   .forward = forward,
-                   .backward = backward,
-                   .saves_input = saves_input,
-                   .flops = flops,
-                   .samples = samples};
+const Op conv3d_op{
+    .name = "conv3d",
+    .equation = "y[n,o,c] = b[c] + sum_{k,i} x[n, o s + k - p, i] w[k,i,c]",
+    .shape = shape,
+    .bf16_input = [](const Attrs& a, size_t i, size_t count) { return i < image_count(a, count); },
+    .forward = forward,
+    .backward = backward,
+    .saves_input = saves_input,
+    .flops = flops,
+    .samples = samples};
 
 Var conv3d(const std::vector<Var>& x, const Var& w, const Var& bias, Triple stride) {
   std::vector<Var> in = x;

@@ -32,8 +32,8 @@ void backward(BackwardCall& c) {
   }
   const bool bias = c.shapes.size() > 2 && c.wanted[2];
   if (c.wanted[1] || bias) {
-    c.grad_in[1] = Tensor::empty(c.shapes[1], dtype);
-    if (bias) c.grad_in[2] = Tensor::empty(c.shapes[2], dtype);
+    c.grad_in[1] = Tensor::empty(c.shapes[1], parameter_dtype(dtype));
+    if (bias) c.grad_in[2] = Tensor::empty(c.shapes[2], parameter_dtype(dtype));
     conv_transpose3d_backward_weights(p, c.in[0], c.grad_out, c.grad_in[1], bias ? &c.grad_in[2] : nullptr);
   }
 }
@@ -54,6 +54,7 @@ std::vector<OpSample> samples() {
 const Op conv_transpose3d_op{.name = "conv_transpose3d",
                              .equation = "y[n, z s + a, c] = b[c] + sum_i x[n,z,i] w[a,i,c]",
                              .shape = shape,
+                             .bf16_input = [](const Attrs&, size_t i, size_t) { return i == 0; },
                              .forward = forward,
                              .backward = backward,
                              .saves_input = [](const Attrs&, size_t i, size_t) { return i < 2; },

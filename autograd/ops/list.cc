@@ -28,6 +28,7 @@ const Op* const kOps[] = {
     &ops::modulate_op,
     &ops::axpby_op,
     &ops::dropout_op,
+    &ops::cast_op,
     &ops::softmax_op,
     &ops::log_softmax_op,
     // Shape.
@@ -57,11 +58,5 @@ const Op* const kOps[] = {
 }  // namespace
 
 std::span<const Op* const> all_ops() { return kOps; }
-
-const Op& find_op(std::string_view name) {
-  for (const Op* op : kOps)
-    if (op->name == name) return *op;
-  fail(ErrorCode::internal, "[ops] no op ", name);
-}
 
 }  // namespace voxgrad

@@ -30,8 +30,9 @@ Shape shape(const Attrs& a, std::span<const Shape> in) {
 void forward(ForwardCall& c) {
   const Tensor& x = c.in[0];
   const int64_t n = x.dim(0), channels = x.dim(-1), groups = c.attrs.integer("groups");
-  Tensor mean = Tensor::empty({n, groups}, x.dtype()), rstd = Tensor::empty({n, groups}, x.dtype());
-  Tensor factor = Tensor::empty({n, channels}, x.dtype()), offset = Tensor::empty({n, channels}, x.dtype());
+  const DType t = parameter_dtype(x.dtype());
+  Tensor mean = Tensor::empty({n, groups}, t), rstd = Tensor::empty({n, groups}, t);
+  Tensor factor = Tensor::empty({n, channels}, t), offset = Tensor::empty({n, channels}, t);
   norm_stats(x, groups, c.attrs.number("eps"), mean, rstd);
   const bool m = modulated(c.attrs);
   norm_modulation(c.in[1], c.in[2], m ? c.in[3] : Tensor(), m ? c.in[4] : Tensor(), factor, offset);
@@ -46,10 +47,10 @@ Tensor recompute(const Attrs& a, std::span<const Tensor> in, std::span<const Ten
 }
 
 void backward(BackwardCall& c) {
-  const DType dtype = c.grad_out.dtype();
+  const DType dtype = parameter_dtype(c.grad_out.dtype());
   const Shape nc = c.saved[2].shape();
   const int64_t channels = nc[1];
-  Tensor dx = Tensor::empty(c.shapes[0], dtype), df = Tensor::empty(nc, dtype),
+  Tensor dx = Tensor::empty(c.shapes[0], c.grad_out.dtype()), df = Tensor::empty(nc, dtype),
          doff = Tensor::empty(nc, dtype);
   norm_act_backward(c.in[0], c.saved[0], c.saved[1], c.saved[2], c.saved[3], act_of(c.attrs),
                     c.attrs.number("slope"), c.grad_out, dx, df, doff);
@@ -89,6 +90,7 @@ std::vector<OpSample> samples() {
 const Op norm_act_op{.name = "norm_act",
                      .equation = "y = act(xhat gamma (1 + scale) + beta (1 + scale) + shift)",
                      .shape = shape,
+                     .bf16_input = [](const Attrs&, size_t i, size_t) { return i == 0; },
                      .forward = forward,
                      .backward = backward,
                      .saves_input = save_all,

@@ -15,6 +15,8 @@ Interpolation mode_of(const Attrs& a) {
   return Interpolation::cubic;
 }
 
+Interpolations along(const Attrs& a) { return {mode_of(a), mode_of(a), mode_of(a)}; }
+
 std::string name_of(Interpolation m) {
   return m == Interpolation::nearest ? "nearest" : m == Interpolation::linear ? "linear" : "cubic";
 }
@@ -27,11 +29,11 @@ Shape shape(const Attrs& a, std::span<const Shape> in) {
   return {v.n, s[0], s[1], s[2], v.c};
 }
 
-void forward(ForwardCall& c) { resample_forward(c.in[0], mode_of(c.attrs), c.out); }
+void forward(ForwardCall& c) { resample_forward(c.in[0], along(c.attrs), c.out); }
 
 void backward(BackwardCall& c) {
   c.grad_in[0] = Tensor::empty(c.shapes[0], c.grad_out.dtype());
-  resample_backward(c.grad_out, mode_of(c.attrs), c.grad_in[0]);
+  resample_backward(c.grad_out, along(c.attrs), c.grad_in[0]);
 }
 
 double flops(const Attrs& a, std::span<const Shape>, const Shape& out) {

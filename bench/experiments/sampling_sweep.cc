@@ -1,6 +1,7 @@
-// Which sampler, how many steps, which readout: for a finished run, tau_out is fitted anew for every setting
-// on the calibration cases and the setting is scored on the scored cases, on the plan's grid. Prints a
-// Markdown table. usage: sampling_sweep RUN DATASET [M]
+// Which sampler, how many steps and samples, which readout: for a finished run, tau_out is fitted anew for
+// every setting on the calibration cases; the setting is then scored on those (to choose by) and on the
+// scored cases (to report), on the plan's grid. Prints a Markdown table. usage: sampling_sweep RUN DATASET
+// [M]
 #include <cstdio>
 #include <iostream>
 
@@ -33,24 +34,65 @@ Drawn draw(Method& method, const std::vector<PreprocessedCase>& cases, const Sam
   return d;
 }
 
-void print_row(const Setting& s, int64_t samples, const char* kind, double tau, const Drawn& scored,
-               int classes) {
-  double dsc = 0, likelihood = 0, calibration = 0, disagreement = 0;
-  for (const LabelledSamples& c : scored.cases) {
+struct Means {
+  double dsc = 0, nll = 0, ece = 0, disagreement = 0;
+};
+
+Means score(const Drawn& drawn, int64_t samples, const char* kind, double tau, int classes) {
+  Means m;
+  for (const LabelledSamples& c : drawn.cases) {
     SampleAggregator a;
-    for (int64_t m = 0; m < samples; ++m) a.add(readout(c.samples[static_cast<size_t>(m)], kind, tau));
+    for (int64_t k = 0; k < samples; ++k) a.add(readout(c.samples[static_cast<size_t>(k)], kind, tau));
     const Tensor p = a.mean();
-    dsc += dice(most_probable_class(p), c.truth, classes).mean_foreground.value_or(0);
-    likelihood += nll(p, c.truth).value_or(0);
-    calibration += ece_top_label(p, c.truth).value_or(0);
-    disagreement += mean_over(a.mutual_information()).value_or(0);
+    m.dsc += dice(most_probable_class(p), c.truth, classes).mean_foreground.value_or(0);
+    m.nll += nll(p, c.truth).value_or(0);
+    m.ece += ece_top_label(p, c.truth).value_or(0);
+    m.disagreement += mean_over(a.mutual_information()).value_or(0);
   }
-  const double n = static_cast<double>(scored.cases.size());
-  std::printf("| %s%s | %lld | %s | %lld | %s | %.3f | %.2f | %.3f | %.3f | %.2f |\n", s.sampler,
-              s.eta > 0 ? " eta 1" : "", static_cast<long long>(s.steps), s.spacing,
-              static_cast<long long>(samples), kind, tau, 100 * dsc / n, 100 * likelihood / n,
-              100 * calibration / n, 100 * disagreement / n);
-  std::fflush(stdout);
+  const double n = static_cast<double>(drawn.cases.size()) / 100;
+  return {m.dsc / n, m.nll / n, m.ece / n, m.disagreement / n};
+}
+
+double fit_tau(const Drawn& drawn, int64_t samples) {
+  std::vector<LabelledSamples> first;
+  for (const LabelledSamples& c : drawn.cases)
+    first.push_back({{c.samples.begin(), c.samples.begin() + samples}, c.truth});
+  return fit_tau_out(first);
+}
+
+void print_rows(const Setting& s, int64_t samples, const Drawn& fitted, const Drawn& scored, int classes) {
+  for (const char* kind : {"softmax", "clip"}) {
+    const double tau = kind == std::string_view("softmax") ? fit_tau(fitted, samples) : 1;
+    const Means c = score(fitted, samples, kind, tau, classes),
+                t = score(scored, samples, kind, tau, classes);
+    std::printf("| %s%s | %lld | %s | %lld | %s | %.3f | %.2f | %.3f | %.3f | %.2f | %.3f | %.3f | %.2f |\n",
+                s.sampler, s.eta > 0 ? " eta 1" : "", static_cast<long long>(s.steps), s.spacing,
+                static_cast<long long>(samples), kind, tau, c.dsc, c.nll, c.ece, t.dsc, t.nll, t.ece,
+                t.disagreement);
+    std::fflush(stdout);
+  }
+}
+
+/// The network without samples: the prior, and the prior after temperature scaling.
+void print_prior(Method& method, const std::vector<PreprocessedCase>& calibration,
+                 const std::vector<PreprocessedCase>& scored) {
+  const auto draw_prior = [&](const std::vector<PreprocessedCase>& cases, double temperature) {
+    Drawn d;
+    for (const PreprocessedCase& c : cases)
+      d.cases.push_back(
+          {{content_of(
+               apply_temperature(method.prior_probabilities(c, sample_options(method.config())), temperature),
+               c)},
+           content_of(c.label, c)});
+    return d;
+  };
+  for (const double temperature : {1.0, method.constants.at("prior_temperature")}) {
+    const int classes = method.plan().classes();
+    const Means c = score(draw_prior(calibration, temperature), 1, "clip", 1, classes),
+                t = score(draw_prior(scored, temperature), 1, "clip", 1, classes);
+    std::printf("| prior, temperature %.2f | | | | | | %.2f | %.3f | %.3f | %.2f | %.3f | %.3f | |\n",
+                temperature, c.dsc, c.nll, c.ece, t.dsc, t.nll, t.ece);
+  }
 }
 
 void sweep(const std::string& run, const std::string& folder, int64_t most) {
@@ -68,12 +110,15 @@ void sweep(const std::string& run, const std::string& folder, int64_t most) {
   };
   const auto calibration = load(split.calibration), scored = load(split.scored);
   std::printf(
-      "| sampler | S | spacing | M | readout | tau_out | DSC | NLL | ECE | MI "
-      "|\n|---|---|---|---|---|---|---|---|---|---|\n");
+      "| sampler | S | spacing | M | readout | tau_out | DSC, calibration | NLL | ECE | DSC, scored | NLL | "
+      "ECE | MI "
+      "|\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+  print_prior(method, calibration, scored);
   for (const Setting& s : {Setting{"ddim", 1, "uniform", 0},
                            {"ddim", 2, "uniform", 0},
                            {"ddim", 5, "uniform", 0},
                            {"ddim", 10, "uniform", 0},
+                           {"ddim", 2, "log-snr", 0},
                            {"ddim", 5, "log-snr", 0},
                            {"dpmpp", 5, "log-snr", 0},
                            {"ddim", 5, "uniform", 1}}) {
@@ -84,9 +129,10 @@ void sweep(const std::string& run, const std::string& folder, int64_t most) {
     o.sampler.spacing = s.spacing;
     o.sampler.eta = s.eta;
     o.seed = 1;
-    const Drawn fit = draw(method, calibration, o), score = draw(method, scored, o);
-    print_row(s, o.samples, "softmax", fit_tau_out(fit.cases), score, method.plan().classes());
-    print_row(s, o.samples, "clip", 1, score, method.plan().classes());
+    const Drawn fitted = draw(method, calibration, o), drawn = draw(method, scored, o);
+    for (int64_t samples = o.samples; samples >= std::min<int64_t>(4, o.samples) && samples * 4 >= o.samples;
+         samples /= 2)
+      print_rows(s, samples, fitted, drawn, method.plan().classes());
   }
 }
 

@@ -26,7 +26,7 @@ double useful_flops(const ConvProblem& p) {
 }
 
 struct Conv {
-  explicit Conv(const benchmark::State& state) {
+  explicit Conv(const benchmark::State& state, DType type = DType::f32) : dtype(type) {
     const int64_t cin = state.range(0), cout = state.range(1), edge = state.range(2), s = state.range(3);
     x = {random_normal({1, edge, edge, edge, cin}, {1, Stream::test, 0})};
     w = random_normal({3, 3, 3, cin, cout}, {1, Stream::test, 1});
@@ -35,30 +35,38 @@ struct Conv {
     dx = {x[0].clone()};
     dw = w.clone();
     bias = Tensor::zeros({cout});
+    for (Tensor* t : {&x[0], &dx[0], &y}) *t = t->to(dtype);
   }
+  // bf16 as a fraction of the peak of bf16 products, where the CPU has them.
   template <class F>
   void measure(benchmark::State& state, F&& f) {
     f();
     for (auto _ : state) f();
     const double rate = useful_flops(p) * static_cast<double>(state.iterations());
+    const double half_peak = dtype == DType::bf16 ? bf16_peak() : 0;
     state.counters["GFLOPS"] = benchmark::Counter(rate / 1e9, benchmark::Counter::kIsRate);
-    state.counters["of_peak"] = benchmark::Counter(rate / fma_peak(), benchmark::Counter::kIsRate);
+    state.counters["of_peak"] =
+        benchmark::Counter(rate / (half_peak > 0 ? half_peak : fma_peak()), benchmark::Counter::kIsRate);
   }
+  DType dtype;
   ConvProblem p;
   std::vector<Tensor> x, dx;
   Tensor w, y, dw, bias;
 };
 
+template <DType kType>
 void forward(benchmark::State& state) {
-  Conv c(state);
+  Conv c(state, kType);
   c.measure(state, [&] { conv3d_forward(c.p, c.x, c.w, c.bias, c.y); });
 }
+template <DType kType>
 void backward_data(benchmark::State& state) {
-  Conv c(state);
+  Conv c(state, kType);
   c.measure(state, [&] { conv3d_backward_data(c.p, c.y, c.w, c.dx); });
 }
+template <DType kType>
 void backward_weights(benchmark::State& state) {
-  Conv c(state);
+  Conv c(state, kType);
   c.measure(state, [&] { conv3d_backward_weights(c.p, c.x, c.y, c.dw, &c.bias); });
 }
 
@@ -81,9 +89,12 @@ void shapes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"cin", "cout", "edge", "stride"})->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 
-BENCHMARK(forward)->Apply(shapes);
-BENCHMARK(backward_data)->Apply(shapes);
-BENCHMARK(backward_weights)->Apply(shapes);
+BENCHMARK(forward<DType::f32>)->Apply(shapes);
+BENCHMARK(backward_data<DType::f32>)->Apply(shapes);
+BENCHMARK(backward_weights<DType::f32>)->Apply(shapes);
+BENCHMARK(forward<DType::bf16>)->Apply(shapes);
+BENCHMARK(backward_data<DType::bf16>)->Apply(shapes);
+BENCHMARK(backward_weights<DType::bf16>)->Apply(shapes);
 
 // Transposed convolution, kernel 2 and stride 2; edge is that of the smaller volume.
 struct Transposed {

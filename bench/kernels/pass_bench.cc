@@ -24,6 +24,7 @@ struct Norm {
   explicit Norm(const benchmark::State& state)
       : channels(state.range(0)), x(random_normal({2, 40, 56, 40, channels}, {1, Stream::test, 0})) {
     if (state.range(1) != 0) x = random_normal({2, 10, 14, 10, channels}, {1, Stream::test, 0});
+    if (state.range(3) != 0) x = x.to(DType::bf16);
     y = x.clone();
     dy = x.clone();
     norm_stats(x, channels, 1e-5, mean, rstd);
@@ -54,9 +55,10 @@ void norm_backward(benchmark::State& state) {
   });
 }
 void norm_shapes(benchmark::internal::Benchmark* b) {
-  for (const int64_t act : {2, 3, 4}) b->Args({16, 0, act});
-  b->Args({32, 0, 2})->Args({5, 0, 2})->Args({64, 1, 2})->Args({128, 1, 2});
-  b->ArgNames({"channels", "small", "act"})->UseRealTime()->Unit(benchmark::kMillisecond);
+  for (const int64_t act : {2, 3, 4}) b->Args({16, 0, act, 0});
+  b->Args({32, 0, 2, 0})->Args({5, 0, 2, 0})->Args({64, 1, 2, 0})->Args({128, 1, 2, 0});
+  b->Args({16, 0, 2, 1})->Args({64, 1, 2, 1});
+  b->ArgNames({"channels", "small", "act", "bf16"})->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 BENCHMARK(norm_statistics)->Apply(norm_shapes);
 BENCHMARK(norm_forward)->Apply(norm_shapes);

@@ -24,7 +24,7 @@ struct Prepared {
   std::vector<Tensor> halo;  // keeps copies of inputs alive
   Tensor scratch;            // packed weights and bias
   std::vector<Block> blocks;
-  int64_t channels = 0;  // of all inputs
+  int64_t elements = 0;  // of a place of all inputs
   int64_t chunk = 1;     // rows of a task
   int64_t chunks = 0;    // tasks of a plane
   int64_t tasks = 0;
@@ -51,12 +51,12 @@ void add_halo(Prepared& p) {
   const int64_t end = (c.grid[2] - 1) * c.stride[2] + t.offset[static_cast<size_t>(t.count - 1)] + 1;
   const int64_t width = left + std::max(end, c.in[2]), rows = c.n * c.in[0] * c.in[1];
   for (auto& part : c.x) {
-    Tensor copy = Tensor::zeros({rows, width, part.channels});
+    Tensor copy = Tensor::zeros({rows, width, part.elements});
     float* const to = copy.mutable_data<float>();
     parallel_ranges(rows, 64, [&](int64_t begin, int64_t stop) {
       for (int64_t r = begin; r < stop; ++r)
-        std::copy_n(part.data + r * c.in[2] * part.channels, c.in[2] * part.channels,
-                    to + (r * width + left) * part.channels);
+        std::copy_n(part.data + r * c.in[2] * part.elements, c.in[2] * part.elements,
+                    to + (r * width + left) * part.elements);
     });
     part.data = to;
     p.halo.push_back(std::move(copy));
@@ -74,11 +74,45 @@ void pack_lanes(const float* w, int64_t step, int64_t lanes, int64_t width, floa
   std::fill(out + lanes, out + width, 0.0f);
 }
 
+// The same for the weights of two input channels; w1 may be null: zeros.
+void pack_pairs(const Bf16Kernels& k, const float* w0, const float* w1, int64_t step, int64_t lanes,
+                int64_t width, float* out) {
+  if (step == 1) {
+    k.pack(w0, w1, lanes, out);
+  } else {
+    constexpr int64_t kMost = 2 * kLanes;
+    std::array<float, kMost> a, b{};
+    for (int64_t i = 0; i < lanes; ++i) a[static_cast<size_t>(i)] = w0[i * step];
+    for (int64_t i = 0; w1 && i < lanes; ++i) b[static_cast<size_t>(i)] = w1[i * step];
+    k.pack(a.data(), b.data(), lanes, out);
+  }
+  std::fill(out + lanes, out + width, 0.0f);
+}
+
+// Packs the weights of one line of taps for all inputs.
+void pack_line(const DirectConv& c, int64_t first_tap, int64_t column, int64_t lanes, int64_t width,
+               float* out) {
+  const float* w = c.w + column * c.w_channel_out;
+  for (const DirectInput& x : c.x) {
+    const int64_t step = c.bf16 ? 2 : 1;
+    for (int64_t ci = 0; ci < x.channels; ci += step)
+      for (size_t k = 0; k < static_cast<size_t>(c.taps[2].count); ++k, out += width) {
+        const float* const at = w + (first_tap + c.taps[2].source[k]) * c.w_tap + ci * c.w_channel_in;
+        if (c.bf16)
+          pack_pairs(*c.bf16, at, ci + 1 < x.channels ? at + c.w_channel_in : nullptr, c.w_channel_out, lanes,
+                     width, out);
+        else
+          pack_lanes(at, c.w_channel_out, lanes, width, out);
+      }
+    w += x.channels * c.w_channel_in;
+  }
+}
+
 // Cuts the outputs in blocks of channels and packs weights and bias for each.
 void pack(const ConvKernels& kernels, Prepared& p) {
   const DirectConv& c = p.conv;
   const int64_t taps = std::max(1, c.taps[2].count), lines = lines_of(c);
-  int64_t size = p.channels + kLanes;  // zeros first: a row of an input, and the bias of a pass without one
+  int64_t size = p.elements + kLanes;  // zeros first: a row of an input, and the bias of a pass without one
   int64_t channel = 0;                 // over all outputs
   std::vector<int64_t> column;
   for (size_t i = 0; i < c.y.size(); ++i) {
@@ -88,22 +122,22 @@ void pack(const ConvKernels& kernels, Prepared& p) {
       const int64_t lanes = std::min<int64_t>(rest, vectors * kLanes);
       p.blocks.push_back({i, first, lanes, vectors, nullptr, nullptr});
       column.push_back(channel + first);
-      size += (lines * p.channels * taps + 1) * vectors * kLanes;
+      size += (lines * p.elements * taps + 1) * vectors * kLanes;
       first += lanes;
     }
     channel += c.y[i].channels;
   }
   p.scratch = Tensor::empty({size});
   float* next = p.scratch.mutable_data<float>();
-  std::fill_n(next, p.channels + kLanes, 0.0f);
-  next += p.channels + kLanes;
+  std::fill_n(next, p.elements + kLanes, 0.0f);
+  next += p.elements + kLanes;
   std::vector<float*> packed;
   for (Block& b : p.blocks) {
     const int64_t width = b.vectors * kLanes;
     packed.push_back(next);
     b.bias = next;
     b.weights = next + width;
-    next += (lines * p.channels * taps + 1) * width;
+    next += (lines * p.elements * taps + 1) * width;
   }
   const auto blocks = static_cast<int64_t>(p.blocks.size());
   parallel_for(blocks * std::max<int64_t>(lines, 1), [&](int64_t task) {
@@ -120,36 +154,44 @@ void pack(const ConvKernels& kernels, Prepared& p) {
     if (line >= lines) return;
     const auto a = static_cast<size_t>(line / c.taps[1].count),
                e = static_cast<size_t>(line % c.taps[1].count);
-    float* out = packed[i] + width + line * p.channels * c.taps[2].count * width;
-    for (int64_t ci = 0; ci < p.channels; ++ci)
-      for (size_t k = 0; k < static_cast<size_t>(c.taps[2].count); ++k, out += width) {
-        const int64_t tap =
-            (c.taps[0].source[a] * c.kernel[1] + c.taps[1].source[e]) * c.kernel[2] + c.taps[2].source[k];
-        pack_lanes(c.w + tap * c.w_tap + ci * c.w_channel_in + column[i] * c.w_channel_out, c.w_channel_out,
-                   b.lanes, width, out);
-      }
+    pack_line(c, (c.taps[0].source[a] * c.kernel[1] + c.taps[1].source[e]) * c.kernel[2], column[i], b.lanes,
+              width, packed[i] + width + line * p.elements * c.taps[2].count * width);
   });
 }
 
 void prepare(const ConvKernels& kernels, const DirectConv& conv, Prepared& p) {
   p.conv = conv;
-  for (const auto& part : conv.x) p.channels += part.channels;
+  for (const auto& part : conv.x) p.elements += part.elements;
   if (reads_too_far(p.conv)) add_halo(p);
   pack(kernels, p);
   const Triple& grid = p.conv.grid;
-  const double row_flops = 2.0 * static_cast<double>(grid[2] * p.channels * lines_of(conv)) *
+  const double row_flops = 2.0 * static_cast<double>(grid[2] * p.elements * lines_of(conv)) *
                            std::max(1, conv.taps[2].count) * kernels.vectors * kLanes;
   p.chunk = std::clamp<int64_t>(static_cast<int64_t>(kTaskFlops / std::max(row_flops, 1.0)), 1, grid[1]);
   p.chunks = (grid[1] + p.chunk - 1) / p.chunk;
   p.tasks = conv.n * grid[0] * p.chunks * static_cast<int64_t>(p.blocks.size());
 }
 
+// The tile that covers a row of `width` places with the least work, where a tile costs its places and, for
+// loading weights, about 1.5 more.
+int tile_for(const ConvKernels& kernels, int vectors, int64_t width) {
+  const int most = static_cast<int>(std::min<int64_t>(kernels.tile_places[vectors - 1], width));
+  int best = 1;
+  double least = 1e30;
+  for (int v = 1; v <= most; ++v) {
+    const int places = kernels.tile[v - 1];
+    const double cost = static_cast<double>((width + places - 1) / places) * (places + 1.5);
+    if (cost < least) least = cost, best = v;
+  }
+  return best;
+}
+
 // Computes rows [first, last) of plane z of sample n for one block of channels.
 void run_rows(const ConvKernels& kernels, const Prepared& p, const Block& b, int64_t n, int64_t z,
               int64_t first, int64_t last) {
   const DirectConv& c = p.conv;
-  const Part<float>& out = c.y[b.part];
-  const int64_t width = b.vectors * kLanes, taps = c.taps[2].count;
+  const Part<void>& out = c.y[b.part];
+  const int64_t width = b.vectors * kLanes, taps = c.taps[2].count, bytes = c.bf16 ? 2 : 4;
   constexpr size_t kMaxLines = 64;
   std::array<ConvLine, kMaxLines> few;
   std::vector<ConvLine> many;
@@ -157,8 +199,7 @@ void run_rows(const ConvKernels& kernels, const Prepared& p, const Block& b, int
   if (line_limit > kMaxLines) many.resize(line_limit);
   ConvLine* const lines = many.empty() ? few.data() : many.data();
 
-  const int64_t tile_limit = kernels.tile_places[b.vectors - 1];
-  const int64_t tiles = (c.grid[2] + tile_limit - 1) / tile_limit, tile = (c.grid[2] + tiles - 1) / tiles;
+  const int tile = tile_for(kernels, b.vectors, c.grid[2]);
   const auto function = kernels.row[b.vectors - 1][std::max<int64_t>(taps, 1) - 1][c.stride[2] - 1][tile - 1];
 
   ConvRow row{};
@@ -180,63 +221,23 @@ void run_rows(const ConvKernels& kernels, const Prepared& p, const Block& b, int
         if (iy < 0 || iy >= c.in[1]) continue;
         const float* weights =
             b.weights +
-            static_cast<int64_t>(a * static_cast<size_t>(c.taps[1].count) + e) * p.channels * taps * width;
+            static_cast<int64_t>(a * static_cast<size_t>(c.taps[1].count) + e) * p.elements * taps * width;
         const int64_t from = ref::place(c.in, n, iz, iy, 0);
         for (const auto& part : c.x) {
-          lines[count++] = {part.data + from * part.channels, weights, part.channels};
-          weights += part.channels * taps * width;
+          lines[count++] = {part.data + from * part.elements, weights, part.elements};
+          weights += part.elements * taps * width;
         }
       }
     }
     row.line_count = count;
-    row.y = out.data + b.first +
-            out.channels * ref::place(c.out, n, z * c.out_step[0] + c.out_first[0],
-                                      y * c.out_step[1] + c.out_first[1], c.out_first[2]);
+    row.y = static_cast<char*>(out.data) +
+            bytes * (b.first + out.channels * ref::place(c.out, n, z * c.out_step[0] + c.out_first[0],
+                                                         y * c.out_step[1] + c.out_first[1], c.out_first[2]));
     function(row);
   }
 }
 
-// Taps of an axis for the gradient with respect to places i = stride * j + parity: those t with (i + pad - t)
-// a multiple of the stride, read at j + (parity + pad - t) / stride.
-AxisTaps backward_taps(int64_t kernel, int64_t stride, int64_t pad, int64_t parity) {
-  AxisTaps taps;
-  for (int64_t t = kernel - 1; t >= 0; --t) {
-    const int64_t d = parity + pad - t;
-    if (((d % stride) + stride) % stride != 0) continue;
-    taps.offset[static_cast<size_t>(taps.count)] = d / stride;
-    taps.source[static_cast<size_t>(taps.count++)] = t;
-  }
-  return taps;
-}
-
-AxisTaps forward_taps(int64_t kernel, int64_t pad) {
-  AxisTaps taps;
-  for (int64_t t = 0; t < kernel; ++t) {
-    taps.offset[static_cast<size_t>(t)] = t - pad;
-    taps.source[static_cast<size_t>(t)] = t;
-  }
-  taps.count = static_cast<int>(kernel);
-  return taps;
-}
-
-// Calls f(parity along D, H, W) for each class of places of a grid with this stride.
-template <class F>
-void for_each_parity(const Triple& stride, F&& f) {
-  for (int64_t a = 0; a < stride[0]; ++a)
-    for (int64_t b = 0; b < stride[1]; ++b)
-      for (int64_t c = 0; c < stride[2]; ++c) f(Triple{a, b, c});
-}
-
 }  // namespace
-
-const char* direct_conv_declines(const ConvProblem& p) {
-  for (size_t i = 0; i < 3; ++i) {
-    if (p.kernel[i] > 3) return "kernel above 3";
-    if (p.stride[i] > 2) return "stride above 2";
-  }
-  if (p.cin == 0 || p.cout == 0 || p.n == 0) return "empty";
-  return nullptr;
-}
 
 void direct_conv(const ConvKernels& kernels, std::span<const DirectConv> passes) {
   std::vector<Prepared> prepared(passes.size());
@@ -256,97 +257,6 @@ void direct_conv(const ConvKernels& kernels, std::span<const DirectConv> passes)
     const int64_t first = chunk * p->chunk, last = std::min(first + p->chunk, p->conv.grid[1]);
     run_rows(kernels, *p, b, plane / p->conv.grid[0], plane % p->conv.grid[0], first, last);
   });
-}
-
-void conv3d_forward(const KernelTable& k, const ConvProblem& p, const std::vector<Part<const float>>& x,
-                    const float* w, const float* bias, float* y) {
-  DirectConv c{};
-  c.n = p.n;
-  c.grid = c.out = p.out;
-  c.stride = p.stride;
-  c.in = p.in;
-  for (size_t i = 0; i < 3; ++i) c.taps[i] = forward_taps(p.kernel[i], p.pad[i]);
-  c.x = x;
-  c.y = {{y, p.cout}};
-  c.out_step = {1, 1, 1};
-  c.bias = bias;
-  c.w = w;
-  c.kernel = p.kernel;
-  c.w_tap = p.cin * p.cout;
-  c.w_channel_in = p.cout;
-  c.w_channel_out = 1;
-  direct_conv(k.conv, {&c, 1});
-}
-
-void conv3d_backward_data(const KernelTable& k, const ConvProblem& p, const float* dy, const float* w,
-                          const std::vector<Part<float>>& dx) {
-  std::vector<DirectConv> classes;
-  for_each_parity(p.stride, [&](const Triple& parity) {
-    DirectConv c{};
-    c.n = p.n;
-    c.stride = {1, 1, 1};
-    c.in = p.out;
-    for (size_t i = 0; i < 3; ++i) {
-      c.grid[i] = (p.in[i] - parity[i] + p.stride[i] - 1) / p.stride[i];
-      c.taps[i] = backward_taps(p.kernel[i], p.stride[i], p.pad[i], parity[i]);
-    }
-    c.x = {{dy, p.cout}};
-    c.y = dx;
-    c.out = p.in;
-    c.out_step = p.stride;
-    c.out_first = parity;
-    c.w = w;
-    c.kernel = p.kernel;
-    c.w_tap = p.cin * p.cout;
-    c.w_channel_in = 1;
-    c.w_channel_out = p.cout;
-    classes.push_back(c);
-  });
-  direct_conv(k.conv, classes);
-}
-
-void conv_transpose3d_forward(const KernelTable& k, const ConvProblem& p, const float* x, const float* w,
-                              const float* bias, float* y) {
-  std::vector<DirectConv> classes;
-  for_each_parity(p.stride, [&](const Triple& parity) {
-    DirectConv c{};
-    c.n = p.n;
-    c.stride = {1, 1, 1};
-    c.grid = c.in = p.in;
-    for (size_t i = 0; i < 3; ++i) c.taps[i] = {1, {}, {parity[i]}};
-    c.x = {{x, p.cin}};
-    c.y = {{y, p.cout}};
-    c.out = p.out;
-    c.out_step = p.stride;
-    c.out_first = parity;
-    c.bias = bias;
-    c.w = w;
-    c.kernel = p.kernel;
-    c.w_tap = p.cin * p.cout;
-    c.w_channel_in = p.cout;
-    c.w_channel_out = 1;
-    classes.push_back(c);
-  });
-  direct_conv(k.conv, classes);
-}
-
-void conv_transpose3d_backward_data(const KernelTable& k, const ConvProblem& p, const float* dy,
-                                    const float* w, float* dx) {
-  DirectConv c{};
-  c.n = p.n;
-  c.grid = c.out = p.in;
-  c.stride = p.stride;
-  c.in = p.out;
-  for (size_t i = 0; i < 3; ++i) c.taps[i] = forward_taps(p.kernel[i], 0);
-  c.x = {{dy, p.cout}};
-  c.y = {{dx, p.cin}};
-  c.out_step = {1, 1, 1};
-  c.w = w;
-  c.kernel = p.kernel;
-  c.w_tap = p.cin * p.cout;
-  c.w_channel_in = 1;
-  c.w_channel_out = p.cout;
-  direct_conv(k.conv, {&c, 1});
 }
 
 }  // namespace voxgrad::cpu

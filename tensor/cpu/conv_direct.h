@@ -1,10 +1,12 @@
 // Direct convolution on the CPU, without im2col: the machine behind forward convolution, the gradient with
-// respect to its input (of any stride, by parity classes) and transposed convolution both ways. All of them
-// are sums over taps
+// respect to its input (of any stride, by parity classes) and transposed convolution both ways
+// (conv_passes.h). All of them are sums over taps
 //   y[o * out_step + out_first] = bias + sum over taps k, channels c of x[o * stride + offset[k], c] *
 //   w[source[k], c, :]
-// on a grid of output places o, and differ in the tables of offsets and in how weights are read.
+// on a grid of output places o, and differ in the tables of offsets and in how weights are read. In bf16 the
+// machine sees rows of pairs of channels (tensor/cpu/kernels.h).
 #pragma once
+#include <array>
 #include <span>
 #include <vector>
 
@@ -21,34 +23,30 @@ struct AxisTaps {
   std::array<int64_t, 3> offset{}, source{};
 };
 
+/// An input as the kernels see it.
+struct DirectInput {
+  const float* data;
+  int64_t elements;  ///< of a place: channels, or pairs of channels
+  int64_t channels;
+};
+
 struct DirectConv {
   int64_t n;
   Triple grid;    ///< output places to compute
   Triple stride;  ///< of the input
   Triple in;
   std::array<AxisTaps, 3> taps;
-  std::vector<ref::Part<const float>> x;
-  std::vector<ref::Part<float>> y;  ///< outputs side by side along the channels; null data: not wanted
+  std::vector<DirectInput> x;
+  std::vector<ref::Part<void>> y;   ///< outputs side by side along the channels; null data: not wanted
   Triple out, out_step, out_first;  ///< extents of y in memory, and where the grid lies in it
   const float* bias;                ///< may be null
   const float* w;
   Triple kernel;                               ///< of w
   int64_t w_tap, w_channel_in, w_channel_out;  ///< distances in w
+  const Bf16Kernels* bf16;                     ///< null: f32
 };
-
-/// Why a problem cannot run here; null when it can.
-const char* direct_conv_declines(const ConvProblem& p);
 
 /// Computes all passes (independent of each other) as one batch of tiles.
 void direct_conv(const ConvKernels& kernels, std::span<const DirectConv> passes);
-
-void conv3d_forward(const KernelTable& k, const ConvProblem& p, const std::vector<ref::Part<const float>>& x,
-                    const float* w, const float* bias, float* y);
-void conv3d_backward_data(const KernelTable& k, const ConvProblem& p, const float* dy, const float* w,
-                          const std::vector<ref::Part<float>>& dx);
-void conv_transpose3d_forward(const KernelTable& k, const ConvProblem& p, const float* x, const float* w,
-                              const float* bias, float* y);
-void conv_transpose3d_backward_data(const KernelTable& k, const ConvProblem& p, const float* dy,
-                                    const float* w, float* dx);
 
 }  // namespace voxgrad::cpu

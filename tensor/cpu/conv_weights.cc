@@ -5,6 +5,9 @@
 #include "tensor/cpu/conv_weights.h"
 
 #include <algorithm>
+#include <optional>
+
+#include "tensor/cpu/conv_weights_pass.h"
 
 namespace voxgrad::cpu {
 namespace {
@@ -15,36 +18,6 @@ constexpr int64_t kGroupIn = 16, kGroupOut = 32;
 constexpr double kTaskFlops = 4e6;
 constexpr int64_t kTasks = 64;         // enough for 16 threads to end together
 constexpr int64_t kChunkPlaces = 384;  // with 16 channels on both sides about the first-level cache
-
-// A line of taps: which row of x meets which row of dy. Row (z, y) of the grid reads x at (z * x_stride[0] +
-// x_z, ..) and dy at (z * dy_stride[0] + dy_z, ..).
-struct Line {
-  int64_t x_z, x_y, dy_z, dy_y, dy_x;
-  int64_t first_tap;  // flat index of tap 0 along W in w
-};
-
-struct WeightsPass {
-  int64_t n;
-  Triple grid;  // rows (n, z, y) are summed over; grid[2] places each
-  Triple x_extent, dy_extent;
-  Triple x_stride, dy_stride;
-  int64_t taps, pad;  // along W
-  std::vector<Line> lines;
-  std::vector<Part<const float>> x;
-  const float* dy;
-  int64_t cin, cout;
-  float* dw;
-  float* dbias;
-};
-
-struct Group {
-  size_t part;
-  int64_t x_first, channels;  // of the part
-  int64_t in_first;           // of all inputs
-  int64_t out_first, lanes;
-  int64_t out_vectors() const { return (lanes + kLanes - 1) / kLanes; }
-  int64_t offset;  // of its sums in a partition
-};
 
 std::vector<Group> make_groups(const WeightsPass& p, int64_t& size) {
   std::vector<Group> groups;
@@ -68,18 +41,15 @@ std::vector<Group> make_groups(const WeightsPass& p, int64_t& size) {
 // Sums of one group over rows [first, last), one line of taps after the other.
 void run_chunk(const ConvWeightsKernels& k, const WeightsPass& p, const Group& g, int64_t first, int64_t last,
                std::vector<WeightsRow>& rows, const float* zeros, float* sums) {
-  const Part<const float>& x = p.x[g.part];
+  const Part<const void>& x = p.x[g.part];
   const int64_t line_size = p.taps * g.channels * g.out_vectors() * kLanes;
   for (const Line& line : p.lines) {
     rows.clear();
     for (int64_t r = first; r < last; ++r) {
-      const int64_t n = r / (p.grid[0] * p.grid[1]), z = r / p.grid[1] % p.grid[0], y = r % p.grid[1];
-      const int64_t xz = z * p.x_stride[0] + line.x_z, xy = y * p.x_stride[1] + line.x_y;
-      if (xz < 0 || xz >= p.x_extent[0] || xy < 0 || xy >= p.x_extent[1]) continue;
-      rows.push_back({x.data + ref::place(p.x_extent, n, xz, xy, 0) * x.channels,
-                      p.dy + ref::place(p.dy_extent, n, z * p.dy_stride[0] + line.dy_z,
-                                        y * p.dy_stride[1] + line.dy_y, line.dy_x) *
-                                 p.cout});
+      int64_t x_place, dy_place;
+      if (rows_of(p, line, r, x_place, dy_place))
+        rows.push_back({static_cast<const float*>(x.data) + x_place * x.channels,
+                        static_cast<const float*>(p.dy) + dy_place * p.cout});
     }
     WeightsRun run{};
     run.rows = rows.data();
@@ -111,22 +81,22 @@ void run_chunk(const ConvWeightsKernels& k, const WeightsPass& p, const Group& g
   }
 }
 
-// Writes the weights of a group: the sum over partitions.
-void combine(const WeightsPass& p, const Group& g, const float* partial, int64_t partitions, int64_t size) {
-  for (size_t l = 0; l < p.lines.size(); ++l)
-    for (int64_t v = 0; v < g.out_vectors(); ++v)
-      for (int64_t k = 0; k < p.taps; ++k)
-        for (int64_t c = 0; c < g.channels; ++c) {
-          const float* from =
-              partial + g.offset +
-              (((static_cast<int64_t>(l) * g.out_vectors() + v) * p.taps + k) * g.channels + c) * kLanes;
-          const int64_t lanes = std::min<int64_t>(kLanes, g.lanes - v * kLanes);
-          float* const to = p.dw + ((p.lines[l].first_tap + k) * p.cin + g.in_first + c) * p.cout +
-                            g.out_first + v * kLanes;
-          for (int64_t i = 0; i < lanes; ++i) to[i] = from[i];
-          for (int64_t part = 1; part < partitions; ++part)
-            for (int64_t i = 0; i < lanes; ++i) to[i] += from[part * size + i];
-        }
+// Writes the weights of a line of a group: the sum over partitions.
+void combine(const WeightsPass& p, const Group& g, size_t l, const float* partial, int64_t partitions,
+             int64_t size) {
+  for (int64_t v = 0; v < g.out_vectors(); ++v)
+    for (int64_t k = 0; k < p.taps; ++k)
+      for (int64_t c = 0; c < g.channels; ++c) {
+        const float* from =
+            partial + g.offset +
+            (((static_cast<int64_t>(l) * g.out_vectors() + v) * p.taps + k) * g.channels + c) * kLanes;
+        const int64_t lanes = std::min<int64_t>(kLanes, g.lanes - v * kLanes);
+        float* const to =
+            p.dw + ((p.lines[l].first_tap + k) * p.cin + g.in_first + c) * p.cout + g.out_first + v * kLanes;
+        for (int64_t i = 0; i < lanes; ++i) to[i] = from[i];
+        for (int64_t part = 1; part < partitions; ++part)
+          for (int64_t i = 0; i < lanes; ++i) to[i] += from[part * size + i];
+      }
 }
 
 void backward_weights(const ConvWeightsKernels& k, const WeightsPass& p) {
@@ -158,20 +128,34 @@ void backward_weights(const ConvWeightsKernels& k, const WeightsPass& p) {
     std::fill_n(sums, next - g.offset, 0.0f);
     std::vector<WeightsRow> list;
     list.reserve(static_cast<size_t>(chunk));
+    std::optional<PairRows> pairs;
+    if (p.bf16) pairs.emplace(p, chunk);
     for (int64_t r = first; r < last; r += chunk) {
       const int64_t end = std::min(r + chunk, last);
-      run_chunk(k, p, g, r, end, list, zeros, sums);
+      if (pairs)
+        pairs->run_chunk(g, r, end, sums);
+      else
+        run_chunk(k, p, g, r, end, list, zeros, sums);
       if (!p.dbias || g.in_first != 0) continue;
       // Rows of dy follow each other in memory; a transposed convolution has a block of them for each grid
       // row.
       const int64_t factor = p.dy_extent[0] * p.dy_extent[1] * p.dy_extent[2] / (p.grid[0] * p.grid[1]);
-      for (int64_t v = 0; v < g.out_vectors(); ++v)
-        k.bias(p.dy + r * factor * p.cout + g.out_first + v * kLanes, p.cout, (end - r) * factor,
-               g.lanes - v * kLanes, bias + part * bias_size + g.out_first + v * kLanes);
+      for (int64_t v = 0; v < g.out_vectors(); ++v) {
+        const int64_t channel = g.out_first + v * kLanes, at = r * factor * p.cout + channel;
+        float* const to = bias + part * bias_size + channel;
+        if (p.bf16)
+          p.bf16->bias(static_cast<const Bf16Bits*>(p.dy) + at, p.cout, (end - r) * factor,
+                       g.lanes - v * kLanes, to);
+        else
+          k.bias(static_cast<const float*>(p.dy) + at, p.cout, (end - r) * factor, g.lanes - v * kLanes, to);
+      }
     }
   });
-  parallel_for(group_count,
-               [&](int64_t g) { combine(p, groups[static_cast<size_t>(g)], partial, partitions, size); });
+  const auto lines = static_cast<int64_t>(p.lines.size());
+  parallel_for(group_count * lines, [&](int64_t task) {
+    combine(p, groups[static_cast<size_t>(task / lines)], static_cast<size_t>(task % lines), partial,
+            partitions, size);
+  });
   if (p.dbias) {
     std::copy_n(bias, p.cout, p.dbias);
     for (int64_t part = 1; part < partitions; ++part)
@@ -181,10 +165,11 @@ void backward_weights(const ConvWeightsKernels& k, const WeightsPass& p) {
 
 }  // namespace
 
-void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p,
-                             const std::vector<Part<const float>>& x, const float* dy, float* dw,
-                             float* dbias) {
+template <class T>
+void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p, const std::vector<Part<const T>>& x,
+                             const T* dy, float* dw, float* dbias) {
   WeightsPass pass{};
+  if (!std::is_same_v<T, float>) pass.bf16 = k.bf16;
   pass.n = p.n;
   pass.grid = pass.dy_extent = p.out;
   pass.x_extent = p.in;
@@ -195,7 +180,7 @@ void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p,
   for (int64_t a = 0; a < p.kernel[0]; ++a)
     for (int64_t b = 0; b < p.kernel[1]; ++b)
       pass.lines.push_back({a - p.pad[0], b - p.pad[1], 0, 0, 0, (a * p.kernel[1] + b) * p.kernel[2]});
-  pass.x = x;
+  for (const auto& part : x) pass.x.push_back({part.data, part.channels});
   pass.dy = dy;
   pass.cin = p.cin;
   pass.cout = p.cout;
@@ -204,9 +189,11 @@ void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p,
   backward_weights(k.weights, pass);
 }
 
-void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& p, const float* x,
-                                       const float* dy, float* dw, float* dbias) {
+template <class T>
+void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& p, const T* x, const T* dy,
+                                       float* dw, float* dbias) {
   WeightsPass pass{};
+  if (!std::is_same_v<T, float>) pass.bf16 = k.bf16;
   pass.n = p.n;
   pass.grid = pass.x_extent = p.in;
   pass.dy_extent = p.out;
@@ -225,5 +212,14 @@ void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& 
   pass.dbias = dbias;
   backward_weights(k.weights, pass);
 }
+
+template void conv3d_backward_weights(const KernelTable&, const ConvProblem&,
+                                      const std::vector<Part<const float>>&, const float*, float*, float*);
+template void conv3d_backward_weights(const KernelTable&, const ConvProblem&,
+                                      const std::vector<Part<const bf16>>&, const bf16*, float*, float*);
+template void conv_transpose3d_backward_weights(const KernelTable&, const ConvProblem&, const float*,
+                                                const float*, float*, float*);
+template void conv_transpose3d_backward_weights(const KernelTable&, const ConvProblem&, const bf16*,
+                                                const bf16*, float*, float*);
 
 }  // namespace voxgrad::cpu

@@ -8,11 +8,12 @@
 
 namespace voxgrad::cpu {
 
-/// dbias may be null.
+/// dbias may be null. T: float or bf16; gradients of weights are f32.
+template <class T>
 void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p,
-                             const std::vector<ref::Part<const float>>& x, const float* dy, float* dw,
-                             float* dbias);
-void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& p, const float* x,
-                                       const float* dy, float* dw, float* dbias);
+                             const std::vector<ref::Part<const T>>& x, const T* dy, float* dw, float* dbias);
+template <class T>
+void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& p, const T* x, const T* dy,
+                                       float* dw, float* dbias);
 
 }  // namespace voxgrad::cpu

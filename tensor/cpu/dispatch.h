@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "tensor/cpu/isa.h"
+#include "tensor/cpu/kernels.h"
 #include "tensor/trace.h"
 
 namespace voxgrad::cpu {
@@ -28,6 +29,24 @@ auto dispatch(const char* op, const char* declined, double flops, Describe&& des
     detail::trace_kernel(op, "ref", cat(describe(), " f64"), "", 0);
   }
   return slow();
+}
+
+/// The same for bf16: fast(kernel table) where the instruction set has bf16 kernels, else slow(), which
+/// computes with the f32 kernels on widened copies.
+template <class Describe, class Fast, class Slow>
+void dispatch_bf16(const char* op, const char* declined, double flops, Describe&& describe, Fast&& fast,
+                   Slow&& slow) {
+  const CpuIsa isa = cpu_isa();
+  const KernelTable* const table = kernel_table(isa);
+  if (table && table->bf16 && !declined) {
+    if (tracing()) detail::trace_kernel(op, name_of(isa), describe() + " bf16", "", flops);
+    return fast(*table);
+  }
+  if (tracing())
+    detail::trace_kernel(op, "widened to f32", describe() + " bf16",
+                         cat(name_of(isa), " declined: ", declined ? declined : "no bf16 instructions"),
+                         flops);
+  slow();
 }
 
 }  // namespace voxgrad::cpu

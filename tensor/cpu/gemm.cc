@@ -63,12 +63,13 @@ void gemm(const KernelTable& k, const GemmProblem& p, const float* a, const floa
       row.bias = row.zeros = zeros;
       row.lanes = std::min(width, p.columns - column);
       row.width = row.input_width = rows;
-      row.y = p.beta == 0 ? out : product.mutable_data<float>();
+      float* const result = p.beta == 0 ? out : product.mutable_data<float>();
+      row.y = result;
       row.y_step = p.beta == 0 ? p.columns : width;
       k.conv.row[vectors - 1][0][0][tile - 1](row);
       for (int64_t r = 0; p.beta != 0 && r < rows; ++r)
         for (int64_t j = 0; j < row.lanes; ++j)
-          out[r * p.columns + j] = row.y[r * width + j] + p.beta * out[r * p.columns + j];
+          out[r * p.columns + j] = result[r * width + j] + p.beta * out[r * p.columns + j];
     }
   });
 }

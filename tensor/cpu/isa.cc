@@ -21,10 +21,14 @@ const cpu::KernelTable& kernel_table();
 namespace avx512 {
 const cpu::KernelTable& kernel_table();
 }
+namespace avx512bf16 {
+const cpu::Bf16Kernels& bf16_kernels();  // tensor/cpu/isa/bf16/table.cc
+}
 
 namespace {
 
-constexpr std::array<CpuIsa, 4> kAll{CpuIsa::ref, CpuIsa::portable, CpuIsa::avx2, CpuIsa::avx512};
+constexpr std::array<CpuIsa, 5> kAll{CpuIsa::ref, CpuIsa::portable, CpuIsa::avx2, CpuIsa::avx512,
+                                     CpuIsa::avx512bf16};
 std::atomic<int> chosen{-1};
 
 CpuIsa best() {
@@ -38,14 +42,14 @@ CpuIsa parse(std::string_view name) {
   if (name == "auto" || name.empty()) return best();
   for (CpuIsa i : kAll)
     if (name == name_of(i)) return i;
-  fail(ErrorCode::usage, "[cpu] expected instruction set auto, ref, portable, avx2 or avx512, got '", name,
-       "'");
+  fail(ErrorCode::usage,
+       "[cpu] expected instruction set auto, ref, portable, avx2, avx512 or avx512bf16, got '", name, "'");
 }
 
 }  // namespace
 
 std::string_view name_of(CpuIsa isa) {
-  constexpr std::array<std::string_view, 4> names{"ref", "portable", "avx2", "avx512"};
+  constexpr std::array<std::string_view, 5> names{"ref", "portable", "avx2", "avx512", "avx512bf16"};
   return names[static_cast<size_t>(isa)];
 }
 
@@ -57,6 +61,7 @@ bool cpu_has(CpuIsa isa) {
   if (isa == CpuIsa::avx512)
     return cpu_has(CpuIsa::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  if (isa == CpuIsa::avx512bf16) return cpu_has(CpuIsa::avx512) && __builtin_cpu_supports("avx512bf16");
   return true;
 #else
   return isa == CpuIsa::ref || isa == CpuIsa::portable;
@@ -93,9 +98,18 @@ const KernelTable* kernel_table(CpuIsa isa) {
       return &avx2::kernel_table();
     case CpuIsa::avx512:
       return &avx512::kernel_table();
+    case CpuIsa::avx512bf16: {
+      static const KernelTable with_bf16 = [] {
+        KernelTable t = avx512::kernel_table();
+        t.bf16 = &avx512bf16::bf16_kernels();
+        return t;
+      }();
+      return &with_bf16;
+    }
 #else
     case CpuIsa::avx2:
     case CpuIsa::avx512:
+    case CpuIsa::avx512bf16:
       return nullptr;
 #endif
   }

@@ -11,6 +11,13 @@ namespace voxgrad::cpu {
 constexpr int kLanes = 16;    ///< floats of a vector, on every instruction set
 constexpr int kMaxTile = 24;  ///< largest tile of places of any instruction set
 
+/// Bits of a bf16 number, as the kernels see them.
+using Bf16Bits = uint16_t;
+
+// Convolution in bf16: two neighbouring channels of a place make one 32-bit element, which the instruction
+// multiplies with a pair of weights and adds to one sum in f32. To the code around the kernels a row of pairs
+// is a row of floats with half the channels; only outputs differ (bf16, one an output channel).
+
 /// One line of taps of a convolution: all taps with the same offsets along D and H, for one input tensor.
 struct ConvLine {
   const float* x;        ///< the input row, at column 0
@@ -26,10 +33,10 @@ struct ConvRow {
   int64_t line_count;
   const float* bias;   ///< one value per lane of the block
   const float* zeros;  ///< as many zeros as the widest input has channels
-  float* y;
-  int64_t y_step;  ///< floats between neighbouring output places
-  int64_t lanes;   ///< output channels to store, at most the block
-  int64_t width;   ///< output places, at least the tile of the function
+  void* y;             ///< float, or Bf16Bits where the functions are those of bf16
+  int64_t y_step;      ///< elements between neighbouring output places
+  int64_t lanes;       ///< output channels to store, at most the block
+  int64_t width;       ///< output places, at least the tile of the function
   int64_t first;
   int64_t input_width;
 };
@@ -40,6 +47,7 @@ using ConvRowFn = void (*)(const ConvRow&);
 struct ConvKernels {
   int vectors;         ///< widest block of output channels, in vectors
   int tile_places[2];  ///< largest tile for one and for two vectors
+  int tile[kMaxTile];  ///< places of the tile that row[..][wish - 1] computes
   ConvRowFn row[2][3][2][kMaxTile];
 };
 
@@ -76,13 +84,28 @@ struct ConvWeightsKernels {
   void (*bias)(const float* dy, int64_t step, int64_t places, int64_t lanes, float* sums);
 };
 
+/// The same in bf16. A row of x is a row of pairs x[u, c], x[u + stride, c] for all u from -pad on, zero
+/// outside the volume; a row of dy is a row of pairs dy[v, :], dy[v + 1, :] for even v:
+/// sums[k, c, :] += sum over rows and even v of the pair x[v * stride + k] with the pair dy[v].
+struct WeightsPairRun {
+  const WeightsRow* rows;  ///< both are rows of pairs, seen as floats
+  int64_t row_count;
+  int64_t pairs;              ///< of a row of dy
+  int64_t x_step, dy_step;    ///< pairs between places u, and between pairs of places v
+  int64_t x_first, dy_first;  ///< of the channels of this run
+  float* sums;
+  int64_t tap_step, vector_step;
+};
+using WeightsPairRunFn = void (*)(const WeightsPairRun&);
+
 /// A piece of a normalised tensor as a matrix of vectors. With C channels the lanes repeat their channels
 /// after `columns` = C / gcd(C, 16) vectors: that is a row, and every table holds one value for each of its
-/// lanes.
+/// lanes. T: float or Bf16Bits; statistics and tables are float.
+template <class T>
 struct NormPiece {
-  const float* x;
-  const float* dy;  ///< backward only
-  float* out;       ///< y or dx
+  const T* x;
+  const T* dy;  ///< backward only
+  T* out;       ///< y or dx
   int64_t rows, columns;
   bool stream;  ///< store past the cache; `out` is then 64-byte aligned
 };
@@ -94,16 +117,17 @@ struct NormTables {
   float slope;
 };
 
+template <class T>
 struct NormKernels {
   /// sums[lane] += column sums of x.
-  void (*sum)(const NormPiece& p, float* sums);
+  void (*sum)(const NormPiece<T>& p, float* sums);
   /// sums[lane] += sum of x - pivot; squares[lane] += sum of its square.
-  void (*squares)(const NormPiece& p, const float* pivot, float* sums, float* squares);
+  void (*squares)(const NormPiece<T>& p, const float* pivot, float* sums, float* squares);
   /// By activation, in the order of enum class Act.
-  void (*forward[5])(const NormPiece& p, const NormTables& t);
+  void (*forward[5])(const NormPiece<T>& p, const NormTables& t);
   /// With du = dy * act'(u): sums[lane] += du; products[lane] += du * (x - mean).
-  void (*backward_sums[5])(const NormPiece& p, const NormTables& t, float* sums, float* products);
-  void (*backward[5])(const NormPiece& p, const NormTables& t);
+  void (*backward_sums[5])(const NormPiece<T>& p, const NormTables& t, float* sums, float* products);
+  void (*backward[5])(const NormPiece<T>& p, const NormTables& t);
 };
 
 /// Constants of an optimizer step, prepared in double (tensor/cpu/optim.cc).
@@ -121,13 +145,36 @@ struct OptimKernels {
   double (*sum_of_squares)(const float* x, int64_t n);
 };
 
+/// What an instruction set with products of bf16 offers beside its f32 kernels.
+struct Bf16Kernels {
+  ConvKernels conv;
+  int weights_channels[2][3];                 ///< most input channels of a run, by vectors and taps
+  WeightsPairRunFn weights[2][3][2][kLanes];  ///< by vectors, taps, stride along W, and channels
+  /// sums[lane] += sum over places of dy.
+  void (*bias)(const Bf16Bits* dy, int64_t step, int64_t places, int64_t lanes, float* sums);
+  /// out[i * out_step + l] = the pair a[i * step + l], a[i * step + distance + l] for i < count and l < lanes
+  /// <= 16. Where `first` or `second` is false, that half is zero and not read.
+  void (*pairs)(const Bf16Bits* a, int64_t step, int64_t distance, bool first, bool second, int64_t lanes,
+                int64_t count, float* out, int64_t out_step);
+  /// The pair of weights a[i], b[i] (b may be null: zeros), rounded to bf16.
+  void (*pack)(const float* a, const float* b, int64_t n, float* out);
+  NormKernels<Bf16Bits> norm;
+  void (*from_f32)(const float* x, Bf16Bits* y, int64_t n);
+  void (*to_f32)(const Bf16Bits* x, float* y, int64_t n);
+  /// sum[i] = sum[i] + x[i], rounded to bf16.
+  void (*add)(Bf16Bits* sum, const Bf16Bits* x, int64_t n);
+  /// As KernelTable::fma_chains, with the product of pairs.
+  double (*dot_chains)(int64_t steps, float* result);
+};
+
 struct KernelTable {
   ConvKernels conv;
   ConvWeightsKernels weights;
-  NormKernels norm;
+  NormKernels<float> norm;
   OptimKernels optim;
   /// `steps` rounds of independent multiply-adds; writes up to 24 x 16 floats, returns the operations.
   double (*fma_chains)(int64_t steps, float* result);
+  const Bf16Kernels* bf16;  ///< null where the instruction set has none
 };
 
 }  // namespace voxgrad::cpu

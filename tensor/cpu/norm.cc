@@ -32,8 +32,8 @@ struct Layout {
         lanes(lanes_of(p.channels)),
         tile_places(std::max<int64_t>(1, kTileElements / lanes) * (lanes / p.channels)),
         tiles((p.places + tile_places - 1) / tile_places),
-        bytes(p.n * p.places * p.channels * 4) {}
-  int64_t places, channels, lanes, tile_places, tiles, bytes;
+        elements(p.n * p.places * p.channels) {}
+  int64_t places, channels, lanes, tile_places, tiles, elements;
   int64_t places_of(int64_t tile) const { return std::min(tile_places, places - tile * tile_places); }
 
   // out[lane] = f(channel)
@@ -52,25 +52,43 @@ void for_tiles(const NormProblem& p, const Layout& layout, F&& f) {
   });
 }
 
-// Cuts `elements` floats in matrices of whole vectors and calls f(piece, first lane of the tables). The end,
-// less than a vector, goes through a buffer whose other lanes hold fill[lane] (or zero).
-template <class F>
-void for_pieces(const Layout& layout, int64_t elements, const float* x, const float* dy, float* out,
-                const float* fill, F&& f) {
+template <class T>
+const auto& kernels_of(const KernelTable& k) {
+  if constexpr (std::is_same_v<T, float>)
+    return k.norm;
+  else
+    return k.bf16->norm;
+}
+
+// bf16 as the kernels see it.
+template <class T>
+auto bits_of(T* p) {
+  if constexpr (std::is_same_v<std::remove_const_t<T>, bf16>)
+    return reinterpret_cast<std::conditional_t<std::is_const_v<T>, const Bf16Bits, Bf16Bits>*>(p);
+  else
+    return p;
+}
+
+// Cuts `elements` elements in matrices of whole vectors and calls f(piece, first lane of the tables). The
+// end, less than a vector, goes through a buffer whose other lanes hold fill[lane] (or zero).
+template <class T, class F>
+void for_pieces(const Layout& layout, int64_t elements, const T* x, const T* dy, T* out, const T* fill,
+                F&& f) {
   const int64_t rows = elements / layout.lanes, rest = elements % layout.lanes, vectors = rest / kLanes;
-  const auto at = [](const float* p, int64_t i) { return p ? p + i : nullptr; };
-  const bool stream = out && layout.bytes >= kStreamBytes && reinterpret_cast<uintptr_t>(out) % 64 == 0;
-  if (rows) f(NormPiece{x, dy, out, rows, layout.lanes / kLanes, stream}, int64_t{0});
+  const auto at = [](const T* p, int64_t i) { return p ? p + i : nullptr; };
+  const bool stream = out && layout.elements * static_cast<int64_t>(sizeof(T)) >= kStreamBytes &&
+                      reinterpret_cast<uintptr_t>(out) % 64 == 0;
+  if (rows) f(NormPiece<T>{x, dy, out, rows, layout.lanes / kLanes, stream}, int64_t{0});
   int64_t i = rows * layout.lanes;
-  if (vectors) f(NormPiece{x + i, at(dy, i), out ? out + i : nullptr, 1, vectors, false}, int64_t{0});
+  if (vectors) f(NormPiece<T>{x + i, at(dy, i), out ? out + i : nullptr, 1, vectors, false}, int64_t{0});
   i += vectors * kLanes;
   const int64_t tail = elements - i, lane = vectors * kLanes;
   if (tail == 0) return;
-  std::array<float, kLanes> x_end{}, dy_end{}, out_end{};
+  std::array<T, kLanes> x_end{}, dy_end{}, out_end{};
   if (fill) std::copy_n(fill + lane, kLanes, x_end.data());
   std::copy_n(x + i, tail, x_end.data());
   if (dy) std::copy_n(dy + i, tail, dy_end.data());
-  f(NormPiece{x_end.data(), dy_end.data(), out_end.data(), 1, 1, false}, lane);
+  f(NormPiece<T>{x_end.data(), dy_end.data(), out_end.data(), 1, 1, false}, lane);
   if (out) std::copy_n(out_end.data(), tail, out + i);
 }
 
@@ -82,21 +100,39 @@ void fold_lanes(const Layout& layout, const float* lanes, T* sums) {
     for (int64_t c = 0; c < layout.channels; ++c) sums[c] += static_cast<T>(lanes[l + c]);
 }
 
+// A float as an element of T, and back.
+template <class T>
+T stored(float x) {
+  if constexpr (std::is_same_v<T, float>)
+    return x;
+  else
+    return bf16(x).bits;
+}
+template <class T>
+float representable(float x) {
+  return std::is_same_v<T, float> ? x : static_cast<float>(bf16(x));
+}
+
 // Mean of each channel over one tile, and the sum of squares about it: the means first, then, from the cache,
 // the squares about them, corrected for the rounding of the means.
-void tile_moments(const NormKernels& k, const Layout& layout, const float* x, int64_t places, float* scratch,
+template <class T>
+void tile_moments(const NormKernels<T>& k, const Layout& layout, const T* x, int64_t places, float* scratch,
                   double* mean, double* squares) {
   const int64_t elements = places * layout.channels;
   const double n = static_cast<double>(places);
   float *sums = scratch, *pivot = sums + layout.lanes, *products = pivot + layout.lanes;
   std::fill_n(sums, layout.lanes, 0.0f);
-  for_pieces(layout, elements, x, nullptr, nullptr, nullptr,
-             [&](const NormPiece& piece, int64_t lane) { k.sum(piece, sums + lane); });
+  constexpr T* kNone = nullptr;
+  for_pieces<T>(layout, elements, x, kNone, kNone, kNone,
+                [&](const NormPiece<T>& piece, int64_t lane) { k.sum(piece, sums + lane); });
   fold_lanes(layout, sums, mean);
-  layout.expand(pivot, [&](int64_t c) { return static_cast<float>(mean[c] / n); });
+  // The pivot has the type of x, so that lanes without a place can hold it.
+  std::vector<T> fill(static_cast<size_t>(layout.lanes));
+  layout.expand(pivot, [&](int64_t c) { return representable<T>(static_cast<float>(mean[c] / n)); });
+  for (size_t i = 0; i < fill.size(); ++i) fill[i] = stored<T>(pivot[i]);
   std::fill_n(sums, layout.lanes, 0.0f);
   std::fill_n(products, layout.lanes, 0.0f);
-  for_pieces(layout, elements, x, nullptr, nullptr, pivot, [&](const NormPiece& piece, int64_t lane) {
+  for_pieces<T>(layout, elements, x, kNone, kNone, fill.data(), [&](const NormPiece<T>& piece, int64_t lane) {
     k.squares(piece, pivot + lane, sums + lane, products + lane);
   });
   fold_lanes(layout, sums, mean);
@@ -136,7 +172,8 @@ std::vector<Tables> make_tables(const NormProblem& p, const Layout& layout, cons
 
 }  // namespace
 
-void norm_stats(const KernelTable& k, const NormProblem& p, const float* x, double eps, float* mean,
+template <class T>
+void norm_stats(const KernelTable& k, const NormProblem& p, const T* x, double eps, float* mean,
                 float* rstd) {
   const Layout layout(p);
   const auto size = static_cast<size_t>(p.n * layout.tiles * p.channels);
@@ -144,8 +181,9 @@ void norm_stats(const KernelTable& k, const NormProblem& p, const float* x, doub
   for_tiles(p, layout, [&](int64_t n, int64_t tile) {
     std::vector<float> scratch(static_cast<size_t>(3 * layout.lanes));
     const auto at = static_cast<size_t>((n * layout.tiles + tile) * p.channels);
-    tile_moments(k.norm, layout, x + (n * p.places + tile * layout.tile_places) * p.channels,
-                 layout.places_of(tile), scratch.data(), &means[at], &squares[at]);
+    tile_moments(kernels_of<T>(k), layout,
+                 bits_of(x) + (n * p.places + tile * layout.tile_places) * p.channels, layout.places_of(tile),
+                 scratch.data(), &means[at], &squares[at]);
   });
   // The moments of a group: the mean of the means, then the squares of tiles and of their means about it.
   const int64_t width = p.channels / p.groups;
@@ -168,24 +206,30 @@ void norm_stats(const KernelTable& k, const NormProblem& p, const float* x, doub
   });
 }
 
-void norm_act_forward(const KernelTable& k, const NormProblem& p, const float* x, const float* mean,
-                      const float* rstd, const float* scale, const float* shift, Act act, float slope,
-                      float* y) {
+template <class T>
+void norm_act_forward(const KernelTable& k, const NormProblem& p, const T* x, const float* mean,
+                      const float* rstd, const float* scale, const float* shift, Act act, float slope, T* y) {
   const Layout layout(p);
   std::vector<Tables> tables = make_tables(p, layout, mean, rstd, scale, shift);
-  const auto function = k.norm.forward[static_cast<size_t>(act)];
+  const auto function = kernels_of<T>(k).forward[static_cast<size_t>(act)];
   for_tiles(p, layout, [&](int64_t n, int64_t tile) {
     const int64_t first = (n * p.places + tile * layout.tile_places) * p.channels;
-    for_pieces(layout, layout.places_of(tile) * p.channels, x + first, nullptr, y + first, nullptr,
-               [&](const NormPiece& piece, int64_t lane) {
-                 function(piece, tables[static_cast<size_t>(n)].at(lane, slope));
-               });
+    using B = std::remove_pointer_t<decltype(bits_of(y))>;
+    constexpr B* kNone = nullptr;
+    for_pieces<B>(layout, layout.places_of(tile) * p.channels, bits_of(x) + first, kNone, bits_of(y) + first,
+                  kNone, [&](const NormPiece<B>& piece, int64_t lane) {
+                    function(piece, tables[static_cast<size_t>(n)].at(lane, slope));
+                  });
   });
 }
 
-void norm_act_backward(const KernelTable& k, const NormProblem& p, const float* x, const float* mean,
+template <class T>
+void norm_act_backward(const KernelTable& k, const NormProblem& p, const T* x, const float* mean,
                        const float* rstd, const float* scale, const float* shift, Act act, float slope,
-                       const float* dy, float* dx, float* dscale, float* dshift) {
+                       const T* dy, T* dx, float* dscale, float* dshift) {
+  using B = std::remove_pointer_t<decltype(bits_of(dx))>;
+  constexpr B* kNone = nullptr;
+  const NormKernels<B>& kernels = kernels_of<T>(k);
   const Layout layout(p);
   const auto a = static_cast<size_t>(act);
   std::vector<Tables> tables = make_tables(p, layout, mean, rstd, scale, shift);
@@ -196,11 +240,11 @@ void norm_act_backward(const KernelTable& k, const NormProblem& p, const float* 
     std::vector<float> sums(static_cast<size_t>(2 * layout.lanes));
     float* const products = sums.data() + layout.lanes;
     const int64_t first = (n * p.places + tile * layout.tile_places) * p.channels;
-    for_pieces(layout, layout.places_of(tile) * p.channels, x + first, dy + first, nullptr, nullptr,
-               [&](const NormPiece& piece, int64_t lane) {
-                 k.norm.backward_sums[a](piece, tables[static_cast<size_t>(n)].at(lane, slope),
-                                         sums.data() + lane, products + lane);
-               });
+    for_pieces<B>(layout, layout.places_of(tile) * p.channels, bits_of(x) + first, bits_of(dy) + first, kNone,
+                  kNone, [&](const NormPiece<B>& piece, int64_t lane) {
+                    kernels.backward_sums[a](piece, tables[static_cast<size_t>(n)].at(lane, slope),
+                                             sums.data() + lane, products + lane);
+                  });
     double* const to = &partial[static_cast<size_t>((n * layout.tiles + tile) * p.channels * 2)];
     fold_lanes(layout, sums.data(), to);
     fold_lanes(layout, products, to + p.channels);
@@ -237,11 +281,22 @@ void norm_act_backward(const KernelTable& k, const NormProblem& p, const float* 
 
   for_tiles(p, layout, [&](int64_t n, int64_t tile) {
     const int64_t first = (n * p.places + tile * layout.tile_places) * p.channels;
-    for_pieces(layout, layout.places_of(tile) * p.channels, x + first, dy + first, dx + first, nullptr,
-               [&](const NormPiece& piece, int64_t lane) {
-                 k.norm.backward[a](piece, tables[static_cast<size_t>(n)].at(lane, slope));
-               });
+    for_pieces<B>(layout, layout.places_of(tile) * p.channels, bits_of(x) + first, bits_of(dy) + first,
+                  bits_of(dx) + first, kNone, [&](const NormPiece<B>& piece, int64_t lane) {
+                    kernels.backward[a](piece, tables[static_cast<size_t>(n)].at(lane, slope));
+                  });
   });
 }
+
+#define VOXGRAD_NORM(T)                                                                               \
+  template void norm_stats(const KernelTable&, const NormProblem&, const T*, double, float*, float*); \
+  template void norm_act_forward(const KernelTable&, const NormProblem&, const T*, const float*,      \
+                                 const float*, const float*, const float*, Act, float, T*);           \
+  template void norm_act_backward(const KernelTable&, const NormProblem&, const T*, const float*,     \
+                                  const float*, const float*, const float*, Act, float, const T*, T*, \
+                                  float*, float*);
+VOXGRAD_NORM(float)
+VOXGRAD_NORM(bf16)
+#undef VOXGRAD_NORM
 
 }  // namespace voxgrad::cpu

@@ -25,29 +25,20 @@ if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
 endif()
 set(CMAKE_CUDA_COMPILER ${VOXGRAD_NVCC})
 enable_language(CUDA)
-if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know C++20 of nvcc 12 and later
-  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
-  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
-endif()
 
-set(cuda_includes ${PROJECT_SOURCE_DIR} ${VOXGRAD_CUDNN_INCLUDE} ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES}
-  ${voxgrad_cuda_root}/include)
-file(GLOB host_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tensor/cuda/*.cc)
-add_library(voxgrad_cuda_host OBJECT ${host_sources})
-set_target_properties(voxgrad_cuda_host PROPERTIES CXX_VISIBILITY_PRESET hidden)
-target_include_directories(voxgrad_cuda_host PRIVATE ${cuda_includes})
-target_compile_features(voxgrad_cuda_host PRIVATE cxx_std_20)
-target_compile_definitions(voxgrad_cuda_host PRIVATE VOXGRAD_VERSION="${PROJECT_VERSION}")
-target_link_libraries(voxgrad_cuda_host PRIVATE voxgrad_dialect)
-
+file(GLOB cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tensor/cuda/*.cu ${PROJECT_SOURCE_DIR}/tensor/cuda/*.cc)
+add_library(voxgrad_cuda MODULE ${cuda_sources})
+set_target_properties(voxgrad_cuda PROPERTIES PREFIX "" CXX_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden
+  CUDA_RUNTIME_LIBRARY Static)
+target_include_directories(voxgrad_cuda PRIVATE ${PROJECT_SOURCE_DIR} ${VOXGRAD_CUDNN_INCLUDE}
+  ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES} ${voxgrad_cuda_root}/include)
+target_compile_definitions(voxgrad_cuda PRIVATE VOXGRAD_VERSION="${PROJECT_VERSION}")
 # No contraction that the compiler chooses, as everywhere.
-file(GLOB device_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tensor/cuda/*.cu)
-add_library(voxgrad_cuda MODULE ${device_sources} $<TARGET_OBJECTS:voxgrad_cuda_host>)
-set_target_properties(voxgrad_cuda PROPERTIES PREFIX "" CUDA_VISIBILITY_PRESET hidden CUDA_RUNTIME_LIBRARY Static
-  CUDA_STANDARD 20)
-target_include_directories(voxgrad_cuda PRIVATE ${cuda_includes})
-target_compile_options(voxgrad_cuda PRIVATE --fmad=false --extended-lambda --expt-relaxed-constexpr
-  -Xcompiler=-ffp-contract=off)
+set_target_properties(voxgrad_cuda PROPERTIES CXX_STANDARD 20 CUDA_STANDARD 20)
+target_compile_options(voxgrad_cuda PRIVATE
+  $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false --extended-lambda --expt-relaxed-constexpr
+    -Xcompiler=-ffp-contract=off>
+  $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off -Wall -Wextra -Wshadow -Wno-missing-field-initializers>)
 target_link_libraries(voxgrad_cuda PRIVATE ${CMAKE_DL_LIBS} Threads::Threads)
 target_link_options(voxgrad_cuda PRIVATE -Wl,--exclude-libs,ALL -Wl,--no-undefined)
 install(TARGETS voxgrad_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/voxgrad)

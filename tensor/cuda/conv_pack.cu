@@ -76,7 +76,8 @@ void pack_weights(Context& c, const ConvPlanProblem& p, int64_t first, int64_t c
   const Order order(p, first, channels);
   visit_type(p.weight_type, [&]<class From>(From) {
     visit_type(p.type, [&]<class To>(To) {
-      for_each(c, order.size(), PackWeights<From, To>{order, static_cast<const From*>(w), static_cast<To*>(out)});
+      for_each(c, order.size(),
+               PackWeights<From, To>{order, static_cast<const From*>(w), static_cast<To*>(out)});
     });
   });
 }

@@ -240,11 +240,11 @@ struct OptimFns {
 struct VolumeShape {
   int64_t n, d, h, w, c;
 };
-/// `mode` is the Interpolation of tensor/resample.h.
+/// `along` is the Interpolation (tensor/interpolation.h) of each axis D, H, W.
 struct GridFns {
-  Status (*resample)(Context* context, DType type, int32_t mode, const VolumeShape* in,
+  Status (*resample)(Context* context, DType type, const int32_t* along, const VolumeShape* in,
                      const VolumeShape* out, const void* x, void* y);
-  Status (*resample_backward)(Context* context, DType type, int32_t mode, const VolumeShape* in,
+  Status (*resample_backward)(Context* context, DType type, const int32_t* along, const VolumeShape* in,
                               const VolumeShape* out, const void* dy, void* dx);
   Status (*max_pool)(Context* context, DType type, const VolumeShape* in, const int64_t* size, const void* x,
                      void* y, uint8_t* tap);

@@ -1,7 +1,7 @@
-// Resampling to another grid. The taps of an axis (tensor/ref/resample.h) are tabulated first by a small
+// Resampling to another grid. The taps of an axis (tensor/interpolation.h) are tabulated first by a small
 // kernel; the backward pass gathers, so that no two threads add to one place.
 #include "tensor/cuda/grid.cuh"
-#include "tensor/ref/resample.h"
+#include "tensor/interpolation.h"
 
 namespace voxgrad::cuda {
 namespace {
@@ -20,7 +20,7 @@ struct Tabulate {
   Interpolation mode;
   AxisTaps* taps;
   __device__ void operator()(int64_t i) const {
-    const ref::Taps t = ref::taps_at(n_in, n_out, i, mode);
+    const Taps t = taps_at(n_in, n_out, i, mode);
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
       taps[i].index[k] = static_cast<int32_t>(t.index[static_cast<size_t>(k)]);
@@ -50,7 +50,7 @@ struct FindReaders {
 struct Tables {
   const AxisTaps *z, *y, *x;
   const Readers *rz, *ry, *rx;
-  int count;  // taps an axis
+  int nz, ny, nx;  // taps along each axis
 };
 
 template <int N, class T>
@@ -62,9 +62,9 @@ struct Forward {
   __device__ void operator()(int64_t n, int z, int i, int j, int c) const {
     const AxisTaps &a = t.z[z], &b = t.y[i], &d = t.x[j];
     float sum[N] = {};
-    for (int p = 0; p < t.count; ++p)
-      for (int q = 0; q < t.count; ++q)
-        for (int r = 0; r < t.count; ++r) {
+    for (int p = 0; p < t.nz; ++p)
+      for (int q = 0; q < t.ny; ++q)
+        for (int r = 0; r < t.nx; ++r) {
           float v[N];
           load<N>(x + flat(in, n, a.index[p], b.index[q], d.index[r]) + c, v);
           const float w = a.weight[p] * b.weight[q] * d.weight[r];
@@ -92,11 +92,11 @@ struct Backward {
     const Readers a = t.rz[z], b = t.ry[i], d = t.rx[j];
     float sum[N] = {};
     for (int p = a.first; p <= a.last; ++p) {
-      const float wp = weight_of(t.z[p], t.count, z);
+      const float wp = weight_of(t.z[p], t.nz, z);
       for (int q = b.first; q <= b.last; ++q) {
-        const float wq = wp * weight_of(t.y[q], t.count, i);
+        const float wq = wp * weight_of(t.y[q], t.ny, i);
         for (int r = d.first; r <= d.last; ++r) {
-          const float w = wq * weight_of(t.x[r], t.count, j);
+          const float w = wq * weight_of(t.x[r], t.nx, j);
           float v[N];
           load<N>(dy + flat(out, n, p, q, r) + c, v);
 #pragma unroll
@@ -111,24 +111,25 @@ struct Backward {
 // Tables of the three axes in one piece of scratch memory.
 class AxisTables {
  public:
-  AxisTables(Context& c, const VolumeShape& in, const VolumeShape& out, Interpolation mode, bool backward)
+  AxisTables(Context& c, const VolumeShape& in, const VolumeShape& out, const int32_t* along, bool backward)
       : memory_(c, static_cast<uint64_t>(out.d + out.h + out.w) * sizeof(AxisTaps) +
                        static_cast<uint64_t>(in.d + in.h + in.w) * sizeof(Readers)) {
     AxisTaps* taps = memory_.as<AxisTaps>();
     Readers* readers = reinterpret_cast<Readers*>(taps + out.d + out.h + out.w);
-    const int count = ref::tap_count(mode);
-    const auto axis = [&](int64_t n_in, int64_t n_out, const AxisTaps*& t, const Readers*& r) {
+    const auto axis = [&](int a, int64_t n_in, int64_t n_out, const AxisTaps*& t, const Readers*& r) {
+      const Interpolation mode = static_cast<Interpolation>(along[a]);
+      const int count = static_cast<int>(tap_count(mode));
       for_each(c, n_out, Tabulate{n_in, n_out, mode, taps});
       if (backward) for_each(c, n_in, FindReaders{n_out, count, taps, readers});
       t = taps;
       r = readers;
       taps += n_out;
       readers += n_in;
+      return count;
     };
-    tables_.count = count;
-    axis(in.d, out.d, tables_.z, tables_.rz);
-    axis(in.h, out.h, tables_.y, tables_.ry);
-    axis(in.w, out.w, tables_.x, tables_.rx);
+    tables_.nz = axis(0, in.d, out.d, tables_.z, tables_.rz);
+    tables_.ny = axis(1, in.h, out.h, tables_.y, tables_.ry);
+    tables_.nx = axis(2, in.w, out.w, tables_.x, tables_.rx);
   }
   const Tables& operator*() const { return tables_; }
 
@@ -143,11 +144,11 @@ void check_volumes(const VolumeShape& in, const VolumeShape& out) {
 
 }  // namespace
 
-Status resample(Context* context, DType type, int32_t mode, const VolumeShape* in, const VolumeShape* out,
-                const void* x, void* y) {
+Status resample(Context* context, DType type, const int32_t* along, const VolumeShape* in,
+                const VolumeShape* out, const void* x, void* y) {
   return enter(context, "resample", [&](Context& c) {
     check_volumes(*in, *out);
-    const AxisTables tables(c, *in, *out, static_cast<Interpolation>(mode), false);
+    const AxisTables tables(c, *in, *out, along, false);
     visit_type(type, [&]<class T>(T) {
       visit_width<T>(in->c, aligned(x) && aligned(y), [&]<int N>() {
         for_each_voxel<N>(c, *out,
@@ -157,11 +158,11 @@ Status resample(Context* context, DType type, int32_t mode, const VolumeShape* i
   });
 }
 
-Status resample_backward(Context* context, DType type, int32_t mode, const VolumeShape* in,
+Status resample_backward(Context* context, DType type, const int32_t* along, const VolumeShape* in,
                          const VolumeShape* out, const void* dy, void* dx) {
   return enter(context, "resample_backward", [&](Context& c) {
     check_volumes(*in, *out);
-    const AxisTables tables(c, *in, *out, static_cast<Interpolation>(mode), true);
+    const AxisTables tables(c, *in, *out, along, true);
     visit_type(type, [&]<class T>(T) {
       visit_width<T>(in->c, aligned(dy) && aligned(dx), [&]<int N>() {
         for_each_voxel<N>(c, *in,

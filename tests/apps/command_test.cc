@@ -18,19 +18,13 @@
 #include "io/file.h"
 #include "io/nifti.h"
 #include "io/sha256.h"
+#include "tests/temporary_folder.h"
 
 namespace voxgrad {
 namespace {
 
 class Command : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "voxgrad-test-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   /// Runs the command in a shell; returns its exit code and fills out_ and err_.
   int run(const std::string& arguments, const std::string& redirect = "") {
     const std::string out = folder_ + "/out", err = folder_ + "/err";
@@ -48,7 +42,9 @@ class Command : public ::testing::Test {
     return path("a.nii.gz");
   }
 
-  std::string folder_, out_, err_;
+  const testing::TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
+  std::string out_, err_;
 };
 
 TEST_F(Command, HelpAndVersionAreNoErrors) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "autograd/gradcheck.h"
+#include "autograd/ops.h"
 
 namespace voxgrad {
 namespace {
@@ -35,11 +36,17 @@ struct Pass {
   std::vector<Tensor> grads;
 };
 
-Pass run(const Op& op, const OpSample& s, DType dtype) {
+// Where `bf16` is given, what the op takes in bf16 is rounded to it first, and stored in it unless all is
+// f64.
+Pass run(const Op& op, const OpSample& s, DType dtype, bool bf16 = false) {
   std::vector<Var> in;
   for (size_t i = 0; i < s.inputs.size(); ++i) {
     const bool real = s.inputs[i].dtype() == DType::f64;
-    const Tensor t = real ? s.inputs[i].to(dtype) : s.inputs[i];
+    Tensor t = real ? s.inputs[i].to(dtype) : s.inputs[i];
+    if (bf16 && op.bf16_input(s.attrs, i, s.inputs.size())) {
+      t = s.inputs[i].to(DType::bf16);
+      if (dtype == DType::f64) t = t.to(dtype);
+    }
     const bool leaf = op.backward && (s.differentiable.empty() ? real : s.differentiable[i]);
     in.push_back(leaf ? Var::leaf(t) : Var(t));
   }
@@ -47,7 +54,9 @@ Pass run(const Op& op, const OpSample& s, DType dtype) {
   Tape tape;
   const Var out = apply(op, s.attrs, in);
   r.out = out.value().to(DType::f64);
-  if (out.requires_grad()) tape.backward(out, sample_normal(out.shape(), 77).to(dtype));
+  Tensor grad = sample_normal(out.shape(), 77);
+  if (bf16) grad = grad.to(DType::bf16);
+  if (out.requires_grad()) tape.backward(out, grad.to(out.value().dtype()));
   for (const Var& v : in) r.grads.push_back(v.grad().defined() ? v.grad().to(DType::f64) : Tensor());
   return r;
 }
@@ -65,6 +74,7 @@ void expect_near(const Tensor& a, const Tensor& b, double tolerance, const std::
 
 class AllOps : public testing::TestWithParam<Named> {};
 class DifferentiableOps : public testing::TestWithParam<Named> {};
+class Bf16Ops : public testing::TestWithParam<Named> {};
 class LinearOps : public testing::TestWithParam<Named> {};
 
 TEST_P(DifferentiableOps, GradientAgreesWithFiniteDifferences) {
@@ -80,6 +90,27 @@ TEST_P(AllOps, SinglePrecisionAgreesWithTheReference) {
   for (size_t i = 0; i < ref.grads.size(); ++i)
     if (ref.grads[i].defined())
       expect_near(fast.grads[i], ref.grads[i], 2 * sample.parity, cat("gradient ", i));
+}
+
+// What is stored in bf16 is rounded by up to 2^-8 of itself, and so are the weights of a convolution, one
+// each product: a sum of k products is off by a random walk of about sqrt(k) 2^-9 times a typical product,
+// which is 2^-9 of a typical sum. Four times 2^-8 of the largest value leaves room for the few largest terms.
+TEST_P(Bf16Ops, AgreesWithTheReferenceOnRoundedInputs) {
+  const auto& [op, sample] = GetParam();
+  const Pass ref = run(*op, sample, DType::f64, true), half = run(*op, sample, DType::f32, true);
+  expect_near(half.out, ref.out, 4 * 0x1p-8, "forward");
+  for (size_t i = 0; i < ref.grads.size(); ++i)
+    if (ref.grads[i].defined()) expect_near(half.grads[i], ref.grads[i], 4 * 0x1p-8, cat("gradient ", i));
+}
+
+TEST(Bf16Input, IsRefusedByOpsThatHaveNoBf16) {
+  const Var x(Tensor::zeros({2, 3}, DType::bf16));
+  try {
+    ops::relu(x);
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_EQ(std::string(e.what()), "[relu] expected f32 or f64 for input 0, got bf16");
+  }
 }
 
 TEST_P(LinearOps, BackwardIsTheAdjoint) {
@@ -103,6 +134,10 @@ INSTANTIATE_TEST_SUITE_P(Ops, AllOps, testing::ValuesIn(samples_where([](const O
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Ops, DifferentiableOps, testing::ValuesIn(samples_where([](const Op& op) {
                            return op.backward != nullptr;
+                         })),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Ops, Bf16Ops, testing::ValuesIn(samples_where([](const Op& op) {
+                           return op.bf16_input != nullptr;
                          })),
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Ops, LinearOps,

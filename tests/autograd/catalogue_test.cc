@@ -21,7 +21,7 @@ TEST(Catalogue, IsWhatTheRecordsSay) {
   text << file.rdbuf();
   EXPECT_TRUE(text.str() == op_catalogue())
       << "docs/ops.md is out of date; write it anew with\n"
-         "  VOXGRAD_WRITE_DOCS=1 build/tests/autograd_tests --gtest_filter='Catalogue.*'";
+         "  VOXGRAD_WRITE_DOCS=1 build/release/tests/autograd_tests --gtest_filter='Catalogue.*'";
 }
 
 TEST(Catalogue, NamesEveryOpAndItsFile) {

@@ -84,6 +84,26 @@ TEST(Audit, FindsEachPlantedFaultInOneRun) {
   EXPECT_NE(text.find("not usable: 10 errors"), std::string::npos) << text;
 }
 
+TEST(Audit, MillimetresAreChecked) {
+  const TemporaryFolder t;
+  write_small_dataset(t.path(), {"metres", "twisted", "good"});
+  const auto rewrite = [&](const char* name, auto&& change) {
+    const std::string file = t / "imagesTr/" + name + "_0000.nii.gz";
+    NiftiHeader header;
+    const Tensor voxels = read_volume(file, &header);
+    change(header);
+    write_volume(file, header, voxels.reshape({voxels.dim(1), voxels.dim(2), voxels.dim(3)}));
+  };
+  rewrite("metres", [](NiftiHeader& h) { h.xyzt_units = 1; });
+  rewrite("twisted", [](NiftiHeader& h) {
+    for (double& x : h.srow[0]) x *= 2;
+  });
+  const AuditReport r = audit_dataset(t.path());
+  EXPECT_TRUE(found(r, true, "units", "metres"));
+  EXPECT_TRUE(found(r, false, "spacing", "twisted"));
+  EXPECT_FALSE(found(r, false, "spacing", "good"));
+}
+
 TEST(Audit, DataSetWideProblems) {
   const TemporaryFolder t;
   EXPECT_TRUE(found(audit_dataset(t / "nowhere"), true, "missing-file", ""));

@@ -1,36 +1,16 @@
 // Folders and little data sets for the tests of data/.
 #pragma once
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "io/file.h"
 #include "io/nifti.h"
+#include "tests/temporary_folder.h"
 
 namespace voxgrad::testing {
-
-/// A fresh folder that goes when the test ends.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "voxgrad-test-XXXXXX").string();
-    if (!mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp");
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 /// The folder of real data sets, or empty: then the test skips itself.
 inline std::string real_data() {

@@ -39,6 +39,7 @@ TEST(Windows, AreHalfAPatchApartAtMost) {
   EXPECT_EQ(windows.back().begin[2], 84);
   EXPECT_EQ(sliding_windows({8, 8, 8}, {8, 8, 8}).size(), 1u);
   EXPECT_EQ(sliding_windows({8, 8, 16}, {8, 8, 8}).size(), 3u);
+  EXPECT_EQ(sliding_windows({16, 24, 24}, {1, 24, 24}).size(), 16u);  // a slice once
 }
 
 TEST(Windows, TheGaussianIsSymmetricPositiveAndOneAtItsTop) {

@@ -52,5 +52,21 @@ TEST(Aggregator, MeanEntropyAndMutualInformation) {
   EXPECT_NEAR(a.mutual_information().data<float>()[1], 0, 1e-6);
 }
 
+TEST(EarlyStop, AsksAfterEveryFourthSampleAndStopsWithinTheTolerance) {
+  const Tensor yes = Tensor::from<float>({1, 2}, {0, 1}), no = Tensor::from<float>({1, 2}, {1, 0});
+  // Means of class 1 after 4, 8 and 12 samples: 1, 3/4, 2/3.
+  const std::vector<bool> votes{1, 1, 1, 1, 1, 0, 1, 0, 1, 0, 1, 0};
+  const auto stops_after = [&](double tolerance) {
+    EarlyStop stop(tolerance);
+    for (size_t i = 0; i < votes.size(); ++i)
+      if (stop.add(votes[i] ? yes : no)) return i + 1;
+    return size_t{0};
+  };
+  EXPECT_EQ(stops_after(0.26), 8u);
+  EXPECT_EQ(stops_after(0.24), 12u);
+  EXPECT_EQ(stops_after(0.05), 0u);
+  EXPECT_EQ(stops_after(0), 0u);
+}
+
 }  // namespace
 }  // namespace voxgrad

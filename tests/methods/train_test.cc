@@ -2,26 +2,23 @@
 // refusals, and predictions on the grid of the input.
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
 #include "data/phantom.h"
 #include "io/file.h"
+#include "io/run_record.h"
 #include "io/sha256.h"
 #include "methods/prediction.h"
 #include "methods/trainer.h"
 #include "tensor/parallel.h"
+#include "tests/temporary_folder.h"
 
 namespace voxgrad {
 namespace {
 
-namespace fs = std::filesystem;
+constexpr int kLoads = 4;  // polls while the three training cases and the calibration case are read
 
-class TrainTest : public testing::TestWithParam<const char*> {
+class TrainTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "voxgrad-train-XXXXXX").string();
-    ASSERT_TRUE(mkdtemp(pattern.data()));
-    folder_ = pattern;
     PhantomOptions o;
     o.cases = 6;
     o.size = 16;
@@ -29,10 +26,7 @@ class TrainTest : public testing::TestWithParam<const char*> {
     o.modality = GetParam();
     write_phantom(data(), o);
   }
-  void TearDown() override {
-    set_thread_count(2);
-    fs::remove_all(folder_);
-  }
+  void TearDown() override { set_thread_count(2); }
 
   std::string data() const { return folder_ + "/data"; }
   static Config config() {
@@ -56,16 +50,26 @@ class TrainTest : public testing::TestWithParam<const char*> {
     return sha256_of_file(folder_ + "/" + run + "/model.safetensors") +
            sha256_of_file(folder_ + "/" + run + "/checkpoint.safetensors");
   }
-  std::string folder_;
+  const testing::TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
 };
 
 TEST_P(TrainTest, TheSameBitsWithAnyNumberOfThreads) {
-  for (const int threads : {1, 3}) {
-    set_thread_count(threads);
-    EXPECT_EQ(train(options("t" + std::to_string(threads)), config()).end, TrainEnd::finished);
+  for (const std::string precision : {"fp32", "bf16"}) {
+    Config c = config();
+    c.set("train.precision", precision);
+    for (const int threads : {1, 3}) {
+      set_thread_count(threads);
+      EXPECT_EQ(train(options(precision + std::to_string(threads)), c).end, TrainEnd::finished);
+    }
+    EXPECT_EQ(hash(precision + "1"), hash(precision + "3")) << precision;
+    EXPECT_EQ(read_text(folder_ + "/" + precision + "1/metrics.json"),
+              read_text(folder_ + "/" + precision + "3/metrics.json"));
   }
-  EXPECT_EQ(hash("t1"), hash("t3"));
-  EXPECT_EQ(read_text(folder_ + "/t1/metrics.json"), read_text(folder_ + "/t3/metrics.json"));
+  EXPECT_NE(hash("fp321"), hash("bf161"));
+  // A model trained in bf16 holds f32 weights, and computes in either.
+  EXPECT_EQ(load_model({folder_ + "/bf161"}).method->config().text("train.precision"), "bf16");
+  EXPECT_EQ(load_model({folder_ + "/bf161"}, "fp32").method->config().text("train.precision"), "fp32");
 }
 
 TEST_P(TrainTest, StoppedAnywhereAndResumedGivesTheSameBits) {
@@ -75,7 +79,7 @@ TEST_P(TrainTest, StoppedAnywhereAndResumedGivesTheSameBits) {
   int stops = 0;
   for (int round = 0; round < 50; ++round) {
     int polls = 0;
-    o.stop_requested = [&polls] { return ++polls > 3; };
+    o.stop_requested = [&polls] { return ++polls > kLoads + 3; };
     o.resume = round > 0;
     const TrainResult r = train(o, config());
     if (r.end == TrainEnd::finished || r.end == TrainEnd::already_finished) break;
@@ -110,7 +114,7 @@ TEST_P(TrainTest, RefusesToOverwriteAndToResumeSomethingElse) {
   EXPECT_EQ(code(options("run"), config()), ErrorCode::usage);
   TrainOptions other = options("stopped");
   int polls = 0;
-  other.stop_requested = [&polls] { return ++polls > 2; };
+  other.stop_requested = [&polls] { return ++polls > kLoads + 2; };
   ASSERT_EQ(train(other, config()).end, TrainEnd::stopped);
   other.stop_requested = {};
   other.resume = true;
@@ -157,13 +161,80 @@ TEST_P(TrainTest, PredictionsLieOnTheInputsGridAndDoNotDependOnGrouping) {
 TEST_P(TrainTest, AStoppedRunIsMarkedUnfinished) {
   TrainOptions o = options("run");
   int polls = 0;
-  o.stop_requested = [&polls] { return ++polls > 2; };
+  o.stop_requested = [&polls] { return ++polls > kLoads + 2; };
   ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
   LoadedModel model = load_model({folder_ + "/run"});
   EXPECT_FALSE(model.complete);
 }
 
-INSTANTIATE_TEST_SUITE_P(Modality, TrainTest, testing::Values("mri", "ct"),
+TEST_P(TrainTest, AModelIsCompleteWhenOnlyItsScoresAreMissing) {
+  TrainOptions o = options("run");
+  o.method = "unet";
+  bool scoring = false;
+  o.progress = [&scoring](const TrainProgress& p) { scoring = p.stage == "validation"; };
+  o.stop_requested = [&scoring] { return scoring; };
+  ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
+  EXPECT_TRUE(load_model({folder_ + "/run"}).complete);
+}
+
+TEST_P(TrainTest, AStopBetweenStagesLosesNothingOfTheLog) {
+  const auto validations = [&](const std::string& run) {
+    int n = 0;
+    for (const auto& line : read_json_log(folder_ + "/" + run + "/log.jsonl"))
+      n += line.value("kind", "") == "validation";
+    return n;
+  };
+  ASSERT_EQ(train(options("whole"), config()).end, TrainEnd::finished);
+  EXPECT_EQ(validations("whole"), 1);
+  for (int extra = 3; extra < 9; ++extra) {  // around the prior's last step and its validation
+    TrainOptions o = options("run" + std::to_string(extra));
+    int polls = 0;
+    o.stop_requested = [&] { return ++polls > kLoads + extra; };
+    ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
+    o.stop_requested = {};
+    o.resume = true;
+    ASSERT_EQ(train(o, config()).end, TrainEnd::finished);
+    EXPECT_EQ(validations(o.run.substr(folder_.size() + 1)), 1) << extra;
+  }
+}
+
+TEST_P(TrainTest, WhatCannotBeSampledIsRefusedBeforeTraining) {
+  for (const char* wrong : {"sampling.steps=2000", "denoiser.time_features=7"}) {
+    Config c = config();
+    c.set(wrong);
+    try {
+      train(options("never"), c);
+      FAIL() << wrong;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::usage) << e.what();
+    }
+    EXPECT_FALSE(file_exists(folder_ + "/never/config.toml"));
+  }
+}
+
+TEST_P(TrainTest, PredictNeverReplacesItsInput) {
+  ASSERT_EQ(train(options("run"), config()).end, TrainEnd::finished);
+  LoadedModel model = load_model({folder_ + "/run"});
+  const std::string scans = folder_ + "/scans";
+  make_folders(scans);
+  write_text(scans + "/a.nii.gz", read_text(data() + "/imagesTr/phantom_001_0000.nii.gz"));
+  const std::string before = read_text(scans + "/a.nii.gz");
+  PredictOptions p;
+  p.images = {scans + "/a.nii.gz"};
+  p.sampling = sample_options(model.method->config());
+  for (const std::string& folder : {scans, data() + "/labelsTr", data() + "/labelsTr/"}) {
+    p.output = folder;
+    try {
+      predict_files(*model.method, p);
+      FAIL() << folder;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::usage) << e.what();
+    }
+  }
+  EXPECT_EQ(read_text(scans + "/a.nii.gz"), before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Modality, TrainTest, ::testing::Values("mri", "ct"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(Model, MissingAndForeignFilesAreNamed) {

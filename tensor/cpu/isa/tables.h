@@ -6,8 +6,13 @@ namespace voxgrad::VOXGRAD_ISA {
 
 void fill_conv_rows(cpu::ConvKernels& t);
 void fill_conv_weights(cpu::ConvWeightsKernels& t);
-void fill_norm(cpu::NormKernels& t);
+void fill_norm(cpu::NormKernels<float>& t);
 void fill_optim(cpu::OptimKernels& t);
 void fill_peak(cpu::KernelTable& t);
+
+// Of bf16/.
+void fill_bf16_rows(cpu::ConvKernels& t);
+void fill_bf16_weights(cpu::Bf16Kernels& t);
+void fill_bf16_norm(cpu::NormKernels<cpu::Bf16Bits>& t);
 
 }  // namespace voxgrad::VOXGRAD_ISA

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 
+#define VOXGRAD_ISA_avx512bf16 3
 #define VOXGRAD_ISA_avx512 3
 #define VOXGRAD_ISA_avx2 2
 #define VOXGRAD_ISA_portable 1
@@ -111,6 +112,34 @@ VOXGRAD_INLINE void store_first(float* p, Vec a, int64_t n) {
   float lanes[16];
   store(lanes, a);
   for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
+}
+#endif
+
+#if defined(__AVX512BF16__)
+// Sixteen bf16 numbers in memory, widened when read and rounded to nearest even when written. (The
+// instruction takes denormal numbers for zero.)
+typedef uint16_t Bf16Bits;
+VOXGRAD_INLINE Vec load(const Bf16Bits* p) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return {{_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))}};
+}
+VOXGRAD_INLINE Vec load_first(const Bf16Bits* p, int64_t n) {
+  const __m256i bits = _mm256_maskz_loadu_epi16(first_lanes(n), p);
+  return {{_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))}};
+}
+VOXGRAD_INLINE __m256i rounded(Vec a) { return (__m256i)_mm512_cvtneps_pbh(a.q[0]); }
+VOXGRAD_INLINE void store(Bf16Bits* p, Vec a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), rounded(a));
+}
+VOXGRAD_INLINE void store_first(Bf16Bits* p, Vec a, int64_t n) {
+  _mm256_mask_storeu_epi16(p, first_lanes(n), rounded(a));
+}
+VOXGRAD_INLINE void stream(Bf16Bits* p, Vec a) {
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), rounded(a));
+}
+// Lane by lane: c + a.low * b.low + a.high * b.high for pairs of bf16 in the lanes of a and b.
+VOXGRAD_INLINE Vec dot(Vec a, Vec b, Vec c) {
+  return {{_mm512_dpbf16_ps(c.q[0], (__m512bh)a.q[0], (__m512bh)b.q[0])}};
 }
 #endif
 

@@ -1,0 +1,171 @@
+// Whole networks: training of the U-Net of `voxgrad bench`, and sampling with PGRD.
+#include "bench/peers/worker.h"
+#include "io/safetensors.h"
+#include "methods/pgrd.h"
+#include "optim/optimizer.h"
+#include "tensor/elementwise.h"
+#include "tensor/random.h"
+
+namespace voxgrad::bench {
+namespace {
+
+constexpr int64_t kClasses = 3;
+
+// No parameter stays at the 0 or 1 it starts with: every path through the network then shows in the outputs.
+void perturb(Parameters& p, uint32_t draw) {
+  float* v = p.values().mutable_data<float>();
+  const Tensor z = random_normal(p.values().shape(), {0, Stream::test, draw});
+  for (int64_t i = 0; i < z.numel(); ++i) v[i] += 0.02f * z.data<float>()[i];
+}
+
+std::vector<int64_t> features(const Json& command) {
+  std::vector<int64_t> f;
+  for (int64_t i = 0; i < command.at("levels").get<int64_t>(); ++i)
+    f.push_back(std::min<int64_t>(command.at("base").get<int64_t>() << i, 320));
+  return f;
+}
+
+template <class Levels>
+void set_levels(Levels& c, size_t levels) {
+  for (size_t i = 0; i < levels; ++i) {
+    const int64_t s = i == 0 ? 1 : 2;
+    c.strides.push_back({s, s, s});
+    c.kernels.push_back({3, 3, 3});
+  }
+}
+
+UNetConfig unet_of(const Json& command) {
+  UNetConfig c;
+  c.out_channels = kClasses;
+  c.features = features(command);
+  set_levels(c, c.features.size());
+  c.deep_supervision = false;
+  return c;
+}
+
+class UNetTask : public Task {
+ public:
+  explicit UNetTask(const Json& command) : net_(p_, "net", unet_of(command)) {
+    p_.allocate(0);
+    perturb(p_, 2);
+    values_ = p_.values();
+    if (command.contains("weights")) write_safetensors(command.at("weights"), {p_.named(values_), {}});
+    const SafeTensors file = read_safetensors(command.at("file"));
+    x_ = file.tensors.at("x").clone();
+    label_ = file.tensors.at("label").clone();
+    reply["parameters"] = p_.count();
+  }
+  void run(const std::string& part) override {
+    if (part == "forward") {
+      net_({Var(x_)}, {}, false);
+      return;
+    }
+    if (part != "step") fail(ErrorCode::usage, "[unet] no part ", part);
+    if (!optimizer_) optimizer_ = std::make_unique<Optimizer>(OptimizerOptions{}, values_);
+    loss_ = gradient();
+    optimizer_->step(values_, p_.grads(), 1e-3);
+  }
+  // Logits and gradients at the start, then the losses of the first steps.
+  std::map<std::string, Tensor> results() override {
+    std::map<std::string, Tensor> r{{"logits", net_({Var(x_)}, {}, false).out.value()}};
+    gradient();
+    for (const auto& [name, g] : p_.named(p_.grads())) r["grad." + name] = g.clone();
+    std::vector<float> losses;
+    for (int i = 0; i < 3; ++i) {
+      run("step");
+      losses.push_back(loss_);
+    }
+    r["losses"] = Tensor::from<float>({3}, losses);
+    return r;
+  }
+
+ private:
+  float gradient() {
+    p_.zero_grads();
+    Tape tape;
+    const Var loss = ops::cross_entropy(net_({Var(x_)}, {}, true).out, label_);
+    tape.backward(loss);
+    return static_cast<float>(loss.value().item());
+  }
+
+  Parameters p_;
+  UNet net_;
+  Tensor values_, x_, label_;
+  std::unique_ptr<Optimizer> optimizer_;
+  float loss_ = 0;
+};
+
+Plan plan_of(const Json& command, const Triple& patch) {
+  Plan plan;
+  plan.patch = patch;
+  plan.channel_names = {"image"};
+  plan.label_names = {"background", "one", "two"};
+  for (const int64_t f : features(command)) plan.features.push_back(static_cast<int>(f));
+  set_levels(plan, plan.features.size());
+  return plan;
+}
+
+class PgrdTask : public Task {
+ public:
+  explicit PgrdTask(const Json& command) {
+    case_.name = "case";
+    case_.image = read_safetensors(command.at("file")).tensors.at("x").clone();
+    const Triple size{case_.image.dim(0), case_.image.dim(1), case_.image.dim(2)};
+    options_.samples = command.at("samples");
+    options_.sampler.steps = command.at("steps");
+    const Config config = default_config();
+    method_ = std::make_unique<Pgrd>(plan_of(command, size), config, "pgrd");
+    constexpr double sd = 0.3;
+    method_->constants = {{"pi_temperature", 1}, {"residual_sd", sd}};
+    SafeTensors weights;
+    for (const size_t stage : {size_t{0}, size_t{1}}) {
+      Parameters& p = method_->parameters(stage);
+      p.allocate(stage);
+      perturb(p, static_cast<uint32_t>(3 + stage));
+      weights.tensors.merge(p.named(p.values()));
+    }
+    write_safetensors(command.at("weights"), weights);
+    const NoiseSchedule schedule(config.text("diffusion.schedule"), config.integer("diffusion.steps"),
+                                 config.boolean("diffusion.zero_terminal_snr"));
+    for (const ReverseStep& s : reverse_steps(schedule, options_.sampler)) {
+      const Preconditioning c = precondition(schedule.alpha_bar(s.t), sd);
+      reply["steps"].push_back({{"t", s.t},
+                                {"last", s.s == 0},
+                                {"state", s.state},
+                                {"clean", s.clean},
+                                {"in", c.in},
+                                {"skip", c.skip},
+                                {"out", c.out}});
+    }
+    reply["time_features"] = config.integer("denoiser.time_features");
+  }
+  void run(const std::string& part) override {
+    if (part != "sample") fail(ErrorCode::usage, "[pgrd] no part ", part);
+    samples_.clear();
+    method_->sample(case_, options_, [&](const Tensor& raw) { samples_.push_back(raw); });
+  }
+  // The samples, and the noise they started from, which the peer starts from too.
+  std::map<std::string, Tensor> results() override {
+    run("sample");
+    std::map<std::string, Tensor> r;
+    for (size_t m = 0; m < samples_.size(); ++m) {
+      r["sample." + std::to_string(m)] = samples_[m];
+      r["start." + std::to_string(m)] =
+          start_noise(case_.name, options_.seed, static_cast<int64_t>(m), samples_[m].shape());
+    }
+    return r;
+  }
+
+ private:
+  PreprocessedCase case_;
+  SampleOptions options_;
+  std::unique_ptr<Pgrd> method_;
+  std::vector<Tensor> samples_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> make_unet_task(const Json& command) { return std::make_unique<UNetTask>(command); }
+std::unique_ptr<Task> make_pgrd_task(const Json& command) { return std::make_unique<PgrdTask>(command); }
+
+}  // namespace voxgrad::bench

@@ -1,0 +1,26 @@
+// What data sets, evaluation and reports agree on: when two images are on one grid, and what a label map is.
+#pragma once
+#include "io/nifti.h"
+
+namespace voxgrad {
+
+/// Why two images are not on one grid; empty where they are. Extents are equal, spacings agree to 1e-3 mm,
+/// and each corner of the volume lies in the same place to 1e-3 mm plus 1e-5 of the volume's diameter (qform
+/// quaternions are stored in single precision).
+std::string grid_difference(const NiftiHeader& a, const NiftiHeader& b);
+/// ErrorCode::data naming both files unless they are on one grid.
+void check_same_grid(const NiftiHeader& a, const std::string& path_a, const NiftiHeader& b,
+                     const std::string& path_b);
+
+/// The integers of a volume [1, D, H, W] in f32. Scaled files carry rounding noise (2.3e-10 * 4294967295 is
+/// .99999997): values within 1e-3 of an integer are that integer.
+struct LabelCensus {
+  Tensor labels;               ///< i32 [D, H, W]; 0 where the value is no label
+  std::vector<int64_t> count;  ///< voxels a class
+  int64_t fractional = 0;      ///< voxels that are no integer, and the flat index of one
+  int64_t outside = 0;         ///< voxels with an integer that is not in [0, classes), and the index of one
+  int64_t fractional_at = 0, outside_at = 0;
+};
+LabelCensus label_census(const Tensor& volume, int classes);
+
+}  // namespace voxgrad

@@ -1,0 +1,156 @@
+// Sampling in groups: what is shared between samples changes no sample, whatever the memory bound and the
+// number of threads.
+#include "methods/group_sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "methods/pgrd.h"
+#include "tensor/parallel.h"
+
+namespace voxgrad {
+namespace {
+
+constexpr double kSd = 0.3;
+
+struct Fixture {
+  explicit Fixture(const Triple& shape) : schedule("cosine", 1000, false), net(parameters, "net", unet()) {
+    plan.patch = {8, 8, 8};
+    plan.channel_names = {"image"};
+    plan.label_names = {"background", "one"};
+    plan.features = {4, 8};
+    plan.strides = {{1, 1, 1}, {2, 2, 2}};
+    plan.kernels = {{3, 3, 3}, {3, 3, 3}};
+    parameters.allocate(0);
+    const Tensor z = random_normal(parameters.values().shape(), {1, Stream::test, 0});
+    for (int64_t i = 0; i < z.numel(); ++i)
+      parameters.values().mutable_data<float>()[i] += 0.1f * z.data<float>()[i];
+    image = random_normal({shape[0], shape[1], shape[2], 1}, {1, Stream::test, 1});
+    pi = random_uniform({shape[0], shape[1], shape[2], 2}, {1, Stream::test, 2});
+    options.samples = 5;
+    options.sampler.steps = 3;
+    options.sampler.eta = 0.5;  // noise in the steps too
+  }
+  static UNetConfig unet() {
+    UNetConfig c;
+    c.in_channels = 5;
+    c.out_channels = 2;
+    c.features = {4, 8};
+    c.strides = {{1, 1, 1}, {2, 2, 2}};
+    c.kernels = {{3, 3, 3}, {3, 3, 3}};
+    c.deep_supervision = false;
+    c.time_conditioned = true;
+    c.time_features = 8;
+    return c;
+  }
+  GroupSampler sampler() const { return GroupSampler({plan, schedule, net, kSd, image, pi, 17, options}); }
+  std::vector<std::vector<float>> draw() const {
+    GroupSampler s = sampler();
+    std::vector<std::vector<float>> all;
+    for (int64_t first = 0; first < options.samples; first += s.group())
+      for (const Tensor& t : s.draw(first, std::min(s.group(), options.samples - first)))
+        all.push_back(t.to_vector<float>());
+    return all;
+  }
+
+  Plan plan;
+  NoiseSchedule schedule;
+  Parameters parameters;
+  UNet net;
+  Tensor image, pi;
+  SampleOptions options;
+};
+
+class GroupSampling : public testing::TestWithParam<Triple> {
+ protected:
+  void TearDown() override { set_thread_count(2); }
+};
+
+TEST_P(GroupSampling, SharesKeptOrComputedAgainGiveTheSameBits) {
+  Fixture f(GetParam());
+  ASSERT_TRUE(f.sampler().keeps_shares());
+  EXPECT_GE(f.sampler().group(), f.options.samples);
+  const auto kept = f.draw();
+  f.options.memory = 1;
+  ASSERT_FALSE(f.sampler().keeps_shares());
+  EXPECT_EQ(f.sampler().group(), 1);
+  EXPECT_EQ(f.draw(), kept);
+}
+
+TEST_P(GroupSampling, TheSameBitsWithOneThreadAndTwo) {
+  const Fixture f(GetParam());
+  set_thread_count(1);
+  const auto one = f.draw();
+  set_thread_count(2);
+  EXPECT_EQ(f.draw(), one);
+}
+
+// The loop that the sampler replaces: a sample at a time, the network reads all inputs at every step. Outputs
+// lie in [0, 1]; three steps of a network whose first sums run in another order differ by less than 1e-5.
+TEST_P(GroupSampling, AgreesWithAPlainLoopOverSamplesStepsAndWindows) {
+  const Fixture f(GetParam());
+  const auto samples = f.draw();
+  const Triple shape = GetParam();
+  const auto steps = reverse_steps(f.schedule, f.options.sampler);
+  for (int64_t m = 0; m < f.options.samples; ++m) {
+    Tensor state = start_noise(uint64_t{17}, m, f.pi.shape()), before;
+    for (size_t i = 0; i < steps.size(); ++i) {
+      const int64_t t = steps[i].t;
+      const double c_in = precondition(f.schedule.alpha_bar(t), kSd).in;
+      const Tensor y0 = over_windows(shape, f.plan.patch, 2, 1, [&](const std::vector<Window>& w) {
+        const Tensor r = gather_windows(state, w, f.plan.patch), pi = gather_windows(f.pi, w, f.plan.patch);
+        const Tensor in = apply_step({0, 0, c_in, 0, 0, 0}, r, r, {}, {});
+        const Tensor out = f.net({Var(in), Var(gather_windows(f.image, w, f.plan.patch)), Var(pi)},
+                                 Tensor::full({1}, static_cast<double>(t)), false)
+                               .out.value();
+        return clean_estimate(f.schedule, r, pi, out, {t}, kSd);
+      });
+      if (steps[i].s == 0) {
+        state = y0;
+        break;
+      }
+      const Tensor r0 = apply_step({0, 0, 1, -1, 0, 0}, y0, f.pi, {}, {});
+      const Tensor z = random_normal(
+          f.pi.shape(), {18 + static_cast<uint64_t>(m), Stream::ancestral, static_cast<uint32_t>(i)});
+      state = apply_step(steps[i], state, r0, {}, z);
+    }
+    const std::vector<float>& sample = samples[static_cast<size_t>(m)];
+    for (size_t i = 0; i < sample.size(); ++i)
+      ASSERT_NEAR(sample[i], state.data<float>()[i], 1e-5) << "sample " << m << ", element " << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, GroupSampling,
+                         testing::Values(Triple{8, 8, 8},     // one window that is the volume
+                                         Triple{8, 12, 9}));  // several that overlap
+
+TEST(EarlyStopOfPgrd, DrawsAPrefixOfTheSamplesWhateverTheMemory) {
+  const Fixture f({8, 12, 9});
+  Pgrd method(f.plan, default_config(), "pgrd");
+  method.constants = {{"pi_temperature", 1}, {"residual_sd", kSd}};
+  method.parameters(0).allocate(1);
+  method.parameters(1).allocate(2);
+  PreprocessedCase c;
+  c.name = "case";
+  c.image = f.image;
+  const auto draw = [&](double tolerance, int64_t memory) {
+    SampleOptions o = f.options;
+    o.samples = 11;
+    o.stop_tolerance = tolerance;
+    o.memory = memory;
+    std::vector<std::vector<float>> all;
+    method.sample(c, o, [&](const Tensor& raw) { all.push_back(raw.to_vector<float>()); });
+    return all;
+  };
+  const auto all = draw(0, int64_t{1} << 30);
+  EXPECT_EQ(all.size(), 11u);
+  const auto stopped =
+      draw(1, int64_t{1} << 30);  // no mean changes by more than 1: asked for the second time, it stops
+  EXPECT_EQ(stopped, std::vector(all.begin(), all.begin() + 8));
+  EXPECT_EQ(draw(1, 1), stopped);
+  EXPECT_EQ(draw(1e-12, int64_t{1} << 30), all);
+}
+
+}  // namespace
+}  // namespace voxgrad
