@@ -43,9 +43,9 @@ void visit_width(int64_t channels, bool vectors, F&& f) {
 }
 
 // resample.cu
-Status resample(Context* context, DType type, int32_t mode, const VolumeShape* in, const VolumeShape* out,
-                const void* x, void* y);
-Status resample_backward(Context* context, DType type, int32_t mode, const VolumeShape* in,
+Status resample(Context* context, DType type, const int32_t* along, const VolumeShape* in,
+                const VolumeShape* out, const void* x, void* y);
+Status resample_backward(Context* context, DType type, const int32_t* along, const VolumeShape* in,
                          const VolumeShape* out, const void* dy, void* dx);
 
 }  // namespace voxgrad::cuda
