@@ -27,6 +27,7 @@ void run(Arguments& a) {
   if (!model.complete)
     spdlog::warn("{}: training was stopped before its end; masks are those of an unfinished model", a.run);
   Method& method = *model.method;
+  a.device.use(method.config().text("train.precision"));
   method.move_to(device);
   SampleOptions& s = a.options.sampling;
   s = sample_options(method.config());
@@ -87,7 +88,7 @@ void add_predict(CLI::App& app) {
        "Early stop: no more samples once four more changed no mean probability by more than this; 0: "
        "always all (default: as trained)")
       ->check(CLI::Range(0.0, 1.0));
-  c->add_option("--precision", a->precision, "fp32 or bf16 (default: as trained)")
+  c->add_option("--precision", a->precision, "fp32, bf16, or tf32 on a CUDA device (default: as trained)")
       ->check(CLI::IsMember({"fp32", "bf16"}));
   c->add_option("--seed", a->seed, "Seed of the samples")->default_val(1);
   a->device.add_to(*c);

@@ -55,6 +55,7 @@ void run(Arguments& a) {
   }
   watch_signals();
   a.train.memory = memory_limit(a.memory);
+  a.device.use(config.text("train.precision"));
   a.train.device = a.device.open();
   ProgressLine line;
   a.train.progress = [&](const TrainProgress& p) { line.show(p); };

@@ -21,8 +21,8 @@ void ConfigArguments::add_to(CLI::App& c) {
       ->check(CLI::PositiveNumber);
   c.add_option("--checkpoint-every", checkpoint_every, "Steps between checkpoints (train.checkpoint_every)")
       ->check(CLI::PositiveNumber);
-  c.add_option("--precision", precision, "fp32 or bf16 (train.precision)")
-      ->check(CLI::IsMember({"fp32", "bf16"}));
+  c.add_option("--precision", precision, "fp32, bf16, or tf32 on a CUDA device (train.precision)")
+      ->check(CLI::IsMember({"fp32", "tf32", "bf16"}));
 }
 
 Config ConfigArguments::make(const std::string& resumed_run) const {
@@ -50,19 +50,18 @@ Config ConfigArguments::make(const std::string& resumed_run) const {
 void DeviceChoice::add_to(CLI::App& c) {
   c.add_option("--device", device, "Where networks compute: cpu, cuda or cuda:INDEX (default: cpu)")
       ->type_name("DEVICE");
-  c.add_option("--precision", precision, "Of products on a CUDA device: fp32 or tf32 (default: fp32)")
-      ->type_name("PRECISION");
 }
 
 Device DeviceChoice::open() const {
   const Device d = parse_device(device);
-  const Precision p = parse_precision(precision);
-  require_precision(d, p);
-  if (p == Precision::bf16)
-    fail(ErrorCode::usage, "--precision: bf16 is offered by the kernels, not yet by training and prediction");
   require_device(d);
-  device_options().tf32 = p == Precision::tf32;
   return d;
+}
+
+void DeviceChoice::use(const std::string& precision) const {
+  const Precision p = parse_precision(precision);
+  require_precision(parse_device(device), p);
+  device_options().tf32 = p == Precision::tf32;
 }
 
 int64_t memory_limit(const std::string& text) {

@@ -26,13 +26,15 @@ struct ConfigArguments {
 /// Bytes of "8G", "500M", "1000000"; half of the RAM where it is empty. Also caps the allocator.
 int64_t memory_limit(const std::string& text);
 
-/// --device and --precision.
+/// --device.
 struct DeviceChoice {
-  std::string device = "cpu", precision = "fp32";
+  std::string device = "cpu";
   void add_to(CLI::App& c);
-  /// Opens the device. Throws ErrorCode::device with the reason, ErrorCode::usage for a precision it does not
-  /// offer.
+  /// Opens the device. Throws ErrorCode::device with the reason.
   Device open() const;
+  /// Sets what a precision (a name of train.precision) means for it. Throws ErrorCode::usage where the device
+  /// does not offer it.
+  void use(const std::string& precision) const;
 };
 
 }  // namespace voxgrad::apps

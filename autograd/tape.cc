@@ -201,8 +201,8 @@ void Tape::backward(const Var& loss, Tensor grad) {
 
 void accumulate(Tensor& sum, const Tensor& g) {
   require(sum.shape() == g.shape(), "[accumulate] expected shape ", sum.shape(), ", got ", g.shape());
-  if (sum.dtype() == DType::bf16) return add_bf16(sum, g);
   if (sum.device().is_cuda()) return add(sum, g, sum);
+  if (sum.dtype() == DType::bf16) return add_bf16(sum, g);
   visit_float(sum.dtype(), "accumulate", [&](auto zero) {
     using T = decltype(zero);
     T* a = sum.mutable_data<T>();

@@ -82,10 +82,11 @@ Config default_config() {
       num("augment.low_resolution", 0.25, 0, 1, "probability of simulated low resolution"),
       num("augment.gamma", 0.3, 0, 1, "probability of a gamma transform, exponent 0.7 to 1.5"),
 
-      word("train.precision", "fp32", {"fp32", "bf16"},
+      word("train.precision", "fp32", {"fp32", "tf32", "bf16"},
            "of the networks, in training and prediction; bf16: activations and products in bf16, weights, "
-           "sums, "
-           "statistics and optimizer in fp32"),
+           "sums, statistics and optimizer in fp32; tf32: factors of products rounded to TF32, on CUDA "
+           "devices "
+           "only"),
       count("train.max_steps", 0, 0, 1e7, "caps the steps of every stage; 0: no cap"),
       count("train.checkpoint_every", 250, 1, 1e7, "steps between checkpoints"),
       flag("train.recompute", false,
@@ -155,9 +156,7 @@ std::string configuration_document() {
 }
 
 DType precision_of(const std::string& name) {
-  if (name != "fp32" && name != "bf16")
-    fail(ErrorCode::usage, "[precision] expected fp32 or bf16, got ", name);
-  return name == "bf16" ? DType::bf16 : DType::f32;
+  return parse_precision(name) == Precision::bf16 ? DType::bf16 : DType::f32;
 }
 
 PlanOptions plan_options(const Config& c) {

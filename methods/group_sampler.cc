@@ -65,7 +65,8 @@ Tensor GroupSampler::estimate_window(const std::vector<Tensor>& state, size_t w,
   const Tensor f = s_.denoiser
                        .sample(apply_step({0, 0, c_in, 0, 0, 0}, r, r, {}, {}), share_of(w, pi_window),
                                Tensor::full({many}, static_cast<double>(t)))
-                       .value();
+                       .value()
+                       .to(Device::cpu());
   const std::vector<int64_t> times(static_cast<size_t>(many), t);
   return clean_estimate(s_.schedule, r, pi_window, f, times, s_.residual_sd);
 }

@@ -1,5 +1,7 @@
 #include "nn/layers.h"
 
+#include "tensor/layout.h"
+
 namespace voxgrad {
 
 Conv3d::Conv3d(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel, Triple stride,
@@ -28,12 +30,9 @@ Tensor Conv3d::share(const std::vector<Tensor>& x, int64_t first) const {
           ", got ", first, " to ", first + channels);
   const int64_t taps = shape[0] * shape[1] * shape[2], cin = shape[3], cout = shape[4];
   shape.set(3, channels);
-  const Tensor part = Tensor::empty(shape, w.dtype());
-  const size_t row = static_cast<size_t>(cout) * size_of(w.dtype());
-  for (int64_t t = 0; t < taps; ++t)
-    std::memcpy(static_cast<char*>(part.raw()) + static_cast<size_t>(t * channels) * row,
-                static_cast<const char*>(w.raw()) + static_cast<size_t>(t * cin + first) * row,
-                static_cast<size_t>(channels) * row);
+  const Tensor part = Tensor::empty_on(w.device(), shape, w.dtype());
+  Tensor columns = part.reshape({taps, channels * cout});
+  copy_columns(w.reshape({taps, cin * cout}), first * cout, columns, 0, channels * cout);
   return ops::conv3d(in, Var(part), {}, stride_).value();
 }
 

@@ -1,6 +1,7 @@
 #include "tensor/convert.h"
 
 #include "tensor/cpu/dispatch.h"
+#include "tensor/gpu.h"
 #include "tensor/parallel.h"
 
 namespace voxgrad {
@@ -19,6 +20,7 @@ cpu::Bf16Bits* bits_of(bf16* p) { return reinterpret_cast<cpu::Bf16Bits*>(p); }
 
 void convert(const Tensor& x, Tensor& y) {
   require(x.defined() && y.defined() && x.shape() == y.shape(), "[convert] expected tensors of one shape");
+  if (gpu::runs_on(x, y)) return gpu::convert(x, y);
   const cpu::Bf16Kernels* const k = kernels();
   if (x.dtype() == DType::f32 && y.dtype() == DType::bf16) {
     const float* const from = x.data<float>();

@@ -137,7 +137,7 @@ Status info(Context* context, DeviceInfo* out) {
   return enter(context, "device", [&](Context& c) {
     *out = {};
     const cudaDeviceProp& p = c.properties;
-    std::snprintf(out->name, sizeof out->name, "%s", p.name);
+    std::snprintf(out->name, sizeof out->name, "%.*s", static_cast<int>(sizeof out->name) - 1, p.name);
     out->major = p.major;
     out->minor = p.minor;
     out->multiprocessors = p.multiProcessorCount;

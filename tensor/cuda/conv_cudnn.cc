@@ -306,7 +306,7 @@ bool offer_parts(Context& c, Cudnn& d, const ConvPlanProblem& p, DType gradient,
                   std::vector<PlanPtr> all = plans;
                   all.push_back(plan);
                   std::string name = cat("cuDNN ", d.version);
-                  for (const PlanPtr& each : all) name += " " + each->name;
+                  for (const PlanPtr& each : all) name.append(" ").append(each->name);
                   return o.offer(
                       name, [all, gradient](Context& context, const ConvPlanProblem& q, const ConvArrays& a) {
                         run_parts(context, q, a, all, gradient);

@@ -11,10 +11,11 @@ struct Named {
   OpSample sample;
 };
 
-std::vector<Named> all_samples() {
+std::vector<Named> samples_where(bool (*fits)(const Op&)) {
   std::vector<Named> all;
   for (const Op* op : all_ops())
-    for (auto& s : op->samples()) all.push_back({op, std::move(s)});
+    if (fits(*op))
+      for (auto& s : op->samples()) all.push_back({op, std::move(s)});
   return all;
 }
 
@@ -30,11 +31,17 @@ struct Pass {
   std::vector<Tensor> grads;
 };
 
-Pass run(const Op& op, const OpSample& s, DType dtype, const Device& device) {
+// With `bf16`, what the op takes in bf16 is rounded to it first, and stored in it unless all is f64.
+Pass run(const Op& op, const OpSample& s, DType dtype, const Device& device, bool bf16 = false) {
   std::vector<Var> in;
   for (size_t i = 0; i < s.inputs.size(); ++i) {
     const bool real = s.inputs[i].dtype() == DType::f64;
-    const Tensor t = (real ? s.inputs[i].to(dtype) : s.inputs[i]).to(device);
+    Tensor t = real ? s.inputs[i].to(dtype) : s.inputs[i];
+    if (bf16 && op.bf16_input(s.attrs, i, s.inputs.size())) {
+      t = s.inputs[i].to(DType::bf16);
+      if (dtype == DType::f64) t = t.to(dtype);
+    }
+    t = t.to(device);
     const bool leaf = op.backward && (s.differentiable.empty() ? real : s.differentiable[i]);
     in.push_back(leaf ? Var::leaf(t) : Var(t));
   }
@@ -43,7 +50,9 @@ Pass run(const Op& op, const OpSample& s, DType dtype, const Device& device) {
   const Var out = apply(op, s.attrs, in);
   EXPECT_EQ(out.value().device(), device);
   r.out = out.value().to(Device::cpu()).to(DType::f64);
-  if (out.requires_grad()) tape.backward(out, sample_normal(out.shape(), 77).to(dtype).to(device));
+  Tensor grad = sample_normal(out.shape(), 77);
+  if (bf16) grad = grad.to(DType::bf16);
+  if (out.requires_grad()) tape.backward(out, grad.to(out.value().dtype()).to(device));
   for (const Var& v : in)
     r.grads.push_back(v.grad().defined() ? v.grad().to(Device::cpu()).to(DType::f64) : Tensor());
   return r;
@@ -78,7 +87,24 @@ TEST_P(GpuOps, AgreesWithTheReference) {
       expect_near(got.grads[i], want.grads[i], 4 * sample.parity, cat("gradient ", i));
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, GpuOps, testing::ValuesIn(all_samples()), test_name);
+class GpuBf16Ops : public GpuOps {};
+
+// The bound is that of the CPU's bf16 kernels (tests/autograd/all_ops_test.cc).
+TEST_P(GpuBf16Ops, AgreesWithTheReferenceOnRoundedInputs) {
+  const auto& [op, sample] = GetParam();
+  const Pass want = run(*op, sample, DType::f64, Device::cpu(), true);
+  const Pass got = run(*op, sample, DType::f32, Device::cuda(), true);
+  expect_near(got.out, want.out, 4 * 0x1p-8, "forward");
+  for (size_t i = 0; i < want.grads.size(); ++i)
+    if (want.grads[i].defined()) expect_near(got.grads[i], want.grads[i], 4 * 0x1p-8, cat("gradient ", i));
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, GpuOps, testing::ValuesIn(samples_where([](const Op&) { return true; })),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Ops, GpuBf16Ops, testing::ValuesIn(samples_where([](const Op& op) {
+                           return op.bf16_input != nullptr;
+                         })),
+                         test_name);
 
 }  // namespace
 }  // namespace voxgrad
