@@ -40,14 +40,14 @@ void run(const Arguments& a) {
   spdlog::info("making {} phantom cases in {}", kCases, data);
   PhantomOptions phantom;
   phantom.cases = kCases;
-  phantom.size = 40;
+  phantom.size = 32;
   phantom.seed = a.seed;
   write_phantom(data, phantom);
 
   // Shorter than the defaults: the phantom is small.
   Config config = default_config();
-  config.set("prior.steps", int64_t{400});
-  config.set("denoiser.steps", int64_t{500});
+  config.set("prior.steps", int64_t{600});
+  config.set("denoiser.steps", int64_t{800});
   TrainOptions train;
   train.dataset = data;
   train.method = "pgrd";

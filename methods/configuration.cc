@@ -71,8 +71,10 @@ Config default_config() {
       count("plan.batch_size", 2, 1, 1024, "patches a step; the PGRD paper trains with 2"),
 
       flag("augment.enabled", true, "random augmentation of training patches (nnU-Net's set)"),
-      flag("augment.mirror", true,
-           "mirror along every axis with probability 1/2; turn off where left and right differ in label"),
+      flag("augment.mirror", false,
+           "mirror along every axis with probability 1/2, as nnU-Net does; only where no label depends on "
+           "side or "
+           "direction"),
       num("augment.rotation", 0.2, 0, 1, "probability of a rotation"),
       num("augment.scaling", 0.2, 0, 1, "probability of a scaling by 0.7 to 1.4"),
       num("augment.noise", 0.1, 0, 1, "probability of Gaussian noise"),
@@ -97,14 +99,14 @@ Config default_config() {
       count("train.keep_cases", 6, 0, 1000,
             "scored cases whose maps are kept in RUN/validation for the report"),
   };
-  add_stage(t, "prior", 2000, 3e-3, 0.99);
+  add_stage(t, "prior", 4000, 3e-3, 0.99);
   t.insert(t.end(), {
                         num("prior.cross_entropy", 1, 0, 100, "weight of the cross-entropy"),
                         num("prior.dice", 1, 0, 100, "weight of the soft Dice loss"),
                         flag("prior.deep_supervision", true,
                              "losses on the coarser decoder levels too, weights 2^-level"),
                     });
-  add_stage(t, "denoiser", 3000, 1e-3, 0.995);
+  add_stage(t, "denoiser", 4000, 1e-3, 0.995);
   t.insert(
       t.end(),
       {
@@ -131,15 +133,16 @@ Config default_config() {
               "early stop: no more samples once four more changed the mean probability of no class at any "
               "voxel "
               "by more than this; 0: always all M"),
-          count("sampling.steps", 5, 1, 100000,
+          count("sampling.steps", 2, 1, 100000,
                 "S, evaluations of the denoiser a sample; the paper uses 300"),
           word("sampling.sampler", "ddim", {"ddim", "ddpm", "dpmpp"}, "reverse process"),
           num("sampling.eta", 0, 0, 1, "noise of ddim: 0 is deterministic given the start"),
           word("sampling.variance", "posterior", {"posterior", "upper"},
                "variance of ddpm: that of the posterior, or 1 - alpha"),
           word("sampling.spacing", "uniform", {"uniform", "log-snr"}, "where the S steps lie in 1..T"),
-          word("sampling.readout", "softmax", {"softmax", "clip"},
-               "probabilities of a sample: softmax(s / tau_out), or clipped to [0, 1] and renormalised"),
+          word("sampling.readout", "clip", {"softmax", "clip"},
+               "probabilities of a sample: softmax(s / tau_out) as in the paper, or clipped to [0, 1] and "
+               "renormalised"),
           num("sampling.tau_out", 0, 0, 100,
               "tau_out of the readout; 0: fitted on the calibration cases and stored in the model"),
       });
