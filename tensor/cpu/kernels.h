@@ -84,14 +84,14 @@ struct ConvWeightsKernels {
   void (*bias)(const float* dy, int64_t step, int64_t places, int64_t lanes, float* sums);
 };
 
-/// The same in bf16. A row of x is a row of pairs x[u, c], x[u + stride, c] for all u from -pad on, zero
-/// outside the volume; a row of dy is a row of pairs dy[v, :], dy[v + 1, :] for even v:
-/// sums[k, c, :] += sum over rows and even v of the pair x[v * stride + k] with the pair dy[v].
+/// The same in bf16: sums[k, c, :] += sum over rows and steps p of a pair of x times a pair of dy. At stride
+/// 1 with several taps they are column p of x and column 2 p + taps - 1 - k of dy, otherwise column 2 p
+/// stride + k of x and column p of dy. Columns are zero outside the row (tensor/cpu/conv_weights_bf16.cc).
 struct WeightsPairRun {
   const WeightsRow* rows;  ///< both are rows of pairs, seen as floats
   int64_t row_count;
-  int64_t pairs;              ///< of a row of dy
-  int64_t x_step, dy_step;    ///< pairs between places u, and between pairs of places v
+  int64_t pairs;              ///< steps of a row
+  int64_t x_step, dy_step;    ///< pairs between columns of x and of dy
   int64_t x_first, dy_first;  ///< of the channels of this run
   float* sums;
   int64_t tap_step, vector_step;
