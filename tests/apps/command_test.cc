@@ -59,7 +59,9 @@ TEST_F(Command, HelpAndVersionAreNoErrors) {
 
 TEST_F(Command, DevicesThatCannotBeUsedExitWith7) {
   setenv("VOXGRAD_CUDA_MODULE", "/nowhere/voxgrad_cuda.so", 1);
-  for (const std::string command : {"info", "train data -o " + path("run"), "predict run image.nii -o out"}) {
+  const std::vector<std::string> commands{"info", "train data -o " + path("run"),
+                                          "predict run image.nii -o out"};
+  for (const std::string& command : commands) {
     EXPECT_EQ(run(command + " --device cuda"), 7) << command;
     EXPECT_NE(err_.find("/nowhere/voxgrad_cuda.so"), std::string::npos) << err_;
     EXPECT_EQ(run(command + " --device gpu"), 2) << command;

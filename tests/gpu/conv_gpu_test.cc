@@ -133,12 +133,13 @@ TEST_P(GpuConv, TransposedAgreesWithTheCpu) {
   }
 }
 
+std::string mode_name(const testing::TestParamInfo<Mode>& info) {
+  constexpr const char* kNames[] = {"f32", "tf32", "bf16", "bf16_weights"};
+  return kNames[static_cast<int>(info.param)];
+}
+
 INSTANTIATE_TEST_SUITE_P(Modes, GpuConv,
-                         testing::Values(Mode::f32, Mode::tf32, Mode::bf16, Mode::bf16_weights),
-                         [](const testing::TestParamInfo<Mode>& i) {
-                           constexpr const char* kNames[] = {"f32", "tf32", "bf16", "bf16_weights"};
-                           return std::string(kNames[static_cast<int>(i.param)]);
-                         });
+                         testing::Values(Mode::f32, Mode::tf32, Mode::bf16, Mode::bf16_weights), mode_name);
 
 class GpuPlans : public test::OnGpu {};
 
