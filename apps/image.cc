@@ -145,6 +145,7 @@ void add_image(CLI::App& app) {
   command->add_option("FILE", *path, ".nii, .nii.gz, or one part of a .hdr/.img pair")->required();
   command->add_flag("--json", *as_json, "Print JSON");
   command->callback([path, as_json] {
+    watch_signals();
     const json j = describe(*path, read_nifti(*path));
     if (interrupted()) return;
     if (*as_json)
