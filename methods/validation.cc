@@ -55,7 +55,7 @@ RunSplit run_split(const Dataset& dataset, int fold) {
       (i % 2 == 0 ? r.calibration : r.scored).push_back(s.validation[i]);
     r.text = cat("Fold ", fold, ": ", r.train.size(), " training cases; of ", s.validation.size(),
                  " validation cases every second by name (", r.calibration.size(),
-                 ") fitted what is fitted (temperature, tau_out), the other ", r.scored.size(), " were scored.");
+                 ") fitted temperature and tau_out, the other ", r.scored.size(), " were scored.");
   } else {
     r.scored = s.validation;
     for (size_t i = 0; i < s.train.size(); ++i)
