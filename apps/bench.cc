@@ -61,7 +61,8 @@ double forward_operations(const UNetConfig& c, const Arguments& a) {
 void require_device(const std::string& device) {
   if (device == "cpu") return;
   if (device.starts_with("cuda"))
-    fail(ErrorCode::device, "bench: --device ", device, ": this build has no CUDA backend, only cpu");
+    fail(ErrorCode::device, "bench: --device ", device,
+         ": bench measures the CPU; scripts/gpu-check measures devices");
   fail(ErrorCode::usage, "bench: --device: expected cpu, got ", device);
 }
 

@@ -89,7 +89,7 @@ void add_predict(CLI::App& app) {
        "always all (default: as trained)")
       ->check(CLI::Range(0.0, 1.0));
   c->add_option("--precision", a->precision, "fp32, bf16, or tf32 on a CUDA device (default: as trained)")
-      ->check(CLI::IsMember({"fp32", "bf16"}));
+      ->check(CLI::IsMember({"fp32", "tf32", "bf16"}));
   c->add_option("--seed", a->seed, "Seed of the samples")->default_val(1);
   a->device.add_to(*c);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");

@@ -77,6 +77,9 @@ Var Var::leaf(Tensor value, Tensor grad) {
   return v;
 }
 
+NoTape::NoTape() : outer_(current_tape) { current_tape = nullptr; }
+NoTape::~NoTape() { current_tape = outer_; }
+
 Tape::Tape() : outer_(current_tape) { current_tape = this; }
 Tape::~Tape() { current_tape = outer_; }
 

@@ -44,6 +44,21 @@ class Var {
   std::shared_ptr<const detail::Recompute> recompute_;
 };
 
+class Tape;
+
+/// Nothing is recorded while it lives (on the thread that made it): for what has parameters but needs no
+/// gradients.
+class NoTape {
+ public:
+  NoTape();
+  ~NoTape();
+  NoTape(const NoTape&) = delete;
+  NoTape& operator=(const NoTape&) = delete;
+
+ private:
+  Tape* outer_;
+};
+
 /// Records what is applied while it lives (on the thread that made it) and walks back once.
 class Tape {
  public:

@@ -32,7 +32,7 @@ std::string duration(double seconds) {
 }
 
 /// The facts that a reader looks for first, in this order, under their names here.
-constexpr std::array<std::pair<const char*, const char*>, 17> kFacts = {{
+constexpr std::array<std::pair<const char*, const char*>, 18> kFacts = {{
     {"status", "Status"},
     {"method", "Method"},
     {"dataset", "Data set"},
@@ -47,6 +47,7 @@ constexpr std::array<std::pair<const char*, const char*>, 17> kFacts = {{
     {"compiler", "Compiler"},
     {"build", "Build"},
     {"kernels", "Kernels"},
+    {"device", "Device"},
     {"libraries", "Libraries"},
     {"threads", "Threads"},
     {"system", "Machine"},

@@ -144,7 +144,7 @@ Config default_config() {
                "probabilities of a sample: softmax(s / tau_out) as in the paper, or clipped to [0, 1] and "
                "renormalised"),
           num("sampling.tau_out", 0, 0, 100,
-              "tau_out of the readout; 0: fitted on the calibration cases and stored in the model"),
+              "tau_out of the readout softmax; 0: fitted on the calibration cases and stored in the model"),
       });
   return Config(std::move(t));
 }

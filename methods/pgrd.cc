@@ -165,15 +165,17 @@ Tensor Pgrd::probabilities(const Tensor& raw) const {
 void Pgrd::fit_readout(const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) {
   if (config_.number("sampling.tau_out") > 0 || config_.text("sampling.readout") != "softmax") return;
   // Samples are kept as they are, since each tau reads them anew: as many cases as the memory bound allows.
+  SampleOptions all = options;
+  all.stop_tolerance = 0;
   std::vector<LabelledSamples> labelled;
   int64_t kept = 0;
   for (const PreprocessedCase& c : calibration) {
     if (!c.label.defined()) continue;
     const int64_t bytes = options.samples * c.label.numel() * plan_.classes() * int64_t{sizeof(float)};
-    if (!labelled.empty() && kept + bytes > options.memory) break;
+    if (!labelled.empty() && kept + bytes > options.memory / 2) break;
     kept += bytes;
     LabelledSamples l{{}, content_of(c.label, c)};
-    sample(c, options, [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });
+    sample(c, all, [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });
     labelled.push_back(std::move(l));
   }
   constants["tau_out"] = labelled.empty() ? 0.2 : fit_tau_out(labelled);

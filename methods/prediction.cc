@@ -19,18 +19,21 @@ Tensor as_bytes_or_ints(const Tensor& labels, int classes) {
   return classes <= 256 ? labels.to(DType::u8) : labels;
 }
 
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
 // Masks have the names of cases: in a folder of images or of labels they would replace them.
 void refuse_folder_of_inputs(const std::string& output, const std::vector<Case>& cases) {
   for (const Case& c : cases)
     for (const std::string& image : c.images)
-      if (same_file(image, output + "/" + c.name + ".nii.gz"))
+      if (same_file(folder_of(image), output) || same_file(image, output + "/" + c.name + ".nii.gz"))
         fail(ErrorCode::usage, "[predict] ", output,
              ": expected an output folder without the input, got that of ", image);
   std::string folder = output;
   while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
-  const size_t slash = folder.rfind('/');
-  const std::string name = slash == std::string::npos ? folder : folder.substr(slash + 1),
-                    parent = slash == std::string::npos ? "." : folder.substr(0, slash);
+  const std::string name = folder.substr(folder.rfind('/') + 1), parent = folder_of(folder);
   if ((name.starts_with("images") || name.starts_with("labels")) && file_exists(parent + "/dataset.json"))
     fail(ErrorCode::usage, "[predict] ", output, ": expected a folder for masks, got one of the data set ",
          parent);

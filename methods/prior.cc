@@ -39,6 +39,7 @@ Var Prior::loss(const Batch& batch) const {
 }
 
 Tensor Prior::batch_probabilities(const Tensor& image, double temperature) const {
+  const NoTape off;  // the denoiser's steps keep nothing of the frozen prior
   return ops::softmax(net_({Var(image)}, {}, false).out.detach(), temperature).value().to(Device::cpu());
 }
 

@@ -1,5 +1,6 @@
 #include "methods/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -8,6 +9,7 @@
 #include "io/file.h"
 #include "io/run_record.h"
 #include "io/sha256.h"
+#include "tensor/allocator.h"
 #include "tensor/parallel.h"
 
 namespace voxgrad {
@@ -74,7 +76,9 @@ class Trainer {
   void log_validation_of_prior();
   SampleOptions sampling() {
     SampleOptions o = sample_options(config_);
-    o.memory = options_.memory;
+    // options_.memory is half of the allocator's cap; the cases in memory count against the cap too.
+    o.memory =
+        std::max(options_.memory - static_cast<int64_t>(memory_stats().current / 2), options_.memory / 8);
     o.seed = state_.seed;
     o.poll = [this] { poll(); };
     return o;
@@ -98,6 +102,7 @@ class Trainer {
 void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<std::string, Tensor>& saved) {
   Parameters& p = method_->parameters(stage);
   if (state_.step == 0) {
+    where_ = cat("the start of ", s.name);
     p.allocate(state_.seed + stage);
     method_->begin_stage(stage, training_, calibration_, sampling());
   }
@@ -281,6 +286,7 @@ TrainResult Trainer::run() {
     return false;
   });
   bool complete = false;
+  method_->move_to(options_.device);  // what a checkpoint holds was read to the CPU
 
   try {
     while (state_.stage < stages.size()) {

@@ -55,13 +55,13 @@ RunSplit run_split(const Dataset& dataset, int fold) {
       (i % 2 == 0 ? r.calibration : r.scored).push_back(s.validation[i]);
     r.text = cat("Fold ", fold, ": ", r.train.size(), " training cases; of ", s.validation.size(),
                  " validation cases every second by name (", r.calibration.size(),
-                 ") fitted temperature and tau_out, the other ", r.scored.size(), " were scored.");
+                 ") fitted the calibration, the other ", r.scored.size(), " were scored.");
   } else {
     r.scored = s.validation;
     for (size_t i = 0; i < s.train.size(); ++i)
       (s.train.size() > 1 && i % 6 == 0 ? r.calibration : r.train).push_back(s.train[i]);
     r.text = cat("Fold ", fold, ": ", r.train.size(), " training cases; ", r.calibration.size(),
-                 " cases were held out of training to fit temperature and tau_out (fewer than ten "
+                 " cases were held out of training to fit the calibration (fewer than ten "
                  "validation cases); ",
                  r.scored.size(), " validation cases were scored.");
   }

@@ -59,7 +59,8 @@ void* allocate(size_t bytes) {
   const std::lock_guard lock(a.mutex);
   if (a.cap && a.stats.current + size > a.cap)
     fail(ErrorCode::memory, "[memory] expected to stay under ", a.cap >> 20, " MiB, got a need of ",
-         (a.stats.current + size) >> 20, " MiB (", a.stats.current >> 20, " in use, ", size >> 20, " more)");
+         (a.stats.current + size) >> 20, " MiB (", a.stats.current >> 20, " in use, ", size >> 20,
+         " more); --memory sets the bound");
   void* p = nullptr;
   if (auto it = a.free.find(size); it != a.free.end() && !it->second.empty()) {
     p = it->second.back();

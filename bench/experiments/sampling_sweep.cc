@@ -129,6 +129,7 @@ void sweep(const std::string& run, const std::string& folder, int64_t most) {
     o.sampler.spacing = s.spacing;
     o.sampler.eta = s.eta;
     o.seed = 1;
+    o.stop_tolerance = 0;
     const Drawn fitted = draw(method, calibration, o), drawn = draw(method, scored, o);
     for (int64_t samples = o.samples; samples >= std::min<int64_t>(4, o.samples) && samples * 4 >= o.samples;
          samples /= 2)

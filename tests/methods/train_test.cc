@@ -66,14 +66,19 @@ TEST_P(TrainTest, TheSameBitsWithAnyNumberOfThreads) {
     EXPECT_EQ(read_text(folder_ + "/" + precision + "1/metrics.json"),
               read_text(folder_ + "/" + precision + "3/metrics.json"));
   }
-  EXPECT_NE(hash("fp321"), hash("bf161"));
+  const auto weights = [&](const std::string& run) {
+    return load_model({folder_ + "/" + run}).method->parameters(0).values().to_vector<float>();
+  };
+  EXPECT_NE(weights("fp321"), weights("bf161"));
   // A model trained in bf16 holds f32 weights, and computes in either.
   EXPECT_EQ(load_model({folder_ + "/bf161"}).method->config().text("train.precision"), "bf16");
   EXPECT_EQ(load_model({folder_ + "/bf161"}, "fp32").method->config().text("train.precision"), "fp32");
 }
 
 TEST_P(TrainTest, StoppedAnywhereAndResumedGivesTheSameBits) {
-  ASSERT_EQ(train(options("whole"), config()).end, TrainEnd::finished);
+  Config c = config();
+  c.set("sampling.readout", std::string("softmax"));  // tau_out is fitted
+  ASSERT_EQ(train(options("whole"), c).end, TrainEnd::finished);
   // Stop after every few polls until it ends by itself.
   TrainOptions o = options("pieces");
   int stops = 0;
@@ -81,23 +86,24 @@ TEST_P(TrainTest, StoppedAnywhereAndResumedGivesTheSameBits) {
     int polls = 0;
     o.stop_requested = [&polls] { return ++polls > kLoads + 3; };
     o.resume = round > 0;
-    const TrainResult r = train(o, config());
+    const TrainResult r = train(o, c);
     if (r.end == TrainEnd::finished || r.end == TrainEnd::already_finished) break;
     EXPECT_EQ(r.end, TrainEnd::stopped);
     EXPECT_FALSE(r.stopped_at.empty());
     if (++stops == 5) o.stop_requested = {};
     if (stops >= 5) {
       o.stop_requested = {};
-      EXPECT_EQ(train(o, config()).end, TrainEnd::finished);
+      EXPECT_EQ(train(o, c).end, TrainEnd::finished);
       break;
     }
   }
   EXPECT_GT(stops, 1);
   EXPECT_EQ(hash("whole"), hash("pieces"));
+  EXPECT_EQ(load_model({folder_ + "/pieces"}).method->constants.count("tau_out"), 1u);
   // A finished run changes nothing.
   const std::string before = hash("pieces");
   o.resume = true;
-  EXPECT_EQ(train(o, config()).end, TrainEnd::already_finished);
+  EXPECT_EQ(train(o, c).end, TrainEnd::already_finished);
   EXPECT_EQ(hash("pieces"), before);
 }
 
@@ -217,12 +223,16 @@ TEST_P(TrainTest, PredictNeverReplacesItsInput) {
   LoadedModel model = load_model({folder_ + "/run"});
   const std::string scans = folder_ + "/scans";
   make_folders(scans);
-  write_text(scans + "/a.nii.gz", read_text(data() + "/imagesTr/phantom_001_0000.nii.gz"));
+  make_folders(folder_ + "/channels");
+  for (const std::string copy : {scans + "/a.nii.gz", folder_ + "/channels/a_0000.nii.gz"})
+    write_text(copy, read_text(data() + "/imagesTr/phantom_001_0000.nii.gz"));
   const std::string before = read_text(scans + "/a.nii.gz");
   PredictOptions p;
   p.images = {scans + "/a.nii.gz"};
   p.sampling = sample_options(model.method->config());
-  for (const std::string& folder : {scans, data() + "/labelsTr", data() + "/labelsTr/"}) {
+  for (const std::string& folder :
+       {scans, folder_ + "/channels", data() + "/labelsTr", data() + "/labelsTr/"}) {
+    p.images = {folder == folder_ + "/channels" ? folder : scans + "/a.nii.gz"};
     p.output = folder;
     try {
       predict_files(*model.method, p);
