@@ -95,7 +95,8 @@ void print_prior(Method& method, const std::vector<PreprocessedCase>& calibratio
   }
 }
 
-void sweep(const std::string& run, const std::string& folder, int64_t most) {
+/// All settings, or the `only`-th (from 1).
+void sweep(const std::string& run, const std::string& folder, int64_t most, int64_t only) {
   LoadedModel model = load_model({run});
   Method& method = *model.method;
   const Dataset dataset = open_dataset(folder);
@@ -114,14 +115,12 @@ void sweep(const std::string& run, const std::string& folder, int64_t most) {
       "ECE | MI "
       "|\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   print_prior(method, calibration, scored);
-  for (const Setting& s : {Setting{"ddim", 1, "uniform", 0},
-                           {"ddim", 2, "uniform", 0},
-                           {"ddim", 5, "uniform", 0},
-                           {"ddim", 10, "uniform", 0},
-                           {"ddim", 2, "log-snr", 0},
-                           {"ddim", 5, "log-snr", 0},
-                           {"dpmpp", 5, "log-snr", 0},
-                           {"ddim", 5, "uniform", 1}}) {
+  std::vector<Setting> settings{
+      {"ddim", 1, "uniform", 0},  {"ddim", 2, "uniform", 0},  {"ddim", 5, "uniform", 0},
+      {"ddim", 10, "uniform", 0}, {"ddim", 2, "log-snr", 0},  {"ddim", 3, "log-snr", 0},
+      {"ddim", 5, "log-snr", 0},  {"dpmpp", 5, "log-snr", 0}, {"ddim", 5, "uniform", 1}};
+  if (only > 0) settings = {settings.at(static_cast<size_t>(only - 1))};
+  for (const Setting& s : settings) {
     SampleOptions o = sample_options(method.config());
     o.samples = s.steps == 1 ? std::min<int64_t>(4, most) : most;  // one step hardly depends on the start
     o.sampler.kind = s.sampler;
@@ -142,11 +141,11 @@ void sweep(const std::string& run, const std::string& folder, int64_t most) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::cerr << "usage: sampling_sweep RUN DATASET [M]\n";
+    std::cerr << "usage: sampling_sweep RUN DATASET [M [NUMBER OF THE SETTING]]\n";
     return 2;
   }
   try {
-    voxgrad::sweep(argv[1], argv[2], argc > 3 ? std::stoll(argv[3]) : 16);
+    voxgrad::sweep(argv[1], argv[2], argc > 3 ? std::stoll(argv[3]) : 16, argc > 4 ? std::stoll(argv[4]) : 0);
   } catch (const std::exception& e) {
     std::cerr << "sampling_sweep: " << e.what() << "\n";
     return 1;
