@@ -11,7 +11,7 @@ namespace voxgrad::apps {
 namespace {
 
 struct Arguments {
-  std::string run, memory, sampler, spacing, precision;
+  std::string run, memory, sampler, spacing, mean, precision;
   DeviceChoice device;
   PredictOptions options;
   int64_t samples = 0, steps = 0;
@@ -37,6 +37,7 @@ void run(Arguments& a) {
   if (!a.sampler.empty()) s.sampler.kind = a.sampler;
   if (!a.spacing.empty()) s.sampler.spacing = a.spacing;
   if (a.eta >= 0) s.sampler.eta = a.eta;
+  if (!a.mean.empty()) s.first_estimates = a.mean == "first-estimates";
   s.seed = a.seed;
   s.memory = memory_limit(a.memory);
   if (method.fixed_samples() > 0) {
@@ -83,6 +84,10 @@ void add_predict(CLI::App& app) {
   c->add_option("--spacing", a->spacing, "uniform or log-snr (default: as trained)")
       ->check(CLI::IsMember({"uniform", "log-snr"}));
   c->add_option("--eta", a->eta, "Noise of ddim, 0 to 1 (default: as trained)")->check(CLI::Range(0.0, 1.0));
+  c->add_option(
+       "--mean", a->mean,
+       "Mean probability from first-estimates or from samples, as in the paper (default: as trained)")
+      ->check(CLI::IsMember({"first-estimates", "samples"}));
   c->add_option(
        "--stop-tolerance", a->stop_tolerance,
        "Early stop: no more samples once four more changed no mean probability by more than this; 0: "

@@ -143,6 +143,10 @@ Config default_config() {
           word("sampling.readout", "clip", {"softmax", "clip"},
                "probabilities of a sample: softmax(s / tau_out) as in the paper, or clipped to [0, 1] and "
                "renormalised"),
+          word(
+              "sampling.mean", "first-estimates", {"first-estimates", "samples"},
+              "mean probability: of the samples, as in the paper, or of their first estimates, made at t = T "
+              "where they are the conditional mean of the label"),
           num("sampling.tau_out", 0, 0, 100,
               "tau_out of the readout softmax; 0: fitted on the calibration cases and stored in the model"),
       });

@@ -40,8 +40,9 @@ GroupSampler::GroupSampler(const Setting& setting)
   keep_ = shares <= s_.options.memory / 2;
   // A sample keeps its state, the blended estimate and one more volume (the next state, or the estimate
   // before).
-  const int64_t kept = 3 * static_cast<int64_t>(s_.pi.nbytes());
-  group_ = group_size(s_.options.memory - (keep_ ? shares : 0), voxels, features, kept);
+  const int64_t volume = static_cast<int64_t>(s_.pi.nbytes()), kept = 3 * volume;
+  const int64_t once = (keep_ ? shares : 0) + (s_.options.first_estimates ? 2 * volume : 0);
+  group_ = group_size(s_.options.memory - once, voxels, features, kept);
 }
 
 Tensor GroupSampler::share_of(size_t w, const Tensor& pi_window) {
@@ -100,6 +101,8 @@ std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
     const ReverseStep& step = steps_[i];
     if (s_.options.poll) s_.options.poll();
     std::vector<Tensor> y0 = estimate(state, step.t);
+    if (i == 0 && s_.options.first_estimates)
+      for (const Tensor& e : y0) first_.add(readout(e, "clip", 1));
     if (step.s == 0) return y0;  // the samples themselves
     for (size_t m = 0; m < state.size(); ++m) {
       const Tensor r0 = subtract(y0[m], s_.pi);

@@ -3,6 +3,7 @@
 // convolution, is computed once a window and serves all samples and steps; where the memory bound leaves no
 // room for it, it is computed again each time, with the same bits.
 #pragma once
+#include "diffusion/aggregate.h"
 #include "diffusion/residual.h"
 #include "methods/method.h"
 #include "nn/unet.h"
@@ -29,6 +30,11 @@ class GroupSampler {
   bool keeps_shares() const { return keep_; }
   /// Samples first .. first + count - 1, [D, H, W, K] each; count at most group().
   std::vector<Tensor> draw(int64_t first, int64_t count);
+  /// Mean over all samples drawn so far of their first estimates of y0, clipped and renormalised,
+  /// [D, H, W, K]. That estimate is made at t = T, where the state says nothing about y0: it is the
+  /// conditional mean E[y | X], the probabilities themselves. Undefined unless
+  /// SampleOptions::first_estimates.
+  Tensor first_estimate() const { return first_.count() > 0 ? first_.mean() : Tensor(); }
 
  private:
   /// y0_hat of every sample, blended over the windows.
@@ -45,6 +51,7 @@ class GroupSampler {
   bool keep_;
   std::vector<Tensor> shares_;  // a window each; undefined until computed
   int64_t group_;
+  SampleAggregator first_;  // of first estimates
 };
 
 /// Standard normal noise that sample m starts from.

@@ -25,6 +25,7 @@ std::unique_ptr<Method> make_method(const std::string& name, const Plan& plan, c
 SampleOptions sample_options(const Config& c) {
   SampleOptions o;
   o.samples = c.integer("sampling.samples");
+  o.first_estimates = c.text("sampling.mean") == "first-estimates";
   o.stop_tolerance = c.number("sampling.stop_tolerance");
   o.sampler.kind = c.text("sampling.sampler");
   o.sampler.steps = c.integer("sampling.steps");

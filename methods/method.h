@@ -22,6 +22,7 @@ struct SampleOptions {
   int64_t samples = 16;
   SamplerOptions sampler;
   uint64_t seed = 0;
+  bool first_estimates = true;        ///< the mean probability comes from the samples' first estimates
   double stop_tolerance = 0;          ///< EarlyStop's; 0: all samples are drawn
   int64_t memory = int64_t{4} << 30;  ///< bytes that groups of samples may take
   std::function<void()> poll;         ///< called between evaluations; may throw to stop
@@ -57,9 +58,11 @@ class Method {
 
   // Inference, on cases at the plan's spacing.
   /// Draws samples and hands each to `sink` as the method's raw estimate [D, H, W, K], in order, on
-  /// the grid of PreprocessedCase::image; fewer than options.samples after an early stop.
-  virtual void sample(const PreprocessedCase& c, const SampleOptions& options,
-                      const std::function<void(const Tensor& raw)>& sink) = 0;
+  /// the grid of PreprocessedCase::image; fewer than options.samples after an early stop. Returns the mean
+  /// probability [D, H, W, K] where the method has a better estimate of it than the mean over the samples;
+  /// otherwise undefined.
+  virtual Tensor sample(const PreprocessedCase& c, const SampleOptions& options,
+                        const std::function<void(const Tensor& raw)>& sink) = 0;
   /// Probabilities [D, H, W, K] of a raw estimate.
   virtual Tensor probabilities(const Tensor& raw) const = 0;
   /// How many samples a deterministic method gives whatever is asked for; 0: as many as asked for.

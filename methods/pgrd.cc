@@ -135,8 +135,8 @@ Tensor Pgrd::prior_probabilities(const PreprocessedCase& c, const SampleOptions&
   return prior_.volume_probabilities(c.image, 1, options.memory, options.poll);
 }
 
-void Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
-                  const std::function<void(const Tensor&)>& sink) {
+Tensor Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
+                    const std::function<void(const Tensor&)>& sink) {
   const Tensor pi =
       prior_.volume_probabilities(c.image, constant("pi_temperature"), options.memory, options.poll);
   GroupSampler sampler({plan_, schedule_, net_, constant("residual_sd"), c.image, pi,
@@ -147,8 +147,9 @@ void Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
   for (int64_t first = 0; first < options.samples; first += group)
     for (const Tensor& sample : sampler.draw(first, std::min(group, options.samples - first))) {
       sink(sample);
-      if (options.stop_tolerance > 0 && stop.add(probabilities(sample))) return;
+      if (options.stop_tolerance > 0 && stop.add(probabilities(sample))) return sampler.first_estimate();
     }
+  return sampler.first_estimate();
 }
 
 Tensor Pgrd::probabilities(const Tensor& raw) const {

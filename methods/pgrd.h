@@ -17,8 +17,8 @@ class Pgrd : public Method {
   void begin_stage(size_t stage, const std::vector<PreprocessedCase>& training,
                    const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) override;
   Var loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) override;
-  void sample(const PreprocessedCase& c, const SampleOptions& options,
-              const std::function<void(const Tensor&)>& sink) override;
+  Tensor sample(const PreprocessedCase& c, const SampleOptions& options,
+                const std::function<void(const Tensor&)>& sink) override;
   Tensor probabilities(const Tensor& raw) const override;
   Tensor prior_probabilities(const PreprocessedCase& c, const SampleOptions& options) override;
   void fit_readout(const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) override;

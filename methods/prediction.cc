@@ -56,15 +56,20 @@ CasePrediction predict_case(Method& method, const PreprocessedCase& c, const Sam
                             bool keep_samples) {
   SampleAggregator aggregate;
   CasePrediction p;
-  method.sample(c, options, [&](const Tensor& raw) {
+  const Tensor mean = method.sample(c, options, [&](const Tensor& raw) {
     const Tensor on_grid = invert_probabilities(method.probabilities(raw), c);
     aggregate.add(on_grid);
     if (keep_samples) p.samples.push_back(most_probable_class(on_grid));
   });
-  p.probabilities = aggregate.mean();
-  p.mask = most_probable_class(p.probabilities);
-  p.entropy = aggregate.entropy();
   p.mutual_information = aggregate.mutual_information();
+  if (mean.defined()) {
+    p.mean_of_samples = aggregate.mean();
+    aggregate = {};
+    aggregate.add(invert_probabilities(mean, c));
+  }
+  p.probabilities = aggregate.mean();
+  p.entropy = aggregate.entropy();
+  p.mask = most_probable_class(p.probabilities);
   return p;
 }
 

@@ -66,9 +66,10 @@ double fit_prior_temperature(const Prior& prior, const std::vector<PreprocessedC
   return labelled.empty() ? 1 : fit_temperature(labelled);
 }
 
-void UNetMethod::sample(const PreprocessedCase& c, const SampleOptions& options,
-                        const std::function<void(const Tensor&)>& sink) {
+Tensor UNetMethod::sample(const PreprocessedCase& c, const SampleOptions& options,
+                          const std::function<void(const Tensor&)>& sink) {
   sink(prior_.volume_probabilities(c.image, 1, options.memory, options.poll));
+  return {};
 }
 
 }  // namespace voxgrad

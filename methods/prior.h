@@ -39,8 +39,8 @@ class UNetMethod : public Method {
   std::vector<StageOptions> stages() const override { return {stage_options(config_, "prior")}; }
   Parameters& parameters(size_t) override { return prior_.parameters(); }
   Var loss(size_t, const Batch& batch, uint64_t, int64_t) override { return prior_.loss(batch); }
-  void sample(const PreprocessedCase& c, const SampleOptions& options,
-              const std::function<void(const Tensor&)>& sink) override;
+  Tensor sample(const PreprocessedCase& c, const SampleOptions& options,
+                const std::function<void(const Tensor&)>& sink) override;
   Tensor probabilities(const Tensor& raw) const override { return raw; }
   int64_t fixed_samples() const override { return 1; }
 

@@ -91,10 +91,12 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     scores.notes.push_back(
         cat("Only the first ", total, " of ", split.scored.size(), " cases were scored (train.max_scored)."));
   const auto temperature = method.constants.find("prior_temperature");
-  const std::string own = method.fixed_samples() == 1 ? method.name()
-                                                      : cat(method.name(), " (M = ", options.sampling.samples,
-                                                            ", S = ", options.sampling.sampler.steps, ")");
-  MethodScores prior = row("prior"), tempered = row("prior + temperature"), sampled = row(own);
+  const std::string drawn = method.fixed_samples() == 1 ? ""
+                                                        : cat(" (M = ", options.sampling.samples,
+                                                              ", S = ", options.sampling.sampler.steps, ")");
+  MethodScores prior = row("prior"), tempered = row("prior + temperature"),
+               mean_of_samples = row(method.name() + " mean of samples" + drawn),
+               sampled = row(method.name() + drawn);
   for (size_t i = 0; i < total; ++i) {
     const Case& c = dataset.cases[static_cast<size_t>(split.scored[i])];
     if (options.progress) options.progress(c.name, i, total);
@@ -105,19 +107,21 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     input.truth = loaded.label;
     input.spacing = spacing_of(loaded.header);
     read_extras(dataset, c, loaded, plan.classes(), input);
+    // Scores of a probability map on the image's grid, without those of samples.
     const auto deterministic = [&](MethodScores& to, const Tensor& probabilities) {
       CaseInput one = input;
       one.annotations.clear();
-      one.probabilities = invert_probabilities(probabilities, prepared);
+      one.probabilities = probabilities;
       one.prediction = most_probable_class(one.probabilities);
       to.table.add(score_case(one, scoring));
     };
     if (const Tensor p = method.prior_probabilities(prepared, options.sampling); p.defined()) {
-      deterministic(prior, p);
+      deterministic(prior, invert_probabilities(p, prepared));
       if (temperature != method.constants.end())
-        deterministic(tempered, apply_temperature(p, temperature->second));
+        deterministic(tempered, invert_probabilities(apply_temperature(p, temperature->second), prepared));
     }
     const CasePrediction p = predict_case(method, prepared, options.sampling, true);
+    if (p.mean_of_samples.defined()) deterministic(mean_of_samples, p.mean_of_samples);
     input.prediction = p.mask;
     input.probabilities = p.probabilities;
     if (method.fixed_samples() == 1)
@@ -129,7 +133,7 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     sampled.table.add(score_case(input, scoring));
     if (static_cast<int64_t>(i) < options.keep_cases) keep_maps(run, c, loaded, p);
   }
-  for (MethodScores* m : {&prior, &tempered, &sampled})
+  for (MethodScores* m : {&prior, &tempered, &mean_of_samples, &sampled})
     if (!m->table.cases.empty()) scores.rows.push_back(std::move(*m));
   for (const MethodScores& m : scores.rows) {
     std::string name = m.name.substr(0, m.name.find(" (M"));

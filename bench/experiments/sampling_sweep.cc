@@ -22,13 +22,16 @@ struct Setting {
 
 struct Drawn {
   std::vector<LabelledSamples> cases;
+  std::vector<LabelledSamples> first_estimates;  // their mean, a case each
 };
 
 Drawn draw(Method& method, const std::vector<PreprocessedCase>& cases, const SampleOptions& options) {
   Drawn d;
   for (const PreprocessedCase& c : cases) {
     LabelledSamples l{{}, content_of(c.label, c)};
-    method.sample(c, options, [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });
+    const Tensor mean =
+        method.sample(c, options, [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });
+    d.first_estimates.push_back({{content_of(mean, c)}, l.truth});
     d.cases.push_back(std::move(l));
   }
   return d;
@@ -38,9 +41,10 @@ struct Means {
   double dsc = 0, nll = 0, ece = 0, disagreement = 0;
 };
 
-Means score(const Drawn& drawn, int64_t samples, const char* kind, double tau, int classes) {
+Means score(const std::vector<LabelledSamples>& cases, int64_t samples, const char* kind, double tau,
+            int classes) {
   Means m;
-  for (const LabelledSamples& c : drawn.cases) {
+  for (const LabelledSamples& c : cases) {
     SampleAggregator a;
     for (int64_t k = 0; k < samples; ++k) a.add(readout(c.samples[static_cast<size_t>(k)], kind, tau));
     const Tensor p = a.mean();
@@ -49,7 +53,7 @@ Means score(const Drawn& drawn, int64_t samples, const char* kind, double tau, i
     m.ece += ece_top_label(p, c.truth).value_or(0);
     m.disagreement += mean_over(a.mutual_information()).value_or(0);
   }
-  const double n = static_cast<double>(drawn.cases.size()) / 100;
+  const double n = static_cast<double>(cases.size()) / 100;
   return {m.dsc / n, m.nll / n, m.ece / n, m.disagreement / n};
 }
 
@@ -61,16 +65,22 @@ double fit_tau(const Drawn& drawn, int64_t samples) {
 }
 
 void print_rows(const Setting& s, int64_t samples, const Drawn& fitted, const Drawn& scored, int classes) {
-  for (const char* kind : {"softmax", "clip"}) {
-    const double tau = kind == std::string_view("softmax") ? fit_tau(fitted, samples) : 1;
-    const Means c = score(fitted, samples, kind, tau, classes),
-                t = score(scored, samples, kind, tau, classes);
+  const auto print = [&](const char* kind, double tau, const Means& c, const Means& t) {
     std::printf("| %s%s | %lld | %s | %lld | %s | %.3f | %.2f | %.3f | %.3f | %.2f | %.3f | %.3f | %.2f |\n",
                 s.sampler, s.eta > 0 ? " eta 1" : "", static_cast<long long>(s.steps), s.spacing,
                 static_cast<long long>(samples), kind, tau, c.dsc, c.nll, c.ece, t.dsc, t.nll, t.ece,
                 t.disagreement);
     std::fflush(stdout);
+  };
+  for (const char* kind : {"softmax", "clip"}) {
+    const double tau = kind == std::string_view("softmax") ? fit_tau(fitted, samples) : 1;
+    print(kind, tau, score(fitted.cases, samples, kind, tau, classes),
+          score(scored.cases, samples, kind, tau, classes));
   }
+  // Made of all samples, whatever their number in this row.
+  if (samples == static_cast<int64_t>(fitted.cases.front().samples.size()))
+    print("first estimates", 1, score(fitted.first_estimates, 1, "clip", 1, classes),
+          score(scored.first_estimates, 1, "clip", 1, classes));
 }
 
 /// The network without samples: the prior, and the prior after temperature scaling.
@@ -88,8 +98,8 @@ void print_prior(Method& method, const std::vector<PreprocessedCase>& calibratio
   };
   for (const double temperature : {1.0, method.constants.at("prior_temperature")}) {
     const int classes = method.plan().classes();
-    const Means c = score(draw_prior(calibration, temperature), 1, "clip", 1, classes),
-                t = score(draw_prior(scored, temperature), 1, "clip", 1, classes);
+    const Means c = score(draw_prior(calibration, temperature).cases, 1, "clip", 1, classes),
+                t = score(draw_prior(scored, temperature).cases, 1, "clip", 1, classes);
     std::printf("| prior, temperature %.2f | | | | | | %.2f | %.3f | %.3f | %.2f | %.3f | %.3f | |\n",
                 temperature, c.dsc, c.nll, c.ece, t.dsc, t.nll, t.ece);
   }
@@ -122,7 +132,8 @@ void sweep(const std::string& run, const std::string& folder, int64_t most, int6
   if (only > 0) settings = {settings.at(static_cast<size_t>(only - 1))};
   for (const Setting& s : settings) {
     SampleOptions o = sample_options(method.config());
-    o.samples = s.steps == 1 ? std::min<int64_t>(4, most) : most;  // one step hardly depends on the start
+    o.samples = most;
+    o.first_estimates = true;
     o.sampler.kind = s.sampler;
     o.sampler.steps = s.steps;
     o.sampler.spacing = s.spacing;

@@ -121,6 +121,26 @@ TEST_P(GroupSampling, AgreesWithAPlainLoopOverSamplesStepsAndWindows) {
   }
 }
 
+TEST_P(GroupSampling, TheFirstEstimateIsTheMeanOfOneStepWhateverTheStepsAndTheMemory) {
+  Fixture f(GetParam());
+  const auto first_estimate = [&] {
+    GroupSampler s = f.sampler();
+    for (int64_t first = 0; first < f.options.samples; first += s.group())
+      s.draw(first, std::min(s.group(), f.options.samples - first));
+    return s.first_estimate();
+  };
+  const auto of_three_steps = first_estimate().to_vector<float>();
+  f.options.memory = 1;
+  EXPECT_EQ(first_estimate().to_vector<float>(), of_three_steps);
+  f.options.sampler.steps = 1;
+  GroupSampler one_step = f.sampler();
+  SampleAggregator mean;
+  for (int64_t m = 0; m < f.options.samples; ++m) mean.add(readout(one_step.draw(m, 1)[0], "clip", 1));
+  EXPECT_EQ(mean.mean().to_vector<float>(), of_three_steps);
+  f.options.first_estimates = false;
+  EXPECT_FALSE(first_estimate().defined());
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, GroupSampling,
                          testing::Values(Triple{8, 8, 8},     // one window that is the volume
                                          Triple{8, 12, 9}));  // several that overlap
