@@ -13,10 +13,22 @@ constexpr double kTaskFlops = 4e6;  // about 20 microseconds of one core: long b
 struct Block {
   size_t part;
   int64_t first, lanes;  // channels of that tensor
-  int vectors;
-  const float* weights;  // packed [line][channel][tap along W][lane]
+  int vectors;           // 0: few channels, by ConvKernels::few
+  const float* weights;  // packed [line][channel][tap along W][lane], or as ConvKernels::few says
   const float* bias;
 };
+
+// Output channels that a block computes, wanted or not.
+int64_t width_of(const Block& b) {
+  if (b.vectors > 0) return b.vectors * kLanes;
+  return b.lanes <= 2 ? b.lanes : 4;
+}
+
+// Floats of the packed weights of one line of one input.
+int64_t line_weights(const Block& b, int64_t taps, int64_t elements) {
+  const int64_t channels = b.vectors > 0 ? elements : (elements + kLanes - 1) / kLanes * kLanes;
+  return channels * taps * width_of(b);
+}
 
 // A pass with what its tiles need.
 struct Prepared {
@@ -108,21 +120,51 @@ void pack_line(const DirectConv& c, int64_t first_tap, int64_t column, int64_t l
   }
 }
 
+// The same for ConvKernels::few.
+void pack_line_of_few(const DirectConv& c, int64_t first_tap, int64_t column, int64_t lanes, int64_t width,
+                      float* out) {
+  const float* w = c.w + column * c.w_channel_out;
+  for (const DirectInput& x : c.x) {
+    for (int64_t ci = 0; ci < x.channels; ci += kLanes)
+      for (size_t k = 0; k < static_cast<size_t>(c.taps[2].count); ++k)
+        for (int64_t o = 0; o < width; ++o, out += kLanes) {
+          const float* const at = w + (first_tap + c.taps[2].source[k]) * c.w_tap + ci * c.w_channel_in;
+          pack_lanes(at + (o < lanes ? o : 0) * c.w_channel_out, c.w_channel_in,
+                     o < lanes ? std::min<int64_t>(x.channels - ci, kLanes) : 0, kLanes, out);
+        }
+    w += x.channels * c.w_channel_in;
+  }
+}
+
+// Whether the next block of `rest` output channels goes to ConvKernels::few: where a vector of output
+// channels would be half empty, and vectors of input channels would not.
+bool suits_few(const DirectConv& c, int64_t rest) {
+  constexpr int64_t kMost = 8;
+  return !c.bf16 && rest <= kMost && c.taps[2].count > 0 && c.stride[2] == 1 && c.grid[2] >= kLanes &&
+         std::all_of(c.x.begin(), c.x.end(), [](const DirectInput& x) { return x.elements >= kMost; });
+}
+
 // Cuts the outputs in blocks of channels and packs weights and bias for each.
 void pack(const ConvKernels& kernels, Prepared& p) {
   const DirectConv& c = p.conv;
-  const int64_t taps = std::max(1, c.taps[2].count), lines = lines_of(c);
+  const int64_t lines = lines_of(c);
+  const auto all_inputs = [&](const Block& b) {  // floats of the packed weights of a line
+    int64_t sum = 0;
+    for (const DirectInput& x : c.x) sum += line_weights(b, c.taps[2].count, x.elements);
+    return sum;
+  };
+  const auto bias_size = [](const Block& b) { return std::max<int64_t>(b.vectors, 1) * kLanes; };
   int64_t size = p.elements + kLanes;  // zeros first: a row of an input, and the bias of a pass without one
   int64_t channel = 0;                 // over all outputs
   std::vector<int64_t> column;
   for (size_t i = 0; i < c.y.size(); ++i) {
     for (int64_t first = 0; c.y[i].data && first < c.y[i].channels;) {
       const int64_t rest = c.y[i].channels - first;
-      const int vectors = rest > kLanes ? kernels.vectors : 1;
-      const int64_t lanes = std::min<int64_t>(rest, vectors * kLanes);
+      const int vectors = suits_few(c, rest) ? 0 : rest > kLanes ? kernels.vectors : 1;
+      const int64_t lanes = std::min<int64_t>(rest, vectors > 0 ? vectors * kLanes : 4);
       p.blocks.push_back({i, first, lanes, vectors, nullptr, nullptr});
       column.push_back(channel + first);
-      size += (lines * p.elements * taps + 1) * vectors * kLanes;
+      size += bias_size(p.blocks.back()) + lines * all_inputs(p.blocks.back());
       first += lanes;
     }
     channel += c.y[i].channels;
@@ -133,29 +175,26 @@ void pack(const ConvKernels& kernels, Prepared& p) {
   next += p.elements + kLanes;
   std::vector<float*> packed;
   for (Block& b : p.blocks) {
-    const int64_t width = b.vectors * kLanes;
     packed.push_back(next);
     b.bias = next;
-    b.weights = next + width;
-    next += (lines * p.elements * taps + 1) * width;
+    b.weights = next + bias_size(b);
+    next += bias_size(b) + lines * all_inputs(b);
   }
   const auto blocks = static_cast<int64_t>(p.blocks.size());
   parallel_for(blocks * std::max<int64_t>(lines, 1), [&](int64_t task) {
     const auto i = static_cast<size_t>(task % blocks);
     const int64_t line = task / blocks;
     const Block& b = p.blocks[i];
-    const int64_t width = b.vectors * kLanes;
-    if (line == 0) {
-      if (c.bias)
-        pack_lanes(c.bias + column[i], 1, b.lanes, width, packed[i]);
-      else
-        std::fill_n(packed[i], width, 0.0f);
-    }
+    const int64_t width = width_of(b);
+    if (line == 0)
+      for (int64_t at = 0; at < bias_size(b); at += width)  // repeated for few channels
+        pack_lanes(c.bias ? c.bias + column[i] : nullptr, 1, c.bias ? b.lanes : 0, width, packed[i] + at);
     if (line >= lines) return;
     const auto a = static_cast<size_t>(line / c.taps[1].count),
                e = static_cast<size_t>(line % c.taps[1].count);
-    pack_line(c, (c.taps[0].source[a] * c.kernel[1] + c.taps[1].source[e]) * c.kernel[2], column[i], b.lanes,
-              width, packed[i] + width + line * p.elements * c.taps[2].count * width);
+    (b.vectors > 0 ? pack_line : pack_line_of_few)(
+        c, (c.taps[0].source[a] * c.kernel[1] + c.taps[1].source[e]) * c.kernel[2], column[i], b.lanes, width,
+        packed[i] + bias_size(b) + line * all_inputs(b));
   });
 }
 
@@ -165,8 +204,10 @@ void prepare(const ConvKernels& kernels, const DirectConv& conv, Prepared& p) {
   if (reads_too_far(p.conv)) add_halo(p);
   pack(kernels, p);
   const Triple& grid = p.conv.grid;
-  const double row_flops = 2.0 * static_cast<double>(grid[2] * p.elements * lines_of(conv)) *
-                           std::max(1, conv.taps[2].count) * kernels.vectors * kLanes;
+  int64_t widest = 1;
+  for (const Block& b : p.blocks) widest = std::max(widest, width_of(b));
+  const double row_flops = 2.0 * static_cast<double>(grid[2] * p.elements * lines_of(conv) * widest) *
+                           std::max(1, conv.taps[2].count);
   p.chunk = std::clamp<int64_t>(static_cast<int64_t>(kTaskFlops / std::max(row_flops, 1.0)), 1, grid[1]);
   p.chunks = (grid[1] + p.chunk - 1) / p.chunk;
   p.tasks = conv.n * grid[0] * p.chunks * static_cast<int64_t>(p.blocks.size());
@@ -191,7 +232,9 @@ void run_rows(const ConvKernels& kernels, const Prepared& p, const Block& b, int
               int64_t first, int64_t last) {
   const DirectConv& c = p.conv;
   const Part<void>& out = c.y[b.part];
-  const int64_t width = b.vectors * kLanes, taps = c.taps[2].count, bytes = c.bf16 ? 2 : 4;
+  const int64_t taps = c.taps[2].count, bytes = c.bf16 ? 2 : 4;
+  int64_t all_inputs = 0;  // floats of the packed weights of a line
+  for (const DirectInput& x : c.x) all_inputs += line_weights(b, taps, x.elements);
   constexpr size_t kMaxLines = 64;
   std::array<ConvLine, kMaxLines> few;
   std::vector<ConvLine> many;
@@ -199,8 +242,10 @@ void run_rows(const ConvKernels& kernels, const Prepared& p, const Block& b, int
   if (line_limit > kMaxLines) many.resize(line_limit);
   ConvLine* const lines = many.empty() ? few.data() : many.data();
 
-  const int tile = tile_for(kernels, b.vectors, c.grid[2]);
-  const auto function = kernels.row[b.vectors - 1][std::max<int64_t>(taps, 1) - 1][c.stride[2] - 1][tile - 1];
+  const auto function = b.vectors == 0
+                            ? kernels.few[width_of(b) / 2][taps - 1]
+                            : kernels.row[b.vectors - 1][std::max<int64_t>(taps, 1) - 1][c.stride[2] - 1]
+                                         [tile_for(kernels, b.vectors, c.grid[2]) - 1];
 
   ConvRow row{};
   row.lines = lines;
@@ -220,12 +265,11 @@ void run_rows(const ConvKernels& kernels, const Prepared& p, const Block& b, int
         const int64_t iy = y * c.stride[1] + c.taps[1].offset[e];
         if (iy < 0 || iy >= c.in[1]) continue;
         const float* weights =
-            b.weights +
-            static_cast<int64_t>(a * static_cast<size_t>(c.taps[1].count) + e) * p.elements * taps * width;
+            b.weights + static_cast<int64_t>(a * static_cast<size_t>(c.taps[1].count) + e) * all_inputs;
         const int64_t from = ref::place(c.in, n, iz, iy, 0);
         for (const auto& part : c.x) {
           lines[count++] = {part.data + from * part.elements, weights, part.elements};
-          weights += part.elements * taps * width;
+          weights += line_weights(b, taps, part.elements);
         }
       }
     }

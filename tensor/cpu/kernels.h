@@ -49,6 +49,10 @@ struct ConvKernels {
   int tile_places[2];  ///< largest tile for one and for two vectors
   int tile[kMaxTile];  ///< places of the tile that row[..][wish - 1] computes
   ConvRowFn row[2][3][2][kMaxTile];
+  /// To 1, 2 or 4 output channels (f32 only, else null), by that and taps along W; stride 1, rows of at least
+  /// 16 / outputs places. Weights are [line][16 input channels][tap along W][output][lane], the bias is
+  /// repeated to 16 values.
+  ConvRowFn few[3][3];
 };
 
 /// A row of input places and the row of output gradients that its taps along W pair it with.
