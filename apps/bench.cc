@@ -25,7 +25,7 @@ constexpr int64_t kClasses = 3;
 
 struct Arguments {
   int64_t base = 16, size = 64, batch = 2, levels = 4, repeats = 4;
-  bool json = false, recompute = false;
+  bool json = false, recompute = true;
   std::string precision = "fp32";
   std::string device = "cpu";
 };
@@ -143,7 +143,9 @@ void add_bench(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "bf16"}));
   c->add_option("--device", a->device, "Where to compute: cpu")->capture_default_str();
-  c->add_flag("--recompute", a->recompute, "Compute activations again instead of keeping them");
+  c->add_flag(
+      "--recompute,!--no-recompute", a->recompute,
+      "Compute activations again in the backward pass instead of keeping them, as training does (default)");
   c->add_flag("--json", a->json, "One line of JSON");
   c->callback([a] { run(*a); });
 }

@@ -53,7 +53,7 @@ class UNetTask : public Task {
     const SafeTensors file = read_safetensors(command.at("file"));
     x_ = file.tensors.at("x").clone();
     label_ = file.tensors.at("label").clone();
-    recompute_ = command.value("recompute", false);
+    recompute_ = command.value("recompute", true);
     reply["parameters"] = p_.count();
   }
   void run(const std::string& part) override {
@@ -94,7 +94,7 @@ class UNetTask : public Task {
   UNet net_;
   Tensor values_, x_, label_;
   std::unique_ptr<Optimizer> optimizer_;
-  bool recompute_ = false;
+  bool recompute_ = true;
   float loss_ = 0;
 };
 
