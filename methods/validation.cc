@@ -90,6 +90,11 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
   if (total < split.scored.size())
     scores.notes.push_back(
         cat("Only the first ", total, " of ", split.scored.size(), " cases were scored (train.max_scored)."));
+  if (method.fixed_samples() != 1 && options.sampling.first_estimates)
+    scores.notes.push_back(cat(
+        method.name(),
+        ": the mean probability comes from the samples' first estimates (sampling.mean); \"mean of samples\" "
+        "averages the finished samples, as the paper does."));
   const auto temperature = method.constants.find("prior_temperature");
   const std::string drawn = method.fixed_samples() == 1 ? ""
                                                         : cat(" (M = ", options.sampling.samples,
