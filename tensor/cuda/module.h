@@ -214,8 +214,8 @@ struct LossFns {
                              const double* sums, const float* upstream, double* hit, double* all);
   Status (*soft_dice_backward)(Context* context, DType type, int64_t rows, int64_t classes, const void* p,
                                const int32_t* label, const double* hit, const double* all, void* dlogits);
-  Status (*scaled_difference)(Context* context, DType type, int64_t n, const void* x, const void* y, double divisor,
-                              const float* upstream, void* dx);
+  Status (*scaled_difference)(Context* context, DType type, int64_t n, const void* x, const void* y,
+                              double divisor, const float* upstream, void* dx);
   Status (*kl_gaussian)(Context* context, int64_t n, const float* mq, const float* sq, const float* mp,
                         const float* sp, double* sum);
   Status (*kl_gaussian_backward)(Context* context, int64_t n, const float* mq, const float* sq,
