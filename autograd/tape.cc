@@ -161,11 +161,11 @@ void Tape::backward(const Var& loss, Tensor grad) {
   require(loss.requires_grad(), "[backward] expected a loss that depends on a leaf");
   walked_ = true;
   current_tape = outer_;  // what backward computes is not recorded
+  const DeviceScope device(loss.value().device());
   if (!grad.defined()) {
     require(loss.value().numel() == 1, "[backward] expected a loss of one element, got shape ", loss.shape());
-    grad = Tensor::full(loss.shape(), 1, loss.value().dtype());
+    grad = Tensor::full(loss.shape(), 1, loss.value().dtype());  // on the device: nothing is copied there
   }
-  const DeviceScope device(loss.value().device());
   grad = grad.to(loss.value().device());
   loss.node_->grad = grad;
   for (; !entries_.empty(); entries_.pop_back()) {

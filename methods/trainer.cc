@@ -130,19 +130,23 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
     }
     const Batch batch = training_batch(training_, method_->plan(), augment, seed, state_.step);
     p.zero_grads();
-    double loss;
+    const double lr = learning_rate(s.schedule, s.learning_rate, state_.step, s.steps, s.warmup);
+    optimizer.prepare(lr);
+    Var l;
     {
       Tape tape;
       tape.set_recompute(config_.boolean("train.recompute"));
-      const Var l = method_->loss(stage, batch, seed, state_.step);
-      loss = l.value().item();
-      if (!std::isfinite(loss))
-        fail(ErrorCode::diverged, "[train] ", s.name, ", step ", state_.step + 1,
-             ": expected a finite loss, got ", loss, "; a lower ", s.name, ".learning_rate may help");
+      l = method_->loss(stage, batch, seed, state_.step);
       tape.backward(l);
     }
-    const double lr = learning_rate(s.schedule, s.learning_rate, state_.step, s.steps, s.warmup);
-    const double norm = optimizer.step(values, p.grads(), lr);
+    optimizer.update(values, p.grads());
+    // Only now, so that a device has its work queued before anybody waits for it. Without a finite gradient
+    // nothing was updated.
+    const double loss = l.value().item();
+    if (!std::isfinite(loss))
+      fail(ErrorCode::diverged, "[train] ", s.name, ", step ", state_.step + 1,
+           ": expected a finite loss, got ", loss, "; a lower ", s.name, ".learning_rate may help");
+    const double norm = optimizer.norm();
     ++state_.step;
     where();
     const double seconds = since(begun);

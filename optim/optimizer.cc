@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "tensor/math.h"
-#include "tensor/optim.h"
 
 namespace voxgrad {
 
@@ -15,36 +14,55 @@ Optimizer::Optimizer(const OptimizerOptions& options, const Tensor& params) : op
   m_ = Tensor::zeros(params.shape());
   if (options.kind != "sgd") v_ = Tensor::zeros(params.shape());
   if (options.ema_decay > 0) ema_ = params.clone();
+  if (params.device().is_cuda()) buffers_ = make_update_buffers(params.device());
 }
 
 double Optimizer::step(Tensor& params, const Tensor& grads, double lr) {
-  const double norm = std::sqrt(sum_of_squares(grads));
-  if (!std::isfinite(norm))
-    fail(ErrorCode::diverged, "[optimizer] step ", steps_ + 1, ": expected finite gradients, got a norm of ",
-         norm);
-  const double scale = options_.clip_norm > 0 && norm > options_.clip_norm ? options_.clip_norm / norm : 1;
+  prepare(lr);
+  update(params, grads);
+  return norm();
+}
+
+void Optimizer::prepare(double lr) {
   ++steps_;
   // The average forgets its start quickly: its decay grows with the number of steps to the one asked for.
   const double n = static_cast<double>(steps_), ema = std::min(options_.ema_decay, (1 + n) / (10 + n));
-  if (options_.kind == "sgd") {
-    sgd_step(params, grads, m_, ema_,
-             {.lr = lr,
-              .momentum = options_.momentum,
-              .weight_decay = options_.weight_decay,
-              .ema_decay = ema,
-              .grad_scale = scale});
-  } else {
-    adam_step(params, grads, m_, v_, ema_,
-              {.lr = lr,
-               .beta1 = options_.beta1,
-               .beta2 = options_.beta2,
-               .eps = options_.eps,
-               .weight_decay = options_.weight_decay,
-               .decoupled = options_.kind == "adamw",
-               .ema_decay = ema,
-               .step = steps_,
-               .grad_scale = scale});
-  }
+  sgd_ = {.lr = lr, .momentum = options_.momentum, .weight_decay = options_.weight_decay, .ema_decay = ema};
+  adam_ = {.lr = lr,
+           .beta1 = options_.beta1,
+           .beta2 = options_.beta2,
+           .eps = options_.eps,
+           .weight_decay = options_.weight_decay,
+           .decoupled = options_.kind == "adamw",
+           .ema_decay = ema,
+           .step = steps_};
+  if (!buffers_.constants.defined()) return;
+  if (options_.kind == "sgd")
+    set_constants(buffers_, sgd_);
+  else
+    set_constants(buffers_, adam_);
+}
+
+void Optimizer::update(Tensor& params, const Tensor& grads) {
+  const bool sgd = options_.kind == "sgd";
+  if (buffers_.constants.defined())
+    return sgd ? sgd_step(params, grads, m_, ema_, buffers_, options_.clip_norm)
+               : adam_step(params, grads, m_, v_, ema_, buffers_, options_.clip_norm);
+  norm_ = std::sqrt(sum_of_squares(grads));
+  if (!std::isfinite(norm_)) return;
+  const bool clipped = options_.clip_norm > 0 && norm_ > options_.clip_norm;
+  sgd_.grad_scale = adam_.grad_scale = clipped ? options_.clip_norm / norm_ : 1;
+  if (sgd)
+    sgd_step(params, grads, m_, ema_, sgd_);
+  else
+    adam_step(params, grads, m_, v_, ema_, adam_);
+}
+
+double Optimizer::norm() {
+  const double norm = buffers_.squares.defined() ? std::sqrt(buffers_.squares.item()) : norm_;
+  if (!std::isfinite(norm))
+    fail(ErrorCode::diverged, "[optimizer] step ", steps_--, ": expected finite gradients, got a norm of ",
+         norm);
   return norm;
 }
 

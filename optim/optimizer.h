@@ -3,7 +3,7 @@
 #include <map>
 #include <string>
 
-#include "tensor/tensor.h"
+#include "tensor/optim.h"
 
 namespace voxgrad {
 
@@ -26,6 +26,15 @@ class Optimizer {
   /// One update at learning rate `lr`. Non-finite gradients: ErrorCode::diverged. Returns the gradient's L2
   /// norm.
   double step(Tensor& params, const Tensor& grads, double lr);
+
+  // The same in three parts. On a device update() waits for nothing and reads what prepare() left in device
+  // memory, so that it can be captured once and replayed.
+  /// Sets the constants of the next step.
+  void prepare(double lr);
+  /// Updates the parameters, unless the gradient is not finite.
+  void update(Tensor& params, const Tensor& grads);
+  /// The L2 norm of the last update's gradient. Not finite: ErrorCode::diverged. Waits for the device.
+  double norm();
   int64_t steps() const { return steps_; }
   /// The averaged weights, or `params` itself where ema_decay is 0.
   const Tensor& averaged(const Tensor& params) const { return ema_.defined() ? ema_ : params; }
@@ -39,6 +48,10 @@ class Optimizer {
   OptimizerOptions options_;
   Tensor m_, v_, ema_;
   int64_t steps_ = 0;
+  AdamStep adam_;  // of the step that was prepared last
+  SgdStep sgd_;
+  double norm_ = 0;
+  UpdateBuffers buffers_;  // on a device
 };
 
 /// Learning rate at `step` of `total`: "poly" (1 - step/total)^0.9, "cosine", "constant"; after a linear

@@ -113,6 +113,16 @@ std::string describe_device(const Device& device) {
              d.runtime_version / 1000, ".", d.runtime_version % 1000 / 10, "\n", d.libraries);
 }
 
+DeviceMemory device_memory(const Device& device) {
+  cuda::PoolStats s{};
+  gpu::check(gpu::module().memory.stats(gpu::context(device), &s));
+  return {s.live, s.peak};
+}
+
+void reset_peak_memory(const Device& device) {
+  gpu::check(gpu::module().memory.reset_peak(gpu::context(device)));
+}
+
 std::string convolution_report(const Device& device) {
   return device.is_cuda() ? gpu::conv_report(device) : std::string();
 }

@@ -35,6 +35,12 @@ void require_device(const Device& device);
 std::string describe_device(const Device& device);
 /// One line a convolution plan made so far: problem, implementation, engine, workspace, error, what declined.
 std::string convolution_report(const Device& device);
+/// Bytes in tensors on a CUDA device, and the most since the last call of reset_peak_memory.
+struct DeviceMemory {
+  uint64_t live, peak;
+};
+DeviceMemory device_memory(const Device& device);
+void reset_peak_memory(const Device& device);
 /// Waits for all work on the device and reports its errors.
 void synchronize(const Device& device);
 

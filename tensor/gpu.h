@@ -79,22 +79,33 @@ void norm_modulation_backward(const Tensor& gamma, const Tensor& beta, const Ten
                               Tensor& dscale);
 void time_embedding(const Tensor& t, double max_period, Tensor& y);
 double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp);
-void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double g,
-                          Tensor& dmq, Tensor& dsq, Tensor& dmp, Tensor& dsp);
+void kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double divisor,
+                     Tensor& value);
+void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp,
+                          double divisor, const Tensor& upstream, Tensor& dmq, Tensor& dsq, Tensor& dmp,
+                          Tensor& dsp);
 double sum_all(const Tensor& x);
 double squared_distance(const Tensor& x, const Tensor& y);
 double sum_of_squares(const Tensor& x);
+// The same as value [1] = the sum / divisor, which stays on the device.
+void sum_all(const Tensor& x, double divisor, Tensor& value);
+void squared_distance(const Tensor& x, const Tensor& y, double divisor, Tensor& value);
 void fill(const Tensor& x, double value);
 void softmax_forward(const Tensor& x, double temperature, Tensor& y);
 void softmax_backward(const Tensor& y, const Tensor& dy, double temperature, Tensor& dx);
 void log_softmax_forward(const Tensor& x, Tensor& y);
 void log_softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx);
 double cross_entropy_sum(const Tensor& logits, const Tensor& label);
-void cross_entropy_backward(const Tensor& logits, const Tensor& label, double g, Tensor& dlogits);
+void cross_entropy_sum(const Tensor& logits, const Tensor& label, double divisor, Tensor& value);
+void cross_entropy_backward(const Tensor& logits, const Tensor& label, double divisor, const Tensor& upstream,
+                            Tensor& dlogits);
 void soft_dice_sums(const Tensor& logits, const Tensor& label, Tensor& p, Tensor& sums);
+void soft_dice_value(const Tensor& sums, int64_t first, double smooth, Tensor& value);
+void soft_dice_slopes(const Tensor& sums, int64_t first, double smooth, const Tensor& upstream, Tensor& hit,
+                      Tensor& all);
 void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit, const Tensor& all,
                         Tensor& dlogits);
-void scaled_difference(const Tensor& x, const Tensor& y, double g, Tensor& dx);
+void scaled_difference(const Tensor& x, const Tensor& y, double divisor, const Tensor& upstream, Tensor& dx);
 void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y);
 void resample_backward(const Tensor& dy, const Interpolations& along, Tensor& dx);
 void max_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y, Tensor& tap);
@@ -108,6 +119,12 @@ void broadcast_places(const Tensor& x, double factor, Tensor& y);
 void gemm(const cuda::GemmCall& call, const Tensor& a, const Tensor& b, Tensor& c);
 void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, const AdamStep& o);
 void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, const SgdStep& o);
+void set_constants(UpdateBuffers& buffers, const AdamStep& o);
+void set_constants(UpdateBuffers& buffers, const SgdStep& o);
+void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, UpdateBuffers& buffers,
+               double clip_norm);
+void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, UpdateBuffers& buffers,
+              double clip_norm);
 /// `normal`: else uniform.
 void random(Tensor& y, const Philox& generator, uint64_t first, bool normal);
 

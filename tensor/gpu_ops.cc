@@ -12,6 +12,12 @@ float f32(double v) { return static_cast<float>(v); }
 // Tables (statistics, scales) are f32 beside activations of any type.
 float* table(const Tensor& t) { return t.defined() ? t.mutable_data_on_device<float>() : nullptr; }
 
+// A value of one f32 element on the device.
+float* scalar(const Tensor& t) {
+  require(t.numel() == 1, "[", current_op(), "] expected one element, got ", t.shape());
+  return table(t);
+}
+
 // An f64 value in device memory that the host reads.
 class Result {
  public:
@@ -36,21 +42,6 @@ cuda::VolumeShape shape_of(const Tensor& t) {
   const Volume v = volume_of(current_op(), t.shape());
   return {v.n, v.d, v.h, v.w, v.c};
 }
-
-// Raised by the kernels where a label lies outside [0, classes).
-class BadLabel {
- public:
-  explicit BadLabel(const Tensor& label) : flag_(Tensor::empty_on(label.device(), {1}, DType::i32)) {
-    zero(flag_);
-  }
-  int32_t* data() const { return flag_.mutable_data_on_device<int32_t>(); }
-  void expect_none(const char* op, int64_t classes) const {
-    if (read_item(flag_) != 0) fail(ErrorCode::data, "[", op, "] expected labels in [0, ", classes, ")");
-  }
-
- private:
-  Tensor flag_;
-};
 
 }  // namespace
 
@@ -180,10 +171,19 @@ double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, con
   return r.read();
 }
 
-void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double g,
-                          Tensor& dmq, Tensor& dsq, Tensor& dmp, Tensor& dsp) {
-  check(module().loss.kl_gaussian_backward(of(mq), mq.numel(), table(mq), table(sq), table(mp), table(sp), g,
-                                           nullptr, table(dmq), table(dsq), table(dmp), table(dsp)));
+void kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double divisor,
+                     Tensor& value) {
+  const Result r(mq);
+  check(module().loss.kl_gaussian(of(mq), mq.numel(), table(mq), table(sq), table(mp), table(sp), r.data()));
+  check(module().reduce.quotient(of(mq), r.data(), divisor, scalar(value)));
+}
+
+void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp,
+                          double divisor, const Tensor& upstream, Tensor& dmq, Tensor& dsq, Tensor& dmp,
+                          Tensor& dsp) {
+  check(module().loss.kl_gaussian_backward(of(mq), mq.numel(), table(mq), table(sq), table(mp), table(sp),
+                                           divisor, scalar(upstream), table(dmq), table(dsq), table(dmp),
+                                           table(dsp)));
 }
 
 double sum_all(const Tensor& x) {
@@ -196,6 +196,18 @@ double squared_distance(const Tensor& x, const Tensor& y) {
   const Result r(x);
   check(module().reduce.squared_distance(of(x), x.dtype(), x.numel(), x.raw(), y.raw(), r.data()));
   return r.read();
+}
+
+void sum_all(const Tensor& x, double divisor, Tensor& value) {
+  const Result r(x);
+  check(module().reduce.sum(of(x), x.dtype(), x.numel(), x.raw(), r.data()));
+  check(module().reduce.quotient(of(x), r.data(), divisor, scalar(value)));
+}
+
+void squared_distance(const Tensor& x, const Tensor& y, double divisor, Tensor& value) {
+  const Result r(x);
+  check(module().reduce.squared_distance(of(x), x.dtype(), x.numel(), x.raw(), y.raw(), r.data()));
+  check(module().reduce.quotient(of(x), r.data(), divisor, scalar(value)));
 }
 
 double sum_of_squares(const Tensor& x) {
@@ -226,38 +238,56 @@ void log_softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx) {
   check(module().softmax.log_backward(of(y), y.dtype(), rows_of(y), y.dim(-1), y.raw(), dy.raw(), dx.raw()));
 }
 
+namespace {
+int32_t* labels(const Tensor& t) { return t.mutable_data_on_device<int32_t>(); }
+double* doubles(const Tensor& t) { return t.mutable_data_on_device<double>(); }
+}  // namespace
+
 double cross_entropy_sum(const Tensor& logits, const Tensor& label) {
   const Result r(logits);
-  const BadLabel bad(label);
   check(module().loss.cross_entropy(of(logits), logits.dtype(), rows_of(logits), logits.dim(-1), logits.raw(),
-                                    label.mutable_data_on_device<int32_t>(), r.data(), bad.data()));
-  bad.expect_none("cross_entropy", logits.dim(-1));
+                                    labels(label), r.data()));
   return r.read();
 }
 
-void cross_entropy_backward(const Tensor& logits, const Tensor& label, double g, Tensor& dlogits) {
+void cross_entropy_sum(const Tensor& logits, const Tensor& label, double divisor, Tensor& value) {
+  const Result r(logits);
+  check(module().loss.cross_entropy(of(logits), logits.dtype(), rows_of(logits), logits.dim(-1), logits.raw(),
+                                    labels(label), r.data()));
+  check(module().reduce.quotient(of(logits), r.data(), divisor, scalar(value)));
+}
+
+void cross_entropy_backward(const Tensor& logits, const Tensor& label, double divisor, const Tensor& upstream,
+                            Tensor& dlogits) {
   check(module().loss.cross_entropy_backward(of(logits), logits.dtype(), rows_of(logits), logits.dim(-1),
-                                             logits.raw(), label.mutable_data_on_device<int32_t>(), g,
-                                             nullptr, dlogits.raw()));
+                                             logits.raw(), labels(label), divisor, scalar(upstream),
+                                             dlogits.raw()));
 }
 
 void soft_dice_sums(const Tensor& logits, const Tensor& label, Tensor& p, Tensor& sums) {
-  const BadLabel bad(label);
   check(module().loss.soft_dice_sums(of(logits), logits.dtype(), rows_of(logits), logits.dim(-1),
-                                     logits.raw(), label.mutable_data_on_device<int32_t>(), p.raw(),
-                                     sums.mutable_data_on_device<double>(), bad.data()));
-  bad.expect_none("soft_dice", logits.dim(-1));
+                                     logits.raw(), labels(label), p.raw(), doubles(sums)));
+}
+
+void soft_dice_value(const Tensor& sums, int64_t first, double smooth, Tensor& value) {
+  check(module().loss.soft_dice_value(of(sums), sums.dim(1), first, smooth, doubles(sums), scalar(value)));
+}
+
+void soft_dice_slopes(const Tensor& sums, int64_t first, double smooth, const Tensor& upstream, Tensor& hit,
+                      Tensor& all) {
+  check(module().loss.soft_dice_slopes(of(sums), sums.dim(1), first, smooth, doubles(sums), scalar(upstream),
+                                       doubles(hit), doubles(all)));
 }
 
 void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit, const Tensor& all,
                         Tensor& dlogits) {
-  check(module().loss.soft_dice_backward(
-      of(p), p.dtype(), rows_of(p), p.dim(-1), p.raw(), label.mutable_data_on_device<int32_t>(),
-      hit.mutable_data_on_device<double>(), all.mutable_data_on_device<double>(), dlogits.raw()));
+  check(module().loss.soft_dice_backward(of(p), p.dtype(), rows_of(p), p.dim(-1), p.raw(), labels(label),
+                                         doubles(hit), doubles(all), dlogits.raw()));
 }
 
-void scaled_difference(const Tensor& x, const Tensor& y, double g, Tensor& dx) {
-  check(module().loss.scaled_difference(of(x), x.dtype(), x.numel(), x.raw(), y.raw(), g, nullptr, dx.raw()));
+void scaled_difference(const Tensor& x, const Tensor& y, double divisor, const Tensor& upstream, Tensor& dx) {
+  check(module().loss.scaled_difference(of(x), x.dtype(), x.numel(), x.raw(), y.raw(), divisor,
+                                        scalar(upstream), dx.raw()));
 }
 
 namespace {
@@ -327,13 +357,9 @@ void gemm(const cuda::GemmCall& call, const Tensor& a, const Tensor& b, Tensor& 
 
 namespace {
 
-// The constants of a step in device memory, where the kernel reads them.
 template <class Factors>
-Tensor upload_factors(const Tensor& like, const Factors& factors) {
-  const int64_t bytes = sizeof(Factors);
-  const Tensor t = Tensor::empty_on(like.device(), {bytes}, DType::u8);
-  check(module().memory.upload(of(like), t.raw(), &factors, static_cast<uint64_t>(bytes)));
-  return t;
+void upload(const Tensor& to, const Factors& factors) {
+  check(module().memory.upload(of(to), to.raw(), &factors, sizeof factors));
 }
 
 cuda::OptimBuffers buffers(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v,
@@ -343,16 +369,42 @@ cuda::OptimBuffers buffers(const Tensor& param, const Tensor& grad, const Tensor
 
 }  // namespace
 
+void set_constants(UpdateBuffers& u, const AdamStep& o) { upload(u.constants, ref::AdamFactors<float>(o)); }
+void set_constants(UpdateBuffers& u, const SgdStep& o) { upload(u.constants, ref::SgdFactors<float>(o)); }
+
 void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, const AdamStep& o) {
-  const Tensor factors = upload_factors(param, ref::AdamFactors<float>(o));
+  UpdateBuffers u = make_update_buffers(param.device());
+  gpu::set_constants(u, o);
   const cuda::OptimBuffers b = buffers(param, grad, m, v, ema);
-  check(module().optim.adam(of(param), &b, factors.raw(), nullptr));
+  check(module().optim.adam(of(param), &b, u.constants.raw(), nullptr));
 }
 
 void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, const SgdStep& o) {
-  const Tensor factors = upload_factors(param, ref::SgdFactors<float>(o));
+  UpdateBuffers u = make_update_buffers(param.device());
+  gpu::set_constants(u, o);
   const cuda::OptimBuffers b = buffers(param, grad, momentum, Tensor(), ema);
-  check(module().optim.sgd(of(param), &b, factors.raw(), nullptr));
+  check(module().optim.sgd(of(param), &b, u.constants.raw(), nullptr));
+}
+
+namespace {
+cuda::ClipNorm clip(const Tensor& grad, const UpdateBuffers& u, double clip_norm) {
+  check(module().reduce.squares(of(grad), grad.dtype(), grad.numel(), grad.raw(), doubles(u.squares)));
+  return {doubles(u.squares), clip_norm, nullptr};
+}
+}  // namespace
+
+void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, UpdateBuffers& u,
+               double clip_norm) {
+  const cuda::ClipNorm c = clip(grad, u, clip_norm);
+  const cuda::OptimBuffers b = buffers(param, grad, m, v, ema);
+  check(module().optim.adam(of(param), &b, u.constants.raw(), &c));
+}
+
+void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, UpdateBuffers& u,
+              double clip_norm) {
+  const cuda::ClipNorm c = clip(grad, u, clip_norm);
+  const cuda::OptimBuffers b = buffers(param, grad, momentum, Tensor(), ema);
+  check(module().optim.sgd(of(param), &b, u.constants.raw(), &c));
 }
 
 void random(Tensor& y, const Philox& generator, uint64_t first, bool normal) {

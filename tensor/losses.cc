@@ -6,6 +6,7 @@
 #include "tensor/cpu/ranges.h"
 #include "tensor/cpu/rows.h"
 #include "tensor/gpu.h"
+#include "tensor/reduce.h"
 #include "tensor/ref/losses.h"
 
 namespace voxgrad {
@@ -198,9 +199,18 @@ double cross_entropy_sum(const Tensor& logits, const Tensor& label) {
   });
 }
 
-void cross_entropy_backward(const Tensor& logits, const Tensor& label, double g, Tensor& dlogits) {
+void cross_entropy_sum(const Tensor& logits, const Tensor& label, double divisor, Tensor& value) {
+  check("cross_entropy", logits, label);
+  if (gpu::runs_on(logits, label, value)) return gpu::cross_entropy_sum(logits, label, divisor, value);
+  fill(value, cross_entropy_sum(logits, label) / divisor);
+}
+
+void cross_entropy_backward(const Tensor& logits, const Tensor& label, double divisor, const Tensor& upstream,
+                            Tensor& dlogits) {
   const Rows s = check("cross_entropy", logits, label);
-  if (gpu::runs_on(logits, label, dlogits)) return gpu::cross_entropy_backward(logits, label, g, dlogits);
+  if (gpu::runs_on(logits, label, upstream, dlogits))
+    return gpu::cross_entropy_backward(logits, label, divisor, upstream, dlogits);
+  const double g = upstream.item() / divisor;
   const int32_t* const y = label.data<int32_t>();
   visit_float(logits.dtype(), "cross_entropy", [&]<class T>(T) {
     const T *const z = logits.data<T>(), gain = static_cast<T>(g);
@@ -228,6 +238,32 @@ void soft_dice_sums(const Tensor& logits, const Tensor& label, Tensor& p, Tensor
   });
 }
 
+void soft_dice_value(const Tensor& sums, int64_t first, double smooth, Tensor& value) {
+  if (gpu::runs_on(sums, value)) return gpu::soft_dice_value(sums, first, smooth, value);
+  const int64_t classes = sums.dim(1);
+  const double* const s = sums.data<double>();
+  double dice = 0;
+  for (int64_t k = first; k < classes; ++k)
+    dice += (2 * s[k] + smooth) / (s[classes + k] + s[2 * classes + k] + smooth);
+  fill(value, 1 - dice / static_cast<double>(classes - first));
+}
+
+// d D_k / d p = (2 y (P + Y + smooth) - (2 I + smooth)) / (P + Y + smooth)^2
+void soft_dice_slopes(const Tensor& sums, int64_t first, double smooth, const Tensor& upstream, Tensor& hit,
+                      Tensor& all) {
+  if (gpu::runs_on(sums, upstream, hit, all))
+    return gpu::soft_dice_slopes(sums, first, smooth, upstream, hit, all);
+  const int64_t classes = sums.dim(1);
+  const double* const s = sums.data<double>();
+  double *const h = hit.mutable_data<double>(), *const a = all.mutable_data<double>();
+  const double g = -upstream.item() / static_cast<double>(classes - first);
+  for (int64_t k = 0; k < classes; ++k) {
+    const double below = s[classes + k] + s[2 * classes + k] + smooth;
+    h[k] = k < first ? 0 : g * 2 / below;
+    a[k] = k < first ? 0 : -g * (2 * s[k] + smooth) / (below * below);
+  }
+}
+
 void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit, const Tensor& all,
                         Tensor& dlogits) {
   const Rows s = check("soft_dice", p, label);
@@ -251,9 +287,18 @@ double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, con
   });
 }
 
-void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double g,
-                          Tensor& dmq, Tensor& dsq, Tensor& dmp, Tensor& dsp) {
-  if (gpu::runs_on(mq, sq, mp, sp)) return gpu::kl_gaussian_backward(mq, sq, mp, sp, g, dmq, dsq, dmp, dsp);
+void kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double divisor,
+                     Tensor& value) {
+  if (gpu::runs_on(mq, sq, mp, sp, value)) return gpu::kl_gaussian_sum(mq, sq, mp, sp, divisor, value);
+  fill(value, kl_gaussian_sum(mq, sq, mp, sp) / divisor);
+}
+
+void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp,
+                          double divisor, const Tensor& upstream, Tensor& dmq, Tensor& dsq, Tensor& dmp,
+                          Tensor& dsp) {
+  if (gpu::runs_on(mq, sq, mp, sp, upstream))
+    return gpu::kl_gaussian_backward(mq, sq, mp, sp, divisor, upstream, dmq, dsq, dmp, dsp);
+  const double g = upstream.item() / divisor;
   visit_float(mq.dtype(), "kl_gaussian", [&]<class T>(T) {
     const auto data = [](Tensor& t) { return t.defined() ? t.mutable_data<T>() : nullptr; };
     ref::kl_gaussian_backward(mq.numel(), mq.data<T>(), sq.data<T>(), mp.data<T>(), sp.data<T>(), g,
@@ -261,8 +306,9 @@ void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, 
   });
 }
 
-void scaled_difference(const Tensor& x, const Tensor& y, double g, Tensor& dx) {
-  if (gpu::runs_on(x, y, dx)) return gpu::scaled_difference(x, y, g, dx);
+void scaled_difference(const Tensor& x, const Tensor& y, double divisor, const Tensor& upstream, Tensor& dx) {
+  if (gpu::runs_on(x, y, upstream, dx)) return gpu::scaled_difference(x, y, divisor, upstream, dx);
+  const double g = upstream.item() / divisor;
   visit_float(x.dtype(), "scaled_difference", [&]<class T>(T) {
     const T *const px = x.data<T>(), *const py = y.data<T>(), gain = static_cast<T>(g);
     T* const out = dx.mutable_data<T>();

@@ -1,5 +1,7 @@
 #include "tensor/optim.h"
 
+#include <algorithm>
+
 #include "tensor/cpu/dispatch.h"
 #include "tensor/cpu/optim.h"
 #include "tensor/gpu.h"
@@ -60,6 +62,37 @@ void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, 
                                ema.defined() ? ema.mutable_data<T>() : nullptr, param.numel(), o);
         });
   });
+}
+
+UpdateBuffers make_update_buffers(const Device& device) {
+  const int64_t bytes = std::max(sizeof(ref::AdamFactors<float>), sizeof(ref::SgdFactors<float>));
+  return {Tensor::empty_on(device, {bytes}, DType::u8), Tensor::empty_on(device, {1}, DType::f64)};
+}
+
+void set_constants(UpdateBuffers& buffers, const AdamStep& o) { gpu::set_constants(buffers, o); }
+void set_constants(UpdateBuffers& buffers, const SgdStep& o) { gpu::set_constants(buffers, o); }
+
+void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, UpdateBuffers& buffers,
+               double clip_norm) {
+  const char* const op = "adam_step";
+  expect_like(param, grad, op, "gradient");
+  expect_like(param, m, op, "first moment");
+  expect_like(param, v, op, "second moment");
+  if (ema.defined()) expect_like(param, ema, op, "average");
+  require(gpu::runs_on(param, grad, m, v, ema, buffers.constants, buffers.squares), "[", op,
+          "] expected tensors on a CUDA device");
+  gpu::adam_step(param, grad, m, v, ema, buffers, clip_norm);
+}
+
+void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, UpdateBuffers& buffers,
+              double clip_norm) {
+  const char* const op = "sgd_step";
+  expect_like(param, grad, op, "gradient");
+  expect_like(param, momentum, op, "momentum");
+  if (ema.defined()) expect_like(param, ema, op, "average");
+  require(gpu::runs_on(param, grad, momentum, ema, buffers.constants, buffers.squares), "[", op,
+          "] expected tensors on a CUDA device");
+  gpu::sgd_step(param, grad, momentum, ema, buffers, clip_norm);
 }
 
 double sum_of_squares(const Tensor& x) {

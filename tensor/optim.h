@@ -32,4 +32,21 @@ void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, 
 /// Sum of squares, in double; summed in tile order.
 double sum_of_squares(const Tensor& x);
 
+/// An update on a device that waits for nothing: what changes from step to step lies in device memory, so
+/// that a captured step can be replayed with other numbers.
+struct UpdateBuffers {
+  Tensor constants;  ///< of the step
+  Tensor squares;    ///< f64 [1], the sum of squares of the gradient
+};
+UpdateBuffers make_update_buffers(const Device& device);
+/// Copies the constants of a step there; not inside a capture.
+void set_constants(UpdateBuffers& buffers, const AdamStep& o);
+void set_constants(UpdateBuffers& buffers, const SgdStep& o);
+/// adam_step and sgd_step with the gradient scaled to an L2 norm of at most `clip_norm` (0: not scaled).
+/// Nothing is updated where that norm, whose square is left in the buffers, is not finite.
+void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, UpdateBuffers& buffers,
+               double clip_norm);
+void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, UpdateBuffers& buffers,
+              double clip_norm);
+
 }  // namespace voxgrad

@@ -35,6 +35,28 @@ double squared_distance(const Tensor& x, const Tensor& y) {
   });
 }
 
+void sum_all(const Tensor& x, double divisor, Tensor& value) {
+  if (gpu::runs_on(x, value)) return gpu::sum_all(x, divisor, value);
+  fill(value, sum_all(x) / divisor);
+}
+
+void squared_distance(const Tensor& x, const Tensor& y, double divisor, Tensor& value) {
+  require(x.shape() == y.shape() && x.dtype() == y.dtype(),
+          "[squared_distance] expected tensors of one shape, got ", x.shape(), " and ", y.shape());
+  if (gpu::runs_on(x, y, value)) return gpu::squared_distance(x, y, divisor, value);
+  fill(value, squared_distance(x, y) / divisor);
+}
+
+void fill(Tensor& x, const Tensor& value, double divisor) {
+  require(value.numel() == 1 && value.dtype() == x.dtype(),
+          "[fill] expected one value of the same type, got ", value.dtype(), ' ', value.shape());
+  if (gpu::runs_on(x, value)) {
+    Tensor flat = x.view(0, {1, x.numel(), 1});
+    return gpu::broadcast_places(value, 1 / divisor, flat);
+  }
+  fill(x, value.item() / divisor);
+}
+
 void fill(Tensor& x, double value) {
   if (gpu::runs_on(x)) return gpu::fill(x, value);
   visit_float(x.dtype(), "fill", [&]<class T>(T) {

@@ -16,9 +16,6 @@ void require_equal_shapes(std::string_view op, std::span<const Shape> in) {
 
 inline Tensor like(const Tensor& t) { return Tensor::empty(t.shape(), t.dtype()); }
 
-/// The one-element output of a loss.
-inline void set_item(Tensor& out, double value) { fill(out, value); }
-
 inline std::vector<int64_t> to_list(const Triple& t) { return {t[0], t[1], t[2]}; }
 inline Triple to_triple(const std::vector<int64_t>& l) { return {l[0], l[1], l[2]}; }
 

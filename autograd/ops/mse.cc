@@ -14,15 +14,15 @@ Shape shape(const Attrs&, std::span<const Shape> in) {
 }
 
 void forward(ForwardCall& c) {
-  set_item(c.out, squared_distance(c.in[0], c.in[1]) / static_cast<double>(c.in[0].numel()));
+  squared_distance(c.in[0], c.in[1], static_cast<double>(c.in[0].numel()), c.out);
 }
 
 void backward(BackwardCall& c) {
-  const double g = 2 * c.grad_out.item() / static_cast<double>(c.shapes[0].numel());
+  const double half = static_cast<double>(c.shapes[0].numel()) / 2;
   for (size_t i = 0; i < 2; ++i) {
     if (!c.wanted[i]) continue;
     c.grad_in[i] = like(c.in[i]);
-    scaled_difference(c.in[i], c.in[1 - i], g, c.grad_in[i]);
+    scaled_difference(c.in[i], c.in[1 - i], half, c.grad_out, c.grad_in[i]);
   }
 }
 

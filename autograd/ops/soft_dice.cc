@@ -23,35 +23,18 @@ int64_t first_class(const Attrs& a) { return a.integer("background") ? 0 : 1; }
 // Saved: the softmax, and the sums I, P, Y as f64 [3, K].
 void forward(ForwardCall& c) {
   const int64_t classes = c.in[0].dim(-1), first = first_class(c.attrs);
-  const double smooth = c.attrs.number("smooth");
   Tensor p = like(c.in[0]), sums = Tensor::empty({3, classes}, DType::f64);
   soft_dice_sums(c.in[0], c.in[1], p, sums);
-  const Tensor host = sums.to(Device::cpu());
-  const double* const s = host.data<double>();
-  double dice = 0;
-  for (int64_t k = first; k < classes; ++k)
-    dice += (2 * s[k] + smooth) / (s[classes + k] + s[2 * classes + k] + smooth);
-  set_item(c.out, 1 - dice / static_cast<double>(classes - first));
+  soft_dice_value(sums, first, c.attrs.number("smooth"), c.out);
   c.saved = {p, sums};
 }
 
-// d D_k / d p = (2 y (P + Y + smooth) - (2 I + smooth)) / (P + Y + smooth)^2
 void backward(BackwardCall& c) {
-  const int64_t classes = c.shapes[0][-1], first = first_class(c.attrs);
-  const double smooth = c.attrs.number("smooth"),
-               g = -c.grad_out.item() / static_cast<double>(classes - first);
-  const Tensor sums = c.saved[1].to(Device::cpu());
-  const double* const s = sums.data<double>();
-  std::vector<double> hit(static_cast<size_t>(classes)), all(hit);
-  for (int64_t k = first; k < classes; ++k) {
-    const double below = s[classes + k] + s[2 * classes + k] + smooth;
-    hit[static_cast<size_t>(k)] = g * 2 / below;
-    all[static_cast<size_t>(k)] = -g * (2 * s[k] + smooth) / (below * below);
-  }
+  const int64_t classes = c.shapes[0][-1];
+  Tensor hit = Tensor::empty({classes}, DType::f64), all = Tensor::empty({classes}, DType::f64);
+  soft_dice_slopes(c.saved[1], first_class(c.attrs), c.attrs.number("smooth"), c.grad_out, hit, all);
   c.grad_in[0] = Tensor::empty(c.shapes[0], c.grad_out.dtype());
-  const Device device = c.grad_out.device();
-  soft_dice_backward(c.saved[0], c.in[1], Tensor::from({classes}, hit).to(device),
-                     Tensor::from({classes}, all).to(device), c.grad_in[0]);
+  soft_dice_backward(c.saved[0], c.in[1], hit, all, c.grad_in[0]);
 }
 
 std::vector<OpSample> samples() {

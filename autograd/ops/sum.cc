@@ -5,11 +5,11 @@
 namespace voxgrad::ops {
 namespace {
 
-void forward(ForwardCall& c) { set_item(c.out, sum_all(c.in[0])); }
+void forward(ForwardCall& c) { sum_all(c.in[0], 1, c.out); }
 
 void backward(BackwardCall& c) {
   c.grad_in[0] = Tensor::empty(c.shapes[0], c.grad_out.dtype());
-  fill(c.grad_in[0], c.grad_out.item());
+  fill(c.grad_in[0], c.grad_out, 1);
 }
 
 std::vector<OpSample> samples() {

@@ -4,6 +4,7 @@
 #include "methods/pgrd.h"
 #include "optim/optimizer.h"
 #include "tensor/elementwise.h"
+#include "tensor/graph.h"
 #include "tensor/random.h"
 
 namespace voxgrad::bench {
@@ -40,7 +41,16 @@ UNetConfig unet_of(const Json& command) {
   c.features = features(command);
   set_levels(c, c.features.size());
   c.deep_supervision = false;
+  if (command.value("precision", "fp32") == "bf16") c.precision = DType::bf16;
   return c;
+}
+
+// The device that a command names, open; sets how products of f32 are computed there.
+Device device_of(const Json& command) {
+  const Device device = parse_device(command.value("device", "cpu"));
+  require_device(device);
+  device_options().tf32 = command.value("precision", "fp32") == "tf32";
+  return device;
 }
 
 class UNetTask : public Task {
@@ -48,12 +58,15 @@ class UNetTask : public Task {
   explicit UNetTask(const Json& command) : net_(p_, "net", unet_of(command)) {
     p_.allocate(0);
     perturb(p_, 2);
+    write_safetensors(command.at("weights"), {p_.named(p_.values()), {}});
+    device = device_of(command);
+    if (device.is_cuda()) p_.move_to(device);
     values_ = p_.values();
-    write_safetensors(command.at("weights"), {p_.named(values_), {}});
     const SafeTensors file = read_safetensors(command.at("file"));
-    x_ = file.tensors.at("x").clone();
-    label_ = file.tensors.at("label").clone();
+    x_ = file.tensors.at("x").clone().to(device);
+    label_ = file.tensors.at("label").clone().to(device);
     recompute_ = command.value("recompute", true);
+    captured_ = command.value("graph", false);
     reply["parameters"] = p_.count();
   }
   void run(const std::string& part) override {
@@ -63,39 +76,55 @@ class UNetTask : public Task {
     }
     if (part != "step") fail(ErrorCode::usage, "[unet] no part ", part);
     if (!optimizer_) optimizer_ = std::make_unique<Optimizer>(OptimizerOptions{}, values_);
-    loss_ = gradient();
-    optimizer_->step(values_, p_.grads(), 1e-3);
+    optimizer_->prepare(1e-3);
+    if (graph_) return graph_->launch();
+    // The first step makes the plans of convolutions; the second one is recorded.
+    if (captured_ && steps_ > 0) {
+      graph_ = std::make_unique<DeviceGraph>(device, [this] { step(); });
+      return graph_->launch();
+    }
+    step();
+    ++steps_;
+  }
+  void wait() override {
+    if (device.is_cuda()) synchronize(device);
   }
   // Logits and gradients at the start, then the losses of the first steps.
   std::map<std::string, Tensor> results() override {
-    std::map<std::string, Tensor> r{{"logits", net_({Var(x_)}, {}, false).out.value()}};
+    std::map<std::string, Tensor> r{{"logits", net_({Var(x_)}, {}, false).out.value().to(Device::cpu())}};
     gradient();
-    for (const auto& [name, g] : p_.named(p_.grads())) r["grad." + name] = g.clone();
+    for (const auto& [name, g] : p_.named(p_.grads())) r["grad." + name] = g.to(Device::cpu()).clone();
     std::vector<float> losses;
     for (int i = 0; i < 3; ++i) {
       run("step");
-      losses.push_back(loss_);
+      losses.push_back(static_cast<float>(loss_.item()));
     }
     r["losses"] = Tensor::from<float>({3}, losses);
     return r;
   }
 
  private:
-  float gradient() {
+  void step() {
+    gradient();
+    optimizer_->update(values_, p_.grads());
+  }
+  void gradient() {
     p_.zero_grads();
     Tape tape;
     tape.set_recompute(recompute_);
     const Var loss = ops::cross_entropy(net_({Var(x_)}, {}, true).out, label_);
     tape.backward(loss);
-    return static_cast<float>(loss.value().item());
+    if (!loss_.defined()) loss_ = Tensor::empty_on(device, {1});
+    loss_.copy_from(loss.value());
   }
 
   Parameters p_;
   UNet net_;
-  Tensor values_, x_, label_;
+  Tensor values_, x_, label_, loss_;
   std::unique_ptr<Optimizer> optimizer_;
-  bool recompute_ = true;
-  float loss_ = 0;
+  std::unique_ptr<DeviceGraph> graph_;
+  bool recompute_ = true, captured_ = false;
+  int steps_ = 0;
 };
 
 Plan plan_of(const Json& command, const Triple& patch) {
@@ -116,7 +145,8 @@ class PgrdTask : public Task {
     const Triple size{case_.image.dim(0), case_.image.dim(1), case_.image.dim(2)};
     options_.samples = command.at("samples");
     options_.sampler.steps = command.at("steps");
-    const Config config = default_config();
+    Config config = default_config();
+    config.set("train.precision", command.value("precision", "fp32"));
     method_ = std::make_unique<Pgrd>(plan_of(command, size), config, "pgrd");
     constexpr double sd = 0.3;
     method_->constants = {{"pi_temperature", 1}, {"residual_sd", sd}};
@@ -128,6 +158,8 @@ class PgrdTask : public Task {
       weights.tensors.merge(p.named(p.values()));
     }
     write_safetensors(command.at("weights"), weights);
+    device = device_of(command);
+    method_->move_to(device);
     const NoiseSchedule schedule(config.text("diffusion.schedule"), config.integer("diffusion.steps"),
                                  config.boolean("diffusion.zero_terminal_snr"));
     for (const ReverseStep& s : reverse_steps(schedule, options_.sampler)) {

@@ -24,10 +24,12 @@ std::unique_ptr<Task> make_task(const Json& command) {
   fail(ErrorCode::usage, "[worker] expected a task conv, norm, unet, pgrd or read, got ", name);
 }
 
-double seconds_of(Task& task, const std::string& part) {
+// The mean of `runs` in a row: a device works behind the host.
+double seconds_of(Task& task, const std::string& part, int runs) {
   const auto start = std::chrono::steady_clock::now();
-  task.run(part);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (int i = 0; i < runs; ++i) task.run(part);
+  task.wait();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / runs;
 }
 
 // Not getrusage: its maximum starts with that of the process that started this one.
@@ -54,8 +56,17 @@ Json answer(const Json& command, std::unique_ptr<Task>& task) {
   if (what == "time") {
     double best = 1e9;
     const int repeats = command.value("repeats", 1);
-    for (int i = 0; i < repeats; ++i) best = std::min(best, seconds_of(*task, command.at("part")));
+    for (int i = 0; i < repeats; ++i)
+      best = std::min(best, seconds_of(*task, command.at("part"), command.value("runs", 1)));
     return {{"seconds", best}};
+  }
+  if (what == "describe") return {{"text", describe_device(task->device)}};
+  if (what == "memory" && task->device.is_cuda()) {
+    task->wait();
+    reset_peak_memory(task->device);
+    for (int i = 0; i < command.value("repeats", 1); ++i) task->run(command.at("part"));
+    task->wait();
+    return {{"bytes", device_memory(task->device).peak}};
   }
   if (what == "memory") {
     const int64_t before = peak_memory();

@@ -1,7 +1,12 @@
-// The first layer: few input channels, so that tensor cores would work on padding. A thread computes four
-// places along W times eight output channels; the weights lie in shared memory, x is read through the cache.
+// The first layer: few input channels, so that tensor cores would work on padding.
+//
+// Forward: a thread computes four places along W times eight output channels; the weights lie in shared
+// memory, x is read through the cache. Backward weights: a block walks over tiles of 4 x 32 places (H, W). A
+// thread has four output channels, one input channel and the three taps along W of one pair of taps along D
+// and H; eight places of x and dy along W then serve 96 products. What is left of the block's threads shares
+// the rows of a tile.
+#include "tensor/cuda/conv_chunks.cuh"
 #include "tensor/cuda/conv_plans.h"
-#include "tensor/cuda/device.cuh"
 
 namespace voxgrad::cuda {
 namespace {
@@ -86,6 +91,120 @@ void run_typed(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {
   check_launch(c.op);
 }
 
+constexpr int kTileH = 4, kTileW = 32, kAlong = 8, kQuad = 4;
+
+// What a block of the weights' pass is made of: `jobs` threads for all products of a place, `groups` of them.
+struct WeightsBlock {
+  int cin, cout, lines, jobs, groups;  // lines: taps along D and H
+  explicit WeightsBlock(const ConvShape& s)
+      : cin(static_cast<int>(s.cin)),
+        cout(static_cast<int>(s.cout)),
+        lines(static_cast<int>(s.kernel[0] * s.kernel[1])),
+        jobs(cout / kQuad * lines * cin),
+        groups(std::clamp(kThreads / jobs, 1, kTileH)) {}
+  // Elements of shared memory: the tile of x with its halo, the tile of dy; at the end, the groups' sums.
+  int x_size(const ConvShape& s) const {
+    return static_cast<int>(s.kernel[0]) * (kTileH + static_cast<int>(s.kernel[1]) - 1) * (kTileW + 2) * cin;
+  }
+  int dy_offset(const ConvShape& s) const { return (x_size(s) + 3) / 4 * 4; }
+  int shared(const ConvShape& s) const {
+    return std::max(dy_offset(s) + kTileH * kTileW * cout, groups * jobs * 3 * kQuad);
+  }
+};
+
+// parts [chunk][taps * cin][cout]; a block has `chunk` tiles.
+template <class T>
+__global__ void weights_kernel(ConvShape s, WeightsBlock k, int dy_offset, int64_t tiles, int64_t chunk,
+                               const T* x, const T* dy, float* parts) {
+  extern __shared__ float4 shared[];
+  float *const xs = reinterpret_cast<float*>(shared), *const ds = xs + dy_offset;
+  const int id = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+  const int kh = static_cast<int>(s.kernel[1]), kd = static_cast<int>(s.kernel[0]);
+  const int job = id % k.jobs, group = id / k.jobs, quads = k.cout / kQuad;
+  const int quad = job % quads, line = job / quads % k.lines, channel = job / quads / k.lines;
+  const int halo_h = kTileH + kh - 1, halo_w = kTileW + 2;
+  const int64_t tiles_w = ceil_div(s.out[2], kTileW), tiles_h = ceil_div(s.out[1], kTileH);
+  const int64_t first = blockIdx.x * chunk, last = first + chunk < tiles ? first + chunk : tiles;
+  float sum[3][kQuad] = {};
+  for (int64_t tile = first; tile < last; ++tile) {
+    const int64_t w0 = tile % tiles_w * kTileW, h0 = tile / tiles_w % tiles_h * kTileH;
+    const int64_t plane = tile / tiles_w / tiles_h, z0 = plane % s.out[0], n = plane / s.out[0];
+    __syncthreads();
+    for (int i = id; i < kd * halo_h * halo_w * k.cin; i += threads) {
+      const int c = i % k.cin, place = i / k.cin;
+      const int64_t xx = w0 - s.pad[2] + place % halo_w, y = h0 - s.pad[1] + place / halo_w % halo_h,
+                    z = z0 - s.pad[0] + place / halo_w / halo_h;
+      const bool inside = xx >= 0 && xx < s.in[2] && y >= 0 && y < s.in[1] && z >= 0 && z < s.in[0];
+      xs[i] = inside ? to_float(x[(((n * s.in[0] + z) * s.in[1] + y) * s.in[2] + xx) * k.cin + c]) : 0.0f;
+    }
+    for (int i = id; i < kTileH * kTileW * quads; i += threads) {
+      const int o = i % quads * kQuad, place = i / quads;
+      const int64_t w = w0 + place % kTileW, h = h0 + place / kTileW;
+      float v[kQuad] = {};
+      if (w < s.out[2] && h < s.out[1])
+        load<kQuad>(dy + ((plane * s.out[1] + h) * s.out[2] + w) * k.cout + o, v);
+      reinterpret_cast<float4*>(ds)[i] = make_float4(v[0], v[1], v[2], v[3]);
+    }
+    __syncthreads();
+    for (int r = group; r < kTileH; r += k.groups) {
+      const float* const x_row = xs + ((line / kh * halo_h + r + line % kh) * halo_w) * k.cin + channel;
+      const float4* const dy_row = reinterpret_cast<const float4*>(ds) + r * kTileW * quads + quad;
+#pragma unroll
+      for (int w = 0; w < kTileW; w += kAlong) {
+        float v[kAlong + 2];
+#pragma unroll
+        for (int i = 0; i < kAlong + 2; ++i) v[i] = x_row[(w + i) * k.cin];
+#pragma unroll
+        for (int i = 0; i < kAlong; ++i) {
+          const float4 g = dy_row[(w + i) * quads];
+          const float u[kQuad] = {g.x, g.y, g.z, g.w};
+#pragma unroll
+          for (int t = 0; t < 3; ++t)
+#pragma unroll
+            for (int j = 0; j < kQuad; ++j) sum[t][j] = fmaf(v[i + t], u[j], sum[t][j]);
+        }
+      }
+    }
+  }
+  // The groups' sums, added in order.
+  __syncthreads();
+#pragma unroll
+  for (int t = 0; t < 3; ++t)
+#pragma unroll
+    for (int j = 0; j < kQuad; ++j) xs[(t * kQuad + j) * threads + id] = sum[t][j];
+  __syncthreads();
+  if (group != 0) return;
+  float* const out = parts + blockIdx.x * static_cast<int64_t>(3 * k.lines * k.cin * k.cout);
+  for (int t = 0; t < 3; ++t)
+    for (int j = 0; j < kQuad; ++j) {
+      float total = 0;
+      for (int g = 0; g < k.groups; ++g) total += xs[(t * kQuad + j) * threads + g * k.jobs + job];
+      out[((line * 3 + t) * k.cin + channel) * k.cout + quad * kQuad + j] = total;
+    }
+}
+
+void run_weights(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {
+  const ConvShape& s = p.shape;
+  const WeightsBlock k(s);
+  const int64_t tiles = s.n * s.out[0] * ceil_div(s.out[1], kTileH) * ceil_div(s.out[2], kTileW);
+  const int64_t chunk =
+      ceil_div(tiles, std::min<int64_t>(tiles, 1056));  // eight blocks for each of 132 processors
+  const int64_t blocks = ceil_div(tiles, chunk), size = p.weights();
+  const Scratch parts(c, static_cast<uint64_t>(blocks * size) * sizeof(float));
+  const size_t shared = static_cast<size_t>(k.shared(s)) * sizeof(float);
+  visit_type(p.type, [&]<class T>(T) {
+    weights_kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(k.jobs * k.groups), shared,
+                     c.stream>>>(s, k, k.dy_offset(s), tiles, chunk, static_cast<const T*>(a.x[0].data),
+                                 static_cast<const T*>(a.y), parts.as<float>());
+    check_launch(c.op);
+  });
+  visit_type(p.weight_type, [&]<class W>(W) {
+    for_each(c, size,
+             JoinChunks<W>{blocks, size, s.cin, s.cout, p.in_step(), p.out_step(), parts.as<float>(),
+                           static_cast<W*>(a.dw)});
+  });
+}
+
 void run(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {
   visit_type(p.type, [&]<class T>(T) {
     visit_type(p.weight_type, [&]<class W>(W) {
@@ -101,11 +220,12 @@ void run(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {
 
 void offer_conv_first(Context&, const ConvPlanProblem& p, ConvOffer& o) {
   const ConvShape& s = p.shape;
-  bool fits = p.pass == Pass::forward && p.parts == 1 && s.cin <= kMaxIn && s.cout % kOut == 0 &&
-              s.cout <= kMaxOut && p.taps() <= 27 && (s.kernel[2] == 1 || s.kernel[2] == 3);
+  bool fits = p.parts == 1 && s.cin <= kMaxIn && s.cout % kOut == 0 && s.cout <= kMaxOut && p.taps() <= 27;
   for (int k = 0; k < 3; ++k) fits = fits && s.stride[k] == 1;
   if (!fits) return;  // not its kind: nothing to say
-  o.offer("first-layer kernel", run, true);
+  if (p.pass == Pass::forward && (s.kernel[2] == 1 || s.kernel[2] == 3))
+    o.offer("first-layer kernel", run, true);
+  if (p.pass == Pass::backward_weights && s.kernel[2] == 3) o.offer("first-layer kernel", run_weights);
 }
 
 }  // namespace voxgrad::cuda

@@ -6,8 +6,8 @@
 // backward weights M = taps x cin,   N = cout, K = output places A: x of the tap    B: dy, K cut in chunks
 // whose
 //                  results are added in order.
+#include "tensor/cuda/conv_chunks.cuh"
 #include "tensor/cuda/conv_plans.h"
-#include "tensor/cuda/device.cuh"
 
 namespace voxgrad::cuda {
 namespace {
@@ -182,20 +182,6 @@ __global__ void __launch_bounds__(256)
       if (const int64_t r = first_m + 4 * tm + i, n = first_n + 4 * tn + j; r < rows && n < s.cout)
         out[r * s.cout + n] = result[i][j];
 }
-
-// dw from the chunks, added in order, in double.
-template <class W>
-struct JoinChunks {
-  int64_t chunks, size, cin, cout, in_step, out_step;
-  const float* parts;
-  W* dw;
-  __device__ void operator()(int64_t i) const {
-    double sum = 0;
-    for (int64_t k = 0; k < chunks; ++k) sum += static_cast<double>(parts[k * size + i]);
-    const int64_t o = i % cout, c = i / cout % cin, t = i / cout / cin;
-    dw[t * cin * cout + c * in_step + o * out_step] = from_float<W>(static_cast<float>(sum));
-  }
-};
 
 unsigned tiles_of(int64_t n, int tile) { return static_cast<unsigned>(ceil_div(n, tile)); }
 

@@ -1,5 +1,6 @@
 // Losses of segmentations: a thread a row of logits, sums in double in a fixed order. Definition:
-// tensor/ref/losses.h. Labels are checked here, because the host does not see them.
+// tensor/ref/losses.h. Nobody reads labels here to check them: one outside of the classes makes the result
+// NaN.
 #include "tensor/cuda/map.cuh"
 #include "tensor/ref/softmax.h"
 
@@ -23,20 +24,16 @@ struct Row {
   }
 };
 
-__device__ bool inside(int32_t label, int64_t classes, int32_t* bad) {
-  const bool fits = label >= 0 && label < classes;
-  if (!fits && bad) *bad = 1;  // all writers write the same
-  return fits;
-}
+__device__ bool inside(int32_t label, int64_t classes) { return label >= 0 && label < classes; }
+__device__ float not_a_number() { return __uint_as_float(0x7fc00000u); }
 
 template <class T>
 struct CrossEntropy {
   int64_t classes;
   const T* z;
   const int32_t* label;
-  int32_t* bad;
   __device__ double operator()(int64_t r) const {
-    if (!inside(label[r], classes, bad)) return 0;
+    if (!inside(label[r], classes)) return static_cast<double>(not_a_number());
     const Row<T> row{z + r * classes, classes};
     const float m = row.max();
     return static_cast<double>(math::log(row.exp_sum(m)) - (row[label[r]] - m));
@@ -44,10 +41,10 @@ struct CrossEntropy {
 };
 
 Status cross_entropy(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
-                     const int32_t* label, double* sum, int32_t* bad) {
+                     const int32_t* label, double* sum) {
   return enter(context, "cross_entropy", [&](Context& c) {
     visit_type(type, [&]<class T>(T) {
-      sum_each(c, rows, sum, CrossEntropy<T>{classes, static_cast<const T*>(logits), label, bad});
+      sum_each(c, rows, sum, CrossEntropy<T>{classes, static_cast<const T*>(logits), label});
     });
   });
 }
@@ -57,13 +54,15 @@ struct CrossEntropyBackward {
   int64_t classes;
   const T* z;
   const int32_t* label;
-  double g;
-  const double* upstream;
+  double divisor;
+  const float* upstream;
   T* dz;
   __device__ void operator()(int64_t r) const {
     const Row<T> row{z + r * classes, classes};
     const float m = row.max(), inverse = 1 / row.exp_sum(m);
-    const float factor = static_cast<float>(upstream ? g * *upstream : g);
+    const float factor = inside(label[r], classes)
+                             ? static_cast<float>(static_cast<double>(*upstream) / divisor)
+                             : not_a_number();
     for (int64_t k = 0; k < classes; ++k)
       dz[r * classes + k] =
           from_float<T>(factor * (math::exp(row[k] - m) * inverse - (label[r] == k ? 1.0f : 0.0f)));
@@ -71,11 +70,11 @@ struct CrossEntropyBackward {
 };
 
 Status cross_entropy_backward(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
-                              const int32_t* label, double g, const double* upstream, void* dlogits) {
+                              const int32_t* label, double divisor, const float* upstream, void* dlogits) {
   return enter(context, "cross_entropy_backward", [&](Context& c) {
     visit_type(type, [&]<class T>(T) {
       for_each(c, rows,
-               CrossEntropyBackward<T>{classes, static_cast<const T*>(logits), label, g, upstream,
+               CrossEntropyBackward<T>{classes, static_cast<const T*>(logits), label, divisor, upstream,
                                        static_cast<T*>(dlogits)});
     });
   });
@@ -87,12 +86,10 @@ struct Probabilities {
   int64_t classes;
   const T* z;
   const int32_t* label;
-  int32_t* bad;
   T* p;
   __device__ void operator()(int64_t r) const {
-    (void)inside(label[r], classes, bad);
     const Row<T> row{z + r * classes, classes};
-    const float m = row.max(), inverse = 1 / row.exp_sum(m);
+    const float m = row.max(), inverse = inside(label[r], classes) ? 1 / row.exp_sum(m) : not_a_number();
     for (int64_t k = 0; k < classes; ++k) p[r * classes + k] = from_float<T>(math::exp(row[k] - m) * inverse);
   }
 };
@@ -121,12 +118,12 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 Status soft_dice_sums(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
-                      const int32_t* label, void* p, double* sums, int32_t* bad) {
+                      const int32_t* label, void* p, double* sums) {
   return enter(context, "soft_dice", [&](Context& c) {
     require(classes >= 1 && classes <= 65535, "expected 1 to 65535 classes, got ", classes);
     visit_type(type, [&]<class T>(T) {
       T* const q = static_cast<T*>(p);
-      for_each(c, rows, Probabilities<T>{classes, static_cast<const T*>(logits), label, bad, q});
+      for_each(c, rows, Probabilities<T>{classes, static_cast<const T*>(logits), label, q});
       const int64_t blocks = sum_blocks(rows);
       const Scratch parts(c, static_cast<uint64_t>(blocks * 3 * classes) * sizeof(double));
       const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(classes));
@@ -134,6 +131,48 @@ Status soft_dice_sums(Context* context, DType type, int64_t rows, int64_t classe
       check_launch(c.op);
       sum_parts(c, blocks, 3 * classes, parts.as<double>(), sums);
     });
+  });
+}
+
+// sums [3, classes]: I = sum p y, P = sum p, Y = sum y; the same expressions as in autograd/ops/soft_dice.cc.
+struct DiceValue {
+  int64_t classes, first;
+  double smooth;
+  const double* sums;
+  float* value;
+  __device__ void operator()(int64_t) const {
+    double dice = 0;
+    for (int64_t k = first; k < classes; ++k)
+      dice += (2 * sums[k] + smooth) / (sums[classes + k] + sums[2 * classes + k] + smooth);
+    *value = static_cast<float>(1 - dice / static_cast<double>(classes - first));
+  }
+};
+
+Status soft_dice_value(Context* context, int64_t classes, int64_t first, double smooth, const double* sums,
+                       float* value) {
+  return enter(context, "soft_dice", [&](Context& c) {
+    for_each(c, 1, DiceValue{classes, first, smooth, sums, value});
+  });
+}
+
+struct DiceSlopes {
+  int64_t classes, first;
+  double smooth;
+  const double* sums;
+  const float* upstream;
+  double *hit, *all;
+  __device__ void operator()(int64_t k) const {
+    const double g = -static_cast<double>(*upstream) / static_cast<double>(classes - first);
+    const double below = sums[classes + k] + sums[2 * classes + k] + smooth;
+    hit[k] = k < first ? 0 : g * 2 / below;
+    all[k] = k < first ? 0 : -g * (2 * sums[k] + smooth) / (below * below);
+  }
+};
+
+Status soft_dice_slopes(Context* context, int64_t classes, int64_t first, double smooth, const double* sums,
+                        const float* upstream, double* hit, double* all) {
+  return enter(context, "soft_dice_backward", [&](Context& c) {
+    for_each(c, classes, DiceSlopes{classes, first, smooth, sums, upstream, hit, all});
   });
 }
 
@@ -167,19 +206,19 @@ Status soft_dice_backward(Context* context, DType type, int64_t rows, int64_t cl
 }
 
 struct ScaledDifference {
-  double g;
-  const double* upstream;
+  double divisor;
+  const float* upstream;
   __device__ float operator()(float x, float y) const {
-    return static_cast<float>(upstream ? g * *upstream : g) * (x - y);
+    return static_cast<float>(static_cast<double>(*upstream) / divisor) * (x - y);
   }
 };
 
-Status scaled_difference(Context* context, DType type, int64_t n, const void* x, const void* y, double g,
-                         const double* upstream, void* dx) {
+Status scaled_difference(Context* context, DType type, int64_t n, const void* x, const void* y,
+                         double divisor, const float* upstream, void* dx) {
   return enter(context, "scaled_difference", [&](Context& c) {
     visit_type(type, [&]<class T>(T) {
       map2(c, n, static_cast<const T*>(x), static_cast<const T*>(y), static_cast<T*>(dx),
-           ScaledDifference{g, upstream});
+           ScaledDifference{divisor, upstream});
     });
   });
 }
@@ -201,11 +240,11 @@ Status kl_gaussian(Context* context, int64_t n, const float* mq, const float* sq
 
 struct KlBackward {
   Kl v;
-  double g;
-  const double* upstream;
+  double divisor;
+  const float* upstream;
   float *dmq, *dsq, *dmp, *dsp;
   __device__ void operator()(int64_t i) const {
-    const double f = upstream ? g * *upstream : g;
+    const double f = static_cast<double>(*upstream) / divisor;
     const double d = static_cast<double>(v.mq[i]) - static_cast<double>(v.mp[i]);
     const double q = static_cast<double>(v.sq[i]), p = static_cast<double>(v.sp[i]);
     const double precision = math::exp(-2 * p), ratio = math::exp(2 * (q - p));
@@ -217,17 +256,17 @@ struct KlBackward {
 };
 
 Status kl_gaussian_backward(Context* context, int64_t n, const float* mq, const float* sq, const float* mp,
-                            const float* sp, double g, const double* upstream, float* dmq, float* dsq,
+                            const float* sp, double divisor, const float* upstream, float* dmq, float* dsq,
                             float* dmp, float* dsp) {
   return enter(context, "kl_gaussian_backward", [&](Context& c) {
-    for_each(c, n, KlBackward{{mq, sq, mp, sp}, g, upstream, dmq, dsq, dmp, dsp});
+    for_each(c, n, KlBackward{{mq, sq, mp, sp}, divisor, upstream, dmq, dsq, dmp, dsp});
   });
 }
 
 }  // namespace
 
-extern const LossFns loss_functions{cross_entropy,       cross_entropy_backward, soft_dice_sums,
-                                    soft_dice_backward,  scaled_difference,      kl_gaussian,
-                                    kl_gaussian_backward};
+extern const LossFns loss_functions{
+    cross_entropy,      cross_entropy_backward, soft_dice_sums, soft_dice_value,     soft_dice_slopes,
+    soft_dice_backward, scaled_difference,      kl_gaussian,    kl_gaussian_backward};
 
 }  // namespace voxgrad::cuda

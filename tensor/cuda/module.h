@@ -22,7 +22,7 @@
 namespace voxgrad::cuda {
 
 /// Raised with every change of a struct or signature of this file; both sides compare it.
-constexpr int32_t kAbiVersion = 1;
+constexpr int32_t kAbiVersion = 2;
 
 struct Context;  ///< a device, its stream, its pool, its libraries
 struct Graph;    ///< a captured sequence of work
@@ -182,6 +182,8 @@ struct ReduceFns {
   /// sum[n, c] (f32) = weight times the sum over places of x y; a null y is 1.
   Status (*channel_sum)(Context* context, DType type, int64_t n, int64_t places, int64_t channels,
                         const void* x, const void* y, double weight, float* sum);
+  /// y = x / divisor, one number: a loss from its sum.
+  Status (*quotient)(Context* context, const double* x, double divisor, float* y);
 };
 
 struct SoftmaxFns {
@@ -194,25 +196,30 @@ struct SoftmaxFns {
                          const void* dy, void* dx);
 };
 
-/// Definitions: tensor/ref/losses.h. `bad` (i32, may be null) becomes 1 where a label lies outside
-/// [0, classes); such a row counts as zero. `upstream` (f64, may be null) multiplies g.
+/// Definitions: tensor/ref/losses.h. A label outside [0, classes) makes the result NaN. Gradients are
+/// those of loss / divisor, times `upstream` (f32 in device memory).
 struct LossFns {
   Status (*cross_entropy)(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
-                          const int32_t* label, double* sum, int32_t* bad);
+                          const int32_t* label, double* sum);
   Status (*cross_entropy_backward)(Context* context, DType type, int64_t rows, int64_t classes,
-                                   const void* logits, const int32_t* label, double g, const double* upstream,
-                                   void* dlogits);
+                                   const void* logits, const int32_t* label, double divisor,
+                                   const float* upstream, void* dlogits);
   Status (*soft_dice_sums)(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
-                           const int32_t* label, void* p, double* sums, int32_t* bad);
-  /// hit, all [classes] f64.
+                           const int32_t* label, void* p, double* sums);
+  /// The loss and its slopes (autograd/ops/soft_dice.cc) from the sums [3, classes], counting classes from
+  /// `first` on. hit, all: [classes] f64.
+  Status (*soft_dice_value)(Context* context, int64_t classes, int64_t first, double smooth,
+                            const double* sums, float* value);
+  Status (*soft_dice_slopes)(Context* context, int64_t classes, int64_t first, double smooth,
+                             const double* sums, const float* upstream, double* hit, double* all);
   Status (*soft_dice_backward)(Context* context, DType type, int64_t rows, int64_t classes, const void* p,
                                const int32_t* label, const double* hit, const double* all, void* dlogits);
-  Status (*scaled_difference)(Context* context, DType type, int64_t n, const void* x, const void* y, double g,
-                              const double* upstream, void* dx);
+  Status (*scaled_difference)(Context* context, DType type, int64_t n, const void* x, const void* y,
+                              double divisor, const float* upstream, void* dx);
   Status (*kl_gaussian)(Context* context, int64_t n, const float* mq, const float* sq, const float* mp,
                         const float* sp, double* sum);
   Status (*kl_gaussian_backward)(Context* context, int64_t n, const float* mq, const float* sq,
-                                 const float* mp, const float* sp, double g, const double* upstream,
+                                 const float* mp, const float* sp, double divisor, const float* upstream,
                                  float* dmq, float* dsq, float* dmp, float* dsp);
 };
 

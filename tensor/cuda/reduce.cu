@@ -93,8 +93,19 @@ Status channel_sum(Context* context, DType type, int64_t n, int64_t places, int6
   });
 }
 
+struct Quotient {
+  const double* x;
+  double divisor;
+  float* y;
+  __device__ void operator()(int64_t) const { *y = static_cast<float>(*x / divisor); }
+};
+
+Status quotient(Context* context, const double* x, double divisor, float* y) {
+  return enter(context, "quotient", [&](Context& c) { for_each(c, 1, Quotient{x, divisor, y}); });
+}
+
 }  // namespace
 
-extern const ReduceFns reduce_functions{sum, squares, squared_distance, channel_sum};
+extern const ReduceFns reduce_functions{sum, squares, squared_distance, channel_sum, quotient};
 
 }  // namespace voxgrad::cuda

@@ -85,9 +85,9 @@ Module make() {
   m.conv = {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.norm = {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.element = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
-  m.reduce = {nothing, nothing, nothing, nothing};
+  m.reduce = {nothing, nothing, nothing, nothing, nothing};
   m.softmax = {nothing, nothing, nothing, nothing};
-  m.loss = {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
+  m.loss = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.optim = {nothing, nothing};
   m.grid = {nothing, nothing, nothing, nothing, nothing, nothing};
   m.layout = {nothing, nothing, nothing, nothing, nothing, nothing};

@@ -109,7 +109,7 @@ TEST_F(GpuKernels, LossesAndSoftmaxOverManyRows) {
     EXPECT_LE(test::relative_error(sg, sums), kF32);
   }
   const Tensor z = gpu(noise({4, 3}, 1)), bad = gpu(Tensor::from<int32_t>({4}, {0, 1, 3, 2}));
-  EXPECT_THROW(cross_entropy_sum(z, bad), Error);
+  EXPECT_TRUE(std::isnan(cross_entropy_sum(z, bad)));  // a label outside of the classes
 }
 
 TEST_F(GpuKernels, MemoryRunsOutWithAnErrorAndRecovers) {

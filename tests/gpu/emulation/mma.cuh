@@ -1,0 +1,60 @@
+// tensor/cuda/mma.cuh by plain loops, after the layouts of fragments in the PTX manual.
+#pragma once
+#include "tensor/cuda/device.cuh"
+
+namespace voxgrad::cuda {
+
+namespace fragment {
+using Lanes = std::array<const bf16*, 32>;
+inline Lanes rows(const bf16* p) {
+  if (reinterpret_cast<uintptr_t>(p) % 16 != 0) ::emulation::fail("ldmatrix: a row that is not aligned");
+  return ::emulation::all_lanes(p);
+}
+inline uint32_t pair(bf16 low, bf16 high) { return low.bits | static_cast<uint32_t>(high.bits) << 16; }
+inline float half_of(uint32_t pair, int which) {
+  bf16 v;
+  v.bits = static_cast<uint16_t>(pair >> 16 * which);
+  return to_float(v);
+}
+}  // namespace fragment
+
+// Lane l gives row l % 8 of matrix l / 8 and gets elements (l / 4, 2 (l % 4)) and the next of each matrix.
+inline void load_matrices(uint32_t (&r)[4], const bf16* p) {
+  const auto rows = fragment::rows(p);
+  const int l = ::emulation::lane();
+  for (int k = 0; k < 4; ++k) {
+    const bf16* const row = rows[static_cast<size_t>(8 * k + l / 4)] + 2 * (l % 4);
+    r[k] = fragment::pair(row[0], row[1]);
+  }
+}
+
+inline void load_matrices_transposed(uint32_t (&r)[4], const bf16* p) {
+  const auto rows = fragment::rows(p);
+  const int l = ::emulation::lane();
+  for (int k = 0; k < 4; ++k) {
+    const auto first = static_cast<size_t>(8 * k + 2 * (l % 4));
+    r[k] = fragment::pair(rows[first][l / 4], rows[first + 1][l / 4]);
+  }
+}
+
+inline void multiply_add(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  struct Fragment {
+    uint32_t a[4], b[2];
+  };
+  const auto lanes = ::emulation::all_lanes(Fragment{{a[0], a[1], a[2], a[3]}, {b0, b1}});
+  // Element (row, k) of A and (k, column) of B.
+  const auto in_a = [&](int row, int k) {
+    return fragment::half_of(lanes[static_cast<size_t>(row % 8 * 4 + k % 8 / 2)].a[row / 8 + 2 * (k / 8)],
+                             k % 2);
+  };
+  const auto in_b = [&](int k, int column) {
+    return fragment::half_of(lanes[static_cast<size_t>(column * 4 + k % 8 / 2)].b[k / 8], k % 2);
+  };
+  const int l = ::emulation::lane();
+  for (int i = 0; i < 4; ++i) {
+    const int row = l / 4 + i / 2 * 8, column = 2 * (l % 4) + i % 2;
+    for (int k = 0; k < 16; ++k) c[i] += in_a(row, k) * in_b(k, column);
+  }
+}
+
+}  // namespace voxgrad::cuda

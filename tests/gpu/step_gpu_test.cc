@@ -1,0 +1,130 @@
+// Whole training steps on the device: the same as on the CPU, and captured as one graph the same bits as step
+// by step.
+#include "nn/losses.h"
+#include "nn/unet.h"
+#include "optim/optimizer.h"
+#include "tensor/graph.h"
+#include "tests/gpu/gpu_check.h"
+
+namespace voxgrad {
+namespace {
+
+constexpr int kSteps = 4;
+constexpr double kRate = 1e-2;
+
+UNetConfig small_config() {
+  UNetConfig c;
+  c.in_channels = 2;
+  c.out_channels = 3;
+  c.features = {8, 16};
+  c.strides = {{1, 1, 1}, {2, 2, 2}};
+  c.kernels = {{3, 3, 3}, {3, 3, 3}};
+  c.deep_supervision = true;
+  return c;
+}
+
+// A network with its optimizer and the buffers that its steps read.
+struct Training {
+  explicit Training(const Device& device) : net(parameters, "net", small_config()) {
+    parameters.allocate(1);
+    if (device.is_cuda()) parameters.move_to(device);
+    values = parameters.values();
+    OptimizerOptions o;
+    o.clip_norm = 0.5;  // below the norm of these gradients: they are clipped
+    o.ema_decay = 0.9;
+    optimizer.emplace(o, values);
+    image = Tensor::empty_on(device, {2, 4, 8, 8, 2});
+    for (const int64_t edge : {8, 4})
+      labels.push_back(Tensor::empty_on(device, {2, edge / 2, edge, edge}, DType::i32));
+    loss = Tensor::empty_on(device, {1});
+  }
+
+  void read_batch(int step) {
+    image.copy_from(test::noise(image.shape(), static_cast<uint32_t>(step)));
+    for (Tensor& to : labels) {
+      std::vector<int32_t> v(static_cast<size_t>(to.numel()));
+      for (size_t i = 0; i < v.size(); ++i)
+        v[i] = static_cast<int32_t>((i * i + static_cast<size_t>(step)) % 3);
+      to.copy_from(Tensor::from(to.shape(), v));
+    }
+  }
+
+  // Forward, losses, backward, clipping, Adam, average: waits for nothing.
+  void step() {
+    parameters.zero_grads();
+    Tape tape;
+    const UNet::Output o = net({Var(image)}, {}, true);
+    std::vector<Var> levels{o.out};
+    levels.insert(levels.end(), o.deep.begin(), o.deep.end());
+    Var sum;
+    for (size_t i = 0; i < levels.size(); ++i) {
+      const Var term = segmentation_loss(levels[i], labels[i], {1, 1});
+      sum = sum.defined() ? ops::add(sum, term) : term;
+    }
+    loss.copy_from(sum.value());
+    tape.backward(sum);
+    optimizer->update(values, parameters.grads());
+  }
+
+  Parameters parameters;
+  UNet net;
+  Tensor values, image, loss;
+  std::vector<Tensor> labels;
+  std::optional<Optimizer> optimizer;
+};
+
+class GpuStep : public test::OnGpu {};
+
+TEST_F(GpuStep, TrainsAsTheCpuDoes) {
+  Training cpu(Device::cpu()), device(Device::cuda());
+  for (int step = 0; step < kSteps; ++step) {
+    for (Training* t : {&cpu, &device}) {
+      t->read_batch(step);
+      t->optimizer->prepare(kRate);
+      t->step();
+    }
+    // Sums in another order, through 12 layers and `step` updates of Adam, which amplifies where gradients
+    // are near 0.
+    EXPECT_NEAR(device.loss.item() / cpu.loss.item(), 1, 1e-4) << "step " << step;
+    EXPECT_NEAR(device.optimizer->norm() / cpu.optimizer->norm(), 1, 1e-3) << "step " << step;
+  }
+}
+
+TEST_F(GpuStep, OneGraphHasTheBitsOfSingleSteps) {
+  Training single(Device::cuda()), replayed(Device::cuda());
+  std::optional<DeviceGraph> graph;
+  for (int step = 0; step < kSteps; ++step) {
+    single.read_batch(step);
+    single.optimizer->prepare(kRate / (1 + step));
+    single.step();
+    replayed.read_batch(step);
+    replayed.optimizer->prepare(kRate / (1 + step));
+    if (step == 0) {  // makes the plans
+      replayed.step();
+    } else {
+      if (!graph) graph.emplace(Device::cuda(), [&] { replayed.step(); });
+      graph->launch();
+    }
+    test::expect_same_bits(replayed.loss, single.loss);
+    test::expect_same_bits(replayed.values, single.values);
+    test::expect_same_bits(replayed.optimizer->averaged(replayed.values),
+                           single.optimizer->averaged(single.values));
+    EXPECT_EQ(replayed.optimizer->norm(), single.optimizer->norm());
+  }
+}
+
+TEST_F(GpuStep, NothingIsUpdatedWithoutAFiniteGradient) {
+  Training t(Device::cuda());
+  t.read_batch(0);
+  std::vector<int32_t> bad(static_cast<size_t>(t.labels[0].numel()), 3);  // classes are 0 to 2
+  t.labels[0].copy_from(Tensor::from(t.labels[0].shape(), bad));
+  const Tensor before = t.values.to(Device::cpu());
+  t.optimizer->prepare(kRate);
+  t.step();
+  EXPECT_TRUE(std::isnan(t.loss.item()));
+  test::expect_same_bits(t.values, before);
+  EXPECT_THROW(t.optimizer->norm(), Error);
+}
+
+}  // namespace
+}  // namespace voxgrad
