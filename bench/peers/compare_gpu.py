@@ -188,7 +188,8 @@ def main():
     print("\n".join(f"  - {text}" for text in ours.strip().splitlines()))
     print(f"- {started:%Y-%m-%d %H:%M} to {datetime.datetime.now():%H:%M}; {a.rounds} rounds in turn; medians, and behind the "
           "ratio the lowest and highest of a round")
-    print(f"- PyTorch takes the best of its layouts, eager{' and compiled' if a.compile else ''}; voxgrad's step is one graph\n")
+    print(f"- PyTorch takes the best of its layouts, eager{' and compiled' if a.compile else ''}"
+          f"{'' if a.worker_device == 'cpu' else '; the step of voxgrad is one graph'}\n")
     print("| work | voxgrad | PyTorch | ratio | samples/s | memory, voxgrad / PyTorch | the peer's best | logits deviate |")
     print("|---|---|---|---|---|---|---|---|")
     for r in rows:

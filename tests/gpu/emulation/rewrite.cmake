@@ -3,7 +3,7 @@
 file(READ ${FROM} text)
 # kernel<arguments><<<configuration>>>(...)
 string(REGEX REPLACE "([a-z0-9_]+(<[^<>;{}()]*(<[^<>;{}()]*>)?[^<>;{}()]*>)?)[ \n]*<<<"
-  "::emulation::kernel([](auto... a) { \\1(a...); })(" text "${text}")
+  "::emulation::kernel([](auto... given) { \\1(given...); })(" text "${text}")
 string(REPLACE ">>>" ")" text "${text}")
 string(REGEX REPLACE "extern __shared__ ([a-z0-9]+) ([a-z]+)\\[\\]"
   "\\1* const \\2 = static_cast<\\1*>(::emulation::dynamic_shared())" text "${text}")
