@@ -172,6 +172,20 @@ void prepare(const ConvKernels& kernels, const DirectConv& conv, Prepared& p) {
   p.tasks = conv.n * grid[0] * p.chunks * static_cast<int64_t>(p.blocks.size());
 }
 
+// The tile that covers a row of `width` places with the least work, where a tile costs its places and, for
+// loading weights, about 1.5 more.
+int tile_for(const ConvKernels& kernels, int vectors, int64_t width) {
+  const int most = static_cast<int>(std::min<int64_t>(kernels.tile_places[vectors - 1], width));
+  int best = 1;
+  double least = 1e30;
+  for (int v = 1; v <= most; ++v) {
+    const int places = kernels.tile[v - 1];
+    const double cost = static_cast<double>((width + places - 1) / places) * (places + 1.5);
+    if (cost < least) least = cost, best = v;
+  }
+  return best;
+}
+
 // Computes rows [first, last) of plane z of sample n for one block of channels.
 void run_rows(const ConvKernels& kernels, const Prepared& p, const Block& b, int64_t n, int64_t z,
               int64_t first, int64_t last) {
@@ -224,19 +238,6 @@ void run_rows(const ConvKernels& kernels, const Prepared& p, const Block& b, int
 }
 
 }  // namespace
-
-// A tile costs its places and, for loading weights, about 1.5 more.
-int tile_for(const ConvKernels& kernels, int vectors, int64_t width) {
-  const int most = static_cast<int>(std::min<int64_t>(kernels.tile_places[vectors - 1], width));
-  int best = 1;
-  double least = 1e30;
-  for (int v = 1; v <= most; ++v) {
-    const int places = kernels.tile[v - 1];
-    const double cost = static_cast<double>((width + places - 1) / places) * (places + 1.5);
-    if (cost < least) least = cost, best = v;
-  }
-  return best;
-}
 
 void direct_conv(const ConvKernels& kernels, std::span<const DirectConv> passes) {
   std::vector<Prepared> prepared(passes.size());

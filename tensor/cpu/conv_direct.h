@@ -46,9 +46,6 @@ struct DirectConv {
   const Bf16Kernels* bf16;                     ///< null: f32
 };
 
-/// The tile (a wish of ConvKernels::row) that covers a row of `width` places with the least work.
-int tile_for(const ConvKernels& kernels, int vectors, int64_t width);
-
 /// Computes all passes (independent of each other) as one batch of tiles.
 void direct_conv(const ConvKernels& kernels, std::span<const DirectConv> passes);
 

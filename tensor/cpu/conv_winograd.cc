@@ -129,20 +129,6 @@ void prepare(const KernelTable& k, Prepared& p) {
   });
 }
 
-// M[point] = V[point] U[point]: rows of V are the places of a 1x1x1 convolution.
-void multiply(const ConvKernels& k, const float* v, const float* u, int64_t cin, int64_t tiles, int vectors,
-              const float* zeros, float* m) {
-  const ConvLine line{v, u, cin};
-  ConvRow row{};
-  row.lines = &line;
-  row.line_count = 1;
-  row.bias = row.zeros = zeros;
-  row.y = m;
-  row.y_step = row.lanes = int64_t{vectors} * kLanes;
-  row.width = row.input_width = tiles;
-  k.row[vectors - 1][0][0][tile_for(k, vectors, tiles) - 1](row);
-}
-
 void write_outputs(const WinogradKernels& k, const Prepared& p, const Block& b, int depth_point_index,
                    int64_t first, int64_t last, const float* m, int64_t point_step) {
   const DirectConv& c = p.conv;
@@ -191,9 +177,7 @@ void run_tiles(const KernelTable& k, const Prepared& p, int64_t first, int64_t l
     for (size_t i = block; i < end; ++i) {
       const Block& b = p.blocks[i];
       const float* const u = b.weights + d * kPlanePoints * p.weights_point(b);
-      for (int q = 0; q < kPlanePoints; ++q)
-        multiply(k.conv, v + q * v_point, u + q * p.weights_point(b), p.cin, tiles, b.vectors, p.zeros,
-                 m + q * m_point);
+      k.winograd.products({v, u, m, p.cin, tiles, b.vectors, v_point, p.weights_point(b), m_point});
       write_outputs(k.winograd, p, b, d, first, last, m, m_point);
     }
   }
@@ -249,13 +233,15 @@ void winograd_conv(const KernelTable& k, const DirectConv& conv) {
   const int64_t count = p.grid.count();
   if (count == 0) return;
   prepare(k, p);
-  // Where tiles are few, tasks share them and take some of the blocks of channels each.
+  // Even parts, so that each has kWinogradLeast tiles. Where tiles are few, tasks share them and take some of
+  // the blocks of channels each.
   const int64_t tiles = count < kFewTasks * kTiles ? kFewTiles : kTiles;
   const int64_t parts = (count + tiles - 1) / tiles, blocks = static_cast<int64_t>(p.blocks.size());
   const int64_t groups = std::clamp<int64_t>(kFewTasks / 2 / parts, 1, blocks);
   parallel_for(parts * groups, [&](int64_t task) {
-    const int64_t group = task % groups, first = task / groups * tiles;
-    run_tiles(k, p, first, std::min(first + tiles, count), static_cast<size_t>(blocks * group / groups),
+    const int64_t group = task % groups, part = task / groups;
+    run_tiles(k, p, count * part / parts, count * (part + 1) / parts,
+              static_cast<size_t>(blocks * group / groups),
               static_cast<size_t>(blocks * (group + 1) / groups));
   });
 }

@@ -112,6 +112,19 @@ struct WinogradGradient {
   int64_t tile_step, point_step;
 };
 
+/// M[point] = V[point] U[point]: products of the points of tiles and of weights, summed over the channels in
+/// their order.
+struct WinogradProducts {
+  const float* v;  ///< [point][tile][channel]
+  const float* u;  ///< [point][channel][lane]
+  float* m;        ///< [point][tile][lane]
+  int64_t channels;
+  int64_t tiles;  ///< at least kWinogradLeast
+  int vectors;    ///< of lanes, at most ConvKernels::vectors
+  int64_t v_point_step, u_point_step, m_point_step;
+};
+constexpr int kWinogradLeast = 12;
+
 /// What a tile's sum along D does with a plane of results.
 enum class WinogradPlane : int { skip, set, add, subtract };
 
@@ -150,6 +163,7 @@ struct WinogradTaps {
 struct WinogradKernels {
   void (*input)(const WinogradInput&);
   void (*gradient)(const WinogradGradient&);
+  void (*products)(const WinogradProducts&);
   void (*output)(const WinogradOutput&);
   void (*weights)(const WinogradWeights&);
   void (*taps)(const WinogradTaps&);

@@ -3,8 +3,7 @@
 //         0  1  1  0        .5  .5 .5          0 1 -1 -1
 //         0 -1  1  0        .5 -.5 .5
 //         0  1  0 -1        0   0   1
-// Vectors run along the channels. The products in between are those of a 1x1x1 convolution (conv_row.h) and
-// of its gradient (conv_weights.cc).
+// Vectors run along the channels.
 #include "tensor/cpu/isa/tables.h"
 #include "tensor/cpu/isa/vec.h"
 
@@ -15,6 +14,7 @@ using cpu::WinogradGradient;
 using cpu::WinogradInput;
 using cpu::WinogradOutput;
 using cpu::WinogradPlane;
+using cpu::WinogradProducts;
 using cpu::WinogradTaps;
 using cpu::WinogradWeights;
 
@@ -136,6 +136,43 @@ void gradient_row(const WinogradGradient& p) {
 void input(const WinogradInput& p) { p.add ? input_row<true>(p) : input_row<false>(p); }
 void gradient(const WinogradGradient& p) { p.add ? gradient_row<true>(p) : gradient_row<false>(p); }
 
+// Tiles whose sums stay in registers beside NB vectors of weights.
+constexpr int kTile = VOXGRAD_LEVEL == 3 ? 12 : VOXGRAD_LEVEL == 2 ? 6 : 2;
+static_assert(kTile <= cpu::kWinogradLeast);
+
+template <int NB>
+void multiply(const WinogradProducts& p) {
+  const int64_t step = p.channels;
+  for (int q = 0; q < cpu::kPlanePoints; ++q)
+    for (int64_t start = 0; start < p.tiles; start += kTile) {
+      const int64_t t0 = start + kTile <= p.tiles ? start : p.tiles - kTile;  // the last ones overlap
+      const float* const v = p.v + q * p.v_point_step + t0 * step;
+      const float* u = p.u + q * p.u_point_step;
+      Vec sum[kTile][NB];
+      const auto add = [&](int64_t c, auto&& combine) __attribute__((always_inline)) {
+        Vec weight[NB];
+#pragma GCC unroll 2
+        for (int b = 0; b < NB; ++b) weight[b] = load(u + b * cpu::kLanes);
+#pragma GCC unroll 16
+        for (int t = 0; t < kTile; ++t) {
+          const Vec x = broadcast(v[t * step + c]);
+#pragma GCC unroll 2
+          for (int b = 0; b < NB; ++b) sum[t][b] = combine(x, weight[b], sum[t][b]);
+        }
+        u += NB * cpu::kLanes;
+      };
+      add(0, [](Vec x, Vec w, Vec) { return x * w; });
+      for (int64_t c = 1; c < step; ++c) add(c, [](Vec x, Vec w, Vec s) { return fma(x, w, s); });
+      float* m = p.m + q * p.m_point_step + t0 * NB * cpu::kLanes;
+#pragma GCC unroll 16
+      for (int t = 0; t < kTile; ++t)
+#pragma GCC unroll 2
+        for (int b = 0; b < NB; ++b, m += cpu::kLanes) store(m, sum[t][b]);
+    }
+}
+
+void products(const WinogradProducts& p) { p.vectors == 2 ? multiply<2>(p) : multiply<1>(p); }
+
 template <class Load, class Store>
 VOXGRAD_INLINE void put_output(WinogradPlane plane, float* y, Vec m, Vec bias, Load get, Store put) {
   if (plane == WinogradPlane::set)
@@ -240,6 +277,6 @@ void taps(const WinogradTaps& p) {
 
 }  // namespace
 
-void fill_winograd(cpu::WinogradKernels& t) { t = {input, gradient, output, weights, taps}; }
+void fill_winograd(cpu::WinogradKernels& t) { t = {input, gradient, products, output, weights, taps}; }
 
 }  // namespace voxgrad::VOXGRAD_ISA
