@@ -44,6 +44,9 @@ VOXGRAD_INLINE Three taps_of(Vec u0, Vec u1, Vec u2, Vec u3) {  // G^T u
   return {{u0 + even, half * (u1 - u2), even + u3}};
 }
 
+// Runs are taken by value below: a store of a vector may alias anything, and pointers behind a reference
+// would be read again after each.
+
 // f(first lane, load, store) for the whole vectors of `channels`, then for what is left of them.
 template <class F>
 VOXGRAD_INLINE void for_vectors(int64_t channels, F&& f) {
@@ -72,26 +75,6 @@ VOXGRAD_INLINE void read_column(const P& p, int64_t column, int64_t c, Load get,
 }
 
 template <bool kAdd, bool kInside>
-VOXGRAD_INLINE void input_tile(const WinogradInput& p, int64_t column, float* v) {
-  for_vectors(
-      p.channels, [&](int64_t c, auto get, auto put) __attribute__((always_inline)) {
-        Four k[4];
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) {
-          Vec s[4];
-          read_column<kAdd, kInside, 4>(p, column + i, c, get, s);
-          k[i] = input_points(s[0], s[1], s[2], s[3]);
-        }
-#pragma GCC unroll 4
-        for (int h = 0; h < 4; ++h) {
-          const Four r = input_points(k[0].v[h], k[1].v[h], k[2].v[h], k[3].v[h]);
-#pragma GCC unroll 4
-          for (int w = 0; w < 4; ++w) put(v + (4 * h + w) * p.point_step + c, r.v[w]);
-        }
-      });
-}
-
-template <bool kAdd, bool kInside>
 VOXGRAD_INLINE void gradient_tile(const WinogradGradient& p, int64_t column, float* v) {
   for_vectors(
       p.channels, [&](int64_t c, auto get, auto put) __attribute__((always_inline)) {
@@ -111,14 +94,42 @@ VOXGRAD_INLINE void gradient_tile(const WinogradGradient& p, int64_t column, flo
       });
 }
 
+// A few tiles and channels at a time: first the planes and rows of each column become its four points along
+// H, then columns become points along W. So each place is read once, which matters where the rows of a volume
+// lie a power of two apart and share cache sets.
 template <bool kAdd>
 void input_row(const WinogradInput& p) {
-  for (int64_t t = 0; t < p.tiles; ++t) {
-    const int64_t column = p.first + 2 * t;
-    if (column >= 0 && column + 4 <= p.width)
-      input_tile<kAdd, true>(p, column, p.v + t * p.tile_step);
-    else
-      input_tile<kAdd, false>(p, column, p.v + t * p.tile_step);
+  constexpr int64_t kRun = 8, kChannels = 64;
+  float columns[4][2 * kRun + 2][kChannels] __attribute__((aligned(64)));
+  for (int64_t c0 = 0; c0 < p.channels; c0 += kChannels) {
+    const int64_t channels = p.channels - c0 < kChannels ? p.channels - c0 : kChannels;
+    for (int64_t t0 = 0; t0 < p.tiles; t0 += kRun) {
+      const int64_t tiles = p.tiles - t0 < kRun ? p.tiles - t0 : kRun;
+      for (int64_t i = 0; i < 2 * tiles + 2; ++i) {
+        const int64_t column = p.first + 2 * t0 + i;
+        for_vectors(
+            channels, [&](int64_t c, auto get, auto) __attribute__((always_inline)) {
+              Vec s[4];
+              read_column<kAdd, false, 4>(p, column, c0 + c, get, s);
+              const Four k = input_points(s[0], s[1], s[2], s[3]);
+#pragma GCC unroll 4
+              for (int h = 0; h < 4; ++h) store(&columns[h][i][c], k.v[h]);
+            });
+      }
+      float* v = p.v + t0 * p.tile_step + c0;
+      for (int64_t t = 0; t < tiles; ++t, v += p.tile_step)
+        for_vectors(
+            channels, [&](int64_t c, auto, auto put) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+              for (int h = 0; h < 4; ++h) {
+                const float* const k = &columns[h][2 * t][c];
+                const Four r = input_points(load(k), load(k + kChannels), load(k + 2 * kChannels),
+                                            load(k + 3 * kChannels));
+#pragma GCC unroll 4
+                for (int w = 0; w < 4; ++w) put(v + (4 * h + w) * p.point_step + c, r.v[w]);
+              }
+            });
+    }
   }
 }
 
