@@ -3,6 +3,7 @@
 #include "io/file.h"
 #include "io/sha256.h"
 #include "io/system_info.h"
+#include "tensor/conv.h"
 #include "tensor/cpu/isa.h"
 #include "tensor/error.h"
 
@@ -72,6 +73,7 @@ json machine_record() {
           {"compiler", build.compiler},
           {"build", build.mode},
           {"kernels", name_of(cpu_isa())},
+          {"winograd", winograd_allowed()},
           {"libraries", library_versions()},
           {"system",
            {{"cpu", system.cpu_model},

@@ -3,6 +3,7 @@
 #include "tensor/convert.h"
 #include "tensor/cpu/conv_passes.h"
 #include "tensor/cpu/conv_weights.h"
+#include "tensor/cpu/conv_winograd.h"
 #include "tensor/cpu/dispatch.h"
 #include "tensor/gpu.h"
 #include "tensor/ref/conv.h"
@@ -79,6 +80,13 @@ std::vector<Tensor> widened(std::span<const Tensor> x) {
   std::vector<Tensor> out;
   for (const Tensor& t : x) out.push_back(converted(t, DType::f32));
   return out;
+}
+
+// The problem for the trace, with the algorithm.
+template <class T>
+std::string described(const ConvProblem& p) {
+  const bool winograd = std::is_same_v<T, float> && cpu::kernel_table(cpu_isa()) && cpu::winograd_takes(p);
+  return p.str() + (winograd ? " Winograd" : "");
 }
 
 template <class T>
@@ -174,7 +182,7 @@ void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tenso
         });
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<T>(p); },
         [&](const auto& k) {
           return cpu::conv3d_forward(k, p, parts_of<T>(x), w.data<T>(), optional_data<T>(&bias),
                                      y.mutable_data<T>());
@@ -212,7 +220,7 @@ void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& 
   visit_float(t, op, [&]<class T>(T) {
     const auto parts = gradient_parts<T>(p, dx, channels, t);
     cpu::dispatch<T>(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<T>(p); },
         [&](const auto& k) { return cpu::conv3d_backward_data(k, p, dy.data<T>(), w.data<T>(), parts); },
         [&] { ref::conv3d_backward_data(p, dy.data<T>(), w.data<T>(), parts); });
   });
@@ -237,7 +245,7 @@ void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, co
         [&] { conv3d_backward_weights(p, widened(x), converted(dy, DType::f32), dw, dbias); });
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<T>(p); },
         [&](const auto& k) {
           return cpu::conv3d_backward_weights(k, p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
                                               optional_data<T>(dbias));

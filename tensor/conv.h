@@ -24,6 +24,12 @@ struct ConvProblem {
   std::string str() const;
 };
 
+/// Whether f32 convolutions of 3x3x3 or 1x3x3 taps and stride 1 may run by Winograd's minimal filtering on
+/// the CPU (docs/results/winograd.md): faster, and an error a few times as large. True unless the environment
+/// variable VOXGRAD_WINOGRAD is 0. Then, and in f64 and bf16, sums are taken directly.
+bool winograd_allowed();
+void allow_winograd(bool yes);
+
 /// Shape of x [N, D, H, W, *] with `cin` channels in all, weights [kD, kH, kW, Cin, Cout]; computes `out`.
 /// Throws when ranks, channels, strides or extents do not fit.
 ConvProblem make_conv_problem(const Shape& x, int64_t cin, const Shape& w, const Triple& stride,

@@ -1,5 +1,6 @@
-// Convolutions: GFLOP/s (useful operations) and the fraction of the FMA peak measured in the same run.
-// Arguments: input channels, output channels, edge of the cubic volume, stride.
+// Convolutions: GFLOP/s (useful operations of the direct sum, whatever computes it) and the fraction of the
+// FMA peak measured in the same run; Winograd's may exceed 1. Arguments: input channels, output channels,
+// edge of the cubic volume, stride. The rows `direct` are those that Winograd's algorithm takes, without it.
 #include <benchmark/benchmark.h>
 
 #include "tensor/conv.h"
@@ -24,6 +25,14 @@ double useful_flops(const ConvProblem& p) {
   }
   return 2 * pairs * static_cast<double>(p.n * p.cin * p.cout);
 }
+
+enum class Sum { any, direct };
+
+struct Allow {
+  explicit Allow(Sum sum) : before(winograd_allowed()) { allow_winograd(before && sum == Sum::any); }
+  ~Allow() { allow_winograd(before); }
+  bool before;
+};
 
 struct Conv {
   explicit Conv(const benchmark::State& state, DType type = DType::f32) : dtype(type) {
@@ -54,19 +63,22 @@ struct Conv {
   Tensor w, y, dw, bias;
 };
 
-template <DType kType>
+template <DType kType, Sum kSum = Sum::any>
 void forward(benchmark::State& state) {
   Conv c(state, kType);
+  const Allow allow(kSum);
   c.measure(state, [&] { conv3d_forward(c.p, c.x, c.w, c.bias, c.y); });
 }
-template <DType kType>
+template <DType kType, Sum kSum = Sum::any>
 void backward_data(benchmark::State& state) {
   Conv c(state, kType);
+  const Allow allow(kSum);
   c.measure(state, [&] { conv3d_backward_data(c.p, c.y, c.w, c.dx); });
 }
-template <DType kType>
+template <DType kType, Sum kSum = Sum::any>
 void backward_weights(benchmark::State& state) {
   Conv c(state, kType);
+  const Allow allow(kSum);
   c.measure(state, [&] { conv3d_backward_weights(c.p, c.x, c.y, c.dw, &c.bias); });
 }
 
@@ -82,16 +94,31 @@ void shapes(benchmark::internal::Benchmark* b) {
                                         {64, 64, 32},
                                         {64, 64, 10},
                                         {128, 128, 16},
-                                        {128, 128, 5}})
+                                        {128, 128, 5},
+                                        {256, 256, 8}})
     b->Args({cin, cout, edge, 1});
   for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{16, 32, 40}, {32, 64, 20}, {64, 128, 10}})
     b->Args({cin, cout, edge, 2});
   b->ArgNames({"cin", "cout", "edge", "stride"})->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 
+void winograd_shapes(benchmark::internal::Benchmark* b) {
+  for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{16, 16, 64},
+                                        {16, 32, 64},
+                                        {32, 32, 64},
+                                        {64, 64, 32},
+                                        {128, 128, 16},
+                                        {256, 256, 8}})
+    b->Args({cin, cout, edge, 1});
+  b->ArgNames({"cin", "cout", "edge", "stride"})->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+
 BENCHMARK(forward<DType::f32>)->Apply(shapes);
 BENCHMARK(backward_data<DType::f32>)->Apply(shapes);
 BENCHMARK(backward_weights<DType::f32>)->Apply(shapes);
+BENCHMARK(forward<DType::f32, Sum::direct>)->Apply(winograd_shapes);
+BENCHMARK(backward_data<DType::f32, Sum::direct>)->Apply(winograd_shapes);
+BENCHMARK(backward_weights<DType::f32, Sum::direct>)->Apply(winograd_shapes);
 BENCHMARK(forward<DType::bf16>)->Apply(shapes);
 BENCHMARK(backward_data<DType::bf16>)->Apply(shapes);
 BENCHMARK(backward_weights<DType::bf16>)->Apply(shapes);

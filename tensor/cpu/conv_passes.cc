@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensor/cpu/conv_direct.h"
+#include "tensor/cpu/conv_winograd.h"
 
 namespace voxgrad::cpu {
 namespace {
@@ -124,6 +125,7 @@ void conv3d_forward(const KernelTable& k, const ConvProblem& p, const std::vecto
   c.w_tap = p.cin * p.cout;
   c.w_channel_in = p.cout;
   c.w_channel_out = 1;
+  if (std::is_same_v<T, float> && winograd_takes(p)) return winograd_conv(k, c);
   direct_conv(kernels_of<T>(k), {&c, 1});
 }
 
@@ -154,6 +156,7 @@ void conv3d_backward_data(const KernelTable& k, const ConvProblem& p, const T* d
     c.w_channel_out = p.cout;
     classes.push_back(c);
   });
+  if (std::is_same_v<T, float> && winograd_takes(p)) return winograd_conv(k, classes[0]);
   direct_conv(kernels_of<T>(k), classes);
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "tensor/cpu/conv_weights_pass.h"
+#include "tensor/cpu/conv_winograd.h"
 
 namespace voxgrad::cpu {
 namespace {
@@ -169,6 +170,8 @@ void backward_weights(const ConvWeightsKernels& k, const WeightsPass& p) {
 template <class T>
 void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p, const std::vector<Part<const T>>& x,
                              const T* dy, float* dw, float* dbias) {
+  if constexpr (std::is_same_v<T, float>)
+    if (winograd_takes(p)) return winograd_backward_weights(k, p, x, dy, dw, dbias);
   WeightsPass pass{};
   if (!std::is_same_v<T, float>) pass.bf16 = k.bf16;
   pass.n = p.n;

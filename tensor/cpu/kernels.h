@@ -88,9 +88,95 @@ struct ConvWeightsKernels {
   void (*bias)(const float* dy, int64_t step, int64_t places, int64_t lanes, float* sums);
 };
 
-/// The same in bf16: sums[k, c, :] += sum over rows and steps p of a pair of x times a pair of dy. At stride
-/// 1 with several taps they are column p of x and column 2 p + taps - 1 - k of dy, otherwise column 2 p
-/// stride + k of x and column p of dy. Columns are zero outside the row (tensor/cpu/conv_weights_bf16.cc).
+// Winograd's minimal filtering F(2, 3) (tensor/cpu/conv_winograd.h): a tile of 2 outputs along an axis takes
+// 4 products, those of its points, where the direct sum takes 6. The 4 x 4 points along H and W are made
+// together, for one of the points along D at a time. Where 2-D problems have no taps along D, there is one.
+constexpr int kPlanePoints = 16;
+
+/// V[point][tile][channel] = B^T (a +- b) B of a row of tiles: 4 x 4 points from 4 x 4 places of a sum or
+/// difference of two planes. Columns outside the input count as zero.
+struct WinogradInput {
+  const float *a[4], *b[4];  ///< the rows of both planes, at column 0
+  bool add;                  ///< a + b, else a - b
+  int64_t step;              ///< floats between columns
+  int64_t channels;
+  int64_t first, width;  ///< first column of the first tile (each further tile: two more), columns
+  int64_t tiles;
+  float* v;
+  int64_t tile_step, point_step;
+};
+
+/// The same for output gradients: A (a +- b) A^T, 4 x 4 points from 2 x 2 places.
+struct WinogradGradient {
+  const float *a[2], *b[2];
+  bool add;
+  int64_t step, channels;
+  int64_t first, width, tiles;
+  float* v;
+  int64_t tile_step, point_step;
+};
+
+/// M[point] = V[point] U[point]: products of the points of tiles and of weights, summed over the channels in
+/// their order.
+struct WinogradProducts {
+  const float* v;  ///< [point][tile][channel]
+  const float* u;  ///< [point][channel][lane]
+  float* m;        ///< [point][tile][lane]
+  int64_t channels;
+  int64_t tiles;  ///< at least kWinogradLeast
+  int vectors;    ///< of lanes, at most ConvKernels::vectors
+  int64_t v_point_step, u_point_step, m_point_step;
+};
+constexpr int kWinogradLeast = 12;
+
+/// What a tile's sum along D does with a plane of results.
+enum class WinogradPlane : int { skip, set, add, subtract };
+
+/// y = A^T M A for a row of tiles, 2 x 2 outputs from 4 x 4 points, into one or two planes of y.
+struct WinogradOutput {
+  const float* m;  ///< M[point][tile][lane]
+  int64_t tile_step, point_step;
+  int64_t tiles;
+  float* y[2][2];           ///< by plane and row, at the first tile; null: outside the volume
+  WinogradPlane planes[2];  ///< set writes bias + result
+  int64_t y_step;           ///< floats between columns
+  int64_t width;            ///< columns from the first tile to the end of the row
+  int64_t lanes;
+  const float* bias;
+};
+
+/// Points of the weights of one input channel, U = G w G^T along every axis.
+struct WinogradWeights {
+  const float* w;  ///< [tap][lane], taps as D, H, W
+  int depth;       ///< taps along D: 1 or 3
+  int64_t width;   ///< lanes, whole vectors
+  float* u;        ///< [point along D][point][lane] at point_step
+  int64_t point_step;
+};
+
+/// Gradients of the weights of one input channel and one vector of output channels from those of their
+/// points, G^T U G along every axis, after adding partitions in their order.
+struct WinogradTaps {
+  const float* u;
+  int64_t point_step, partition_step, partitions;
+  int depth;
+  float* dw;
+  int64_t tap_step, lanes;
+};
+
+struct WinogradKernels {
+  void (*input)(const WinogradInput&);
+  void (*gradient)(const WinogradGradient&);
+  void (*products)(const WinogradProducts&);
+  void (*output)(const WinogradOutput&);
+  void (*weights)(const WinogradWeights&);
+  void (*taps)(const WinogradTaps&);
+};
+
+/// ConvWeightsKernels in bf16: sums[k, c, :] += sum over rows and steps p of a pair of x times a pair of dy.
+/// At stride 1 with several taps they are column p of x and column 2 p + taps - 1 - k of dy, otherwise column
+/// 2 p stride + k of x and column p of dy. Columns are zero outside the row
+/// (tensor/cpu/conv_weights_bf16.cc).
 struct WeightsPairRun {
   const WeightsRow* rows;  ///< both are rows of pairs, seen as floats
   int64_t row_count;
@@ -174,6 +260,7 @@ struct Bf16Kernels {
 struct KernelTable {
   ConvKernels conv;
   ConvWeightsKernels weights;
+  WinogradKernels winograd;
   NormKernels<float> norm;
   OptimKernels optim;
   /// `steps` rounds of independent multiply-adds; writes up to 24 x 16 floats, returns the operations.

@@ -140,8 +140,22 @@ TEST_F(Command, InfoTellsBuildAndMachine) {
   const auto j = nlohmann::json::parse(out_);
   EXPECT_EQ(j["threads"], 3);
   EXPECT_TRUE(j["libraries"].contains("zlib"));
+  EXPECT_TRUE(j["winograd"].get<bool>());
   ASSERT_EQ(run("info"), 0);
   EXPECT_NE(out_.find("compiler"), std::string::npos);
+}
+
+TEST_F(Command, WinogradIsTurnedOffByTheEnvironment) {
+  const auto with = [&](const char* value) {
+    ::setenv("VOXGRAD_WINOGRAD", value, 1);
+    const int code = run("info --json");
+    ::unsetenv("VOXGRAD_WINOGRAD");
+    return code;
+  };
+  ASSERT_EQ(with("0"), 0);
+  EXPECT_FALSE(nlohmann::json::parse(out_)["winograd"].get<bool>());
+  EXPECT_EQ(with("no"), 2);
+  EXPECT_NE(err_.find("VOXGRAD_WINOGRAD"), std::string::npos);
 }
 
 TEST_F(Command, OutputThatCannotBeWrittenIsNoSuccess) {

@@ -1,5 +1,5 @@
-// Every convolution kernel of every instruction set against the plain loop in double precision, and the same
-// bits with any number of threads.
+// Every direct convolution kernel of every instruction set against the plain loop in double precision, and
+// the same bits with any number of threads. (tests/tensor/winograd_test.cc has the other algorithm.)
 #include "tensor/conv.h"
 
 #include "tensor/trace.h"
@@ -9,6 +9,16 @@ namespace voxgrad {
 namespace {
 
 using test::Setting;
+
+// All tests of this name: direct sums only.
+class Conv3d : public testing::Test {
+ protected:
+  Conv3d() : before_(winograd_allowed()) { allow_winograd(false); }
+  ~Conv3d() override { allow_winograd(before_); }
+
+ private:
+  bool before_;
+};
 
 struct Case {
   Triple in;
@@ -93,7 +103,7 @@ std::string label(const Case& c, CpuIsa isa) {
   return cat(name_of(isa), " ", make(c).p.str(), " inputs ", c.channels.size());
 }
 
-TEST(Conv3d, ForwardMatchesF64) {
+TEST_F(Conv3d, ForwardMatchesF64) {
   for (const Case& c : cases()) {
     const Data d = make(c);
     Tensor want = test::unwritten(d.dy.shape(), DType::f64), bound = want.clone();
@@ -110,7 +120,7 @@ TEST(Conv3d, ForwardMatchesF64) {
   }
 }
 
-TEST(Conv3d, BackwardDataMatchesF64) {
+TEST_F(Conv3d, BackwardDataMatchesF64) {
   for (const Case& c : cases()) {
     const Data d = make(c);
     std::vector<Tensor> want = gradients_like(d.x, DType::f64), bound = gradients_like(d.x, DType::f64);
@@ -128,7 +138,7 @@ TEST(Conv3d, BackwardDataMatchesF64) {
   }
 }
 
-TEST(Conv3d, BackwardWeightsMatchesF64) {
+TEST_F(Conv3d, BackwardWeightsMatchesF64) {
   for (const Case& c : cases()) {
     const Data d = make(c);
     Tensor want = test::unwritten(d.w.shape(), DType::f64), bound = want.clone();
@@ -151,7 +161,7 @@ TEST(Conv3d, BackwardWeightsMatchesF64) {
   }
 }
 
-TEST(Conv3d, AGradientThatIsNotWantedIsLeftOut) {
+TEST_F(Conv3d, AGradientThatIsNotWantedIsLeftOut) {
   const Data d = make({{2, 3, 6}, {3, 20, 1}, 37});
   for (const CpuIsa isa : test::instruction_sets()) {
     SCOPED_TRACE(name_of(isa));
@@ -182,7 +192,7 @@ std::vector<Tensor> everything(const Data& d) {
   return all;
 }
 
-TEST(Conv3d, SameBitsWithAnyNumberOfThreads) {
+TEST_F(Conv3d, SameBitsWithAnyNumberOfThreads) {
   for (const Case& c : {Case{{12, 13, 21}, {16}, 16}, Case{{5, 5, 5}, {64}, 64},
                         Case{{9, 10, 12}, {8, 9}, 35, {3, 3, 3}, {2, 2, 2}}})
     for (const CpuIsa isa : test::instruction_sets()) {
@@ -198,7 +208,7 @@ TEST(Conv3d, SameBitsWithAnyNumberOfThreads) {
     }
 }
 
-TEST(Conv3d, Avx2AndAvx512AgreeInEveryBit) {
+TEST_F(Conv3d, Avx2AndAvx512AgreeInEveryBit) {
   if (!cpu_has(CpuIsa::avx512)) GTEST_SKIP() << "this CPU has no AVX-512";
   for (const Case& c : cases()) {
     SCOPED_TRACE(label(c, CpuIsa::avx512));
@@ -264,7 +274,7 @@ TEST(ConvTranspose3d, AllPassesMatchF64) {
   }
 }
 
-TEST(Conv3d, WrongShapesAreRefusedWithTheOperationAndBothShapes) {
+TEST_F(Conv3d, WrongShapesAreRefusedWithTheOperationAndBothShapes) {
   const Data d = make({{3, 4, 5}, {16}, 16});
   Tensor wrong = Tensor::empty({2, 3, 4, 5, 15});
   try {
@@ -279,7 +289,7 @@ TEST(Conv3d, WrongShapesAreRefusedWithTheOperationAndBothShapes) {
   EXPECT_THROW(make_conv_transpose_problem(d.x[0].shape(), d.w.shape()), Error);
 }
 
-TEST(Conv3d, TheTraceNamesTheKernelAndWarnsOnceAboutALargeOneOnRef) {
+TEST_F(Conv3d, TheTraceNamesTheKernelAndWarnsOnceAboutALargeOneOnRef) {
   std::vector<TraceEvent> events;
   const TraceSink before = set_trace_sink([&](const TraceEvent& e) { events.push_back(e); });
   for (int i = 0; i < 2; ++i) {

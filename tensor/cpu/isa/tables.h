@@ -7,6 +7,7 @@ namespace voxgrad::VOXGRAD_ISA {
 void fill_conv_rows(cpu::ConvKernels& t);
 void fill_conv_few(cpu::ConvKernels& t);
 void fill_conv_weights(cpu::ConvWeightsKernels& t);
+void fill_winograd(cpu::WinogradKernels& t);
 void fill_norm(cpu::NormKernels<float>& t);
 void fill_optim(cpu::OptimKernels& t);
 void fill_peak(cpu::KernelTable& t);

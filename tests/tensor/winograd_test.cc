@@ -1,0 +1,275 @@
+// Winograd's F(2, 3) convolutions: right to a stated error on every instruction set, the same bits with any
+// number of threads and in any batch, and only where the rule says so.
+#include "tensor/conv.h"
+#include "tensor/trace.h"
+#include "tests/tensor/kernel_check.h"
+
+namespace voxgrad {
+namespace {
+
+using test::Setting;
+
+struct Case {
+  int64_t n;
+  Triple in;
+  std::vector<int64_t> channels;  // of each input
+  int64_t cout;
+  Triple kernel{3, 3, 3}, pad{1, 1, 1};
+};
+
+// Even and odd extents, rows of more and of fewer tiles than a task takes, channels that are no multiple of a
+// vector or of a block, several inputs, padding other than 1, volumes of depth one. Each has at least 64
+// tiles a sample.
+const std::vector<Case>& cases() {
+  static const std::vector<Case> all{
+      {1, {8, 8, 8}, {16}, 16},
+      {2, {5, 7, 11}, {16}, 32},
+      {2, {3, 5, 125}, {8}, 17},
+      {1, {7, 8, 9}, {16, 3, 20}, 37},
+      {1, {8, 7, 10}, {33}, 8},
+      {3, {7, 7, 7}, {64}, 48},
+      {1, {9, 9, 9}, {70}, 65},
+      {1, {10, 11, 12}, {18}, 16, {3, 3, 3}, {0, 0, 0}},
+      {1, {7, 8, 7}, {16}, 16, {3, 3, 3}, {2, 2, 2}},
+      {1, {8, 9, 10}, {16}, 19, {3, 3, 3}, {0, 1, 2}},
+      {2, {1, 17, 21}, {16, 16}, 24, {1, 3, 3}, {0, 1, 1}},
+      {1, {2, 16, 15}, {9}, 40, {1, 3, 3}, {0, 1, 1}},
+  };
+  return all;
+}
+
+struct Data {
+  ConvProblem p;
+  std::vector<Tensor> x;
+  Tensor w, bias, dy;
+};
+
+Data make(const Case& c) {
+  Data d;
+  uint64_t seed = 1;
+  int64_t cin = 0;
+  for (const int64_t k : c.channels) {
+    d.x.push_back(test::random({c.n, c.in[0], c.in[1], c.in[2], k}, seed++));
+    cin += k;
+  }
+  d.w = test::random({c.kernel[0], c.kernel[1], c.kernel[2], cin, c.cout}, seed++);
+  d.bias = test::random({c.cout}, seed++);
+  d.p = make_conv_problem(d.x, d.w.shape(), {1, 1, 1}, c.pad);
+  d.dy = test::random({c.n, d.p.out[0], d.p.out[1], d.p.out[2], c.cout}, seed++);
+  return d;
+}
+
+// y, dw, dbias, then dx of each input.
+std::vector<Tensor> everything(const Data& d, DType t = DType::f32) {
+  std::vector<Tensor> x, dx;
+  for (const Tensor& i : d.x) x.push_back(i.to(t)), dx.push_back(test::unwritten(i.shape(), t));
+  std::vector<Tensor> all{test::unwritten(d.dy.shape(), t), test::unwritten(d.w.shape(), t),
+                          test::unwritten(d.bias.shape(), t)};
+  conv3d_forward(d.p, x, d.w.to(t), d.bias.to(t), all[0]);
+  conv3d_backward_weights(d.p, x, d.dy.to(t), all[1], &all[2]);
+  conv3d_backward_data(d.p, d.dy.to(t), d.w.to(t), dx);
+  all.insert(all.end(), dx.begin(), dx.end());
+  return all;
+}
+
+Data magnitudes(Data d) {
+  for (Tensor& t : d.x) t = test::magnitude(t);
+  for (Tensor* t : {&d.w, &d.bias, &d.dy}) *t = test::magnitude(*t);
+  return d;
+}
+
+class Allow {
+ public:
+  explicit Allow(bool yes) : before_(winograd_allowed()) { allow_winograd(yes); }
+  ~Allow() { allow_winograd(before_); }
+
+ private:
+  bool before_;
+};
+
+std::string label(const Case& c, CpuIsa isa) {
+  return cat(name_of(isa), " ", make(c).p.str(), " inputs ", c.channels.size());
+}
+
+// How many of the three passes say that Winograd computes them.
+int winograd_passes(const Data& d) {
+  int count = 0;
+  const TraceSink before =
+      set_trace_sink([&](const TraceEvent& e) { count += e.text.find("Winograd") != std::string::npos; });
+  everything(d);
+  set_trace_sink(before);
+  return count;
+}
+
+// Transforms mix what a tile reads, so an output's error follows the largest sum of magnitudes in its 2 x 2 x
+// 2 tile (1 x 2 x 2 without taps along D): in a corner of the volume its own may be much smaller.
+Tensor largest_of_tile(const Tensor& t, int64_t depth) {
+  Tensor out = t.clone();
+  const double* const from = t.data<double>();
+  double* const to = out.mutable_data<double>();
+  const auto at = [&](int64_t n, int64_t z, int64_t y, int64_t x) {
+    return (((n * t.dim(1) + z) * t.dim(2) + y) * t.dim(3) + x) * t.dim(4);
+  };
+  for (int64_t n = 0; n < t.dim(0); ++n)
+    for (int64_t z = 0; z < t.dim(1); ++z)
+      for (int64_t y = 0; y < t.dim(2); ++y)
+        for (int64_t x = 0; x < t.dim(3); ++x)
+          for (int64_t a = z / depth * depth; a < std::min(z / depth * depth + depth, t.dim(1)); ++a)
+            for (int64_t b = y / 2 * 2; b < std::min(y / 2 * 2 + 2, t.dim(2)); ++b)
+              for (int64_t c = x / 2 * 2; c < std::min(x / 2 * 2 + 2, t.dim(3)); ++c)
+                for (int64_t o = 0; o < t.dim(4); ++o)
+                  to[at(n, z, y, x) + o] = std::max(to[at(n, z, y, x) + o], from[at(n, a, b, c) + o]);
+  return out;
+}
+
+// Measured over all cases and instruction sets: at most 3.5 * 2^-24 of the sum of magnitudes, so four times
+// that for luck. (The direct kernels reach 5.8: their sums are 27 times as long; conv_test.cc allows 50.)
+constexpr double kTolerance = 14 * 0x1p-24;
+
+TEST(Winograd, AllPassesMatchF64) {
+  const Allow allow(true);
+  for (const Case& c : cases()) {
+    const Data d = make(c);
+    const auto want = everything(d, DType::f64);
+    auto bound = everything(magnitudes(d), DType::f64);
+    for (size_t i = 0; i < bound.size(); ++i)
+      if (i != 1 && i != 2) bound[i] = largest_of_tile(bound[i], c.kernel[0] == 3 ? 2 : 1);
+    for (const CpuIsa isa : test::instruction_sets()) {
+      SCOPED_TRACE(label(c, isa));
+      const Setting setting(isa);
+      EXPECT_EQ(winograd_passes(d), isa == CpuIsa::ref ? 0 : 3);
+      const auto got = everything(d);
+      for (size_t i = 0; i < got.size(); ++i) test::expect_close(got[i], want[i], bound[i], kTolerance);
+      Tensor alone = test::unwritten(d.w.shape());
+      conv3d_backward_weights(d.p, d.x, d.dy, alone, nullptr);
+      test::expect_same_bits(alone, got[1]);
+    }
+  }
+}
+
+// Largest and root mean square error in units of 2^-24 times the sum of magnitudes of the products.
+struct Errors {
+  double most = 0, rms = 0;
+};
+
+Errors errors_of(const Tensor& got, const Tensor& want, const Tensor& bound) {
+  Errors e;
+  const Tensor g = got.to(DType::f64);
+  for (int64_t i = 0; i < g.numel(); ++i) {
+    const double error =
+        std::abs(g.data<double>()[i] - want.data<double>()[i]) / bound.data<double>()[i] * 0x1p24;
+    e.most = error <= e.most ? e.most : error;  // NaN stays
+    e.rms += error * error;
+  }
+  e.rms = std::sqrt(e.rms / static_cast<double>(g.numel()));
+  return e;
+}
+
+// The figures of docs/results/winograd.md: outputs, weights and inputs, 32 -> 32 channels at 16^3.
+TEST(Winograd, TheErrorIsTheOneThatIsStated) {
+  const Data d = make({1, {16, 16, 16}, {32}, 32});
+  const auto want = everything(d, DType::f64), bound = everything(magnitudes(d), DType::f64);
+  for (const bool winograd : {false, true}) {
+    const Allow allow(winograd);
+    const Setting setting(cpu_has(CpuIsa::avx2) ? CpuIsa::avx2 : CpuIsa::portable);
+    const auto got = everything(d);
+    for (const size_t i : {0, 1, 3}) {
+      const Errors e = errors_of(got[i], want[i], bound[i]);
+      EXPECT_LE(e.most, winograd ? 3 : 6);
+      EXPECT_LE(e.rms, winograd ? .35 : .6);
+      EXPECT_GT(e.rms, .05);
+    }
+  }
+}
+
+TEST(Winograd, SameBitsWithAnyNumberOfThreads) {
+  const Allow allow(true);
+  for (const Case& c : {Case{2, {12, 13, 21}, {16}, 16}, Case{1, {9, 9, 9}, {70}, 80},
+                        Case{2, {1, 17, 40}, {20, 13}, 24, {1, 3, 3}, {0, 1, 1}}})
+    for (const CpuIsa isa : test::instruction_sets()) {
+      SCOPED_TRACE(label(c, isa));
+      const Data d = make(c);
+      std::vector<Tensor> one;
+      for (const int threads : {1, 2, 3, 8}) {
+        const Setting setting(isa, threads);
+        const std::vector<Tensor> now = everything(d);
+        if (one.empty()) one = now;
+        for (size_t i = 0; i < now.size(); ++i) test::expect_same_bits(now[i], one[i]);
+      }
+    }
+}
+
+Tensor sample(const Tensor& t, int64_t n) {
+  const int64_t size = t.numel() / t.dim(0);
+  Tensor one = Tensor::empty({1, t.dim(1), t.dim(2), t.dim(3), t.dim(4)});
+  std::copy_n(t.data<float>() + n * size, size, one.mutable_data<float>());
+  return one;
+}
+
+// Sampling draws a case's samples in groups of any size and promises the same bits.
+TEST(Winograd, ASampleHasTheSameBitsAloneAndInABatch) {
+  const Allow allow(true);
+  for (const CpuIsa isa : test::instruction_sets()) {
+    SCOPED_TRACE(name_of(isa));
+    const Setting setting(isa);
+    const Data all = make({5, {7, 8, 9}, {16, 5}, 40});
+    const auto batch = everything(all);
+    for (int64_t n = 0; n < 5; ++n) {
+      Data d = all;
+      for (Tensor& x : d.x) x = sample(x, n);
+      d.dy = sample(d.dy, n);
+      d.p = make_conv_problem(d.x, d.w.shape(), {1, 1, 1}, {1, 1, 1});
+      const auto alone = everything(d);
+      for (const size_t i : {0, 3, 4}) test::expect_same_bits(alone[i], sample(batch[i], n));
+    }
+  }
+}
+
+TEST(Winograd, Avx2AndAvx512AgreeInEveryBit) {
+  if (!cpu_has(CpuIsa::avx512)) GTEST_SKIP() << "this CPU has no AVX-512";
+  const Allow allow(true);
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(label(c, CpuIsa::avx512));
+    const Data d = make(c);
+    std::vector<Tensor> narrow, wide;
+    {
+      const Setting setting(CpuIsa::avx2);
+      narrow = everything(d);
+    }
+    {
+      const Setting setting(CpuIsa::avx512);
+      wide = everything(d);
+    }
+    for (size_t i = 0; i < wide.size(); ++i) test::expect_same_bits(narrow[i], wide[i]);
+  }
+}
+
+TEST(Winograd, AGradientThatIsNotWantedIsLeftOut) {
+  const Allow allow(true);
+  const Data d = make({1, {8, 8, 8}, {3, 20, 40}, 16});
+  for (const CpuIsa isa : test::instruction_sets()) {
+    SCOPED_TRACE(name_of(isa));
+    const Setting setting(isa);
+    const auto all = everything(d);
+    std::vector<Tensor> some{{}, test::unwritten(d.x[1].shape()), {}};
+    const std::vector<int64_t> channels{3, 20, 40};
+    conv3d_backward_data(d.p, d.dy, d.w, some, channels);
+    test::expect_same_bits(some[1], all[4]);
+  }
+}
+
+TEST(Winograd, RunsOnlyWhereItPaysAndIsAllowed) {
+  const Allow allow(true);
+  const auto passes = [](const Case& c) { return winograd_passes(make(c)); };
+  if (cpu_isa() == CpuIsa::ref) GTEST_SKIP() << "limited to ref";
+  EXPECT_EQ(passes({1, {8, 8, 8}, {16}, 16}), 3);
+  EXPECT_EQ(passes({1, {8, 8, 8}, {4}, 32}), 0);   // few channels
+  EXPECT_EQ(passes({1, {8, 8, 8}, {8}, 8}), 0);    // no whole vector of either
+  EXPECT_EQ(passes({3, {6, 6, 6}, {16}, 16}), 0);  // few tiles, however many samples
+  EXPECT_EQ(passes({1, {8, 8, 8}, {16}, 16, {1, 1, 1}, {0, 0, 0}}), 0);
+  allow_winograd(false);
+  EXPECT_EQ(passes({1, {8, 8, 8}, {16}, 16}), 0);
+}
+
+}  // namespace
+}  // namespace voxgrad
