@@ -29,7 +29,9 @@ void print_text(const json& j) {
   line("CPU", system["cpu"]);
   line("CPU features", features);
   line("kernels", j["kernels"]);
-  line("Winograd", j["winograd"] ? "where it pays" : "off");
+  line("Winograd", !j["winograd"]          ? "off"
+                   : j["kernels"] == "ref" ? "not with these kernels"
+                                           : "where it pays");
   line("logical CPUs", system["logical_cpus"].dump());
   line("threads", j["threads"].dump());
   line("memory", std::to_string(system["memory_bytes"].get<uint64_t>() >> 20) + " MiB");

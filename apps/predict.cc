@@ -43,7 +43,8 @@ void run(Arguments& a) {
   if (method.fixed_samples() > 0) {
     if (a.samples > 0 || a.steps > 0 || !a.sampler.empty())
       spdlog::info("{} has no use for --samples, --steps and --sampler", method.name());
-  } else if (const auto m = method.constants.find("tau_out_samples"); m != method.constants.end()) {
+  } else if (const auto m = method.constants.find("tau_out_samples");
+             !s.first_estimates && m != method.constants.end()) {
     const SamplerOptions trained = sample_options(method.config()).sampler;
     if (static_cast<double>(s.samples) != m->second || s.sampler.steps != trained.steps ||
         s.sampler.kind != trained.kind || s.sampler.spacing != trained.spacing ||
@@ -90,7 +91,7 @@ void add_predict(CLI::App& app) {
       ->check(CLI::IsMember({"first-estimates", "samples"}));
   c->add_option(
        "--stop-tolerance", a->stop_tolerance,
-       "Early stop: no more samples once four more changed no mean probability by more than this; 0: "
+       "Early stop: no more samples once four more changed the samples' mean nowhere by more than this; 0: "
        "always all (default: as trained)")
       ->check(CLI::Range(0.0, 1.0));
   c->add_option("--precision", a->precision, "fp32, bf16, or tf32 on a CUDA device (default: as trained)")

@@ -16,7 +16,7 @@ struct CaseInput {
   Tensor prediction;  ///< i32 [D, H, W]
   Tensor truth;       ///< i32 [D, H, W]
   Spacing spacing{1, 1, 1};
-  Tensor probabilities;         ///< f32 [D, H, W, K]: the mean over samples
+  Tensor probabilities;         ///< f32 [D, H, W, K]: of a sampling method its mean
   Tensor posterior;             ///< f32 [D, H, W, K]: the exact distribution of the label, where it is known
   std::vector<Tensor> samples;  ///< label maps i32 [D, H, W]
   std::vector<Tensor> sample_probabilities;  ///< f32 [D, H, W, K] each

@@ -130,9 +130,9 @@ Config default_config() {
 
           count("sampling.samples", 16, 1, 100000, "M, samples a case"),
           num("sampling.stop_tolerance", 0, 0, 1,
-              "early stop: no more samples once four more changed the mean probability of no class at any "
-              "voxel "
-              "by more than this; 0: always all M"),
+              "early stop: no more samples once four more changed the samples' mean probability of no class "
+              "at "
+              "any voxel by more than this; 0: always all M"),
           count("sampling.steps", 2, 1, 100000,
                 "S, evaluations of the denoiser a sample; the paper uses 300"),
           word("sampling.sampler", "ddim", {"ddim", "ddpm", "dpmpp"}, "reverse process"),

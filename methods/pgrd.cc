@@ -143,7 +143,12 @@ Tensor Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
                         case_seed(c.name, options.seed), options});
   EarlyStop stop(options.stop_tolerance);
   int64_t group = sampler.group();
-  if (options.stop_tolerance > 0) group = std::min(group, EarlyStop::kInterval);  // few that are not needed
+  if (options.stop_tolerance > 0) {
+    // Few that are not needed, and an end of a group wherever EarlyStop may stop: first estimates are of all
+    // that were drawn.
+    group = std::min(group, EarlyStop::kInterval);
+    while (EarlyStop::kInterval % group != 0) --group;
+  }
   for (int64_t first = 0; first < options.samples; first += group)
     for (const Tensor& sample : sampler.draw(first, std::min(group, options.samples - first))) {
       sink(sample);

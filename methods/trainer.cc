@@ -145,7 +145,8 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
     const double loss = l.value().item();
     if (!std::isfinite(loss))
       fail(ErrorCode::diverged, "[train] ", s.name, ", step ", state_.step + 1,
-           ": expected a finite loss, got ", loss, "; a lower ", s.name, ".learning_rate may help");
+           ": expected a finite loss, got ", loss, "; a lower ", s.name, ".learning_rate may help",
+           options_.device.is_cuda() ? " (or a label is none of the classes)" : "");
     const double norm = optimizer.norm();
     ++state_.step;
     where();

@@ -25,8 +25,9 @@ struct ConvProblem {
 };
 
 /// Whether f32 convolutions of 3x3x3 or 1x3x3 taps and stride 1 may run by Winograd's minimal filtering on
-/// the CPU (docs/results/winograd.md): faster, and an error a few times as large. True unless the environment
-/// variable VOXGRAD_WINOGRAD is 0. Then, and in f64 and bf16, sums are taken directly.
+/// the CPU (docs/results/winograd.md): faster; errors of outputs and gradients of inputs are no larger, those
+/// of gradients of weights up to six times. True unless the environment variable VOXGRAD_WINOGRAD is 0. Then,
+/// in f64, and by the kernels for bf16, sums are taken directly.
 bool winograd_allowed();
 void allow_winograd(bool yes);
 

@@ -138,7 +138,7 @@ def row(a, worker, name, folder):
             own.append(worker("time", part=part, runs=runs[0])["seconds"])
             theirs.append(peer.seconds(part, runs[1]))
         ratios = [b / o for o, b in zip(own, theirs)]
-        memory = (worker("memory", part="step")["bytes"], peer.peak()) if part == "step" else None
+        memory = (worker("memory", part="plain step")["bytes"], peer.peak()) if part == "step" else None
         yield {"name": f"{part} at {size}³, batch {batch}, {precision}", "ours": statistics.median(own),
                "peer": statistics.median(theirs), "ratios": ratios, "samples": batch / statistics.median(own),
                "variant": layout + (", compiled" if compiled else ", eager"), "deviation": difference,

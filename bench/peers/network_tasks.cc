@@ -74,13 +74,13 @@ class UNetTask : public Task {
       net_({Var(x_)}, {}, false);
       return;
     }
+    if (part == "plain step") return step();  // without a graph, whose replay allocates nothing
     if (part != "step") fail(ErrorCode::usage, "[unet] no part ", part);
-    if (!optimizer_) optimizer_ = std::make_unique<Optimizer>(OptimizerOptions{}, values_);
-    optimizer_->prepare(1e-3);
-    if (graph_) return graph_->launch();
     // The first step makes the plans of convolutions; the second one is recorded.
-    if (captured_ && steps_ > 0) {
-      graph_ = std::make_unique<DeviceGraph>(device, [this] { step(); });
+    if (captured_ && !graph_ && steps_ > 0)
+      graph_ = std::make_unique<DeviceGraph>(device, [this] { compute(); });
+    if (graph_) {
+      prepare();
       return graph_->launch();
     }
     step();
@@ -104,9 +104,17 @@ class UNetTask : public Task {
   }
 
  private:
-  void step() {
+  void prepare() {
+    if (!optimizer_) optimizer_ = std::make_unique<Optimizer>(OptimizerOptions{}, values_);
+    optimizer_->prepare(1e-3);
+  }
+  void compute() {
     gradient();
     optimizer_->update(values_, p_.grads());
+  }
+  void step() {
+    prepare();
+    compute();
   }
   void gradient() {
     p_.zero_grads();

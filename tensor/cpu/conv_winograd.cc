@@ -233,6 +233,7 @@ void winograd_conv(const KernelTable& k, const DirectConv& conv) {
   const int64_t count = p.grid.count();
   if (count == 0) return;
   prepare(k, p);
+  if (p.blocks.empty()) return;  // no output is wanted
   // Even parts, so that each has kWinogradLeast tiles. Where tiles are few, tasks share them and take some of
   // the blocks of channels each.
   const int64_t tiles = count < kFewTasks * kTiles ? kFewTiles : kTiles;

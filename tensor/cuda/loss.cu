@@ -134,7 +134,7 @@ Status soft_dice_sums(Context* context, DType type, int64_t rows, int64_t classe
   });
 }
 
-// sums [3, classes]: I = sum p y, P = sum p, Y = sum y; the same expressions as in autograd/ops/soft_dice.cc.
+// sums [3, classes]: I = sum p y, P = sum p, Y = sum y; the same expressions as in tensor/losses.cc.
 struct DiceValue {
   int64_t classes, first;
   double smooth;

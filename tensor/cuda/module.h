@@ -206,7 +206,7 @@ struct LossFns {
                                    const float* upstream, void* dlogits);
   Status (*soft_dice_sums)(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
                            const int32_t* label, void* p, double* sums);
-  /// The loss and its slopes (autograd/ops/soft_dice.cc) from the sums [3, classes], counting classes from
+  /// The loss and its slopes (tensor/losses.cc) from the sums [3, classes], counting classes from
   /// `first` on. hit, all: [classes] f64.
   Status (*soft_dice_value)(Context* context, int64_t classes, int64_t first, double smooth,
                             const double* sums, float* value);

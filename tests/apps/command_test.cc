@@ -136,6 +136,7 @@ TEST_F(Command, StatisticsAreOfTheFiniteVoxels) {
 }
 
 TEST_F(Command, InfoTellsBuildAndMachine) {
+  ::unsetenv("VOXGRAD_WINOGRAD");
   ASSERT_EQ(run("info --json --threads 3"), 0);
   const auto j = nlohmann::json::parse(out_);
   EXPECT_EQ(j["threads"], 3);

@@ -160,15 +160,29 @@ TEST(EarlyStopOfPgrd, DrawsAPrefixOfTheSamplesWhateverTheMemory) {
     o.stop_tolerance = tolerance;
     o.memory = memory;
     std::vector<std::vector<float>> all;
-    method.sample(c, o, [&](const Tensor& raw) { all.push_back(raw.to_vector<float>()); });
+    const Tensor mean =
+        method.sample(c, o, [&](const Tensor& raw) { all.push_back(raw.to_vector<float>()); });
+    all.push_back(mean.to_vector<float>());
     return all;
   };
   const auto all = draw(0, int64_t{1} << 30);
-  EXPECT_EQ(all.size(), 11u);
+  EXPECT_EQ(all.size(), 12u);  // and the mean of the first estimates
   const auto stopped =
       draw(1, int64_t{1} << 30);  // no mean changes by more than 1: asked for the second time, it stops
-  EXPECT_EQ(stopped, std::vector(all.begin(), all.begin() + 8));
-  EXPECT_EQ(draw(1, 1), stopped);
+  EXPECT_EQ(stopped.size(), 9u);
+  EXPECT_EQ(std::vector(stopped.begin(), stopped.begin() + 8), std::vector(all.begin(), all.begin() + 8));
+  EXPECT_NE(stopped.back(), all.back());
+  // Groups of 1, 2 and 3 samples, too.
+  std::vector<int64_t> groups;
+  for (int64_t memory = 1; groups.size() < 3 && memory < int64_t{1} << 30; memory += 1 << 12) {
+    Fixture small = f;
+    small.options.memory = memory;
+    const int64_t group = small.sampler().group();
+    if (!groups.empty() && groups.back() == group) continue;
+    groups.push_back(group);
+    EXPECT_EQ(draw(1, memory), stopped) << "groups of " << group;
+  }
+  EXPECT_EQ(groups, (std::vector<int64_t>{1, 2, 3}));
   EXPECT_EQ(draw(1e-12, int64_t{1} << 30), all);
 }
 

@@ -34,6 +34,10 @@ const std::vector<Case>& cases() {
       {1, {8, 9, 10}, {16}, 19, {3, 3, 3}, {0, 1, 2}},
       {2, {1, 17, 21}, {16, 16}, 24, {1, 3, 3}, {0, 1, 1}},
       {1, {2, 16, 15}, {9}, 40, {1, 3, 3}, {0, 1, 1}},
+      {2, {1, 16, 17}, {16}, 16},
+      {1, {18, 1, 16}, {16}, 16},
+      {1, {17, 16, 1}, {16}, 24},
+      {1, {2, 12, 13}, {16}, 16, {1, 3, 3}, {1, 1, 1}},
   };
   return all;
 }
@@ -175,8 +179,9 @@ TEST(Winograd, TheErrorIsTheOneThatIsStated) {
     const auto got = everything(d);
     for (const size_t i : {0, 1, 3}) {
       const Errors e = errors_of(got[i], want[i], bound[i]);
-      EXPECT_LE(e.most, winograd ? 3 : 6);
-      EXPECT_LE(e.rms, winograd ? .35 : .6);
+      const bool direct_weights = !winograd && i == 1;
+      EXPECT_LE(e.most, direct_weights ? .8 : winograd ? 3 : 6);
+      EXPECT_LE(e.rms, direct_weights ? .15 : winograd ? .35 : .6);
       EXPECT_GT(e.rms, .05);
     }
   }

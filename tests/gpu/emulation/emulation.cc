@@ -12,6 +12,7 @@
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if defined(VOXGRAD_EMULATION_RACES)
@@ -108,7 +109,7 @@ void* scheduler_fake = nullptr;
 #endif
 #if defined(VOXGRAD_EMULATION_RACES)
 void* scheduler_fiber = nullptr;
-char launch_token, barrier_token;
+char block_token, barrier_token;
 #endif
 
 void switch_to_scheduler(bool leaves) {
@@ -117,7 +118,7 @@ void switch_to_scheduler(bool leaves) {
   __sanitizer_start_switch_fiber(leaves ? nullptr : &t.fake, scheduler_bottom, scheduler_size);
 #endif
 #if defined(VOXGRAD_EMULATION_RACES)
-  if (leaves) __tsan_release(&launch_token);
+  if (leaves) __tsan_release(&block_token);
   __tsan_switch_to_fiber(scheduler_fiber, __tsan_switch_to_fiber_no_sync);
 #endif
   (void)leaves;
@@ -145,6 +146,9 @@ void start(Thread& t) {
   }
   t.stack = free_stacks.back();
   free_stacks.pop_back();
+#if defined(__SANITIZE_ADDRESS__)
+  ASAN_UNPOISON_MEMORY_REGION(t.stack->memory + kStack - 4096, 4096);  // enter_thread() never returned here
+#endif
 #if defined(VOXGRAD_EMULATION_RACES)
   Stack::map(t.stack->memory);  // forgets what an earlier thread did on this stack
   t.fiber = __tsan_create_fiber(0);
@@ -253,10 +257,10 @@ void run(const dim3& grid, const dim3& block, size_t shared, const std::function
       poison_shared(shared_memory.get(), shared);
     }
     run_block(order);
-  }
 #if defined(VOXGRAD_EMULATION_RACES)
-  __tsan_acquire(&launch_token);
+    __tsan_acquire(&block_token);  // blocks share the static arrays, so only races inside of one are seen
 #endif
+  }
 }
 
 }  // namespace
@@ -321,7 +325,9 @@ int lane() { return static_cast<int>(current % 32); }
 const char* exchange(const void* mine, size_t bytes) {
   Thread& t = threads[current];
   auto& data = warps[current / 32].data[t.exchanges++ % 2];
-  std::memcpy(data[current % 32], mine, bytes);
+  // Byte by byte: memcpy would be an access that ThreadSanitizer sees, and lanes exchange without a barrier.
+  volatile char* const to = data[current % 32];
+  for (size_t k = 0; k < bytes; ++k) to[k] = static_cast<const char*>(mine)[k];
   t.state = State::at_warp;
   switch_to_scheduler(false);
   return data[0];

@@ -2,7 +2,8 @@
 // the host's compiler against this header and run by emulation.cc. What is checked is that kernels are right,
 // not that they are fast: a block's threads are fibers that switch at barriers, blocks run one after the
 // other, and both run in another order at every launch. Built with -fsanitize=address it finds accesses
-// outside of arrays, with -fsanitize=thread races of threads and blocks.
+// outside of arrays, with -fsanitize=thread and
+// VOXGRAD_EMULATION_RACES (emulation.cc itself without) races of a block's threads.
 //
 // It is stricter than a device: a barrier that some threads of the block have left, a warp operation without
 // all of its lanes, and addresses that are not aligned end the program. Memory begins as NaN.
