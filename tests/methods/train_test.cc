@@ -107,6 +107,23 @@ TEST_P(TrainTest, StoppedAnywhereAndResumedGivesTheSameBits) {
   EXPECT_EQ(hash("pieces"), before);
 }
 
+TEST_P(TrainTest, ALossThatIsNotFiniteEndsTheTraining) {
+  Config c = config();
+  c.set("train.max_steps", int64_t{200});
+  c.set("prior.optimizer", std::string("sgd"));  // every step makes the weights about -9 times as large
+  c.set("prior.schedule", std::string("constant"));
+  c.set("prior.learning_rate", 10.0);
+  c.set("prior.weight_decay", 1.0);
+  c.set("prior.momentum", 0.0);
+  try {
+    train(options("run"), c);
+    ADD_FAILURE() << "expected an error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::diverged);
+    EXPECT_NE(std::string(e.what()).find("prior, step "), std::string::npos) << e.what();
+  }
+}
+
 TEST_P(TrainTest, RefusesToOverwriteAndToResumeSomethingElse) {
   ASSERT_EQ(train(options("run"), config()).end, TrainEnd::finished);
   const auto code = [&](const TrainOptions& o, const Config& c) {
