@@ -139,14 +139,20 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
       l = method_->loss(stage, batch, seed, state_.step);
       tape.backward(l);
     }
+    const auto finite_loss = [&] {
+      const double value = l.value().item();
+      if (!std::isfinite(value))
+        fail(ErrorCode::diverged, "[train] ", s.name, ", step ", state_.step + 1,
+             ": expected a finite loss, got ", value, "; a lower ", s.name, ".learning_rate may help",
+             options_.device.is_cuda() ? " (or a label is none of the classes)" : "");
+      return value;
+    };
+    // On a device only after the update, so that it has its work queued before anybody waits for it; without
+    // a finite gradient nothing is updated.
+    double loss = 0;
+    if (!options_.device.is_cuda()) loss = finite_loss();
     optimizer.update(values, p.grads());
-    // Only now, so that a device has its work queued before anybody waits for it. Without a finite gradient
-    // nothing was updated.
-    const double loss = l.value().item();
-    if (!std::isfinite(loss))
-      fail(ErrorCode::diverged, "[train] ", s.name, ", step ", state_.step + 1,
-           ": expected a finite loss, got ", loss, "; a lower ", s.name, ".learning_rate may help",
-           options_.device.is_cuda() ? " (or a label is none of the classes)" : "");
+    if (options_.device.is_cuda()) loss = finite_loss();
     const double norm = optimizer.norm();
     ++state_.step;
     where();
