@@ -91,9 +91,10 @@ Config default_config() {
            "only"),
       count("train.max_steps", 0, 0, 1e7, "caps the steps of every stage; 0: no cap"),
       count("train.checkpoint_every", 250, 1, 1e7, "steps between checkpoints"),
-      flag("train.recompute", true,
-           "compute activations again in the backward pass instead of keeping them: a fifth less memory for "
-           "about 2 % more time; the same bits"),
+      flag(
+          "train.recompute", true,
+          "compute activations again in the backward pass instead of keeping them: a quarter less memory for "
+          "a few per cent more time; the same bits"),
       count("train.fold", 0, 0, 1000, "which fold is left out for validation"),
       count("train.max_scored", 0, 0, 1e6, "most validation cases that are scored at the end; 0: all"),
       count("train.keep_cases", 6, 0, 1000,
