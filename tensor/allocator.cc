@@ -70,13 +70,14 @@ struct Pool {
     free.clear();
     stats.cached = 0;
   }
-  // Gives idle blocks back, the largest first, until `size` more bytes fit beside them into what was in use
-  // at the most: so the process holds little more than its peak, and a step that repeats has its blocks at
-  // hand.
+  // Gives idle blocks back, the largest first, until `size` more bytes fit beside them into a little more
+  // than was in use at the most: so the process holds about its peak, and a step that repeats has its blocks
+  // at hand.
   void make_room_locked(size_t size) noexcept {
     most = std::max(most, stats.current + size);
-    for (auto it = free.rbegin(); it != free.rend() && stats.current + size + stats.cached > most; ++it)
-      while (!it->second.empty() && stats.current + size + stats.cached > most) {
+    const size_t limit = most + most / 16;
+    for (auto it = free.rbegin(); it != free.rend() && stats.current + size + stats.cached > limit; ++it)
+      while (!it->second.empty() && stats.current + size + stats.cached > limit) {
         give_back(it->second.back(), it->first);
         it->second.pop_back();
         stats.cached -= it->first;
