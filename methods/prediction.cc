@@ -63,7 +63,7 @@ CasePrediction predict_case(Method& method, const PreprocessedCase& c, const Sam
   });
   p.mutual_information = aggregate.mutual_information();
   if (mean.defined()) {
-    p.mean_of_samples = aggregate.mean();
+    if (keep_samples) p.mean_of_samples = aggregate.mean();
     aggregate = {};
     aggregate.add(invert_probabilities(mean, c));
   }

@@ -9,12 +9,13 @@ struct CasePrediction {
   Tensor mask;                  ///< i32 [D, H, W], its most probable class
   Tensor entropy;               ///< f32 [D, H, W], of the mean probability, nats
   Tensor mutual_information;    ///< f32 [D, H, W], of the samples, nats; 0 for a deterministic method
-  Tensor mean_of_samples;       ///< f32 [D, H, W, K]; undefined where `probabilities` is just that
+  Tensor mean_of_samples;       ///< f32 [D, H, W, K], where asked for and not `probabilities` itself
   std::vector<Tensor> samples;  ///< i32 [D, H, W] each, where asked for
 };
 
-/// Draws samples and brings each back onto the input's grid before they are averaged; the mean probability is
-/// that average, or the method's better estimate of it (Method::sample).
+/// `keep_samples`: samples and mean_of_samples are asked for. Draws samples and brings each back onto the
+/// input's grid before they are averaged; the mean probability is that average, or the method's better
+/// estimate of it (Method::sample).
 CasePrediction predict_case(Method& method, const PreprocessedCase& c, const SampleOptions& options,
                             bool keep_samples);
 

@@ -25,6 +25,10 @@ class Result {
       : values_(Tensor::empty_on(like.device(), {n}, DType::f64)) {}
   double* data() const { return values_.mutable_data_on_device<double>(); }
   double read() const { return read_item(values_); }
+  /// value = the first number / divisor, on the device.
+  void divided(double divisor, const Tensor& value) const {
+    check(module().reduce.quotient(of(values_), data(), divisor, scalar(value)));
+  }
 
  private:
   Tensor values_;
@@ -165,17 +169,21 @@ void time_embedding(const Tensor& t, double max_period, Tensor& y) {
   check(module().element.time_embedding(of(y), y.dim(0), y.dim(1), max_period, table(t), table(y)));
 }
 
-double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp) {
-  const Result r(mq);
+namespace {
+Result kl_gaussian(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp) {
+  Result r(mq);
   check(module().loss.kl_gaussian(of(mq), mq.numel(), table(mq), table(sq), table(mp), table(sp), r.data()));
-  return r.read();
+  return r;
+}
+}  // namespace
+
+double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp) {
+  return kl_gaussian(mq, sq, mp, sp).read();
 }
 
 void kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double divisor,
                      Tensor& value) {
-  const Result r(mq);
-  check(module().loss.kl_gaussian(of(mq), mq.numel(), table(mq), table(sq), table(mp), table(sp), r.data()));
-  check(module().reduce.quotient(of(mq), r.data(), divisor, scalar(value)));
+  kl_gaussian(mq, sq, mp, sp).divided(divisor, value);
 }
 
 void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp,
@@ -186,28 +194,24 @@ void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, 
                                            table(dsp)));
 }
 
-double sum_all(const Tensor& x) {
-  const Result r(x);
+namespace {
+Result sum(const Tensor& x) {
+  Result r(x);
   check(module().reduce.sum(of(x), x.dtype(), x.numel(), x.raw(), r.data()));
-  return r.read();
+  return r;
 }
-
-double squared_distance(const Tensor& x, const Tensor& y) {
-  const Result r(x);
+Result distance(const Tensor& x, const Tensor& y) {
+  Result r(x);
   check(module().reduce.squared_distance(of(x), x.dtype(), x.numel(), x.raw(), y.raw(), r.data()));
-  return r.read();
+  return r;
 }
+}  // namespace
 
-void sum_all(const Tensor& x, double divisor, Tensor& value) {
-  const Result r(x);
-  check(module().reduce.sum(of(x), x.dtype(), x.numel(), x.raw(), r.data()));
-  check(module().reduce.quotient(of(x), r.data(), divisor, scalar(value)));
-}
-
+double sum_all(const Tensor& x) { return sum(x).read(); }
+double squared_distance(const Tensor& x, const Tensor& y) { return distance(x, y).read(); }
+void sum_all(const Tensor& x, double divisor, Tensor& value) { sum(x).divided(divisor, value); }
 void squared_distance(const Tensor& x, const Tensor& y, double divisor, Tensor& value) {
-  const Result r(x);
-  check(module().reduce.squared_distance(of(x), x.dtype(), x.numel(), x.raw(), y.raw(), r.data()));
-  check(module().reduce.quotient(of(x), r.data(), divisor, scalar(value)));
+  distance(x, y).divided(divisor, value);
 }
 
 double sum_of_squares(const Tensor& x) {
@@ -243,18 +247,20 @@ int32_t* labels(const Tensor& t) { return t.mutable_data_on_device<int32_t>(); }
 double* doubles(const Tensor& t) { return t.mutable_data_on_device<double>(); }
 }  // namespace
 
-double cross_entropy_sum(const Tensor& logits, const Tensor& label) {
-  const Result r(logits);
+namespace {
+Result cross_entropy(const Tensor& logits, const Tensor& label) {
+  Result r(logits);
   check(module().loss.cross_entropy(of(logits), logits.dtype(), rows_of(logits), logits.dim(-1), logits.raw(),
                                     labels(label), r.data()));
-  return r.read();
+  return r;
 }
+}  // namespace
 
+double cross_entropy_sum(const Tensor& logits, const Tensor& label) {
+  return cross_entropy(logits, label).read();
+}
 void cross_entropy_sum(const Tensor& logits, const Tensor& label, double divisor, Tensor& value) {
-  const Result r(logits);
-  check(module().loss.cross_entropy(of(logits), logits.dtype(), rows_of(logits), logits.dim(-1), logits.raw(),
-                                    labels(label), r.data()));
-  check(module().reduce.quotient(of(logits), r.data(), divisor, scalar(value)));
+  cross_entropy(logits, label).divided(divisor, value);
 }
 
 void cross_entropy_backward(const Tensor& logits, const Tensor& label, double divisor, const Tensor& upstream,

@@ -198,13 +198,7 @@ TEST_F(Conv3d, SameBitsWithAnyNumberOfThreads) {
     for (const CpuIsa isa : test::instruction_sets()) {
       SCOPED_TRACE(label(c, isa));
       const Data d = make(c);
-      std::vector<Tensor> one;
-      for (const int threads : {1, 2, 3, 8}) {
-        const Setting setting(isa, threads);
-        const std::vector<Tensor> now = everything(d);
-        if (one.empty()) one = now;
-        for (size_t i = 0; i < now.size(); ++i) test::expect_same_bits(now[i], one[i]);
-      }
+      test::expect_same_bits_with_any_threads(isa, [&] { return everything(d); });
     }
 }
 
@@ -213,16 +207,7 @@ TEST_F(Conv3d, Avx2AndAvx512AgreeInEveryBit) {
   for (const Case& c : cases()) {
     SCOPED_TRACE(label(c, CpuIsa::avx512));
     const Data d = make(c);
-    std::vector<Tensor> narrow, wide;
-    {
-      const Setting setting(CpuIsa::avx2);
-      narrow = everything(d);
-    }
-    {
-      const Setting setting(CpuIsa::avx512);
-      wide = everything(d);
-    }
-    for (size_t i = 0; i < wide.size(); ++i) test::expect_same_bits(narrow[i], wide[i]);
+    test::expect_same_bits_with(CpuIsa::avx2, CpuIsa::avx512, [&] { return everything(d); });
   }
 }
 

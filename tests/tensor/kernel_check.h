@@ -71,6 +71,31 @@ inline void expect_same_bits(const Tensor& a, const Tensor& b) {
   EXPECT_EQ(std::memcmp(a.raw(), b.raw(), a.nbytes()), 0);
 }
 
+/// results() is a list of tensors that must not depend on the number of threads.
+template <class F>
+void expect_same_bits_with_any_threads(CpuIsa isa, F&& results) {
+  std::vector<Tensor> one;
+  for (const int threads : {1, 2, 3, 8}) {
+    const Setting setting(isa, threads);
+    const std::vector<Tensor> now = results();
+    if (one.empty()) one = now;
+    ASSERT_EQ(now.size(), one.size());
+    for (size_t i = 0; i < now.size(); ++i) expect_same_bits(now[i], one[i]);
+  }
+}
+
+/// ... nor on which of two instruction sets computes them.
+template <class F>
+void expect_same_bits_with(CpuIsa a, CpuIsa b, F&& results) {
+  const auto with = [&](CpuIsa isa) {
+    const Setting setting(isa);
+    return results();
+  };
+  const std::vector<Tensor> first = with(a), second = with(b);
+  ASSERT_EQ(first.size(), second.size());
+  for (size_t i = 0; i < first.size(); ++i) expect_same_bits(first[i], second[i]);
+}
+
 /// Relative error of a float sum of k products, against the sum of their magnitudes: k roundings of at most
 /// 2^-24 each do a random walk; 4 for the ends (bias, order, the final store) and luck.
 inline double sum_tolerance(int64_t k) { return (4 + std::sqrt(static_cast<double>(k))) * 0x1p-23; }
