@@ -85,7 +85,7 @@ std::vector<Tensor> widened(std::span<const Tensor> x) {
 // The problem for the trace, with the algorithm.
 template <class T>
 std::string described(const ConvProblem& p) {
-  const bool winograd = std::is_same_v<T, float> && cpu::kernel_table(cpu_isa()) && cpu::winograd_takes(p);
+  const bool winograd = !std::is_same_v<T, double> && cpu::kernel_table(cpu_isa()) && cpu::winograd_takes(p);
   return p.str() + (winograd ? " Winograd" : "");
 }
 
@@ -170,7 +170,7 @@ void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tenso
   if (gpu::runs_on(y, w, bias, x[0], x.back())) return gpu::conv3d_forward(p, x, w, bias, y);
   if (t == DType::bf16)
     return cpu::dispatch_bf16(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<bf16>(p); },
         [&](const auto& k) {
           cpu::conv3d_forward(k, p, parts_of<bf16>(x), w.data<float>(), optional_data<float>(&bias),
                               y.mutable_data<bf16>());
@@ -203,7 +203,7 @@ void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& 
   if (t == DType::bf16) {
     const auto parts = gradient_parts<bf16>(p, dx, channels, t);
     return cpu::dispatch_bf16(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<bf16>(p); },
         [&](const auto& k) { cpu::conv3d_backward_data(k, p, dy.data<bf16>(), w.data<float>(), parts); },
         [&] {
           std::vector<Tensor> dx32;
@@ -237,7 +237,7 @@ void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, co
   if (gpu::runs_on(dy, dw, x[0], x.back())) return gpu::conv3d_backward_weights(p, x, dy, dw, dbias);
   if (t == DType::bf16)
     return cpu::dispatch_bf16(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
+        op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<bf16>(p); },
         [&](const auto& k) {
           cpu::conv3d_backward_weights(k, p, parts_of<bf16>(x), dy.data<bf16>(), dw.mutable_data<float>(),
                                        optional_data<float>(dbias));

@@ -122,6 +122,9 @@ BENCHMARK(backward_weights<DType::f32, Sum::direct>)->Apply(winograd_shapes);
 BENCHMARK(forward<DType::bf16>)->Apply(shapes);
 BENCHMARK(backward_data<DType::bf16>)->Apply(shapes);
 BENCHMARK(backward_weights<DType::bf16>)->Apply(shapes);
+BENCHMARK(forward<DType::bf16, Sum::direct>)->Apply(winograd_shapes);
+BENCHMARK(backward_data<DType::bf16, Sum::direct>)->Apply(winograd_shapes);
+BENCHMARK(backward_weights<DType::bf16, Sum::direct>)->Apply(winograd_shapes);
 
 // Transposed convolution, kernel 2 and stride 2; edge is that of the smaller volume.
 struct Transposed {

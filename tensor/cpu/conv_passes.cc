@@ -24,16 +24,16 @@ const Bf16Kernels* bf16_of(const KernelTable& k) {
 }
 
 // The inputs of a pass as the kernels want them: in bf16 an odd number of channels is made even, because the
-// kernels read pairs. (Few inputs have an odd number: images, and gradients of the heads.)
+// direct kernels read pairs. (Few inputs have an odd number: images, and gradients of the heads.)
 template <class T>
 struct Inputs {
   std::vector<DirectInput> list;
   std::vector<Tensor> copies;
 
-  Inputs(const std::vector<Part<const T>>& x, int64_t places) {
+  Inputs(const std::vector<Part<const T>>& x, int64_t places, bool winograd = false) {
     for (const auto& part : x) {
-      if constexpr (std::is_same_v<T, float>)
-        list.push_back({part.data, part.channels, part.channels});
+      if (std::is_same_v<T, float> || winograd)
+        list.push_back({reinterpret_cast<const float*>(part.data), part.channels, part.channels});
       else
         list.push_back({reinterpret_cast<const float*>(part.channels % 2 ? even(part, places) : part.data),
                         (part.channels + 1) / 2, part.channels});
@@ -108,7 +108,8 @@ const char* direct_conv_declines(const ConvProblem& p) {
 template <class T>
 void conv3d_forward(const KernelTable& k, const ConvProblem& p, const std::vector<Part<const T>>& x,
                     const float* w, const float* bias, T* y) {
-  const Inputs<T> inputs(x, places(p.n, p.in));
+  const bool winograd = winograd_takes(p);
+  const Inputs<T> inputs(x, places(p.n, p.in), winograd);
   DirectConv c{};
   c.bf16 = bf16_of<T>(k);
   c.n = p.n;
@@ -125,14 +126,15 @@ void conv3d_forward(const KernelTable& k, const ConvProblem& p, const std::vecto
   c.w_tap = p.cin * p.cout;
   c.w_channel_in = p.cout;
   c.w_channel_out = 1;
-  if (std::is_same_v<T, float> && winograd_takes(p)) return winograd_conv(k, c);
+  if (winograd) return winograd_conv(k, c);
   direct_conv(kernels_of<T>(k), {&c, 1});
 }
 
 template <class T>
 void conv3d_backward_data(const KernelTable& k, const ConvProblem& p, const T* dy, const float* w,
                           const std::vector<Part<T>>& dx) {
-  const Inputs<T> inputs({{dy, p.cout}}, places(p.n, p.out));
+  const bool winograd = winograd_takes(p);
+  const Inputs<T> inputs({{dy, p.cout}}, places(p.n, p.out), winograd);
   std::vector<DirectConv> classes;
   for_each_parity(p.stride, [&](const Triple& parity) {
     DirectConv c{};
@@ -156,7 +158,7 @@ void conv3d_backward_data(const KernelTable& k, const ConvProblem& p, const T* d
     c.w_channel_out = p.cout;
     classes.push_back(c);
   });
-  if (std::is_same_v<T, float> && winograd_takes(p)) return winograd_conv(k, classes[0]);
+  if (winograd) return winograd_conv(k, classes[0]);
   direct_conv(kernels_of<T>(k), classes);
 }
 

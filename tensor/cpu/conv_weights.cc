@@ -170,8 +170,16 @@ void backward_weights(const ConvWeightsKernels& k, const WeightsPass& p) {
 template <class T>
 void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p, const std::vector<Part<const T>>& x,
                              const T* dy, float* dw, float* dbias) {
-  if constexpr (std::is_same_v<T, float>)
-    if (winograd_takes(p)) return winograd_backward_weights(k, p, x, dy, dw, dbias);
+  if (winograd_takes(p)) {
+    if constexpr (std::is_same_v<T, float>) {
+      return winograd_backward_weights(k, p, x, dy, dw, dbias);
+    } else {
+      std::vector<Part<const Bf16Bits>> bits;
+      for (const auto& part : x)
+        bits.push_back({reinterpret_cast<const Bf16Bits*>(part.data), part.channels});
+      return winograd_backward_weights(k, p, bits, reinterpret_cast<const Bf16Bits*>(dy), dw, dbias);
+    }
+  }
   WeightsPass pass{};
   if (!std::is_same_v<T, float>) pass.bf16 = k.bf16;
   pass.n = p.n;

@@ -38,6 +38,7 @@ constexpr int64_t kLeastChannels = 8;
 constexpr int64_t kLeastTiles = 64;  // of a sample
 constexpr int64_t kFewTiles = 24;    // where there would be few tasks
 constexpr int64_t kFewTasks = 32;
+constexpr int64_t kTileOutputs = 8;
 
 // A block of output channels of one output tensor.
 struct Block {
@@ -55,15 +56,20 @@ struct Prepared {
   TileGrid grid;
   int64_t cin = 0;
   std::vector<Block> blocks;
-  Tensor scratch;  // zeros, points of the weights, bias
+  int64_t elements = 0;  // of a tile: input channels, or pairs of them
+  Tensor scratch;        // zeros, points of the weights, bias
   const float* zeros = nullptr;
 
-  explicit Prepared(const DirectConv& c) : conv(c), grid(c.n, c.grid, c.taps[0].count) {}
-  int64_t weights_point(const Block& b) const { return cin * b.width() + kApart; }
+  explicit Prepared(const DirectConv& c) : conv(c), grid(c.n, c.grid, c.taps[0].count) {
+    for (const auto& part : c.x) cin += part.channels;
+    elements = c.bf16 ? (cin + 1) / 2 : cin;
+  }
+  int64_t points() const { return kPlanePoints * grid.depth_points(); }
+  int64_t weights_point(const Block& b) const { return elements * b.width() + kApart; }
 };
 
 // Points of the weights of 16 input channels from c0 for one block.
-void transform_weights(const WinogradKernels& k, const Prepared& p, const Block& b, int64_t c0) {
+void transform_weights(const WinogradWeightsKernels& k, const Prepared& p, const Block& b, int64_t c0) {
   const DirectConv& c = p.conv;
   const int64_t count = std::min<int64_t>(kLanes, p.cin - c0), width = b.width();
   const int64_t taps = 9 * p.grid.depth_taps;
@@ -89,24 +95,38 @@ void transform_weights(const WinogradKernels& k, const Prepared& p, const Block&
           to[i * taps * width + l] = w[i * c.w_channel_in + l * c.w_channel_out];
       }
   }
-  for (int64_t i = 0; i < count; ++i)
-    k.weights({packed.data() + i * taps * width, p.grid.depth_taps, width, b.weights + (c0 + i) * width,
-               p.weights_point(b)});
+  const auto transform = [&](int64_t i, float* u, int64_t point_step) {
+    k.weights({packed.data() + i * taps * width, p.grid.depth_taps, width, u, point_step});
+  };
+  float* const to = b.weights + (c.bf16 ? c0 / 2 : c0) * width;
+  if (!c.bf16) {
+    for (int64_t i = 0; i < count; ++i) transform(i, to + i * width, p.weights_point(b));
+    return;
+  }
+  thread_local std::vector<float> points;  // of a pair of channels
+  points.resize(static_cast<size_t>(2 * p.points() * width));
+  float* const second = points.data() + p.points() * width;
+  for (int64_t i = 0; i < count; i += 2) {
+    transform(i, points.data(), width);
+    if (i + 1 < count) transform(i + 1, second, width);
+    for (int64_t q = 0; q < p.points(); ++q)
+      c.bf16->pack(points.data() + q * width, i + 1 < count ? second + q * width : nullptr, width,
+                   to + i / 2 * width + q * p.weights_point(b));
+  }
 }
 
 void prepare(const KernelTable& k, Prepared& p) {
   const DirectConv& c = p.conv;
   int64_t most = 2 * kLanes;  // bias of a block, and a row of any input
-  for (const auto& part : c.x) p.cin += part.channels, most = std::max(most, part.channels * c.in[2]);
+  for (const auto& part : c.x) most = std::max(most, part.channels * c.in[2]);
   int64_t size = most, column = 0;
-  const int64_t points = kPlanePoints * p.grid.depth_points();
   for (size_t i = 0; i < c.y.size(); ++i) {
     for (int64_t first = 0; c.y[i].data && first < c.y[i].channels;) {
       const int64_t rest = c.y[i].channels - first;
       Block b{i, first, 0, rest > kLanes ? k.conv.vectors : 1, column + first, nullptr, nullptr};
       b.lanes = std::min(rest, b.width());
       p.blocks.push_back(b);
-      size += points * p.weights_point(b) + b.width();
+      size += p.points() * p.weights_point(b) + b.width();
       first += b.lanes;
     }
     column += c.y[i].channels;
@@ -118,24 +138,28 @@ void prepare(const KernelTable& k, Prepared& p) {
   next += most;
   for (Block& b : p.blocks) {
     b.weights = next;
-    b.bias = next += points * p.weights_point(b);
+    b.bias = next += p.points() * p.weights_point(b);
     next += b.width();
     std::fill_n(b.bias, b.width(), 0.0f);
     if (c.bias) std::copy_n(c.bias + b.column, b.lanes, b.bias);
   }
   const auto blocks = static_cast<int64_t>(p.blocks.size());
   parallel_for(blocks * ((p.cin + kLanes - 1) / kLanes), [&](int64_t task) {
-    transform_weights(k.winograd, p, p.blocks[static_cast<size_t>(task % blocks)], task / blocks * kLanes);
+    transform_weights(k.winograd_weights, p, p.blocks[static_cast<size_t>(task % blocks)],
+                      task / blocks * kLanes);
   });
 }
 
-void write_outputs(const WinogradKernels& k, const Prepared& p, const Block& b, int depth_point_index,
-                   int64_t first, int64_t last, const float* m, int64_t point_step) {
+template <class T>
+void write_outputs(const WinogradKernels<T>& k, const Prepared& p, const Block& b, int depth_point_index,
+                   int64_t first, int64_t last, const float* m, int64_t point_step, float* sums) {
   const DirectConv& c = p.conv;
   const Part<void>& out = c.y[b.part];
+  const DepthPoint& point = depth_point(p.grid.depth_taps, depth_point_index);
   for_tile_rows(p.grid, first, last, [&](const TileRow& r) {
-    WinogradOutput run{};
+    WinogradOutput<T> run{};
     run.m = m + r.at * b.width();
+    run.sums = sums + r.at * kTileOutputs * b.width();
     run.tile_step = b.width();
     run.point_step = point_step;
     run.tiles = r.count;
@@ -143,10 +167,10 @@ void write_outputs(const WinogradKernels& k, const Prepared& p, const Block& b, 
       for (int64_t h = 0; h < 2; ++h) {
         const int64_t z = p.grid.depth() * r.z + d, y = 2 * r.y + h;
         if (z < c.grid[0] && y < c.grid[1])
-          run.y[d][h] =
-              static_cast<float*>(out.data) + b.first + out.channels * place(c.out, r.n, z, y, 2 * r.x);
+          run.y[d][h] = static_cast<T*>(out.data) + b.first + out.channels * place(c.out, r.n, z, y, 2 * r.x);
       }
-    std::copy_n(depth_point(p.grid.depth_taps, depth_point_index).results, 2, run.planes);
+    std::copy_n(point.results, 2, run.planes);
+    std::copy_n(point.last, 2, run.last);
     run.y_step = out.channels;
     run.width = c.grid[2] - 2 * r.x;
     run.lanes = b.lanes;
@@ -156,29 +180,46 @@ void write_outputs(const WinogradKernels& k, const Prepared& p, const Block& b, 
 }
 
 // All outputs of tiles [first, last) for blocks [block, end).
-void run_tiles(const KernelTable& k, const Prepared& p, int64_t first, int64_t last, size_t block,
+template <class T>
+void run_tiles(const KernelTable& table, const Prepared& p, int64_t first, int64_t last, size_t block,
                size_t end) {
+  const WinogradKernels<T>& k = winograd_kernels<T>(table);
   const DirectConv& c = p.conv;
   const int64_t tiles = last - first;
-  const int64_t v_point = tiles * p.cin + kApart, m_point = tiles * 2 * kLanes + kApart;
-  const Tensor scratch = Tensor::empty({kPlanePoints * (v_point + m_point)});
-  float* const v = scratch.mutable_data<float>();
-  float* const m = v + kPlanePoints * v_point;
+  const int64_t v_point = tiles * p.elements + kApart, m_point = tiles * 2 * kLanes + kApart;
+  // In bf16 the outputs of all blocks wait in f32 for the last point along D.
+  int64_t waiting = 0;
+  if (c.bf16 && p.grid.depth_points() > 1)
+    for (size_t i = block; i < end; ++i) waiting += tiles * kTileOutputs * p.blocks[i].width();
+  const Tensor scratch = Tensor::empty({kPlanePoints * (v_point + m_point) + waiting});
+  float* const points = scratch.mutable_data<float>();
+  float* const m = points + kPlanePoints * v_point;
+  if (p.elements * kNumbers < T >> p.cin) std::fill_n(points, kPlanePoints * v_point, 0.0f);  // half a pair
+  T* const v = reinterpret_cast<T*>(points);
   const Triple offset{c.taps[0].offset[0], c.taps[1].offset[0], c.taps[2].offset[0]};
   for (int d = 0; d < p.grid.depth_points(); ++d) {
     int64_t channel = 0;
     for (const auto& part : c.x) {
-      transform_input(
-          k.winograd, p.grid, d,
-          {part.data, part.channels, 0, part.channels, c.in, offset, p.zeros, v + channel, p.cin, v_point},
-          first, last);
+      const InputPoints<T> input{reinterpret_cast<const T*>(part.data),
+                                 part.channels,
+                                 0,
+                                 part.channels,
+                                 c.in,
+                                 offset,
+                                 reinterpret_cast<const T*>(p.zeros),
+                                 v + channel,
+                                 p.elements * kNumbers<T>,
+                                 v_point * kNumbers<T>};
+      transform_input<1>(k.input, p.grid, d, input, first, last);
       channel += part.channels;
     }
+    float* sums = m + kPlanePoints * m_point;
     for (size_t i = block; i < end; ++i) {
       const Block& b = p.blocks[i];
       const float* const u = b.weights + d * kPlanePoints * p.weights_point(b);
-      k.winograd.products({v, u, m, p.cin, tiles, b.vectors, v_point, p.weights_point(b), m_point});
-      write_outputs(k.winograd, p, b, d, first, last, m, m_point);
+      k.products({points, u, m, p.elements, tiles, b.vectors, v_point, p.weights_point(b), m_point});
+      write_outputs(k, p, b, d, first, last, m, m_point, sums);
+      sums += tiles * kTileOutputs * b.width();
     }
   }
 }
@@ -187,36 +228,12 @@ void run_tiles(const KernelTable& k, const Prepared& p, int64_t first, int64_t l
 
 const DepthPoint& depth_point(int depth_taps, int i) {
   using enum WinogradPlane;
-  static constexpr DepthPoint single{0, -1, false, 0, -1, false, {set, skip}};
-  static constexpr DepthPoint points[4]{{0, 2, false, 0, -1, false, {set, skip}},
-                                        {1, 2, true, 0, 1, true, {add, set}},
-                                        {2, 1, false, 0, 1, false, {add, subtract}},
-                                        {1, 3, false, -1, 1, false, {skip, subtract}}};
+  static constexpr DepthPoint single{0, -1, false, 0, -1, false, {set, skip}, {true, false}};
+  static constexpr DepthPoint points[4]{{0, 2, false, 0, -1, false, {set, skip}, {false, false}},
+                                        {1, 2, true, 0, 1, true, {add, set}, {false, false}},
+                                        {2, 1, false, 0, 1, false, {add, subtract}, {true, false}},
+                                        {1, 3, false, -1, 1, false, {skip, subtract}, {false, true}}};
   return depth_taps == 1 ? single : points[i];
-}
-
-void transform_input(const WinogradKernels& k, const TileGrid& g, int i, const InputPoints& p, int64_t first,
-                     int64_t last) {
-  const DepthPoint& d = depth_point(g.depth_taps, i);
-  for_tile_rows(g, first, last, [&](const TileRow& r) {
-    const int64_t z = g.depth() * r.z + p.offset[0], y = 2 * r.y + p.offset[1];
-    const auto row = [&](int plane, int64_t h) {
-      if (plane < 0) return p.zeros;
-      return row_of(p.data, p.in, p.step, r.n, z + plane, y + h, p.zeros) + p.first;
-    };
-    WinogradInput run{};
-    for (int h = 0; h < 4; ++h) run.a[h] = row(d.a, h), run.b[h] = row(d.b, h);
-    run.add = d.add;
-    run.step = p.step;
-    run.channels = p.channels;
-    run.first = 2 * r.x + p.offset[2];
-    run.width = p.in[2];
-    run.tiles = r.count;
-    run.v = p.v + r.at * p.tile_step;
-    run.tile_step = p.tile_step;
-    run.point_step = p.point_step;
-    k.input(run);
-  });
 }
 
 bool winograd_takes(const ConvProblem& p) {
@@ -241,9 +258,9 @@ void winograd_conv(const KernelTable& k, const DirectConv& conv) {
   const int64_t groups = std::clamp<int64_t>(kFewTasks / 2 / parts, 1, blocks);
   parallel_for(parts * groups, [&](int64_t task) {
     const int64_t group = task % groups, part = task / groups;
-    run_tiles(k, p, count * part / parts, count * (part + 1) / parts,
-              static_cast<size_t>(blocks * group / groups),
-              static_cast<size_t>(blocks * (group + 1) / groups));
+    const auto run = conv.bf16 ? run_tiles<Bf16Bits> : run_tiles<float>;
+    run(k, p, count * part / parts, count * (part + 1) / parts, static_cast<size_t>(blocks * group / groups),
+        static_cast<size_t>(blocks * (group + 1) / groups));
   });
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 #include <algorithm>
 
+#include <type_traits>
+
 #include "tensor/cpu/kernels.h"
 #include "tensor/ref/conv.h"
 
@@ -10,6 +12,19 @@ namespace voxgrad::cpu {
 constexpr int64_t kTiles = 48;  // worked off together: points of 64 channels are 200 KiB then
 constexpr int64_t kApart =
     kLanes;  // floats between the matrices of points: at a power of two they would share cache sets
+
+// T, the type of volumes and points, is float or Bf16Bits. Kernels multiply elements of the size of a float:
+// a number, or a pair of them.
+template <class T>
+constexpr int64_t kNumbers = sizeof(float) / sizeof(T);  // of an element
+
+template <class T>
+const WinogradKernels<T>& winograd_kernels(const KernelTable& k) {
+  if constexpr (std::is_same_v<T, float>)
+    return k.winograd;
+  else
+    return k.bf16->winograd;
+}
 
 // The tiles of a problem: the output grid in tiles of 2, numbered over samples, planes, rows and columns.
 struct TileGrid {
@@ -49,31 +64,59 @@ struct DepthPoint {
   int gradient_a, gradient_b;
   bool gradient_add;
   WinogradPlane results[2];
+  bool last[2];  // the results of this plane are complete with this point
 };
 
 // Point i along D of tiles with this many taps along D.
 const DepthPoint& depth_point(int depth_taps, int i);
 
 // A row of an input, at column 0; zeros where it lies outside the volume.
-inline const float* row_of(const float* data, const Triple& extent, int64_t channels, int64_t n, int64_t z,
-                           int64_t y, const float* zeros) {
+template <class T>
+const T* row_of(const T* data, const Triple& extent, int64_t channels, int64_t n, int64_t z, int64_t y,
+                const T* zeros) {
   if (z < 0 || z >= extent[0] || y < 0 || y >= extent[1]) return zeros;
   return data + ref::place(extent, n, z, y, 0) * channels;
 }
 
 // Where transform_input reads and writes.
+template <class T>
 struct InputPoints {
-  const float* data;
-  int64_t step;             // floats of a place
+  const T* data;
+  int64_t step;             // elements of a place
   int64_t first, channels;  // of a place
   Triple in, offset;        // extent, and first place that the first tile reads
-  const float* zeros;       // a row
-  float* v;                 // [point][tile][channel]
+  const T* zeros;           // a row
+  T* v;                     // [point][tile][channel], or as WinogradKernels::summed_input says
   int64_t tile_step, point_step;
 };
 
-// Points of an input for tiles [first, last), point i along D.
-void transform_input(const WinogradKernels& k, const TileGrid& g, int i, const InputPoints& p, int64_t first,
-                     int64_t last);
+// Points of an input for tiles [first, last), point i along D. kTogether: tiles that `input` writes side by
+// side, each row beginning anew.
+template <int kTogether, class T>
+void transform_input(void (*input)(const WinogradInput<T>&), const TileGrid& g, int i,
+                     const InputPoints<T>& p, int64_t first, int64_t last) {
+  const DepthPoint& d = depth_point(g.depth_taps, i);
+  T* v = p.v;
+  for_tile_rows(g, first, last, [&](const TileRow& r) {
+    const int64_t z = g.depth() * r.z + p.offset[0], y = 2 * r.y + p.offset[1];
+    const auto row = [&](int plane, int64_t h) {
+      if (plane < 0) return p.zeros;
+      return row_of(p.data, p.in, p.step, r.n, z + plane, y + h, p.zeros) + p.first;
+    };
+    WinogradInput<T> run{};
+    for (int h = 0; h < 4; ++h) run.a[h] = row(d.a, h), run.b[h] = row(d.b, h);
+    run.add = d.add;
+    run.step = p.step;
+    run.channels = p.channels;
+    run.first = 2 * r.x + p.offset[2];
+    run.width = p.in[2];
+    run.tiles = r.count;
+    run.v = v;
+    run.tile_step = p.tile_step;
+    run.point_step = p.point_step;
+    input(run);
+    v += (r.count + kTogether - 1) / kTogether * p.tile_step;
+  });
+}
 
 }  // namespace voxgrad::cpu

@@ -26,16 +26,17 @@ struct PointsGroup {
   int64_t point() const { return out_vectors() * channels * kLanes; }  // [vector][channel][lane]
 };
 
+template <class T>
 struct PointsPass {
   const ConvProblem& p;
-  const std::vector<Part<const float>>& x;
-  const float* dy;
+  const std::vector<Part<const T>>& x;
+  const T* dy;
   TileGrid grid;
   std::vector<PointsGroup> groups;
   int64_t size = 0;  // floats of a partition
-  const float* zeros = nullptr;
+  const T* zeros = nullptr;
 
-  PointsPass(const ConvProblem& problem, const std::vector<Part<const float>>& inputs, const float* dy_in)
+  PointsPass(const ConvProblem& problem, const std::vector<Part<const T>>& inputs, const T* dy_in)
       : p(problem), x(inputs), dy(dy_in), grid(p.n, p.out, static_cast<int>(p.kernel[0])) {
     for (int64_t o = 0; o < p.cout; o += kGroup) {
       int64_t first = 0;
@@ -52,9 +53,16 @@ struct PointsPass {
   }
 };
 
+// Steps of the sum over a row of tiles: tiles, or pairs of them.
+template <class T>
+int64_t steps_of(int64_t tiles) {
+  return (tiles + kNumbers<T> - 1) / kNumbers<T>;
+}
+
 // Points of the output gradients of a group for tiles [first, last), at v.
-void transform_gradient(const WinogradKernels& k, const PointsPass& w, const PointsGroup& g, int i,
-                        int64_t first, int64_t last, float* v, int64_t tile_step, int64_t point_step) {
+template <class T>
+void transform_gradient(const WinogradKernels<T>& k, const PointsPass<T>& w, const PointsGroup& g, int i,
+                        int64_t first, int64_t last, T* v, int64_t tile_step, int64_t point_step) {
   const DepthPoint& d = depth_point(w.grid.depth_taps, i);
   for_tile_rows(w.grid, first, last, [&](const TileRow& r) {
     const int64_t z = w.grid.depth() * r.z, y = 2 * r.y;
@@ -62,7 +70,7 @@ void transform_gradient(const WinogradKernels& k, const PointsPass& w, const Poi
       if (plane < 0) return w.zeros;
       return row_of(w.dy, w.p.out, w.p.cout, r.n, z + plane, y + h, w.zeros) + g.out_first;
     };
-    WinogradGradient run{};
+    WinogradGradient<T> run{};
     for (int h = 0; h < 2; ++h) run.a[h] = row(d.gradient_a, h), run.b[h] = row(d.gradient_b, h);
     run.add = d.gradient_add;
     run.step = w.p.cout;
@@ -70,89 +78,123 @@ void transform_gradient(const WinogradKernels& k, const PointsPass& w, const Poi
     run.first = 2 * r.x;
     run.width = w.p.out[2];
     run.tiles = r.count;
-    run.v = v + r.at * tile_step;
+    run.v = v;
     run.tile_step = tile_step;
     run.point_step = point_step;
-    k.gradient(run);
+    k.summed_gradient(run);
+    v += steps_of<T>(r.count) * tile_step;
   });
 }
 
-// sums[vector][channel][lane] += sum over tiles of v[tile][channel] * dv[tile][lane].
-void add_products(const ConvWeightsKernels& k, const PointsGroup& g, const float* v, const float* dv,
-                  int64_t dv_step, int64_t tiles, float* sums) {
+// sums[vector][channel][lane] += sum over steps (tiles, or pairs of tiles) of v[step][channel] *
+// dv[step][lane]. `step` is the distance of two steps of v.
+template <class T>
+void add_products(const KernelTable& k, const PointsGroup& g, const float* v, int64_t v_step, const float* dv,
+                  int64_t dv_step, int64_t steps, float* sums) {
   const WeightsRow row{v, dv};
-  WeightsRun run{};
+  std::conditional_t<std::is_same_v<T, float>, WeightsRun, WeightsPairRun> run{};
   run.rows = &row;
   run.row_count = 1;
-  run.x_step = g.channels;
   run.dy_step = dv_step;
-  run.input_width = run.width = tiles;
   run.vector_step = g.channels * kLanes;
+  int widest;
+  const auto limit = [&](int vectors) {  // channels of a run
+    if constexpr (std::is_same_v<T, float>)
+      return k.weights.channels[vectors - 1][0];
+    else
+      return k.bf16->weights_channels[vectors - 1][0];
+  };
+  if constexpr (std::is_same_v<T, float>) {
+    widest = k.weights.vectors;
+    run.x_step = v_step;
+    run.input_width = run.width = steps;
+  } else {
+    widest = 2;
+    run.x_step = v_step / 2;  // a step of this kernel is two columns of x
+    run.pairs = steps;
+  }
   for (int64_t o = 0; o < g.out_vectors();) {
-    const int vectors = o + 1 < g.out_vectors() ? k.vectors : 1;
-    const int64_t limit = k.channels[vectors - 1][0];
-    const int64_t blocks = (g.channels + limit - 1) / limit, block = (g.channels + blocks - 1) / blocks;
+    const int vectors = o + 1 < g.out_vectors() ? widest : 1;
+    const int64_t blocks = (g.channels + limit(vectors) - 1) / limit(vectors);
+    const int64_t block = (g.channels + blocks - 1) / blocks;
     run.dy_first = o * kLanes;
-    run.lanes = int64_t{vectors} * kLanes;
     for (int64_t c = 0; c < g.channels; c += block) {
       const int64_t channels = std::min(block, g.channels - c);
       run.x_first = c;
       run.sums = sums + o * run.vector_step + c * kLanes;
-      k.run[vectors - 1][0][0][1][channels - 1](run);
+      if constexpr (std::is_same_v<T, float>) {
+        run.lanes = int64_t{vectors} * kLanes;
+        k.weights.run[vectors - 1][0][0][1][channels - 1](run);
+      } else {
+        k.bf16->weights[vectors - 1][0][0][channels - 1](run);
+      }
     }
     o += vectors;
   }
 }
 
 // bias[channel] += the output gradients of tiles [first, last).
-void add_bias(const ConvWeightsKernels& k, const PointsPass& w, const PointsGroup& g, int64_t first,
-              int64_t last, float* bias) {
+template <class T>
+void add_bias(const KernelTable& k, const PointsPass<T>& w, const PointsGroup& g, int64_t first, int64_t last,
+              float* bias) {
   for_tile_rows(w.grid, first, last, [&](const TileRow& r) {
     const int64_t columns = std::min(2 * r.count, w.p.out[2] - 2 * r.x);
     for (int64_t d = 0; d < w.grid.depth(); ++d)
       for (int64_t h = 0; h < 2; ++h) {
         const int64_t z = w.grid.depth() * r.z + d, y = 2 * r.y + h;
         if (z >= w.p.out[0] || y >= w.p.out[1]) continue;
-        const float* const dy = w.dy + place(w.p.out, r.n, z, y, 2 * r.x) * w.p.cout + g.out_first;
+        const T* const dy = w.dy + place(w.p.out, r.n, z, y, 2 * r.x) * w.p.cout + g.out_first;
         for (int64_t l = 0; l < g.lanes; l += kLanes)
-          k.bias(dy + l, w.p.cout, columns, g.lanes - l, bias + g.out_first + l);
+          if constexpr (std::is_same_v<T, float>)
+            k.weights.bias(dy + l, w.p.cout, columns, g.lanes - l, bias + g.out_first + l);
+          else
+            k.bf16->bias(dy + l, w.p.cout, columns, g.lanes - l, bias + g.out_first + l);
       }
   });
 }
 
 // Adds tiles [first, last) to the sums of a group, for points [depth, depth_end) along D.
-void sum_tiles(const KernelTable& k, const PointsPass& w, const PointsGroup& g, int depth, int depth_end,
+template <class T>
+void sum_tiles(const KernelTable& k, const PointsPass<T>& w, const PointsGroup& g, int depth, int depth_end,
                int64_t first, int64_t last, float* sums, float* bias) {
+  const WinogradKernels<T>& winograd = winograd_kernels<T>(k);
+  constexpr int64_t kNumber = kNumbers<T>, kTogether = kTiles * kNumber;  // the same memory for both types
   const int64_t width = g.out_vectors() * kLanes;
-  const int64_t v_point = kTiles * g.channels + kApart, dv_point = kTiles * width + kApart;
+  // A row of tiles may end with half a pair.
+  const int64_t most = kNumber == 1 ? kTiles : kTogether / 2 + kTogether / w.grid.tiles[2] / 2 + 2;
+  const int64_t v_step = (g.channels + kNumber - 1) / kNumber * kNumber;
+  const int64_t v_point = most * v_step + kApart, dv_point = most * width + kApart;
   const Tensor scratch = Tensor::empty({kPlanePoints * (v_point + dv_point)});
   float* const v = scratch.mutable_data<float>();
   float* const dv = v + kPlanePoints * v_point;
   if (width > g.lanes) std::fill_n(dv, kPlanePoints * dv_point, 0.0f);  // lanes that no transform writes
   const Triple offset{-w.p.pad[0], -w.p.pad[1], -w.p.pad[2]};
-  for (int64_t t = first; t < last; t += kTiles) {
-    const int64_t end = std::min(t + kTiles, last);
+  const Part<const T>& x = w.x[g.part];
+  const InputPoints<T> input{x.data,           x.channels,       g.in_part, g.channels,
+                             w.p.in,           offset,           w.zeros,   reinterpret_cast<T*>(v),
+                             v_step * kNumber, v_point * kNumber};
+  for (int64_t t = first; t < last; t += kTogether) {
+    const int64_t end = std::min(t + kTogether, last);
+    int64_t steps = 0;
+    for_tile_rows(w.grid, t, end, [&](const TileRow& r) { steps += steps_of<T>(r.count); });
     for (int d = depth; d < depth_end; ++d) {
-      const Part<const float>& x = w.x[g.part];
-      transform_input(
-          k.winograd, w.grid, d,
-          {x.data, x.channels, g.in_part, g.channels, w.p.in, offset, w.zeros, v, g.channels, v_point}, t,
-          end);
-      transform_gradient(k.winograd, w, g, d, t, end, dv, width, dv_point);
+      transform_input<kNumber>(winograd.summed_input, w.grid, d, input, t, end);
+      transform_gradient(winograd, w, g, d, t, end, reinterpret_cast<T*>(dv), width * kNumber,
+                         dv_point * kNumber);
       for (int q = 0; q < kPlanePoints; ++q)
-        add_products(k.weights, g, v + q * v_point, dv + q * dv_point, width, end - t,
-                     sums + (d * kPlanePoints + q) * g.point());
+        add_products<T>(k, g, v + q * v_point, v_step, dv + q * dv_point, width, steps,
+                        sums + (d * kPlanePoints + q) * g.point());
     }
-    if (bias) add_bias(k.weights, w, g, t, end, bias);
+    if (bias) add_bias(k, w, g, t, end, bias);
   }
 }
 
 }  // namespace
 
+template <class T>
 void winograd_backward_weights(const KernelTable& k, const ConvProblem& p,
-                               const std::vector<Part<const float>>& x, const float* dy, float* dw,
-                               float* dbias) {
-  PointsPass w(p, x, dy);
+                               const std::vector<Part<const T>>& x, const T* dy, float* dw, float* dbias) {
+  PointsPass<T> w(p, x, dy);
   const int64_t count = w.grid.count(), groups = static_cast<int64_t>(w.groups.size());
   const int64_t depth_points = w.grid.depth_points();
   const bool split = groups > 1 || w.size > kNearSums;
@@ -171,7 +213,7 @@ void winograd_backward_weights(const KernelTable& k, const ConvProblem& p,
   const Tensor scratch = Tensor::empty({most + partitions * (bias_size + w.size)});
   float* const bias = scratch.mutable_data<float>() + most;
   float* const sums = bias + partitions * bias_size;
-  w.zeros = scratch.data<float>();
+  w.zeros = reinterpret_cast<const T*>(scratch.data<float>());
   std::fill_n(scratch.mutable_data<float>(), most + partitions * bias_size, 0.0f);
 
   parallel_for(tasks * partitions, [&](int64_t task) {
@@ -189,9 +231,9 @@ void winograd_backward_weights(const KernelTable& k, const ConvProblem& p,
     const int64_t c = task % kGroup;
     if (c >= g.channels) return;
     for (int64_t v = 0; v < g.out_vectors(); ++v)
-      k.winograd.taps({sums + g.sums + (v * g.channels + c) * kLanes, g.point(), w.size, partitions,
-                       w.grid.depth_taps, dw + (g.in_first + c) * p.cout + g.out_first + v * kLanes,
-                       p.cin * p.cout, std::min<int64_t>(kLanes, g.lanes - v * kLanes)});
+      k.winograd_weights.taps({sums + g.sums + (v * g.channels + c) * kLanes, g.point(), w.size, partitions,
+                               w.grid.depth_taps, dw + (g.in_first + c) * p.cout + g.out_first + v * kLanes,
+                               p.cin * p.cout, std::min<int64_t>(kLanes, g.lanes - v * kLanes)});
   });
   if (dbias) {
     std::copy_n(bias, p.cout, dbias);
@@ -199,5 +241,11 @@ void winograd_backward_weights(const KernelTable& k, const ConvProblem& p,
       for (int64_t o = 0; o < p.cout; ++o) dbias[o] += bias[part * bias_size + o];
   }
 }
+
+template void winograd_backward_weights(const KernelTable&, const ConvProblem&,
+                                        const std::vector<Part<const float>>&, const float*, float*, float*);
+template void winograd_backward_weights(const KernelTable&, const ConvProblem&,
+                                        const std::vector<Part<const Bf16Bits>>&, const Bf16Bits*, float*,
+                                        float*);
 
 }  // namespace voxgrad::cpu

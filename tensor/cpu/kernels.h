@@ -91,33 +91,36 @@ struct ConvWeightsKernels {
 // Winograd's minimal filtering F(2, 3) (tensor/cpu/conv_winograd.h): a tile of 2 outputs along an axis takes
 // 4 products, those of its points, where the direct sum takes 6. The 4 x 4 points along H and W are made
 // together, for one of the points along D at a time. Where 2-D problems have no taps along D, there is one.
+// T is the type of volumes and of their points, float or Bf16Bits; transforms and sums are in f32.
 constexpr int kPlanePoints = 16;
 
 /// V[point][tile][channel] = B^T (a +- b) B of a row of tiles: 4 x 4 points from 4 x 4 places of a sum or
 /// difference of two planes. Columns outside the input count as zero.
+template <class T>
 struct WinogradInput {
-  const float *a[4], *b[4];  ///< the rows of both planes, at column 0
-  bool add;                  ///< a + b, else a - b
-  int64_t step;              ///< floats between columns
+  const T *a[4], *b[4];  ///< the rows of both planes, at column 0
+  bool add;              ///< a + b, else a - b
+  int64_t step;          ///< elements between columns
   int64_t channels;
   int64_t first, width;  ///< first column of the first tile (each further tile: two more), columns
   int64_t tiles;
-  float* v;
+  T* v;
   int64_t tile_step, point_step;
 };
 
 /// The same for output gradients: A (a +- b) A^T, 4 x 4 points from 2 x 2 places.
+template <class T>
 struct WinogradGradient {
-  const float *a[2], *b[2];
+  const T *a[2], *b[2];
   bool add;
   int64_t step, channels;
   int64_t first, width, tiles;
-  float* v;
+  T* v;
   int64_t tile_step, point_step;
 };
 
 /// M[point] = V[point] U[point]: products of the points of tiles and of weights, summed over the channels in
-/// their order.
+/// their order. In bf16 a channel here is a pair of channels.
 struct WinogradProducts {
   const float* v;  ///< [point][tile][channel]
   const float* u;  ///< [point][channel][lane]
@@ -133,16 +136,30 @@ constexpr int kWinogradLeast = 12;
 enum class WinogradPlane : int { skip, set, add, subtract };
 
 /// y = A^T M A for a row of tiles, 2 x 2 outputs from 4 x 4 points, into one or two planes of y.
+template <class T>
 struct WinogradOutput {
   const float* m;  ///< M[point][tile][lane]
   int64_t tile_step, point_step;
   int64_t tiles;
-  float* y[2][2];           ///< by plane and row, at the first tile; null: outside the volume
+  T* y[2][2];               ///< by plane and row, at the first tile; null: outside the volume
   WinogradPlane planes[2];  ///< set writes bias + result
-  int64_t y_step;           ///< floats between columns
+  bool last[2];             ///< no further point along D adds to this plane
+  int64_t y_step;           ///< elements between columns
   int64_t width;            ///< columns from the first tile to the end of the row
   int64_t lanes;
   const float* bias;
+  float* sums;  ///< bf16 only: planes until the last point, [tile][plane, row, column][lane], f32
+};
+
+template <class T>
+struct WinogradKernels {
+  void (*input)(const WinogradInput<T>&);
+  void (*products)(const WinogradProducts&);
+  void (*output)(const WinogradOutput<T>&);
+  /// For the gradient of the weights, which sums over tiles. In bf16 these write pairs of tiles: tile_step is
+  /// the distance of two pairs, where each channel has the numbers of both; zero in place of a missing tile.
+  void (*summed_input)(const WinogradInput<T>&);
+  void (*summed_gradient)(const WinogradGradient<T>&);
 };
 
 /// Points of the weights of one input channel, U = G w G^T along every axis.
@@ -164,11 +181,7 @@ struct WinogradTaps {
   int64_t tap_step, lanes;
 };
 
-struct WinogradKernels {
-  void (*input)(const WinogradInput&);
-  void (*gradient)(const WinogradGradient&);
-  void (*products)(const WinogradProducts&);
-  void (*output)(const WinogradOutput&);
+struct WinogradWeightsKernels {
   void (*weights)(const WinogradWeights&);
   void (*taps)(const WinogradTaps&);
 };
@@ -248,6 +261,7 @@ struct Bf16Kernels {
                 int64_t count, float* out, int64_t out_step);
   /// The pair of weights a[i], b[i] (b may be null: zeros), rounded to bf16.
   void (*pack)(const float* a, const float* b, int64_t n, float* out);
+  WinogradKernels<Bf16Bits> winograd;
   NormKernels<Bf16Bits> norm;
   void (*from_f32)(const float* x, Bf16Bits* y, int64_t n);
   void (*to_f32)(const Bf16Bits* x, float* y, int64_t n);
@@ -260,7 +274,8 @@ struct Bf16Kernels {
 struct KernelTable {
   ConvKernels conv;
   ConvWeightsKernels weights;
-  WinogradKernels winograd;
+  WinogradKernels<float> winograd;
+  WinogradWeightsKernels winograd_weights;
   NormKernels<float> norm;
   OptimKernels optim;
   /// `steps` rounds of independent multiply-adds; writes up to 24 x 16 floats, returns the operations.

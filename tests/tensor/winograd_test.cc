@@ -1,6 +1,7 @@
-// Winograd's F(2, 3) convolutions: right to a stated error on every instruction set, the same bits with any
-// number of threads and in any batch, and only where the rule says so.
+// Winograd's F(2, 3) convolutions: right to a stated error on every instruction set and in bf16, the same
+// bits with any number of threads and in any batch, and only where the rule says so.
 #include "tensor/conv.h"
+#include "tensor/convert.h"
 #include "tensor/trace.h"
 #include "tests/tensor/kernel_check.h"
 
@@ -63,15 +64,16 @@ Data make(const Case& c) {
   return d;
 }
 
-// y, dw, dbias, then dx of each input.
+// y, dw, dbias, then dx of each input; t is the type of all but parameters and their gradients.
 std::vector<Tensor> everything(const Data& d, DType t = DType::f32) {
+  const DType parameter = parameter_dtype(t);
   std::vector<Tensor> x, dx;
   for (const Tensor& i : d.x) x.push_back(i.to(t)), dx.push_back(test::unwritten(i.shape(), t));
-  std::vector<Tensor> all{test::unwritten(d.dy.shape(), t), test::unwritten(d.w.shape(), t),
-                          test::unwritten(d.bias.shape(), t)};
-  conv3d_forward(d.p, x, d.w.to(t), d.bias.to(t), all[0]);
+  std::vector<Tensor> all{test::unwritten(d.dy.shape(), t), test::unwritten(d.w.shape(), parameter),
+                          test::unwritten(d.bias.shape(), parameter)};
+  conv3d_forward(d.p, x, d.w.to(parameter), d.bias.to(parameter), all[0]);
   conv3d_backward_weights(d.p, x, d.dy.to(t), all[1], &all[2]);
-  conv3d_backward_data(d.p, d.dy.to(t), d.w.to(t), dx);
+  conv3d_backward_data(d.p, d.dy.to(t), d.w.to(parameter), dx);
   all.insert(all.end(), dx.begin(), dx.end());
   return all;
 }
@@ -96,11 +98,11 @@ std::string label(const Case& c, CpuIsa isa) {
 }
 
 // How many of the three passes say that Winograd computes them.
-int winograd_passes(const Data& d) {
+int winograd_passes(const Data& d, DType t = DType::f32) {
   int count = 0;
   const TraceSink before =
       set_trace_sink([&](const TraceEvent& e) { count += e.text.find("Winograd") != std::string::npos; });
-  everything(d);
+  everything(d, t);
   set_trace_sink(before);
   return count;
 }
@@ -126,6 +128,14 @@ Tensor largest_of_tile(const Tensor& t, int64_t depth) {
   return out;
 }
 
+// What errors are relative to, for each of everything().
+std::vector<Tensor> bounds(const Case& c, const Data& d) {
+  auto bound = everything(magnitudes(d), DType::f64);
+  for (size_t i = 0; i < bound.size(); ++i)
+    if (i != 1 && i != 2) bound[i] = largest_of_tile(bound[i], c.kernel[0] == 3 ? 2 : 1);
+  return bound;
+}
+
 // Measured over all cases and instruction sets: at most 3.5 * 2^-24 of the sum of magnitudes, so four times
 // that for luck. (The direct kernels reach 5.8: their sums are 27 times as long; conv_test.cc allows 50.)
 constexpr double kTolerance = 14 * 0x1p-24;
@@ -135,9 +145,7 @@ TEST(Winograd, AllPassesMatchF64) {
   for (const Case& c : cases()) {
     const Data d = make(c);
     const auto want = everything(d, DType::f64);
-    auto bound = everything(magnitudes(d), DType::f64);
-    for (size_t i = 0; i < bound.size(); ++i)
-      if (i != 1 && i != 2) bound[i] = largest_of_tile(bound[i], c.kernel[0] == 3 ? 2 : 1);
+    const auto bound = bounds(c, d);
     for (const CpuIsa isa : test::instruction_sets()) {
       SCOPED_TRACE(label(c, isa));
       const Setting setting(isa);
@@ -151,17 +159,47 @@ TEST(Winograd, AllPassesMatchF64) {
   }
 }
 
-// Largest and root mean square error in units of 2^-24 times the sum of magnitudes of the products.
+// What a bf16 kernel reads.
+Data rounded(Data d) {
+  for (Tensor& t : d.x) t = rounded_to_bf16(t);
+  d.dy = rounded_to_bf16(d.dy);
+  return d;
+}
+
+bool has_bf16() { return cpu_has(CpuIsa::avx512bf16); }
+constexpr const char* kNoBf16 = "this CPU has no AVX512-BF16; elsewhere bf16 convolutions are those of f32";
+
+// Measured over all cases: at most 1.8 * 2^-9 of the sum of magnitudes, so twice that for luck. (Each point
+// of inputs and of weights is rounded to 8 bits, half a unit being 2^-9 of it, and each output again.)
+constexpr double kBf16Tolerance = 3.6 * 0x1p-9;
+
+TEST(Winograd, AllPassesInBf16MatchF64) {
+  if (!has_bf16()) GTEST_SKIP() << kNoBf16;
+  const Allow allow(true);
+  const Setting setting(CpuIsa::avx512bf16);
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(label(c, CpuIsa::avx512bf16));
+    const Data d = rounded(make(c));
+    EXPECT_EQ(winograd_passes(d, DType::bf16), 3);
+    const auto want = everything(d, DType::f64), got = everything(d, DType::bf16);
+    const auto bound = bounds(c, d);
+    for (size_t i = 0; i < got.size(); ++i)
+      test::expect_close(got[i], want[i], bound[i],
+                         i == 2 ? kTolerance : kBf16Tolerance);  // dbias: sums in f32
+  }
+}
+
+// Largest and root mean square error in a unit of the sum of magnitudes of the products.
 struct Errors {
   double most = 0, rms = 0;
 };
 
-Errors errors_of(const Tensor& got, const Tensor& want, const Tensor& bound) {
+Errors errors_of(const Tensor& got, const Tensor& want, const Tensor& bound, double unit) {
   Errors e;
   const Tensor g = got.to(DType::f64);
   for (int64_t i = 0; i < g.numel(); ++i) {
     const double error =
-        std::abs(g.data<double>()[i] - want.data<double>()[i]) / bound.data<double>()[i] * 0x1p24;
+        std::abs(g.data<double>()[i] - want.data<double>()[i]) / bound.data<double>()[i] / unit;
     e.most = error <= e.most ? e.most : error;  // NaN stays
     e.rms += error * error;
   }
@@ -178,7 +216,7 @@ TEST(Winograd, TheErrorIsTheOneThatIsStated) {
     const Setting setting(cpu_has(CpuIsa::avx2) ? CpuIsa::avx2 : CpuIsa::portable);
     const auto got = everything(d);
     for (const size_t i : {0, 1, 3}) {
-      const Errors e = errors_of(got[i], want[i], bound[i]);
+      const Errors e = errors_of(got[i], want[i], bound[i], 0x1p-24);
       const bool direct_weights = !winograd && i == 1;
       EXPECT_LE(e.most, direct_weights ? .8 : winograd ? 3 : 6);
       EXPECT_LE(e.rms, direct_weights ? .15 : winograd ? .35 : .6);
@@ -187,38 +225,68 @@ TEST(Winograd, TheErrorIsTheOneThatIsStated) {
   }
 }
 
+TEST(Winograd, TheErrorInBf16IsTheOneThatIsStated) {
+  if (!has_bf16()) GTEST_SKIP() << kNoBf16;
+  const Setting setting(CpuIsa::avx512bf16);
+  const Data d = rounded(make({1, {16, 16, 16}, {32}, 32}));
+  const auto want = everything(d, DType::f64), bound = everything(magnitudes(d), DType::f64);
+  for (const bool winograd : {false, true}) {
+    const Allow allow(winograd);
+    const auto got = everything(d, DType::bf16);
+    for (const size_t i : {0, 1, 3}) {
+      const Errors e = errors_of(got[i], want[i], bound[i], 0x1p-9);
+      const bool direct_weights = !winograd && i == 1;  // products of bf16 are exact in f32
+      EXPECT_LE(e.most, direct_weights ? 2e-5 : winograd ? 1.6 : .8);
+      EXPECT_LE(e.rms, direct_weights ? 3e-6 : winograd ? .2 : .09);
+      EXPECT_GT(e.rms, direct_weights ? 1e-7 : .05);
+    }
+  }
+}
+
+// Every instruction set and type that has kernels of its own.
+struct Kind {
+  CpuIsa isa;
+  DType dtype = DType::f32;
+};
+std::vector<Kind> kinds() {
+  std::vector<Kind> all;
+  for (const CpuIsa isa : test::instruction_sets()) all.push_back({isa});
+  if (has_bf16()) all.push_back({CpuIsa::avx512bf16, DType::bf16});
+  return all;
+}
+
 TEST(Winograd, SameBitsWithAnyNumberOfThreads) {
   const Allow allow(true);
   for (const Case& c : {Case{2, {12, 13, 21}, {16}, 16}, Case{1, {9, 9, 9}, {70}, 80},
                         Case{2, {1, 17, 40}, {20, 13}, 24, {1, 3, 3}, {0, 1, 1}}})
-    for (const CpuIsa isa : test::instruction_sets()) {
-      SCOPED_TRACE(label(c, isa));
+    for (const Kind k : kinds()) {
+      SCOPED_TRACE(label(c, k.isa));
       const Data d = make(c);
-      test::expect_same_bits_with_any_threads(isa, [&] { return everything(d); });
+      test::expect_same_bits_with_any_threads(k.isa, [&] { return everything(d, k.dtype); });
     }
 }
 
 Tensor sample(const Tensor& t, int64_t n) {
-  const int64_t size = t.numel() / t.dim(0);
-  Tensor one = Tensor::empty({1, t.dim(1), t.dim(2), t.dim(3), t.dim(4)});
-  std::copy_n(t.data<float>() + n * size, size, one.mutable_data<float>());
+  Tensor one = Tensor::empty({1, t.dim(1), t.dim(2), t.dim(3), t.dim(4)}, t.dtype());
+  std::memcpy(one.raw(), static_cast<const char*>(t.raw()) + static_cast<size_t>(n) * one.nbytes(),
+              one.nbytes());
   return one;
 }
 
 // Sampling draws a case's samples in groups of any size and promises the same bits.
 TEST(Winograd, ASampleHasTheSameBitsAloneAndInABatch) {
   const Allow allow(true);
-  for (const CpuIsa isa : test::instruction_sets()) {
-    SCOPED_TRACE(name_of(isa));
-    const Setting setting(isa);
+  for (const Kind k : kinds()) {
+    SCOPED_TRACE(name_of(k.isa));
+    const Setting setting(k.isa);
     const Data all = make({5, {7, 8, 9}, {16, 5}, 40});
-    const auto batch = everything(all);
+    const auto batch = everything(all, k.dtype);
     for (int64_t n = 0; n < 5; ++n) {
       Data d = all;
       for (Tensor& x : d.x) x = sample(x, n);
       d.dy = sample(d.dy, n);
       d.p = make_conv_problem(d.x, d.w.shape(), {1, 1, 1}, {1, 1, 1});
-      const auto alone = everything(d);
+      const auto alone = everything(d, k.dtype);
       for (const size_t i : {0, 3, 4}) test::expect_same_bits(alone[i], sample(batch[i], n));
     }
   }

@@ -2,6 +2,7 @@
 // the taps and input channels go by. A sum runs over lines, then channels, then taps along W, in every tile
 // shape and on every instruction set.
 #pragma once
+#include "tensor/cpu/isa/element.h"
 #include "tensor/cpu/isa/tables.h"
 #include "tensor/cpu/isa/vec.h"
 
@@ -16,20 +17,6 @@ constexpr bool kShareBroadcast = VOXGRAD_LEVEL == 3;
 constexpr int kVectors = VOXGRAD_LEVEL == 3 ? 2 : 1;
 constexpr int kTile1 = VOXGRAD_LEVEL == 3 ? 24 : VOXGRAD_LEVEL == 2 ? 6 : 2;
 constexpr int kTile2 = VOXGRAD_LEVEL == 3 ? 12 : 0;
-
-// What an element of x and of the weights is: a float.
-struct Single {
-  using Output = float;
-  static VOXGRAD_INLINE Vec multiply_add(Vec x, Vec w, Vec sum) { return fma(x, w, sum); }
-};
-
-#if defined(__AVX512BF16__)
-// Two channels in bf16.
-struct Pair {
-  using Output = cpu::Bf16Bits;
-  static VOXGRAD_INLINE Vec multiply_add(Vec x, Vec w, Vec sum) { return dot(x, w, sum); }
-};
-#endif
 
 // V places, NB vectors of output channels, K taps along W, stride S along W.
 template <class E, int V, int NB, int K, int S>
@@ -65,7 +52,7 @@ void conv_row(const ConvRow& r) {
             const float* const p = K > 1 && i == 0              ? left
                                    : K > 1 && i == kColumns - 1 ? right
                                                                 : middle + i * step;
-            const Vec x = broadcast(p[c]);
+            const Vec x = E::broadcast_of(p + c);
 #pragma GCC unroll 3
             for (int k = 0; k < K; ++k) {
               const int v = (i - k) / S;
@@ -87,7 +74,7 @@ void conv_row(const ConvRow& r) {
               const float* const p = K > 1 && i == 0              ? left
                                      : K > 1 && i == kColumns - 1 ? right
                                                                   : middle + i * step;
-              const Vec x = broadcast(p[c]);
+              const Vec x = E::broadcast_of(p + c);
 #pragma GCC unroll 2
               for (int b = 0; b < NB; ++b) sum[v][b] = E::multiply_add(x, weight[b], sum[v][b]);
             }

@@ -1,6 +1,7 @@
 // Gradient of the weights of a convolution in bf16: as in f32 the sums of a few input channels, all taps
 // along W and a block of output channels stay in registers, while pairs of neighbouring places go by. Every
 // sum runs over rows, then over pairs from left to right.
+#include "tensor/cpu/isa/element.h"
 #include "tensor/cpu/isa/tables.h"
 #include "tensor/cpu/isa/vec.h"
 
@@ -46,7 +47,7 @@ void weights_run(const WeightsPairRun& r) {
         }
 #pragma GCC unroll 16
         for (int c = 0; c < C; ++c) {
-          const Vec value = broadcast(x[c]);
+          const Vec value = Pair::broadcast_of(x + c);
 #pragma GCC unroll 3
           for (int k = 0; k < K; ++k)
 #pragma GCC unroll 2
@@ -62,7 +63,7 @@ void weights_run(const WeightsPairRun& r) {
         for (int k = 0; k < K; ++k)
 #pragma GCC unroll 16
           for (int c = 0; c < C; ++c) {
-            const Vec value = broadcast(x[k * x_step + c]);
+            const Vec value = Pair::broadcast_of(x + k * x_step + c);
 #pragma GCC unroll 2
             for (int b = 0; b < NB; ++b) sum[b][k][c] = dot(value, g[b], sum[b][k][c]);
           }
