@@ -132,7 +132,13 @@ void synchronize(const Device& device) {
 }
 
 DeviceOptions& device_options() {
-  static DeviceOptions options;
+  static DeviceOptions options{.graphs = [] {
+    const char* const given = std::getenv("VOXGRAD_CUDA_GRAPHS");
+    const std::string wanted = given ? given : "";
+    if (!wanted.empty() && wanted != "0" && wanted != "1")
+      fail(ErrorCode::usage, "[device] expected VOXGRAD_CUDA_GRAPHS to be 0 or 1, got '", wanted, "'");
+    return wanted != "0";
+  }()};
   return options;
 }
 

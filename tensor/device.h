@@ -44,10 +44,11 @@ void reset_peak_memory(const Device& device);
 /// Waits for all work on the device and reports its errors.
 void synchronize(const Device& device);
 
-/// Whether f32 products on CUDA devices may round their factors to TF32 (off), and whether engines that
-/// differ from run to run are allowed (off).
+/// Whether f32 products on CUDA devices may round their factors to TF32 (off), whether engines that differ
+/// from run to run are allowed (off), and whether repeated work is recorded and replayed as a graph (on,
+/// unless VOXGRAD_CUDA_GRAPHS=0).
 struct DeviceOptions {
-  bool tf32 = false, nondeterministic = false;
+  bool tf32 = false, nondeterministic = false, graphs = true;
 };
 DeviceOptions& device_options();
 

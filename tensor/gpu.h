@@ -125,7 +125,20 @@ void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& 
                double clip_norm);
 void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, UpdateBuffers& buffers,
               double clip_norm);
+
+// gpu_process.cc
 /// `normal`: else uniform.
-void random(Tensor& y, const Philox& generator, uint64_t first, bool normal);
+void random(Tensor& y, const Philox& generator, uint64_t first, bool normal, const Tensor& offset);
+void noise_residual(const Tensor& constants, const Tensor& label, const Tensor& pi, const Tensor& eps,
+                    Tensor& input, Tensor& target, Tensor& state);
+void precondition_state(const Tensor& constants, const Tensor& state, Tensor& input);
+void estimate_clean(const Tensor& constants, const Tensor& state, const Tensor& pi, const Tensor& network,
+                    Tensor& y0);
+void reverse_residual(const Tensor& constants, const Tensor& y0, const Tensor& pi, const Tensor& z,
+                      Tensor& state, Tensor& previous);
+void clip_to_probabilities(const Tensor& x, Tensor& p);
+void add_window(const Tensor& x, const Tensor& weight, const Triple& corner, Tensor& sum);
+void divide_places(Tensor& sum, const Tensor& weight);
+void subsample(const Tensor& x, const Triple& factor, Tensor& y);
 
 }  // namespace voxgrad::gpu

@@ -413,10 +413,4 @@ void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, 
   check(module().optim.sgd(of(param), &b, u.constants.raw(), &c));
 }
 
-void random(Tensor& y, const Philox& generator, uint64_t first, bool normal) {
-  const cuda::RandomKey key{generator.seed, static_cast<uint32_t>(generator.stream), generator.draw, nullptr};
-  const auto function = normal ? module().random.normal : module().random.uniform;
-  check(function(of(y), &key, first, y.numel(), table(y)));
-}
-
 }  // namespace voxgrad::gpu

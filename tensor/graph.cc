@@ -1,6 +1,7 @@
 #include "tensor/graph.h"
 
 #include "tensor/gpu.h"
+#include "tensor/trace.h"
 
 namespace voxgrad {
 
@@ -26,6 +27,27 @@ uint64_t DeviceGraph::nodes() const {
   uint64_t n = 0;
   gpu::check(gpu::module().graph.nodes(graph_, &n));
   return n;
+}
+
+ReplayedWork::ReplayedWork(const Device& device, std::function<void()> work, int64_t runs)
+    : device_(device),
+      work_(std::move(work)),
+      wanted_(device.is_cuda() && device_options().graphs && runs >= 3) {}
+
+void ReplayedWork::run() {
+  if (wanted_ && warm_ && !graph_) {
+    try {
+      graph_ = std::make_unique<DeviceGraph>(device_, work_);
+    } catch (const Error& e) {
+      // What the work itself does wrong, or a device that failed, shows again below.
+      wanted_ = false;
+      refusal_ = e.what();
+      if (tracing()) trace({"warning", "graph", "not recorded, queued step by step: " + refusal_});
+    }
+  }
+  if (graph_) return graph_->launch();
+  work_();
+  warm_ = true;
 }
 
 }  // namespace voxgrad

@@ -1,6 +1,8 @@
 // Work of a CUDA device recorded once and replayed as one: a training step, a step of the sampler.
 #pragma once
 #include <functional>
+#include <memory>
+#include <string>
 
 #include "tensor/device.h"
 
@@ -29,6 +31,26 @@ class DeviceGraph {
  private:
   Device device_;
   cuda::Graph* graph_ = nullptr;
+};
+
+/// Work that is queued again and again, with its input and its constants in the same places. On a CUDA device
+/// the first run queues it as it is, which makes what is made at first use; the second records it, and from
+/// then on it is replayed. On the CPU, where DeviceOptions::graphs is off, for fewer than three runs, or once
+/// a recording was refused (traced as a warning), every run queues it as it is. The same bits either way.
+class ReplayedWork {
+ public:
+  ReplayedWork(const Device& device, std::function<void()> work, int64_t runs);
+  void run();
+  bool recorded() const { return graph_ != nullptr; }
+  /// Why a recording was refused.
+  const std::string& refusal() const { return refusal_; }
+
+ private:
+  Device device_;
+  std::function<void()> work_;
+  bool wanted_, warm_ = false;
+  std::unique_ptr<DeviceGraph> graph_;
+  std::string refusal_;
 };
 
 }  // namespace voxgrad

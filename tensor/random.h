@@ -83,6 +83,9 @@ struct Philox {
 
 /// Standard normals for elements first .. first + shape.numel() - 1, f32, filled in parallel.
 Tensor random_normal(const Shape& shape, const Philox& generator, uint64_t first = 0);
+/// The same into y, from its element 0 on. `offset`, i64 [2] where y is, is added to seed and draw
+/// (undefined: 0): what a captured call reads anew at every replay.
+void fill_normal(Tensor& y, const Philox& generator, const Tensor& offset = {});
 /// Uniform numbers in (0, 1), f32.
 Tensor random_uniform(const Shape& shape, const Philox& generator, uint64_t first = 0);
 

@@ -17,6 +17,7 @@ extern const OptimFns optim_functions;      // optim.cu
 extern const GridFns grid_functions;        // pool_grid.cu
 extern const LayoutFns layout_functions;    // layout.cu
 extern const RandomFns random_functions;    // random.cu
+extern const ProcessFns process_functions;  // process.cu
 extern const GemmFns gemm_functions;        // gemm.cc
 
 }  // namespace voxgrad::cuda

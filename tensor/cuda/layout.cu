@@ -190,17 +190,46 @@ Status add_window(Context* context, DType type, const VolumeShape* patch, const 
   });
 }
 
-Status read_window(Context* context, DType type, const VolumeShape* volume, const void* x,
-                   const int64_t* corner, double value, const VolumeShape* patch, void* y) {
-  return enter(context, "read_window", [&](Context& c) {
-    const int64_t offset[3] = {-corner[0], -corner[1], -corner[2]};
-    shift(c, type, *volume, x, offset, value, *patch, y);
+struct DividePlaces {
+  int64_t places, channels;
+  const float* weight;
+  float* sum;
+  __device__ void operator()(int64_t i) const { sum[i] /= weight[i / channels % places]; }
+};
+
+Status divide_places(Context* context, int64_t n, int64_t places, int64_t channels, const float* weight,
+                     float* sum) {
+  return enter(context, "divide_places", [&](Context& c) {
+    for_each(c, n * places * channels, DividePlaces{places, channels, weight, sum});
+  });
+}
+
+template <class W>
+struct Subsample {
+  VolumeShape from, to;
+  int fd, fh, fw;
+  const W* x;
+  W* y;
+  __device__ void operator()(int64_t n, int z, int i, int j, int c) const {
+    y[flat(to, n, z, i, j) + c] = x[flat(from, n, z * fd + fd / 2, i * fh + fh / 2, j * fw + fw / 2) + c];
+  }
+};
+
+Status subsample(Context* context, DType type, const VolumeShape* from, const void* x, const int64_t* factor,
+                 const VolumeShape* to, void* y) {
+  return enter(context, "subsample", [&](Context& c) {
+    visit_word(type, [&]<class W>(W) {
+      for_each_voxel<1>(
+          c, *to,
+          Subsample<W>{*from, *to, static_cast<int>(factor[0]), static_cast<int>(factor[1]),
+                       static_cast<int>(factor[2]), static_cast<const W*>(x), static_cast<W*>(y)});
+    });
   });
 }
 
 }  // namespace
 
-extern const LayoutFns layout_functions{copy_columns,     shift_volume, transpose,
-                                        broadcast_places, add_window,   read_window};
+extern const LayoutFns layout_functions{copy_columns, shift_volume,  transpose, broadcast_places,
+                                        add_window,   divide_places, subsample};
 
 }  // namespace voxgrad::cuda

@@ -99,10 +99,17 @@ Status release_slot(Context* context, int32_t slot) {
   });
 }
 
+Status finish_upload(Context* context, int32_t slot) {
+  return enter(context, "finish_upload", [&](Context& c) {
+    check_slot(slot);
+    check(cudaEventSynchronize(c.copied[slot]), "cudaEventSynchronize");
+  });
+}
+
 }  // namespace
 
 extern const MemoryFns memory_functions{
     allocate, deallocate, stats, reset_peak, set_cap,      trim,         allocate_pinned, deallocate_pinned,
-    upload,   download,   copy,  zero,       upload_ahead, await_upload, release_slot};
+    upload,   download,   copy,  zero,       upload_ahead, await_upload, release_slot,    finish_upload};
 
 }  // namespace voxgrad::cuda

@@ -15,6 +15,6 @@ extern "C" __attribute__((visibility("default"))) const voxgrad::cuda::Module* v
                              device_functions, memory_functions,  graph_functions,  conv_functions,
                              norm_functions,   element_functions, reduce_functions, softmax_functions,
                              loss_functions,   optim_functions,   grid_functions,   layout_functions,
-                             random_functions, gemm_functions};
+                             random_functions, process_functions, gemm_functions};
   return &module;
 }

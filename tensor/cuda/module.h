@@ -22,7 +22,7 @@
 namespace voxgrad::cuda {
 
 /// Raised with every change of a struct or signature of this file; both sides compare it.
-constexpr int32_t kAbiVersion = 2;
+constexpr int32_t kAbiVersion = 3;
 
 struct Context;  ///< a device, its stream, its pool, its libraries
 struct Graph;    ///< a captured sequence of work
@@ -70,6 +70,7 @@ struct MemoryFns {
   Status (*upload_ahead)(Context* context, int32_t slot, void* to, const void* pinned, uint64_t bytes);
   Status (*await_upload)(Context* context, int32_t slot);
   Status (*release_slot)(Context* context, int32_t slot);
+  Status (*finish_upload)(Context* context, int32_t slot);  ///< waits for the slot's last copy
 };
 
 /// Capture: everything between begin and end is recorded, not run. Plans must exist before (run the step
@@ -277,17 +278,36 @@ struct LayoutFns {
   /// patch and volume have n samples; weight [d, h, w] f32, volume f32; window parts outside are left out.
   Status (*add_window)(Context* context, DType type, const VolumeShape* patch, const void* x,
                        const float* weight, const int64_t* corner, const VolumeShape* volume, float* sum);
-  /// The window at `corner`; places outside the volume are `value`.
-  Status (*read_window)(Context* context, DType type, const VolumeShape* volume, const void* x,
-                        const int64_t* corner, double value, const VolumeShape* patch, void* y);
+  /// sum[n, place, c] /= weight[place], f32; weight [places].
+  Status (*divide_places)(Context* context, int64_t n, int64_t places, int64_t channels, const float* weight,
+                          float* sum);
+  /// Every factor[a]-th voxel along D, H, W, at the centre of its cell.
+  Status (*subsample)(Context* context, DType type, const VolumeShape* from, const void* x,
+                      const int64_t* factor, const VolumeShape* to, void* y);
 };
 
-/// Philox of tensor/random.h, bit for bit. `draw_offset` (u32 in device memory, may be null) is added to
-/// draw.
+/// The residual diffusion process (tensor/process.h), f32: n examples of `width` elements, `constants` is the
+/// table [kProcessConstants, n] in device memory. `shared`: pi is one example, the same for all.
+struct ProcessFns {
+  Status (*noise)(Context* context, int64_t n, int64_t width, int64_t classes, const float* constants,
+                  const int32_t* label, const float* pi, const float* eps, float* input, float* target,
+                  float* state);
+  Status (*precondition)(Context* context, int64_t n, int64_t width, const float* constants,
+                         const float* state, float* input);
+  Status (*clean)(Context* context, int64_t n, int64_t width, const float* constants, const float* state,
+                  const float* pi, bool shared, const float* network, float* y0);
+  /// In place on state and previous; z and previous may be null.
+  Status (*reverse)(Context* context, int64_t n, int64_t width, const float* constants, const float* y0,
+                    const float* pi, bool shared, const float* z, float* state, float* previous);
+  Status (*clip_rows)(Context* context, int64_t rows, int64_t classes, const float* x, float* p);
+};
+
+/// Philox of tensor/random.h, bit for bit. `offset` (two numbers in device memory, may be null) is added to
+/// seed and draw.
 struct RandomKey {
   uint64_t seed;
   uint32_t stream, draw;
-  const uint32_t* draw_offset;
+  const int64_t* offset;
 };
 struct RandomFns {
   Status (*normal)(Context* context, const RandomKey* key, uint64_t first, int64_t n, float* y);
@@ -326,6 +346,7 @@ struct Module {
   GridFns grid;
   LayoutFns layout;
   RandomFns random;
+  ProcessFns process;
   GemmFns gemm;
 };
 

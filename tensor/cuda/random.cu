@@ -6,7 +6,10 @@ namespace voxgrad::cuda {
 namespace {
 
 __device__ Philox generator(const RandomKey& key) {
-  return {key.seed, static_cast<Stream>(key.stream), key.draw + (key.draw_offset ? *key.draw_offset : 0u)};
+  const Stream stream = static_cast<Stream>(key.stream);
+  if (!key.offset) return {key.seed, stream, key.draw};
+  return {key.seed + static_cast<uint64_t>(key.offset[0]), stream,
+          key.draw + static_cast<uint32_t>(key.offset[1])};
 }
 
 // Calls f(block index) for the blocks that hold elements first .. first + n - 1.

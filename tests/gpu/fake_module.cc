@@ -90,7 +90,8 @@ Module make() {
   m.loss = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.optim = {nothing, nothing};
   m.grid = {nothing, nothing, nothing, nothing, nothing, nothing};
-  m.layout = {nothing, nothing, nothing, nothing, nothing, nothing};
+  m.layout = {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
+  m.process = {nothing, nothing, nothing, nothing, nothing};
   m.random = {nothing, nothing, nothing};
   m.gemm = {nothing};
   return m;
