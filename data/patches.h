@@ -37,11 +37,8 @@ std::vector<Window> sliding_windows(const Triple& shape, const Triple& patch, do
 Tensor gaussian_window(const Triple& patch);
 /// Copies a window out of [D, H, W, C]; outside the volume it is `pad`. -> [1, D, H, W, C].
 Tensor extract_window(const Tensor& volume, const Window& window, const Triple& patch, float pad = 0);
-/// sum += weight * window, weight_sum += weight for the voxels inside; sum [D, H, W, C], weight_sum [D, H,
-/// W], or undefined where it is known already.
-void accumulate_window(Tensor& sum, const Tensor& weight_sum, const Tensor& values, const Tensor& weight,
-                       const Window& window);
-/// sum / weight_sum.
-void finish_windows(Tensor& sum, const Tensor& weight_sum);
+/// Weights of all windows at each voxel of a volume of `shape`: what sums of weighted windows (add_window,
+/// tensor/window.h) are divided by. f32 [D, H, W].
+Tensor sum_of_weights(const Triple& shape, const std::vector<Window>& windows, const Tensor& weight);
 
 }  // namespace voxgrad

@@ -5,6 +5,7 @@
 #include "data/patches.h"
 #include "tensor/math.h"
 #include "tensor/parallel.h"
+#include "tensor/window.h"
 
 namespace voxgrad {
 namespace {
@@ -88,41 +89,11 @@ Tensor extract_window(const Tensor& volume, const Window& window, const Triple& 
   return out;
 }
 
-void accumulate_window(Tensor& sum, const Tensor& weight_sum, const Tensor& values, const Tensor& weight,
-                       const Window& window) {
-  const int64_t channels = sum.dim(3), width = sum.dim(2), height = sum.dim(1);
-  const Triple patch{weight.dim(0), weight.dim(1), weight.dim(2)};
-  require(values.numel() == weight.numel() * channels, "[windows] expected ", channels, " values a voxel of ",
-          weight.shape(), ", got ", values.shape());
-  const Inside in_z(window.begin[0], patch[0], sum.dim(0)), in_y(window.begin[1], patch[1], height),
-      in_x(window.begin[2], patch[2], width);
-  const float* from = values.data<float>();
-  const float* w = weight.data<float>();
-  float* to = sum.mutable_data<float>();
-  float* to_weight = weight_sum.defined() ? weight_sum.mutable_data<float>() : nullptr;
-  parallel_for(in_z.last - in_z.first, [&](int64_t tile) {
-    const int64_t z = tile + in_z.first;
-    for (int64_t y = in_y.first; y < in_y.last; ++y) {
-      const int64_t row = (z * patch[1] + y) * patch[2];
-      const int64_t target = ((z + window.begin[0]) * height + y + window.begin[1]) * width + window.begin[2];
-      for (int64_t x = in_x.first; x < in_x.last; ++x) {
-        const float weight_here = w[row + x];
-        if (to_weight) to_weight[target + x] += weight_here;
-        for (int64_t c = 0; c < channels; ++c)
-          to[(target + x) * channels + c] += weight_here * from[(row + x) * channels + c];
-      }
-    }
-  });
-}
-
-void finish_windows(Tensor& sum, const Tensor& weight_sum) {
-  const int64_t channels = sum.dim(3);
-  float* to = sum.mutable_data<float>();
-  const float* w = weight_sum.data<float>();
-  parallel_ranges(weight_sum.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
-    for (int64_t v = begin; v < end; ++v)
-      for (int64_t c = 0; c < channels; ++c) to[v * channels + c] /= w[v];
-  });
+Tensor sum_of_weights(const Triple& shape, const std::vector<Window>& windows, const Tensor& weight) {
+  Tensor sum = Tensor::zeros({1, shape[0], shape[1], shape[2], 1});
+  const Tensor one = Tensor::full({1, weight.dim(0), weight.dim(1), weight.dim(2), 1}, 1);
+  for (const Window& w : windows) add_window(one, weight, w.begin, sum);
+  return sum.reshape({shape[0], shape[1], shape[2]});
 }
 
 }  // namespace voxgrad

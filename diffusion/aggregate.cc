@@ -6,6 +6,7 @@
 
 #include "tensor/math.h"
 #include "tensor/parallel.h"
+#include "tensor/process.h"
 
 namespace voxgrad {
 namespace {
@@ -49,17 +50,13 @@ float entropy_row(const float* p, int64_t k, float factor) {
 }  // namespace
 
 Tensor readout(const Tensor& y0, const std::string& kind, double tau) {
-  Tensor p = Tensor::empty(y0.shape());
+  Tensor p = Tensor::empty_on(y0.device(), y0.shape());
   if (kind == "softmax") {
     require(tau > 0, "[readout] expected a positive tau, got ", tau);
     const float factor = static_cast<float>(1 / tau);
     for_rows(y0, y0.dim(-1), p, [=](const float* x, float* y, int64_t k) { softmax_row(x, y, k, factor); });
   } else if (kind == "clip") {
-    for_rows(y0, y0.dim(-1), p, [](const float* x, float* y, int64_t k) {
-      float sum = 0;
-      for (int64_t i = 0; i < k; ++i) sum += y[i] = std::min(1.0f, std::max(0.0f, x[i]));
-      for (int64_t i = 0; i < k; ++i) y[i] = sum > 0 ? y[i] / sum : 1.0f / static_cast<float>(k);
-    });
+    clip_to_probabilities(y0, p);
   } else {
     fail(ErrorCode::usage, "[readout] expected softmax or clip, got ", kind);
   }

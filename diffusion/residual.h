@@ -1,9 +1,9 @@
 // The process of PGRD on the residual r = s - pi (docs/method.md, equations 1 to 4, 7, 10) and its
 // preconditioning.
 #pragma once
-#include "diffusion/schedule.h"
+#include "diffusion/sampler.h"
+#include "tensor/process.h"
 #include "tensor/random.h"
-#include "tensor/tensor.h"
 
 namespace voxgrad {
 
@@ -15,6 +15,13 @@ struct Preconditioning {
 };
 Preconditioning precondition(double alpha_bar, double sd);
 
+/// What the kernels of tensor/process.h read of examples at times t in 1..T: f32 [kProcessConstants, N], on
+/// the CPU. `step`: the reverse step that follows, the same for all.
+Tensor process_constants(const NoiseSchedule& schedule, const std::vector<int64_t>& t, double sd,
+                         const ReverseStep& step = {});
+/// A row of such a table, [N]; shares storage.
+Tensor constant_of(const Tensor& constants, ProcessConstant row);
+
 /// A training example of the denoiser, N volumes.
 struct ResidualExample {
   Tensor input;   ///< c_in r_t, [N, D, H, W, K]
@@ -22,9 +29,9 @@ struct ResidualExample {
   Tensor state;   ///< r_t
 };
 /// r_0 = onehot(label) - pi; r_t = sqrt(abar_t) r_0 + sqrt(1 - abar_t) eps (equation 2; equation 7 is pi +
-/// r_t). label i32 [N, D, H, W], pi and eps f32 [N, D, H, W, K], one t in 1..T for each of the N.
-ResidualExample make_residual_example(const NoiseSchedule& schedule, const Tensor& label, const Tensor& pi,
-                                      const Tensor& eps, const std::vector<int64_t>& t, double sd);
+/// r_t). label i32 [N, D, H, W], pi and eps f32 [N, D, H, W, K], process_constants of the N; all where pi is.
+ResidualExample make_residual_example(const Tensor& constants, const Tensor& label, const Tensor& pi,
+                                      const Tensor& eps);
 
 /// One-hot labels: i32 [...] -> f32 [..., K].
 Tensor one_hot(const Tensor& label, int64_t classes);
@@ -32,8 +39,8 @@ Tensor one_hot(const Tensor& label, int64_t classes);
 /// Sum of (onehot(label) - pi)^2 over all elements; the caller divides by the number of elements for sd^2.
 double residual_power(const Tensor& label, const Tensor& pi);
 
-/// y0_hat = clip(pi + c_skip r_t + c_out F, 0, 1); returns it (f32, shape of `state`).
-Tensor clean_estimate(const NoiseSchedule& schedule, const Tensor& state, const Tensor& pi,
-                      const Tensor& network, const std::vector<int64_t>& t, double sd, bool clip = true);
+/// y0_hat = clip(pi + c_skip r_t + c_out F, 0, 1); returns it (f32, shape of `state`). pi of one example or
+/// all.
+Tensor clean_estimate(const Tensor& constants, const Tensor& state, const Tensor& pi, const Tensor& network);
 
 }  // namespace voxgrad

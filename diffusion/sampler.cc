@@ -5,7 +5,6 @@
 
 #include "tensor/error.h"
 #include "tensor/math.h"
-#include "tensor/parallel.h"
 
 namespace voxgrad {
 namespace {
@@ -57,28 +56,6 @@ std::vector<ReverseStep> reverse_steps(const NoiseSchedule& schedule, const Samp
     steps.push_back(reverse_step(schedule, options, times[i], i + 1 < times.size() ? times[i + 1] : 0,
                                  i > 0 ? times[i - 1] : 0));
   return steps;
-}
-
-Tensor apply_step(const ReverseStep& step, const Tensor& state, const Tensor& clean, const Tensor& previous,
-                  const Tensor& z) {
-  require(state.shape() == clean.shape(), "[sampler] expected state and estimate of one shape");
-  require((step.previous == 0 || previous.defined()) && (step.noise == 0 || z.defined()),
-          "[sampler] expected the tensors that the step combines");
-  Tensor out = Tensor::empty(state.shape());
-  const float a = static_cast<float>(step.state), b = static_cast<float>(step.clean),
-              c = static_cast<float>(step.previous), d = static_cast<float>(step.noise);
-  const float *x = state.data<float>(), *r0 = clean.data<float>();
-  const float* before = step.previous != 0 ? previous.data<float>() : nullptr;
-  const float* noise = step.noise != 0 ? z.data<float>() : nullptr;
-  float* o = out.mutable_data<float>();
-  parallel_ranges(state.numel(), 1 << 15, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) o[i] = a * x[i] + b * r0[i];
-    if (before)
-      for (int64_t i = begin; i < end; ++i) o[i] += c * before[i];
-    if (noise)
-      for (int64_t i = begin; i < end; ++i) o[i] += d * noise[i];
-  });
-  return out;
 }
 
 }  // namespace voxgrad

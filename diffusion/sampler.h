@@ -1,8 +1,7 @@
 // Reverse steps. Every sampler here is linear in what it combines, so a step is four coefficients and one
-// kernel.
+// kernel, reverse_residual (tensor/process.h).
 #pragma once
 #include "diffusion/schedule.h"
-#include "tensor/tensor.h"
 
 namespace voxgrad {
 
@@ -18,8 +17,8 @@ struct SamplerOptions {
 /// r_s = state r_t + clean r0_hat + previous r0_hat_previous + noise z, on the residual (so pi is put back at
 /// every step: equation 5 holds for r, docs/method.md).
 struct ReverseStep {
-  int64_t t, s;  ///< from, to; s = 0 is the last
-  double state, clean, previous, noise;
+  int64_t t = 0, s = 0;  ///< from, to; s = 0 is the last
+  double state = 0, clean = 0, previous = 0, noise = 0;
 };
 
 /// The steps from T to 0. Throws ErrorCode::usage for unknown kinds or counts out of range.
@@ -28,9 +27,5 @@ std::vector<ReverseStep> reverse_steps(const NoiseSchedule& schedule, const Samp
 /// One step from t to s; `before` is the time of the step before (0: none), for the multistep solver.
 ReverseStep reverse_step(const NoiseSchedule& schedule, const SamplerOptions& options, int64_t t, int64_t s,
                          int64_t before);
-
-/// Applies a step: f32 tensors of one shape; `previous` and `z` may be undefined where their factor is 0.
-Tensor apply_step(const ReverseStep& step, const Tensor& state, const Tensor& clean, const Tensor& previous,
-                  const Tensor& z);
 
 }  // namespace voxgrad

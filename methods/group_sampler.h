@@ -1,12 +1,16 @@
 // Drawing samples of the residual: all samples of a group in one batch of the denoiser, window by window
 // inside each step. What depends on the image alone, the share of X and pi in the denoiser's first
 // convolution, is computed once a window and serves all samples and steps; where the memory bound leaves no
-// room for it, it is computed again each time, with the same bits.
+// room for it, it is computed again each time, with the same bits. All of it happens where the denoiser
+// computes; on a CUDA device a step is one graph (ReplayedWork, tensor/graph.h).
 #pragma once
+#include <optional>
+
 #include "diffusion/aggregate.h"
 #include "diffusion/residual.h"
 #include "methods/method.h"
 #include "nn/unet.h"
+#include "tensor/graph.h"
 
 namespace voxgrad {
 
@@ -17,33 +21,48 @@ class GroupSampler {
     const NoiseSchedule& schedule;
     const UNet& denoiser;  ///< reads [c_in r_t, X, pi]
     double residual_sd;
-    const Tensor& image;  ///< [D, H, W, C], at least the plan's patch
+    const Tensor& image;  ///< [D, H, W, C], at least the plan's patch; on any device, as pi
     const Tensor& pi;     ///< [D, H, W, K]
     uint64_t seed;        ///< of this case
     const SampleOptions& options;
   };
   /// What `setting` refers to must outlive the sampler.
   explicit GroupSampler(const Setting& setting);
+  GroupSampler(const GroupSampler&) = delete;
+  GroupSampler& operator=(const GroupSampler&) = delete;
 
   /// How many samples fit into the memory bound at once.
   int64_t group() const { return group_; }
   bool keeps_shares() const { return keep_; }
-  /// Samples first .. first + count - 1, [D, H, W, K] each; count at most group().
+  /// Whether the steps of the last group were replayed as a graph.
+  bool replayed() const { return samples_ && samples_->step->recorded(); }
+  /// Samples first .. first + count - 1, [D, H, W, K] each, on the CPU; count at most group().
   std::vector<Tensor> draw(int64_t first, int64_t count);
   /// Mean over all samples drawn so far of their first estimates of y0, clipped and renormalised,
-  /// [D, H, W, K]. That estimate is made at t = T, where the state says nothing about y0: it is the
-  /// conditional mean E[y | X], the probabilities themselves. Undefined unless
+  /// [D, H, W, K], on the CPU. That estimate is made at t = T, where the state says nothing about y0: it is
+  /// the conditional mean E[y | X], the probabilities themselves. Undefined unless
   /// SampleOptions::first_estimates.
-  Tensor first_estimate() const { return first_.count() > 0 ? first_.mean() : Tensor(); }
+  Tensor first_estimate() const;
 
  private:
-  /// y0_hat of every sample, blended over the windows.
-  std::vector<Tensor> estimate(const std::vector<Tensor>& state, int64_t t);
-  /// y0_hat of every sample in window `w`, [samples, d, h, w, K].
-  Tensor estimate_window(const std::vector<Tensor>& state, size_t w, int64_t t);
+  // Samples under way. Buffers of N samples [N, D, H, W, K] that every step reads and writes in their place.
+  struct Samples {
+    Tensor constants, offset;  // of the step: process_constants, and what is added to the keys of its noise
+    Tensor state, y0;          // r_t, and y0_hat blended over the windows
+    Tensor previous, z;        // r0_hat of the step before, and noise: where the sampler has them
+    std::optional<ReplayedWork> step;
+  };
+  void allocate(int64_t count);
+  /// y0 of all samples at the state.
+  void estimate(const Samples& s);
+  /// The same in window `w`, into y0 [samples, d, h, w, K].
+  void estimate_window(const Samples& s, size_t w, Tensor& y0);
+  void reverse(Samples& s);
   Tensor share_of(size_t w, const Tensor& pi_window);
 
   Setting s_;
+  Device device_;
+  Tensor image_, pi_;  // on the device
   std::vector<ReverseStep> steps_;
   std::vector<Window> windows_;
   bool whole_;                  // one window that is the volume: nothing to blend
@@ -51,7 +70,9 @@ class GroupSampler {
   bool keep_;
   std::vector<Tensor> shares_;  // a window each; undefined until computed
   int64_t group_;
-  SampleAggregator first_;  // of first estimates
+  std::optional<Samples> samples_;
+  Tensor first_sum_;  // of first estimates, on the device
+  int64_t first_count_ = 0;
 };
 
 /// Standard normal noise that sample m starts from.

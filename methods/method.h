@@ -53,8 +53,13 @@ class Method {
   virtual void begin_stage(size_t /*stage*/, const std::vector<PreprocessedCase>& /*training*/,
                            const std::vector<PreprocessedCase>& /*calibration*/,
                            const SampleOptions& /*options*/) {}
-  /// The loss of a batch: a pure function of (weights, batch, seed, step).
-  virtual Var loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) = 0;
+  /// Puts what the loss of a step reads beside the batch of `examples` (times, keys of random numbers) where
+  /// the networks compute: a function of (seed, step). On a device always in the same memory, so that a
+  /// recorded loss can be replayed for another step.
+  virtual void prepare(size_t /*stage*/, int64_t /*examples*/, uint64_t /*seed*/, int64_t /*step*/) {}
+  /// The loss of a batch, which may lie on any device: a pure function of (weights, batch, what prepare()
+  /// left).
+  virtual Var loss(size_t stage, const Batch& batch) = 0;
 
   // Inference, on cases at the plan's spacing.
   /// Draws samples and hands each to `sink` as the method's raw estimate [D, H, W, K], in order, on

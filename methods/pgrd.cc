@@ -32,9 +32,11 @@ uint64_t hash_name(const std::string& name) {
 
 uint64_t case_seed(const std::string& case_name, uint64_t seed) { return seed ^ hash_name(case_name); }
 
-Tensor times_tensor(const std::vector<int64_t>& t) {
-  std::vector<float> f(t.begin(), t.end());
-  return Tensor::from<float>({static_cast<int64_t>(f.size())}, f);
+// Brings a value to a device, into the memory of the one before.
+void put(Tensor& place, const Tensor& value, const Device& device) {
+  if (!place.defined() || place.device() != device || place.shape() != value.shape())
+    place = Tensor::empty_on(device, value.shape(), value.dtype());
+  place.copy_from(value);
 }
 
 }  // namespace
@@ -81,7 +83,7 @@ void Pgrd::begin_stage(size_t stage, const std::vector<PreprocessedCase>& traini
     for (int64_t step = 0; step < 32; ++step) {
       if (options.poll) options.poll();
       const Batch b = training_batch(training, plan_, augment_options(config_), options.seed, step);
-      const Tensor pi = prior_.batch_probabilities(b.image, constants["pi_temperature"]);
+      const Tensor pi = prior_.batch_probabilities(b.image, constants["pi_temperature"]).to(Device::cpu());
       power += residual_power(b.label, pi);
       count += static_cast<double>(pi.numel());
     }
@@ -91,7 +93,7 @@ void Pgrd::begin_stage(size_t stage, const std::vector<PreprocessedCase>& traini
 }
 
 Var Pgrd::deep_supervision(const UNet::Output& output, const ResidualExample& example, const Tensor& pi,
-                           const std::vector<int64_t>& t, const Tensor& label) const {
+                           const Tensor& label) const {
   if (heads_) {
     std::vector<Var> scaled;
     const double tau = config_.number("denoiser.dds_tau");
@@ -99,40 +101,40 @@ Var Pgrd::deep_supervision(const UNet::Output& output, const ResidualExample& ex
     return deep_segmentation_loss(scaled, label, {1, 0});
   }
   // y0_hat = pi + c_skip r_t + c_out F, which is affine in F.
-  const double sd = constant("residual_sd");
-  std::vector<float> skip, out;
-  for (const int64_t time : t) {
-    const Preconditioning c = precondition(schedule_.alpha_bar(time), sd);
-    skip.push_back(static_cast<float>(c.skip));
-    out.push_back(static_cast<float>(c.out));
-  }
-  const int64_t n = static_cast<int64_t>(t.size());
-  const Device device = output.out.value().device();
-  const Var residual = ops::axpby(Tensor::from<float>({n}, skip).to(device), Var(example.state.to(device)),
-                                  Tensor::from<float>({n}, out).to(device), output.out);
-  return ops::cross_entropy(
-      ops::scale(ops::add(residual, Var(pi.to(device))), 1 / config_.number("denoiser.dds_tau")),
-      label.to(device));
+  const Var residual = ops::axpby(constant_of(step_constants_, ProcessConstant::skip), Var(example.state),
+                                  constant_of(step_constants_, ProcessConstant::out), output.out);
+  return ops::cross_entropy(ops::scale(ops::add(residual, Var(pi)), 1 / config_.number("denoiser.dds_tau")),
+                            label);
 }
 
-Var Pgrd::loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) {
-  if (stage == 0) return prior_.loss(batch);
-  const Tensor pi = prior_.batch_probabilities(batch.image, constant("pi_temperature"));
-  const int64_t n = pi.dim(0);
-  const Philox times{seed, Stream::time_step, static_cast<uint32_t>(step)};
+void Pgrd::prepare(size_t stage, int64_t examples, uint64_t seed, int64_t step) {
+  if (stage == 0) return;
+  const auto draw = static_cast<uint32_t>(step);
+  const Philox times{seed, Stream::time_step, draw};
   std::vector<int64_t> t;
-  for (int64_t i = 0; i < n; ++i) t.push_back(1 + times.below(static_cast<uint64_t>(i), schedule_.steps()));
-  const Tensor eps = random_normal(pi.shape(), {seed, Stream::noise, static_cast<uint32_t>(step)});
-  const ResidualExample e =
-      make_residual_example(schedule_, batch.label, pi, eps, t, constant("residual_sd"));
-  const UNet::Output o = net_({Var(e.input), Var(batch.image), Var(pi)}, times_tensor(t), true);
-  const Var velocity = ops::mse(o.out, Var(e.target.to(o.out.value().device())));
+  for (int64_t i = 0; i < examples; ++i)
+    t.push_back(1 + times.below(static_cast<uint64_t>(i), schedule_.steps()));
+  put(step_constants_, process_constants(schedule_, t, constant("residual_sd")), net_.device());
+  put(step_noise_, Tensor::from<int64_t>({2}, {static_cast<int64_t>(seed), int64_t{draw}}), net_.device());
+}
+
+Var Pgrd::loss(size_t stage, const Batch& batch) {
+  if (stage == 0) return prior_.loss(batch);
+  // The networks, the noise and the losses are in one place; a batch that is elsewhere is brought there.
+  const Tensor image = batch.image.to(net_.device()), label = batch.label.to(net_.device());
+  const Tensor pi = prior_.batch_probabilities(image, constant("pi_temperature"));
+  Tensor eps = Tensor::empty_on(pi.device(), pi.shape());
+  fill_normal(eps, {0, Stream::noise, 0}, step_noise_);
+  const ResidualExample e = make_residual_example(step_constants_, label, pi, eps);
+  const UNet::Output o =
+      net_({Var(e.input), Var(image), Var(pi)}, constant_of(step_constants_, ProcessConstant::time), true);
+  const Var velocity = ops::mse(o.out, Var(e.target));
   if (lambda_ == 0) return velocity;
-  return ops::add(velocity, ops::scale(deep_supervision(o, e, pi, t, batch.label), lambda_));
+  return ops::add(velocity, ops::scale(deep_supervision(o, e, pi, label), lambda_));
 }
 
 Tensor Pgrd::prior_probabilities(const PreprocessedCase& c, const SampleOptions& options) {
-  return prior_.volume_probabilities(c.image, 1, options.memory, options.poll);
+  return prior_.volume_probabilities(c.image, 1, options.memory, options.poll).to(Device::cpu());
 }
 
 Tensor Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,

@@ -16,7 +16,8 @@ class Pgrd : public Method {
   Parameters& parameters(size_t stage) override { return stage == 0 ? prior_.parameters() : params_; }
   void begin_stage(size_t stage, const std::vector<PreprocessedCase>& training,
                    const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) override;
-  Var loss(size_t stage, const Batch& batch, uint64_t seed, int64_t step) override;
+  void prepare(size_t stage, int64_t examples, uint64_t seed, int64_t step) override;
+  Var loss(size_t stage, const Batch& batch) override;
   Tensor sample(const PreprocessedCase& c, const SampleOptions& options,
                 const std::function<void(const Tensor&)>& sink) override;
   Tensor probabilities(const Tensor& raw) const override;
@@ -27,7 +28,7 @@ class Pgrd : public Method {
   double constant(const std::string& name) const;
   /// Equation 6 in the reading that the configuration chooses.
   Var deep_supervision(const UNet::Output& output, const ResidualExample& example, const Tensor& pi,
-                       const std::vector<int64_t>& t, const Tensor& label) const;
+                       const Tensor& label) const;
 
   std::string name_;
   Prior prior_;
@@ -36,6 +37,8 @@ class Pgrd : public Method {
   bool heads_;
   Parameters params_;
   UNet net_;
+  // Of the step that was prepared last: process_constants, and seed and draw of its noise.
+  Tensor step_constants_, step_noise_;
 };
 
 }  // namespace voxgrad

@@ -13,9 +13,9 @@ class Prior {
   Parameters& parameters() { return params_; }
   /// Dice + cross-entropy with deep supervision.
   Var loss(const Batch& batch) const;
-  /// softmax(logits / temperature) of a batch [N, D, H, W, C] -> [N, D, H, W, K].
+  /// softmax(logits / temperature) of a batch [N, D, H, W, C] -> [N, D, H, W, K], where the network computes.
   Tensor batch_probabilities(const Tensor& image, double temperature) const;
-  /// The same of a whole case, windows blended: [D, H, W, K].
+  /// The same of a whole case, windows blended: [D, H, W, K], where the network computes.
   Tensor volume_probabilities(const Tensor& image, double temperature, int64_t memory,
                               const std::function<void()>& poll) const;
 
@@ -38,7 +38,7 @@ class UNetMethod : public Method {
   std::string name() const override { return "unet"; }
   std::vector<StageOptions> stages() const override { return {stage_options(config_, "prior")}; }
   Parameters& parameters(size_t) override { return prior_.parameters(); }
-  Var loss(size_t, const Batch& batch, uint64_t, int64_t) override { return prior_.loss(batch); }
+  Var loss(size_t, const Batch& batch) override { return prior_.loss(batch); }
   Tensor sample(const PreprocessedCase& c, const SampleOptions& options,
                 const std::function<void(const Tensor&)>& sink) override;
   Tensor probabilities(const Tensor& raw) const override { return raw; }

@@ -136,7 +136,8 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
     {
       Tape tape;
       tape.set_recompute(config_.boolean("train.recompute"));
-      l = method_->loss(stage, batch, seed, state_.step);
+      method_->prepare(stage, batch.image.dim(0), seed, state_.step);
+      l = method_->loss(stage, batch);
       tape.backward(l);
     }
     const auto finite_loss = [&] {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tensor/layout.h"
 #include "tensor/parallel.h"
+#include "tensor/window.h"
 
 namespace voxgrad {
 
@@ -11,6 +13,7 @@ Tensor cut(const Tensor& volume, const Triple& begin, const Triple& size) {
   Shape shape{size[0], size[1], size[2]};
   int64_t c = 1;
   if (volume.rank() == 4) shape.push_back(c = volume.dim(3));
+  if (volume.device().is_cuda()) fail(ErrorCode::device, "[cut] expected a volume on the CPU");
   Tensor out = Tensor::empty(shape, volume.dtype());
   const size_t voxel = static_cast<size_t>(c) * size_of(volume.dtype());
   parallel_for(size[0], [&](int64_t z) {
@@ -29,22 +32,14 @@ Tensor content_of(const Tensor& field, const PreprocessedCase& c) {
 }
 
 Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch) {
-  const int64_t c = volume.dim(3);
-  Tensor out = Tensor::empty({static_cast<int64_t>(windows.size()), patch[0], patch[1], patch[2], c});
+  const Tensor one = volume.reshape({1, volume.dim(0), volume.dim(1), volume.dim(2), volume.dim(3)});
+  Tensor out = Tensor::empty_on(
+      volume.device(), {static_cast<int64_t>(windows.size()), patch[0], patch[1], patch[2], volume.dim(3)});
   for (size_t i = 0; i < windows.size(); ++i) {
-    const Tensor w = cut(volume, windows[i].begin, patch);
-    std::memcpy(out.rows(static_cast<int64_t>(i), 1).raw(), w.raw(), w.nbytes());
+    Tensor window = out.rows(static_cast<int64_t>(i), 1);
+    const Triple& at = windows[i].begin;
+    shift_volume(one, {-at[0], -at[1], -at[2]}, 0, window);
   }
-  return out;
-}
-
-Tensor repeat(const Tensor& one, int64_t n) {
-  Shape s = one.shape();
-  require(s[0] == 1, "[repeat] expected one example, got ", s);
-  if (n == 1) return one;
-  s.set(0, n);
-  Tensor out = Tensor::empty(s, one.dtype());
-  parallel_for(n, [&](int64_t i) { std::memcpy(out.rows(i, 1).raw(), one.raw(), one.nbytes()); });
   return out;
 }
 
@@ -53,23 +48,23 @@ Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, 
   const std::vector<Window> windows = sliding_windows(shape, patch);
   if (windows.size() == 1 && shape == patch)
     return f(windows).reshape({shape[0], shape[1], shape[2], channels});
-  const Tensor weight = gaussian_window(patch);
-  Tensor sum = Tensor::zeros({shape[0], shape[1], shape[2], channels});
-  Tensor weight_sum = Tensor::zeros({shape[0], shape[1], shape[2]});
+  Tensor weight = gaussian_window(patch), weight_sum = sum_of_weights(shape, windows, weight), sum;
   for (size_t first = 0; first < windows.size(); first += static_cast<size_t>(group)) {
     if (poll) poll();
     const size_t last = std::min(windows.size(), first + static_cast<size_t>(group));
     const std::vector<Window> some(windows.begin() + static_cast<std::ptrdiff_t>(first),
                                    windows.begin() + static_cast<std::ptrdiff_t>(last));
     const Tensor out = f(some);
+    if (!sum.defined()) {  // blended where the network computes
+      const DeviceScope device(out.device());
+      sum = Tensor::zeros({1, shape[0], shape[1], shape[2], channels});
+      weight = weight.to(out.device());
+    }
     for (size_t i = 0; i < some.size(); ++i)
-      accumulate_window(
-          sum, weight_sum,
-          out.rows(static_cast<int64_t>(i), 1).reshape({patch[0], patch[1], patch[2], channels}), weight,
-          some[i]);
+      add_window(out.rows(static_cast<int64_t>(i), 1), weight, some[i].begin, sum);
   }
-  finish_windows(sum, weight_sum);
-  return sum;
+  divide_places(sum, weight_sum.to(sum.device()));
+  return sum.reshape({shape[0], shape[1], shape[2], channels});
 }
 
 }  // namespace voxgrad

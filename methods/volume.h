@@ -6,7 +6,7 @@
 
 namespace voxgrad {
 
-/// Cuts a box out: [D, H, W, C] -> [size..., C], or [D, H, W] -> [size...]; any element type.
+/// Cuts a box out: [D, H, W, C] -> [size..., C], or [D, H, W] -> [size...]; any element type, on the CPU.
 Tensor cut(const Tensor& volume, const Triple& begin, const Triple& size);
 /// The part of a field on a preprocessed case's grid that is not padding.
 Tensor content_of(const Tensor& field, const PreprocessedCase& c);
@@ -15,14 +15,11 @@ Tensor content_of(const Tensor& field, const PreprocessedCase& c);
 using WindowFunction = std::function<Tensor(const std::vector<Window>&)>;
 
 /// Runs `f` over the windows of a volume of `shape` (at least the patch), at most `group` windows a call, and
-/// blends: f32 [D, H, W, K]. `poll` is called between groups and may throw to stop.
+/// blends where the outputs are: f32 [D, H, W, K]. `poll` is called between groups and may throw to stop.
 Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group,
                     const WindowFunction& f, const std::function<void()>& poll = {});
 
-/// The same windows of a volume [D, H, W, C], stacked: [windows, d, h, w, C].
+/// The same windows of a volume [D, H, W, C], stacked where it is: [windows, d, h, w, C].
 Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch);
-
-/// [1, ...] repeated n times along axis 0.
-Tensor repeat(const Tensor& one, int64_t n);
 
 }  // namespace voxgrad

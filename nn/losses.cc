@@ -2,26 +2,17 @@
 
 #include <cmath>
 
-#include "tensor/parallel.h"
+#include "tensor/window.h"
 
 namespace voxgrad {
 
 Tensor downsample_labels(const Tensor& label, const Triple& factor) {
   if (factor == Triple{1, 1, 1}) return label;
-  const auto [fd, fh, fw] = factor;
   const int64_t n = label.dim(0), d = label.dim(1), h = label.dim(2), w = label.dim(3);
-  Tensor out = Tensor::empty({n, d / fd, h / fh, w / fw}, DType::i32);
-  const int32_t* in = label.data<int32_t>();
-  int32_t* to = out.mutable_data<int32_t>();
-  const int64_t od = d / fd, oh = h / fh, ow = w / fw;
-  parallel_for(n * od, [&](int64_t tile) {
-    const int64_t z = tile % od * fd + fd / 2;
-    const int32_t* plane = in + (tile / od * d + z) * h * w;
-    for (int64_t y = 0; y < oh; ++y)
-      for (int64_t x = 0; x < ow; ++x)
-        to[(tile * oh + y) * ow + x] = plane[(y * fh + fh / 2) * w + x * fw + fw / 2];
-  });
-  return out;
+  Tensor out =
+      Tensor::empty_on(label.device(), {n, d / factor[0], h / factor[1], w / factor[2], 1}, DType::i32);
+  subsample(label.reshape({n, d, h, w, 1}), factor, out);
+  return out.reshape({n, d / factor[0], h / factor[1], w / factor[2]});
 }
 
 Var segmentation_loss(const Var& logits, const Tensor& label, const SegmentationLoss& weights) {

@@ -48,29 +48,29 @@ UNet::UNet(Parameters& p, const std::string& name, const UNetConfig& config) : c
 }
 
 UNet::Output UNet::operator()(const std::vector<Var>& x, const Tensor& t, bool training) const {
-  const Device device = encoder_[0].conv1.device();
-  const Var embedding = time_.empty() ? Var() : time_[0](t.to(device));
+  const Device where = device();
+  const Var embedding = time_.empty() ? Var() : time_[0](t.to(where));
   std::vector<Var> first;
   for (const Var& i : x)
-    first.push_back(ops::cast(i.requires_grad() ? i : Var(i.value().to(device)), config_.precision));
+    first.push_back(ops::cast(i.requires_grad() ? i : Var(i.value().to(where)), config_.precision));
   return behind_first_block(encoder_[0](first, embedding), embedding, training);
 }
 
 Tensor UNet::first_share(const std::vector<Tensor>& x, int64_t first) const {
   std::vector<Tensor> brought;
-  for (const Tensor& i : x) brought.push_back(i.to(encoder_[0].conv1.device()));
+  for (const Tensor& i : x) brought.push_back(i.to(device()));
   return encoder_[0].conv1.share(brought, first);
 }
 
 Var UNet::sample(const Tensor& x, const Tensor& share, const Tensor& t) const {
-  const Device device = encoder_[0].conv1.device();
-  const Tensor y = encoder_[0].conv1.share({x.to(device)}, 0);
+  const Device where = device();
+  const Tensor y = encoder_[0].conv1.share({x.to(where)}, 0);
   require(share.dim(0) == 1, "[unet] expected a share of one example, got ", share.shape());
   for (int64_t n = 0; n < y.dim(0); ++n) {
     Tensor example = y.rows(n, 1);
-    accumulate(example, share.to(device));
+    accumulate(example, share.to(where));
   }
-  const Var embedding = time_.empty() ? Var() : time_[0](t.to(device));
+  const Var embedding = time_.empty() ? Var() : time_[0](t.to(where));
   // The shares are added in the type of the inputs; a network in bf16 goes on from their sum.
   const Var whole = ops::cast(Var(y), config_.precision);
   return behind_first_block(encoder_[0].behind_first(whole, embedding), embedding, false).out;

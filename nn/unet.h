@@ -48,6 +48,8 @@ class UNet {
   /// others, the same for all N. Equal to operator() up to the order of the first convolution's sums.
   Var sample(const Tensor& x, const Tensor& share, const Tensor& t) const;
   const UNetConfig& config() const { return config_; }
+  /// Where the parameters are.
+  Device device() const { return encoder_[0].conv1.device(); }
 
  private:
   struct Block {

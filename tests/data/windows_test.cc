@@ -3,6 +3,7 @@
 
 #include "data/patches.h"
 #include "tensor/random.h"
+#include "tensor/window.h"
 
 namespace voxgrad {
 namespace {
@@ -11,8 +12,7 @@ TEST(Windows, CoverEveryVoxelWithOverlap) {
   for (const Triple& shape :
        {Triple{40, 56, 40}, Triple{41, 100, 33}, Triple{5, 64, 63}, Triple{1, 21, 21}, Triple{16, 17, 31}})
     for (const Triple& patch : {Triple{16, 16, 16}, Triple{40, 56, 40}, Triple{1, 24, 24}}) {
-      Tensor seen = Tensor::zeros({shape[0], shape[1], shape[2], 1}),
-             weight = Tensor::zeros({shape[0], shape[1], shape[2]});
+      Tensor seen = Tensor::zeros({1, shape[0], shape[1], shape[2], 1});
       const Tensor one = Tensor::full({patch[0], patch[1], patch[2]}, 1);
       for (const Window& w : sliding_windows(shape, patch)) {
         for (size_t a = 0; a < 3; ++a) {
@@ -23,8 +23,9 @@ TEST(Windows, CoverEveryVoxelWithOverlap) {
             ASSERT_EQ(w.begin[a], -((patch[a] - shape[a]) / 2));
           }
         }
-        accumulate_window(seen, weight, one, one, w);
+        add_window(one.reshape({1, patch[0], patch[1], patch[2], 1}), one, w.begin, seen);
       }
+      const Tensor weight = sum_of_weights(shape, sliding_windows(shape, patch), one);
       for (const float n : weight.to_vector<float>()) ASSERT_GE(n, 1);
       EXPECT_EQ(seen.to_vector<float>(), weight.to_vector<float>());
     }
@@ -58,11 +59,11 @@ TEST(Windows, TheGaussianIsSymmetricPositiveAndOneAtItsTop) {
 TEST(Windows, BlendingGivesBackTheVolume) {
   const Triple shape{19, 30, 21}, patch{8, 12, 32};
   const Tensor image = random_normal({shape[0], shape[1], shape[2], 2}, {1, Stream::test, 0});
-  Tensor sum = Tensor::zeros(image.shape()), weight_sum = Tensor::zeros({shape[0], shape[1], shape[2]});
+  Tensor sum = Tensor::zeros({1, shape[0], shape[1], shape[2], 2});
   const Tensor weight = gaussian_window(patch);
-  for (const Window& w : sliding_windows(shape, patch))
-    accumulate_window(sum, weight_sum, extract_window(image, w, patch, 7), weight, w);
-  finish_windows(sum, weight_sum);
+  const auto windows = sliding_windows(shape, patch);
+  for (const Window& w : windows) add_window(extract_window(image, w, patch, 7), weight, w.begin, sum);
+  divide_places(sum, sum_of_weights(shape, windows, weight));
   for (int64_t i = 0; i < image.numel(); ++i)
     ASSERT_NEAR(sum.data<float>()[i], image.data<float>()[i], 2e-6f * (1 + std::abs(image.data<float>()[i])));
 }

@@ -97,7 +97,7 @@ ResidualExample example(const NoiseSchedule& s, int64_t t, double sd, Tensor* la
   *label = Tensor::from<int32_t>({1, 1, 1, 3}, {0, 2, 1});
   *pi = Tensor::from<float>({1, 1, 1, 3, 3}, {.7f, .2f, .1f, .1f, .1f, .8f, .3f, .3f, .4f});
   *eps = random_normal(pi->shape(), {9, Stream::test, 1});
-  return make_residual_example(s, *label, *pi, *eps, {t}, sd);
+  return make_residual_example(process_constants(s, {t}, sd), *label, *pi, *eps);
 }
 
 // Equation 3 and both of equation 4, and that sd = 1 is v-prediction: F = -v.
@@ -142,7 +142,8 @@ TEST(Preconditioning, CleanEstimateInvertsTheTarget) {
   for (const double sd : {0.08, 1.0})
     for (const int64_t t : {5, 700, 1000}) {
       const ResidualExample e = example(s, t, sd, &label, &pi, &eps);
-      const Tensor y = clean_estimate(s, e.state, pi, e.target, {t}, sd), want = one_hot(label, 3);
+      const Tensor y = clean_estimate(process_constants(s, {t}, sd), e.state, pi, e.target),
+                   want = one_hot(label, 3);
       for (int64_t i = 0; i < y.numel(); ++i) EXPECT_NEAR(y.data<float>()[i], want.data<float>()[i], 2e-5);
     }
 }
@@ -151,7 +152,7 @@ TEST(Preconditioning, CleanEstimateIsClipped) {
   const NoiseSchedule s("cosine", 1000, false);
   const Tensor r = Tensor::full({1, 1, 1, 1, 2}, 0), pi = Tensor::full({1, 1, 1, 1, 2}, 0.5);
   const Tensor f = Tensor::from<float>({1, 1, 1, 1, 2}, {9, -9});
-  const Tensor y = clean_estimate(s, r, pi, f, {1000}, 1);
+  const Tensor y = clean_estimate(process_constants(s, {1000}, 1), r, pi, f);
   EXPECT_EQ(y.data<float>()[0], 1);
   EXPECT_EQ(y.data<float>()[1], 0);
 }

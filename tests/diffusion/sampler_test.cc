@@ -98,16 +98,16 @@ TEST(Steps, ZeroTerminalSnrStartsFiniteInEverySampler) {
 // Runs a sampler on independent scalars with the exact denoiser r0_hat = E[r_0 | r_t].
 template <class Denoiser>
 std::vector<double> run(const SamplerOptions& o, int64_t count, Denoiser&& denoise) {
-  Tensor state = random_normal({count}, {3, Stream::start, 0}), previous;
+  Tensor state = random_normal({1, count}, {3, Stream::start, 0}), previous = Tensor::zeros({1, count});
+  const Tensor pi = Tensor::zeros({1, count});
   const auto steps = reverse_steps(cosine(), o);
   for (size_t i = 0; i < steps.size(); ++i) {
-    Tensor clean = Tensor::empty({count});
+    Tensor clean = Tensor::empty({1, count});
     for (int64_t k = 0; k < count; ++k)
       clean.mutable_data<float>()[k] =
           static_cast<float>(denoise(steps[i].t, double{state.data<float>()[k]}));
-    const Tensor z = random_normal({count}, {3, Stream::ancestral, static_cast<uint32_t>(i)});
-    state = apply_step(steps[i], state, clean, previous, z);
-    previous = clean;
+    const Tensor z = random_normal({1, count}, {3, Stream::ancestral, static_cast<uint32_t>(i)});
+    reverse_residual(process_constants(cosine(), {steps[i].t}, 1, steps[i]), clean, pi, z, state, previous);
   }
   std::vector<double> out;
   for (const float v : state.to_vector<float>()) out.push_back(v);

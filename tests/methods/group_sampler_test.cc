@@ -94,26 +94,28 @@ TEST_P(GroupSampling, AgreesWithAPlainLoopOverSamplesStepsAndWindows) {
   const Triple shape = GetParam();
   const auto steps = reverse_steps(f.schedule, f.options.sampler);
   for (int64_t m = 0; m < f.options.samples; ++m) {
-    Tensor state = start_noise(uint64_t{17}, m, f.pi.shape()), before;
+    const Shape one{1, shape[0], shape[1], shape[2], 2};
+    Tensor state = start_noise(uint64_t{17}, m, one), before;
     for (size_t i = 0; i < steps.size(); ++i) {
       const int64_t t = steps[i].t;
-      const double c_in = precondition(f.schedule.alpha_bar(t), kSd).in;
+      const Tensor constants = process_constants(f.schedule, {t}, kSd, steps[i]);
       const Tensor y0 = over_windows(shape, f.plan.patch, 2, 1, [&](const std::vector<Window>& w) {
-        const Tensor r = gather_windows(state, w, f.plan.patch), pi = gather_windows(f.pi, w, f.plan.patch);
-        const Tensor in = apply_step({0, 0, c_in, 0, 0, 0}, r, r, {}, {});
+        const Tensor r = gather_windows(state.reshape(f.pi.shape()), w, f.plan.patch),
+                     pi = gather_windows(f.pi, w, f.plan.patch);
+        Tensor in = Tensor::empty(r.shape());
+        precondition_state(constants, r, in);
         const Tensor out = f.net({Var(in), Var(gather_windows(f.image, w, f.plan.patch)), Var(pi)},
                                  Tensor::full({1}, static_cast<double>(t)), false)
                                .out.value();
-        return clean_estimate(f.schedule, r, pi, out, {t}, kSd);
+        return clean_estimate(constants, r, pi, out);
       });
       if (steps[i].s == 0) {
         state = y0;
         break;
       }
-      const Tensor r0 = apply_step({0, 0, 1, -1, 0, 0}, y0, f.pi, {}, {});
-      const Tensor z = random_normal(
-          f.pi.shape(), {18 + static_cast<uint64_t>(m), Stream::ancestral, static_cast<uint32_t>(i)});
-      state = apply_step(steps[i], state, r0, {}, z);
+      const Tensor z =
+          random_normal(one, {18 + static_cast<uint64_t>(m), Stream::ancestral, static_cast<uint32_t>(i)});
+      reverse_residual(constants, y0.reshape(one), f.pi, z, state, before);
     }
     const std::vector<float>& sample = samples[static_cast<size_t>(m)];
     for (size_t i = 0; i < sample.size(); ++i)

@@ -241,7 +241,7 @@ TEST_P(TrainTest, PredictNeverReplacesItsInput) {
   const std::string scans = folder_ + "/scans";
   make_folders(scans);
   make_folders(folder_ + "/channels");
-  for (const std::string copy : {scans + "/a.nii.gz", folder_ + "/channels/a_0000.nii.gz"})
+  for (const std::string& copy : {scans + "/a.nii.gz", folder_ + "/channels/a_0000.nii.gz"})
     write_text(copy, read_text(data() + "/imagesTr/phantom_001_0000.nii.gz"));
   const std::string before = read_text(scans + "/a.nii.gz");
   PredictOptions p;
@@ -262,7 +262,7 @@ TEST_P(TrainTest, PredictNeverReplacesItsInput) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Modality, TrainTest, ::testing::Values("mri", "ct"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& modality) { return std::string(modality.param); });
 
 TEST(Model, MissingAndForeignFilesAreNamed) {
   try {

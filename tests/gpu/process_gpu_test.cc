@@ -1,0 +1,142 @@
+// The residual process, windows, random numbers with an offset and input on the device: the bits of the CPU.
+// What they read of a step lies in device memory, so a graph that holds them replays with other constants.
+#include "tensor/process.h"
+
+#include "diffusion/residual.h"
+#include "tensor/graph.h"
+#include "tensor/input_queue.h"
+#include "tensor/layout.h"
+#include "tensor/window.h"
+#include "tests/gpu/gpu_check.h"
+
+namespace voxgrad {
+namespace {
+
+using test::expect_same_bits;
+using test::gpu;
+using test::noise;
+
+class GpuProcess : public test::OnGpu {};
+
+const NoiseSchedule& cosine() {
+  static const NoiseSchedule s("cosine", 1000, false);
+  return s;
+}
+
+Tensor labels(const Shape& shape, int classes) {
+  std::vector<int32_t> v(static_cast<size_t>(shape.numel()));
+  for (size_t i = 0; i < v.size(); ++i) v[i] = static_cast<int32_t>(i * i % 7) % classes;
+  return Tensor::from(shape, v);
+}
+
+// Runs f on copies of the tensors on the device too; all of them have the bits of the CPU afterwards.
+template <class F>
+void expect_same(std::vector<Tensor> t, F&& f) {
+  std::vector<Tensor> there;
+  for (const Tensor& one : t) there.push_back(gpu(one.clone()));
+  f(t);
+  f(there);
+  for (size_t i = 0; i < t.size(); ++i) expect_same_bits(there[i], t[i]);
+}
+
+TEST_F(GpuProcess, NoisingEstimatesAndReverseStepsHaveTheBitsOfTheCpu) {
+  const Shape s{2, 5, 6, 7, 3}, one{1, 5, 6, 7, 3};
+  const auto zeros = [&] { return Tensor::zeros(s); };
+  const Tensor constants = process_constants(cosine(), {20, 990}, 0.3);
+  expect_same({constants, labels({2, 5, 6, 7}, 3), noise(s, 1), noise(s, 2), zeros(), zeros(), zeros()},
+              [](std::vector<Tensor>& t) { noise_residual(t[0], t[1], t[2], t[3], t[4], t[5], t[6]); });
+  expect_same({constants, noise(s, 1), zeros()},
+              [](std::vector<Tensor>& t) { precondition_state(t[0], t[1], t[2]); });
+  for (const Shape& prior : {s, one})
+    expect_same({constants, noise(s, 1), noise(prior, 2), noise(s, 3), zeros()},
+                [](std::vector<Tensor>& t) { estimate_clean(t[0], t[1], t[2], t[3], t[4]); });
+  for (const ReverseStep& step :
+       {ReverseStep{500, 400, 0.7, 0.2, 0, 0}, ReverseStep{500, 400, 0.7, 0.2, -0.3, 0.1}})
+    for (const Shape& prior : {s, one})
+      expect_same({process_constants(cosine(), {500, 500}, 0.3, step), noise(s, 1), noise(prior, 2),
+                   noise(s, 3), noise(s, 4), noise(s, 5)},
+                  [](std::vector<Tensor>& t) { reverse_residual(t[0], t[1], t[2], t[3], t[4], t[5]); });
+  expect_same({noise(s, 1), zeros()}, [](std::vector<Tensor>& t) { clip_to_probabilities(t[0], t[1]); });
+}
+
+// A step without a term reads nothing of it: what stands there may be anything.
+TEST_F(GpuProcess, TermsWithoutAFactorAreNotRead) {
+  const Shape s{1, 2, 2, 2, 2};
+  const Tensor nan = Tensor::full(s, std::nan("")), none;
+  const Tensor constants = process_constants(cosine(), {500}, 0.3, {500, 400, 0.5, 0.5, 0, 0});
+  Tensor state = gpu(noise(s, 1)), previous = gpu(nan), want = gpu(noise(s, 1)), unused;
+  reverse_residual(gpu(constants), gpu(noise(s, 2)), gpu(noise(s, 3)), gpu(nan), state, previous);
+  reverse_residual(gpu(constants), gpu(noise(s, 2)), gpu(noise(s, 3)), none, want, unused);
+  expect_same_bits(state, want);
+}
+
+TEST_F(GpuProcess, WindowsHaveTheBitsOfTheCpu) {
+  const Tensor weight = noise({4, 5, 6}, 1);
+  for (const int64_t n : {1, 3})
+    for (const Triple& corner : {Triple{0, 0, 0}, Triple{3, 2, 5}, Triple{-2, -1, 4}})
+      expect_same({noise({n, 4, 5, 6, 2}, 2), weight, noise({n, 6, 7, 9, 2}, 3)},
+                  [&](std::vector<Tensor>& t) { add_window(t[0], t[1], corner, t[2]); });
+  expect_same({noise({3, 4, 5, 6, 2}, 2), weight}, [](std::vector<Tensor>& t) { divide_places(t[0], t[1]); });
+  for (const Triple& factor : {Triple{2, 2, 2}, Triple{1, 2, 4}})
+    expect_same({labels({2, 4, 6, 8, 1}, 3),
+                 Tensor::zeros({2, 4 / factor[0], 6 / factor[1], 8 / factor[2], 1}, DType::i32)},
+                [&](std::vector<Tensor>& t) { subsample(t[0], factor, t[1]); });
+}
+
+TEST_F(GpuProcess, AGraphOfRandomNumbersReadsSeedAndDraw) {
+  const Shape s{1003};
+  const Philox g{7, Stream::noise, 2};
+  Tensor y = Tensor::empty_on(Device::cuda(), s), offset = Tensor::empty_on(Device::cuda(), {2}, DType::i64);
+  ReplayedWork work(
+      Device::cuda(), [&] { fill_normal(y, g, offset); }, 4);
+  for (const int64_t k : {0, 1, 2, 3}) {
+    offset.copy_from(Tensor::from<int64_t>({2}, {5 * k, k}));
+    work.run();
+    const Philox shifted{7 + 5 * static_cast<uint64_t>(k), Stream::noise, 2 + static_cast<uint32_t>(k)};
+    expect_same_bits(y, random_normal(s, shifted));
+    Tensor host = Tensor::empty(s);
+    fill_normal(host, g, Tensor::from<int64_t>({2}, {5 * k, k}));
+    expect_same_bits(y, host);
+  }
+  EXPECT_TRUE(work.recorded());
+}
+
+TEST_F(GpuProcess, WorkThatCannotBeRecordedRunsAsItIs) {
+  Tensor x = gpu(noise({8}, 1));
+  int runs = 0;
+  ReplayedWork reads(
+      Device::cuda(), [&] { (void)x.rows(0, 1).item(), ++runs; }, 9);
+  for (int k = 0; k < 3; ++k) reads.run();
+  EXPECT_EQ(runs, 3);
+  EXPECT_FALSE(reads.recorded());
+  EXPECT_NE(reads.refusal().find("capture"), std::string::npos) << reads.refusal();
+  ReplayedWork few(
+      Device::cuda(), [&] { ++runs; }, 2);
+  device_options().graphs = false;
+  ReplayedWork off(
+      Device::cuda(), [&] { ++runs; }, 9);
+  device_options().graphs = true;
+  for (int k = 0; k < 3; ++k) few.run(), off.run();
+  EXPECT_EQ(runs, 9);
+  EXPECT_FALSE(few.recorded() || off.recorded());
+}
+
+TEST_F(GpuProcess, InputsArriveInTheirPlaceInOrder) {
+  const std::vector<Tensor> places{Tensor::empty_on(Device::cuda(), {3, 4}),
+                                   Tensor::empty_on(Device::cuda(), {5}, DType::i32)};
+  InputQueue queue(places);
+  const auto image = [](int step) { return noise({3, 4}, static_cast<uint32_t>(step)); };
+  const auto label = [](int step) { return Tensor::from<int32_t>({5}, {step, 1, 2, 3, step}); };
+  queue.push({image(0), label(0)});
+  for (int step = 0; step < 5; ++step) {
+    queue.pop();
+    if (step < 4) queue.push({image(step + 1), label(step + 1)});
+    expect_same_bits(places[0], image(step));
+    expect_same_bits(places[1], label(step));
+  }
+  EXPECT_EQ(queue.waiting(), 0u);
+  EXPECT_THROW(queue.pop(), Error);
+}
+
+}  // namespace
+}  // namespace voxgrad

@@ -1,0 +1,109 @@
+// Samples drawn on the device: those of the CPU to rounding, and one graph a step the bits of single steps.
+#include "methods/group_sampler.h"
+#include "methods/prior.h"
+#include "tests/gpu/gpu_check.h"
+
+namespace voxgrad {
+namespace {
+
+constexpr double kSd = 0.3;
+
+UNetConfig small_config() {
+  UNetConfig c;
+  c.in_channels = 5;
+  c.out_channels = 2;
+  c.features = {4, 8};
+  c.strides = {{1, 1, 1}, {2, 2, 2}};
+  c.kernels = {{3, 3, 3}, {3, 3, 3}};
+  c.deep_supervision = false;
+  c.time_conditioned = true;
+  c.time_features = 8;
+  return c;
+}
+
+struct Sampling {
+  Sampling(const Device& device, const Triple& shape, const std::string& kind)
+      : schedule("cosine", 1000, false), net(parameters, "net", small_config()) {
+    plan.patch = {4, 4, 4};
+    plan.channel_names = {"image"};
+    plan.label_names = {"background", "one"};
+    plan.features = {4, 8};
+    parameters.allocate(0);
+    const Tensor z = test::noise(parameters.values().shape(), 0);
+    for (int64_t i = 0; i < z.numel(); ++i)
+      parameters.values().mutable_data<float>()[i] += 0.1f * z.data<float>()[i];
+    if (device.is_cuda()) parameters.move_to(device);
+    image = test::noise({shape[0], shape[1], shape[2], 1}, 1);
+    pi = random_uniform({shape[0], shape[1], shape[2], 2}, {1, Stream::test, 2});
+    options.samples = 5;
+    options.sampler.steps = 4;
+    options.sampler.kind = kind;
+    options.sampler.eta = kind == "ddim" ? 0.5 : 0;
+  }
+  // Two groups of two samples and one of one, then the mean of their first estimates.
+  std::vector<Tensor> draw() {
+    GroupSampler s({plan, schedule, net, kSd, image, pi, 17, options});
+    std::vector<Tensor> all;
+    for (const int64_t first : {0, 2, 4}) {
+      for (const Tensor& t : s.draw(first, std::min<int64_t>(2, options.samples - first)))
+        all.push_back(t.clone());
+      replayed.push_back(s.replayed());
+    }
+    all.push_back(s.first_estimate());
+    return all;
+  }
+
+  Plan plan;
+  NoiseSchedule schedule;
+  Parameters parameters;
+  UNet net;
+  Tensor image, pi;
+  SampleOptions options;
+  std::vector<bool> replayed;
+};
+
+class GpuSampling : public test::OnGpu, public testing::WithParamInterface<std::string> {
+ protected:
+  void TearDown() override { device_options().graphs = true; }
+};
+
+TEST_P(GpuSampling, AGraphAStepHasTheBitsOfSingleStepsAndTheSamplesAreThoseOfTheCpu) {
+  for (const Triple& shape : {Triple{4, 4, 4}, Triple{4, 6, 5}}) {  // one window, and several that overlap
+    Sampling cpu(Device::cpu(), shape, GetParam()), replayed(Device::cuda(), shape, GetParam()),
+        single(Device::cuda(), shape, GetParam());
+    const std::vector<Tensor> want = cpu.draw(), graph = replayed.draw();
+    EXPECT_EQ(replayed.replayed, (std::vector<bool>{true, true, true}));
+    device_options().graphs = false;
+    const std::vector<Tensor> plain = single.draw();
+    device_options().graphs = true;
+    EXPECT_EQ(single.replayed, (std::vector<bool>{false, false, false}));
+    ASSERT_EQ(graph.size(), want.size());
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_FALSE(graph[i].device().is_cuda());
+      test::expect_same_bits(graph[i], plain[i]);
+      // Sums in another order, through four evaluations of the network.
+      EXPECT_LE(test::relative_error(graph[i], want[i]), 1e-5) << i;
+    }
+  }
+}
+
+class GpuSamplingShares : public test::OnGpu {};
+
+TEST_F(GpuSamplingShares, NotKeptGiveTheSameBits) {
+  Sampling s(Device::cuda(), {4, 6, 4}, "ddim");
+  s.options.sampler.steps = 3;
+  const auto draw = [&](bool keeps) {
+    GroupSampler sampler({s.plan, s.schedule, s.net, kSd, s.image, s.pi, 17, s.options});
+    EXPECT_EQ(sampler.keeps_shares(), keeps);
+    return sampler.draw(0, 1)[0];
+  };
+  const Tensor kept = draw(true);
+  s.options.memory = 1;
+  test::expect_same_bits(draw(false), kept);
+}
+
+INSTANTIATE_TEST_SUITE_P(Samplers, GpuSampling, testing::Values("ddim", "ddpm", "dpmpp"),
+                         [](const auto& sampler) { return sampler.param; });
+
+}  // namespace
+}  // namespace voxgrad
