@@ -9,7 +9,9 @@
 #include "io/file.h"
 #include "io/run_record.h"
 #include "io/sha256.h"
+#include "methods/batch_feed.h"
 #include "tensor/allocator.h"
+#include "tensor/graph.h"
 #include "tensor/parallel.h"
 
 namespace voxgrad {
@@ -120,6 +122,36 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
     averaged_ = optimizer.averaged(values);
     save(optimizer.state());
   };
+  BatchFeed feed(options_.device, first, s.steps, [&](int64_t step) {
+    return training_batch(training_, method_->plan(), augment, seed, step);
+  });
+  const Tensor loss_value = Tensor::empty_on(options_.device, {1});
+  const auto finite_loss = [&] {
+    const double value = loss_value.item();
+    if (!std::isfinite(value))
+      fail(ErrorCode::diverged, "[train] ", s.name, ", step ", state_.step + 1,
+           ": expected a finite loss, got ", value, "; a lower ", s.name, ".learning_rate may help",
+           options_.device.is_cuda() ? " (or a label is none of the classes)" : "");
+    return value;
+  };
+  // Forward, losses, backward, clipping, update, average: on a device one graph. All that changes from step
+  // to step was put in its place before.
+  ReplayedWork work(
+      options_.device,
+      [&] {
+        p.zero_grads();
+        {
+          Tape tape;
+          tape.set_recompute(config_.boolean("train.recompute"));
+          const Var l = method_->loss(stage, feed.batch());
+          loss_value.copy_from(l.value());
+          tape.backward(l);
+        }
+        if (!options_.device.is_cuda()) (void)finite_loss();
+        optimizer.update(values, p.grads());
+      },
+      s.steps - first);
+  bool said = false;
   where();
   while (state_.step < s.steps) {
     try {
@@ -128,32 +160,19 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
       if (state_.step > 0) keep();
       throw;
     }
-    const Batch batch = training_batch(training_, method_->plan(), augment, seed, state_.step);
-    p.zero_grads();
+    feed.next();
     const double lr = learning_rate(s.schedule, s.learning_rate, state_.step, s.steps, s.warmup);
     optimizer.prepare(lr);
-    Var l;
-    {
-      Tape tape;
-      tape.set_recompute(config_.boolean("train.recompute"));
-      method_->prepare(stage, batch.image.dim(0), seed, state_.step);
-      l = method_->loss(stage, batch);
-      tape.backward(l);
+    method_->prepare(stage, feed.batch().image.dim(0), seed, state_.step);
+    work.run();
+    feed.ahead();
+    // On a device only now, so that it has its work queued before anybody waits for it; without a finite
+    // gradient nothing is updated.
+    const double loss = finite_loss();
+    if (!work.refusal().empty() && !said) {
+      say(cat(s.name, ": steps are queued one by one, not as a graph: ", work.refusal()));
+      said = true;
     }
-    const auto finite_loss = [&] {
-      const double value = l.value().item();
-      if (!std::isfinite(value))
-        fail(ErrorCode::diverged, "[train] ", s.name, ", step ", state_.step + 1,
-             ": expected a finite loss, got ", value, "; a lower ", s.name, ".learning_rate may help",
-             options_.device.is_cuda() ? " (or a label is none of the classes)" : "");
-      return value;
-    };
-    // On a device only after the update, so that it has its work queued before anybody waits for it; without
-    // a finite gradient nothing is updated.
-    double loss = 0;
-    if (!options_.device.is_cuda()) loss = finite_loss();
-    optimizer.update(values, p.grads());
-    if (options_.device.is_cuda()) loss = finite_loss();
     const double norm = optimizer.norm();
     ++state_.step;
     where();
