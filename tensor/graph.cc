@@ -37,6 +37,8 @@ ReplayedWork::ReplayedWork(const Device& device, std::function<void()> work, int
 void ReplayedWork::run() {
   if (wanted_ && warm_ && !graph_) {
     try {
+      // What the run before held is not needed beside the memory that the graph keeps.
+      gpu::check(gpu::module().memory.trim(gpu::context(device_)));
       graph_ = std::make_unique<DeviceGraph>(device_, work_);
     } catch (const Error& e) {
       // What the work itself does wrong, or a device that failed, shows again below.
