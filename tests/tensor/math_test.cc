@@ -86,5 +86,16 @@ TEST(Philox, AnElementDoesNotDependOnWhereTheFillStarts) {
   for (size_t i = 0; i < 50; ++i) EXPECT_EQ(whole[51 + i], part[i]);
 }
 
+TEST(Philox, AnOffsetIsAddedToSeedAndDraw) {
+  Tensor y = Tensor::empty({101});
+  const int64_t seed = -5;  // seeds are 64 bits of any pattern
+  fill_normal(y, {3, Stream::test, 2}, Tensor::from<int64_t>({2}, {seed, 7}));
+  const Philox g{3 + static_cast<uint64_t>(seed), Stream::test, 9};
+  EXPECT_EQ(y.to_vector<float>(), random_normal({101}, g).to_vector<float>());
+  fill_normal(y, g);
+  EXPECT_EQ(y.to_vector<float>(), random_normal({101}, g).to_vector<float>());
+  EXPECT_THROW(fill_normal(y, g, Tensor::zeros({1}, DType::i64)), Error);
+}
+
 }  // namespace
 }  // namespace voxgrad
