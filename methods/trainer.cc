@@ -252,6 +252,7 @@ void Trainer::write_record(const std::string& status) {
   if (options_.device.is_cuda()) {
     m["device"] = describe_device(options_.device);
     m["convolutions"] = convolution_report(options_.device);
+    m["graphs"] = device_options().graphs;
   }
   write_manifest(run_.manifest(), m);
 }

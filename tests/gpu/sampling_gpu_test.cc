@@ -87,9 +87,9 @@ TEST_P(GpuSampling, AGraphAStepHasTheBitsOfSingleStepsAndTheSamplesAreThoseOfThe
   }
 }
 
-class GpuSamplingShares : public test::OnGpu {};
+class GpuSamplingWindows : public test::OnGpu {};
 
-TEST_F(GpuSamplingShares, NotKeptGiveTheSameBits) {
+TEST_F(GpuSamplingWindows, SharesNotKeptGiveTheSameBits) {
   Sampling s(Device::cuda(), {4, 6, 4}, "ddim");
   s.options.sampler.steps = 3;
   const auto draw = [&](bool keeps) {
@@ -100,6 +100,19 @@ TEST_F(GpuSamplingShares, NotKeptGiveTheSameBits) {
   const Tensor kept = draw(true);
   s.options.memory = 1;
   test::expect_same_bits(draw(false), kept);
+}
+
+TEST_F(GpuSamplingWindows, OfThePriorAreBlendedAsOnTheCpu) {
+  Sampling s(Device::cpu(), {4, 6, 5}, "ddim");
+  s.plan.strides = s.net.config().strides;
+  s.plan.kernels = s.net.config().kernels;
+  Prior prior(s.plan, default_config());
+  prior.parameters().allocate(3);
+  const Tensor cpu = prior.volume_probabilities(s.image, 1.3, int64_t{1} << 30, {});
+  prior.parameters().move_to(Device::cuda());
+  const Tensor device = prior.volume_probabilities(s.image, 1.3, int64_t{1} << 30, {});
+  EXPECT_TRUE(device.device().is_cuda());
+  EXPECT_LE(test::relative_error(device, cpu), 1e-5);
 }
 
 INSTANTIATE_TEST_SUITE_P(Samplers, GpuSampling, testing::Values("ddim", "ddpm", "dpmpp"),
