@@ -11,6 +11,7 @@ void BatchFeed::next() {
     return;
   }
   if (!queue_ || queue_->waiting() == 0) ahead();
+  require(queue_.has_value(), "[batch] expected a step before ", end_);
   queue_->pop();
 }
 
