@@ -35,8 +35,8 @@ struct Window {
 std::vector<Window> sliding_windows(const Triple& shape, const Triple& patch, double step = 0.5);
 /// Weight of each voxel of a window: Gaussian, sigma = patch / 8, maximum 1, no zeros. f32 [D, H, W].
 Tensor gaussian_window(const Triple& patch);
-/// Copies a window out of [D, H, W, C]; outside the volume it is `pad`. -> [1, D, H, W, C].
-Tensor extract_window(const Tensor& volume, const Window& window, const Triple& patch, float pad = 0);
+/// Windows of a volume f32 [D, H, W, C], stacked where it is, 0 outside it: [windows, d, h, w, C].
+Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch);
 /// Weights of all windows at each voxel of a volume of `shape`: what sums of weighted windows (add_window,
 /// tensor/window.h) are divided by. f32 [D, H, W].
 Tensor sum_of_weights(const Triple& shape, const std::vector<Window>& windows, const Tensor& weight);

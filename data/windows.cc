@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "data/patches.h"
+#include "tensor/layout.h"
 #include "tensor/math.h"
 #include "tensor/parallel.h"
 #include "tensor/window.h"
@@ -22,14 +23,6 @@ std::vector<int64_t> begins(int64_t extent, int64_t patch, double step) {
   for (int64_t i = 0; i < count; ++i) all.push_back((2 * i * room + count - 1) / (2 * (count - 1)));
   return all;
 }
-
-/// The part of a window inside the volume: voxels [first, last) of the window along an axis.
-struct Inside {
-  int64_t first, last;
-  Inside(int64_t begin, int64_t patch, int64_t extent)
-      : first(std::clamp<int64_t>(-begin, 0, patch)),
-        last(std::clamp<int64_t>(extent - begin, first, patch)) {}
-};
 
 }  // namespace
 
@@ -63,29 +56,15 @@ Tensor gaussian_window(const Triple& patch) {
   return weight;
 }
 
-Tensor extract_window(const Tensor& volume, const Window& window, const Triple& patch, float pad) {
-  require(volume.rank() == 4, "[windows] expected a volume [D, H, W, C], got ", volume.shape());
-  const int64_t depth = volume.dim(0), height = volume.dim(1), width = volume.dim(2),
-                channels = volume.dim(3);
-  const Inside inside(window.begin[2], patch[2], width);
-  Tensor out = Tensor::empty({1, patch[0], patch[1], patch[2], channels});
-  const float* from = volume.data<float>();
-  float* to = out.mutable_data<float>();
-  parallel_for(patch[0], [&](int64_t z) {
-    for (int64_t y = 0; y < patch[1]; ++y) {
-      float* row = to + (z * patch[1] + y) * patch[2] * channels;
-      const int64_t source_z = z + window.begin[0], source_y = y + window.begin[1];
-      if (source_z < 0 || source_z >= depth || source_y < 0 || source_y >= height) {
-        std::fill(row, row + patch[2] * channels, pad);
-        continue;
-      }
-      const float* source = from + ((source_z * height + source_y) * width + window.begin[2]) * channels;
-      std::fill(row, row + inside.first * channels, pad);
-      std::copy(source + inside.first * channels, source + inside.last * channels,
-                row + inside.first * channels);
-      std::fill(row + inside.last * channels, row + patch[2] * channels, pad);
-    }
-  });
+Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch) {
+  const Tensor one = volume.reshape({1, volume.dim(0), volume.dim(1), volume.dim(2), volume.dim(3)});
+  Tensor out = Tensor::empty_on(
+      volume.device(), {static_cast<int64_t>(windows.size()), patch[0], patch[1], patch[2], volume.dim(3)});
+  for (size_t i = 0; i < windows.size(); ++i) {
+    Tensor window = out.rows(static_cast<int64_t>(i), 1);
+    const Triple& at = windows[i].begin;
+    shift_volume(one, {-at[0], -at[1], -at[2]}, 0, window);
+  }
   return out;
 }
 

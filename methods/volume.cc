@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "tensor/layout.h"
 #include "tensor/parallel.h"
 #include "tensor/window.h"
 
@@ -29,18 +28,6 @@ Tensor cut(const Tensor& volume, const Triple& begin, const Triple& size) {
 
 Tensor content_of(const Tensor& field, const PreprocessedCase& c) {
   return cut(field, c.pad_begin, c.content);
-}
-
-Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch) {
-  const Tensor one = volume.reshape({1, volume.dim(0), volume.dim(1), volume.dim(2), volume.dim(3)});
-  Tensor out = Tensor::empty_on(
-      volume.device(), {static_cast<int64_t>(windows.size()), patch[0], patch[1], patch[2], volume.dim(3)});
-  for (size_t i = 0; i < windows.size(); ++i) {
-    Tensor window = out.rows(static_cast<int64_t>(i), 1);
-    const Triple& at = windows[i].begin;
-    shift_volume(one, {-at[0], -at[1], -at[2]}, 0, window);
-  }
-  return out;
 }
 
 Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group,

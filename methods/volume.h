@@ -19,7 +19,4 @@ using WindowFunction = std::function<Tensor(const std::vector<Window>&)>;
 Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group,
                     const WindowFunction& f, const std::function<void()>& poll = {});
 
-/// The same windows of a volume [D, H, W, C], stacked where it is: [windows, d, h, w, C].
-Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch);
-
 }  // namespace voxgrad

@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads, packs = o.n / 4;
   const int64_t first = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   for (int64_t i = first; i < packs; i += step) {
-    float p[4], g[4], m[4], v[4] = {}, e[4];
+    float p[4], g[4], m[4], v[4] = {}, e[4] = {};
     load<4>(o.param + 4 * i, p);
     load<4>(o.grad + 4 * i, g);
     load<4>(o.m + 4 * i, m);

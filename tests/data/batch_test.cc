@@ -119,7 +119,7 @@ TEST(Batch, WithoutAugmentationIsTheCaseItself) {
   for (int64_t i = 0; i < 2; ++i) {
     const PreprocessedCase& c = cases[static_cast<size_t>(b.cases[static_cast<size_t>(i)])];
     const Triple& o = b.origin[static_cast<size_t>(i)];
-    const Tensor want = extract_window(c.image, {o}, plan.patch);
+    const Tensor want = gather_windows(c.image, {{o}}, plan.patch);
     EXPECT_EQ(b.image.rows(i, 1).to_vector<float>(), want.to_vector<float>());
     for (int64_t z = 0; z < 12; ++z)
       for (int64_t y = 0; y < 14; ++y)

@@ -62,22 +62,22 @@ TEST(Windows, BlendingGivesBackTheVolume) {
   Tensor sum = Tensor::zeros({1, shape[0], shape[1], shape[2], 2});
   const Tensor weight = gaussian_window(patch);
   const auto windows = sliding_windows(shape, patch);
-  for (const Window& w : windows) add_window(extract_window(image, w, patch, 7), weight, w.begin, sum);
+  for (const Window& w : windows) add_window(gather_windows(image, {w}, patch), weight, w.begin, sum);
   divide_places(sum, sum_of_weights(shape, windows, weight));
   for (int64_t i = 0; i < image.numel(); ++i)
     ASSERT_NEAR(sum.data<float>()[i], image.data<float>()[i], 2e-6f * (1 + std::abs(image.data<float>()[i])));
 }
 
-TEST(Windows, OutsideTheVolumeIsThePad) {
+TEST(Windows, OutsideTheVolumeIsZero) {
   const Tensor image = Tensor::full({2, 2, 2, 1}, 3);
-  const Tensor w = extract_window(image, {{-1, -1, -1}}, {4, 4, 4}, -2);
-  double sum = 0;
-  for (const float v : w.to_vector<float>()) sum += v;
-  EXPECT_EQ(sum, 8 * 3 - 56 * 2);
-  EXPECT_EQ(w.data<float>()[(1 * 4 + 1) * 4 + 1], 3);
-  EXPECT_EQ(w.data<float>()[0], -2);
-  const Tensor beyond = extract_window(image, {{0, 0, 5}}, {2, 2, 2}, -2);
-  for (const float v : beyond.to_vector<float>()) EXPECT_EQ(v, -2);
+  const Tensor w = gather_windows(image, {{{-1, -1, -1}}, {{0, 0, 5}}}, {4, 4, 4});
+  ASSERT_EQ(w.shape(), (Shape{2, 4, 4, 4, 1}));
+  const auto v = w.to_vector<float>();
+  for (int64_t i = 0; i < 64; ++i) {
+    const auto inside = [](int64_t at) { return at == 1 || at == 2; };
+    EXPECT_EQ(v[static_cast<size_t>(i)], inside(i / 16) && inside(i / 4 % 4) && inside(i % 4) ? 3 : 0);
+    EXPECT_EQ(v[static_cast<size_t>(64 + i)], 0);
+  }
 }
 
 }  // namespace
