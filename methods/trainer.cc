@@ -9,8 +9,11 @@
 #include "io/file.h"
 #include "io/run_record.h"
 #include "io/sha256.h"
+#include "io/system_info.h"
 #include "methods/batch_feed.h"
 #include "tensor/allocator.h"
+#include "tensor/conv.h"
+#include "tensor/cpu/isa.h"
 #include "tensor/graph.h"
 #include "tensor/parallel.h"
 
@@ -75,6 +78,7 @@ class Trainer {
     save_checkpoint(run_, *method_, state_, optimizer);
   }
   void save_weights(bool complete);
+  void log_start();
   void log_validation_of_prior();
   SampleOptions sampling() {
     SampleOptions o = sample_options(config_);
@@ -209,6 +213,24 @@ void Trainer::save_weights(bool complete) {
   save_model(run_, *method_, weights, complete);
 }
 
+// Each start of a run leaves a line that says what computed from there on: a manifest has room for the last.
+void Trainer::log_start() {
+  const nlohmann::json now = {
+      {"kernels", name_of(cpu_isa())}, {"winograd", winograd_allowed()}, {"device", options_.device.str()}};
+  nlohmann::json before;
+  if (file_exists(run_.log()))
+    for (const nlohmann::json& line : read_json_log(run_.log()))
+      if (line.value("kind", "") == "start") before = line["arithmetic"];
+  if (!before.is_null() && before != now)
+    say(cat("the run went so far with ", before.dump(), ", goes on with ", now.dump(),
+            ": results may differ from those of one of them by rounding"));
+  log_->write({{"kind", "start"},
+               {"stage", state_.stage},
+               {"step", state_.step},
+               {"voxgrad", build_info().version},
+               {"arithmetic", now}});
+}
+
 void Trainer::log_validation_of_prior() {
   // The prior has seen the training cases: how much surer it is there decides what the denoiser learns
   // (docs/method.md).
@@ -309,6 +331,7 @@ TrainResult Trainer::run() {
   // has a checkpoint: they will be written again.
   log_.emplace(run_.log());
   log_->keep([&](const nlohmann::json& line) {
+    if (line.value("kind", "") == "start") return true;
     const bool validation = line.value("kind", "") == "validation";
     for (size_t s = 0; s < stages.size(); ++s)
       if (stages[s].name == line.value("stage", ""))
@@ -317,6 +340,7 @@ TrainResult Trainer::run() {
                    : s < state_.stage || (s == state_.stage && line.value("step", int64_t{0}) <= state_.step);
     return false;
   });
+  log_start();
   bool complete = false;
   method_->move_to(options_.device);  // what a checkpoint holds was read to the CPU
 

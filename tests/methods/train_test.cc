@@ -8,6 +8,7 @@
 #include "io/sha256.h"
 #include "methods/prediction.h"
 #include "methods/trainer.h"
+#include "tensor/conv.h"
 #include "tensor/parallel.h"
 #include "tests/temporary_folder.h"
 
@@ -219,6 +220,30 @@ TEST_P(TrainTest, AStopBetweenStagesLosesNothingOfTheLog) {
     ASSERT_EQ(train(o, config()).end, TrainEnd::finished);
     EXPECT_EQ(validations(o.run.substr(folder_.size() + 1)), 1) << extra;
   }
+}
+
+TEST_P(TrainTest, AResumptionWithOtherArithmeticIsSaidAndRecorded) {
+  TrainOptions o = options("run");
+  std::string said;
+  o.message = [&said](const std::string& text) { said += text + "\n"; };
+  const auto resume_until = [&](int extra) {
+    int polls = 0;
+    o.stop_requested = [&polls, extra] { return ++polls > kLoads + extra; };
+    ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
+    o.resume = true;
+  };
+  resume_until(2);
+  resume_until(1);
+  EXPECT_EQ(said.find("goes on with"), std::string::npos) << said;
+  const bool before = winograd_allowed();
+  allow_winograd(!before);
+  resume_until(1);
+  allow_winograd(before);
+  EXPECT_NE(said.find("goes on with"), std::string::npos) << said;
+  std::vector<bool> winograd;
+  for (const auto& line : read_json_log(o.run + "/log.jsonl"))
+    if (line.value("kind", "") == "start") winograd.push_back(line["arithmetic"]["winograd"].get<bool>());
+  EXPECT_EQ(winograd, (std::vector<bool>{before, before, !before}));
 }
 
 TEST_P(TrainTest, WhatCannotBeSampledIsRefusedBeforeTraining) {
