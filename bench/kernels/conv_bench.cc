@@ -85,14 +85,18 @@ void backward_weights(benchmark::State& state) {
 void shapes(benchmark::internal::Benchmark* b) {
   for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{1, 16, 64},
                                         {4, 32, 64},
+                                        {8, 16, 32},
+                                        {16, 8, 32},
                                         {16, 16, 64},
                                         {16, 16, 40},
+                                        {16, 16, 8},
                                         {16, 32, 64},
                                         {32, 16, 40},
                                         {32, 32, 64},
                                         {32, 32, 20},
                                         {64, 64, 32},
                                         {64, 64, 10},
+                                        {64, 64, 8},
                                         {128, 128, 16},
                                         {128, 128, 5},
                                         {256, 256, 8}})
@@ -103,7 +107,11 @@ void shapes(benchmark::internal::Benchmark* b) {
 }
 
 void winograd_shapes(benchmark::internal::Benchmark* b) {
-  for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{16, 16, 64},
+  for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{8, 16, 32},
+                                        {16, 8, 32},
+                                        {16, 16, 8},
+                                        {64, 64, 8},
+                                        {16, 16, 64},
                                         {16, 32, 64},
                                         {32, 32, 64},
                                         {64, 64, 32},

@@ -23,7 +23,7 @@ struct AxisTaps {
   std::array<int64_t, 3> offset{}, source{};
 };
 
-/// An input as the kernels see it.
+/// An input as the kernels see it. (Winograd's read numbers: they take `channels` and no padding.)
 struct DirectInput {
   const float* data;
   int64_t elements;  ///< of a place: channels, or pairs of channels

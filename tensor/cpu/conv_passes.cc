@@ -24,7 +24,8 @@ const Bf16Kernels* bf16_of(const KernelTable& k) {
 }
 
 // The inputs of a pass as the kernels want them: in bf16 an odd number of channels is made even, because the
-// direct kernels read pairs. (Few inputs have an odd number: images, and gradients of the heads.)
+// direct kernels read pairs; Winograd's read numbers. (Few inputs have an odd number: images, and gradients
+// of the heads.)
 template <class T>
 struct Inputs {
   std::vector<DirectInput> list;
@@ -32,11 +33,12 @@ struct Inputs {
 
   Inputs(const std::vector<Part<const T>>& x, int64_t places, bool winograd = false) {
     for (const auto& part : x) {
-      if (std::is_same_v<T, float> || winograd)
-        list.push_back({reinterpret_cast<const float*>(part.data), part.channels, part.channels});
-      else
-        list.push_back({reinterpret_cast<const float*>(part.channels % 2 ? even(part, places) : part.data),
-                        (part.channels + 1) / 2, part.channels});
+      const T* data = part.data;
+      if constexpr (!std::is_same_v<T, float>)
+        if (part.channels % 2 && !winograd) data = even(part, places);
+      constexpr int64_t kNumbers = sizeof(float) / sizeof(T);  // of an element
+      list.push_back(
+          {reinterpret_cast<const float*>(data), (part.channels + kNumbers - 1) / kNumbers, part.channels});
     }
   }
 

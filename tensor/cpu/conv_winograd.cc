@@ -117,7 +117,7 @@ void transform_weights(const WinogradWeightsKernels& k, const Prepared& p, const
 
 void prepare(const KernelTable& k, Prepared& p) {
   const DirectConv& c = p.conv;
-  int64_t most = 2 * kLanes;  // bias of a block, and a row of any input
+  int64_t most = 0;  // zeros: a row of any input
   for (const auto& part : c.x) most = std::max(most, part.channels * c.in[2]);
   int64_t size = most, column = 0;
   for (size_t i = 0; i < c.y.size(); ++i) {
@@ -159,7 +159,7 @@ void write_outputs(const WinogradKernels<T>& k, const Prepared& p, const Block& 
   for_tile_rows(p.grid, first, last, [&](const TileRow& r) {
     WinogradOutput<T> run{};
     run.m = m + r.at * b.width();
-    run.sums = sums + r.at * kTileOutputs * b.width();
+    run.sums = sums ? sums + r.at * kTileOutputs * b.width() : nullptr;
     run.tile_step = b.width();
     run.point_step = point_step;
     run.tiles = r.count;
@@ -213,13 +213,13 @@ void run_tiles(const KernelTable& table, const Prepared& p, int64_t first, int64
       transform_input<1>(k.input, p.grid, d, input, first, last);
       channel += part.channels;
     }
-    float* sums = m + kPlanePoints * m_point;
+    float* sums = waiting > 0 ? m + kPlanePoints * m_point : nullptr;
     for (size_t i = block; i < end; ++i) {
       const Block& b = p.blocks[i];
       const float* const u = b.weights + d * kPlanePoints * p.weights_point(b);
       k.products({points, u, m, p.elements, tiles, b.vectors, v_point, p.weights_point(b), m_point});
       write_outputs(k, p, b, d, first, last, m, m_point, sums);
-      sums += tiles * kTileOutputs * b.width();
+      if (sums) sums += tiles * kTileOutputs * b.width();
     }
   }
 }

@@ -1,7 +1,6 @@
 // What the passes of Winograd's algorithm share: how a volume is cut in tiles, and the points of an input.
 #pragma once
 #include <algorithm>
-
 #include <type_traits>
 
 #include "tensor/cpu/kernels.h"
@@ -56,7 +55,7 @@ void for_tile_rows(const TileGrid& g, int64_t first, int64_t last, F&& f) {
   }
 }
 
-// Which planes of a tile meet in its point along D, and how: B^T of tensor/cpu/isa/conv_winograd.cc for
+// Which planes of a tile meet in its point along D, and how: B^T of tensor/cpu/isa/conv_winograd.h for
 // inputs, A for output gradients, A^T for results. A plane of -1 is zero.
 struct DepthPoint {
   int a, b;

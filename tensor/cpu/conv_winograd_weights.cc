@@ -86,48 +86,63 @@ void transform_gradient(const WinogradKernels<T>& k, const PointsPass<T>& w, con
   });
 }
 
+// The kernels that sum over tiles (f32) or pairs of tiles (bf16): those of 1x1x1 convolutions' gradients.
+template <class T>
+struct Summing;
+
+template <>
+struct Summing<float> {
+  static WeightsRun over(int64_t steps, int64_t v_step) {
+    WeightsRun run{};
+    run.input_width = run.width = steps;
+    run.x_step = v_step;
+    return run;
+  }
+  static int widest(const KernelTable& k) { return k.weights.vectors; }
+  static int limit(const KernelTable& k, int vectors) { return k.weights.channels[vectors - 1][0]; }
+  static void run(const KernelTable& k, int vectors, int64_t channels, WeightsRun& run) {
+    run.lanes = int64_t{vectors} * kLanes;
+    k.weights.run[vectors - 1][0][0][1][channels - 1](run);
+  }
+  static auto bias(const KernelTable& k) { return k.weights.bias; }
+};
+
+template <>
+struct Summing<Bf16Bits> {
+  static WeightsPairRun over(int64_t steps, int64_t v_step) {
+    WeightsPairRun run{};
+    run.pairs = steps;
+    run.x_step = v_step / 2;  // a step of this kernel is two columns of x
+    return run;
+  }
+  static int widest(const KernelTable&) { return 2; }
+  static int limit(const KernelTable& k, int vectors) { return k.bf16->weights_channels[vectors - 1][0]; }
+  static void run(const KernelTable& k, int vectors, int64_t channels, WeightsPairRun& run) {
+    k.bf16->weights[vectors - 1][0][0][channels - 1](run);
+  }
+  static auto bias(const KernelTable& k) { return k.bf16->bias; }
+};
+
 // sums[vector][channel][lane] += sum over steps (tiles, or pairs of tiles) of v[step][channel] *
-// dv[step][lane]. `step` is the distance of two steps of v.
+// dv[step][lane]; v_step and dv_step are the distances of two steps.
 template <class T>
 void add_products(const KernelTable& k, const PointsGroup& g, const float* v, int64_t v_step, const float* dv,
                   int64_t dv_step, int64_t steps, float* sums) {
   const WeightsRow row{v, dv};
-  std::conditional_t<std::is_same_v<T, float>, WeightsRun, WeightsPairRun> run{};
+  auto run = Summing<T>::over(steps, v_step);
   run.rows = &row;
   run.row_count = 1;
   run.dy_step = dv_step;
   run.vector_step = g.channels * kLanes;
-  int widest;
-  const auto limit = [&](int vectors) {  // channels of a run
-    if constexpr (std::is_same_v<T, float>)
-      return k.weights.channels[vectors - 1][0];
-    else
-      return k.bf16->weights_channels[vectors - 1][0];
-  };
-  if constexpr (std::is_same_v<T, float>) {
-    widest = k.weights.vectors;
-    run.x_step = v_step;
-    run.input_width = run.width = steps;
-  } else {
-    widest = 2;
-    run.x_step = v_step / 2;  // a step of this kernel is two columns of x
-    run.pairs = steps;
-  }
   for (int64_t o = 0; o < g.out_vectors();) {
-    const int vectors = o + 1 < g.out_vectors() ? widest : 1;
-    const int64_t blocks = (g.channels + limit(vectors) - 1) / limit(vectors);
-    const int64_t block = (g.channels + blocks - 1) / blocks;
+    const int vectors = o + 1 < g.out_vectors() ? Summing<T>::widest(k) : 1;
+    const int64_t limit = Summing<T>::limit(k, vectors);
+    const int64_t blocks = (g.channels + limit - 1) / limit, block = (g.channels + blocks - 1) / blocks;
     run.dy_first = o * kLanes;
     for (int64_t c = 0; c < g.channels; c += block) {
-      const int64_t channels = std::min(block, g.channels - c);
       run.x_first = c;
       run.sums = sums + o * run.vector_step + c * kLanes;
-      if constexpr (std::is_same_v<T, float>) {
-        run.lanes = int64_t{vectors} * kLanes;
-        k.weights.run[vectors - 1][0][0][1][channels - 1](run);
-      } else {
-        k.bf16->weights[vectors - 1][0][0][channels - 1](run);
-      }
+      Summing<T>::run(k, vectors, std::min(block, g.channels - c), run);
     }
     o += vectors;
   }
@@ -145,10 +160,7 @@ void add_bias(const KernelTable& k, const PointsPass<T>& w, const PointsGroup& g
         if (z >= w.p.out[0] || y >= w.p.out[1]) continue;
         const T* const dy = w.dy + place(w.p.out, r.n, z, y, 2 * r.x) * w.p.cout + g.out_first;
         for (int64_t l = 0; l < g.lanes; l += kLanes)
-          if constexpr (std::is_same_v<T, float>)
-            k.weights.bias(dy + l, w.p.cout, columns, g.lanes - l, bias + g.out_first + l);
-          else
-            k.bf16->bias(dy + l, w.p.cout, columns, g.lanes - l, bias + g.out_first + l);
+          Summing<T>::bias(k)(dy + l, w.p.cout, columns, g.lanes - l, bias + g.out_first + l);
       }
   });
 }

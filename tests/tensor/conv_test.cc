@@ -12,12 +12,7 @@ using test::Setting;
 
 // All tests of this name: direct sums only.
 class Conv3d : public testing::Test {
- protected:
-  Conv3d() : before_(winograd_allowed()) { allow_winograd(false); }
-  ~Conv3d() override { allow_winograd(before_); }
-
- private:
-  bool before_;
+  const test::AllowWinograd allow_{false};
 };
 
 struct Case {

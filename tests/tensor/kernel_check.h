@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "tensor/conv.h"
 #include "tensor/cpu/isa.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
@@ -49,6 +50,16 @@ class Setting {
  private:
   CpuIsa isa_;
   int threads_;
+};
+
+/// Allows Winograd's algorithm or not for the rest of a scope.
+class AllowWinograd {
+ public:
+  explicit AllowWinograd(bool yes) : before_(winograd_allowed()) { allow_winograd(yes); }
+  ~AllowWinograd() { allow_winograd(before_); }
+
+ private:
+  bool before_;
 };
 
 /// |got - want| <= bound[i] * relative for every element; NaN fails.
