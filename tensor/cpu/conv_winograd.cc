@@ -194,7 +194,7 @@ void run_tiles(const KernelTable& table, const Prepared& p, int64_t first, int64
   const Tensor scratch = Tensor::empty({kPlanePoints * (v_point + m_point) + waiting});
   float* const points = scratch.mutable_data<float>();
   float* const m = points + kPlanePoints * v_point;
-  if (p.elements * kNumbers < T >> p.cin) std::fill_n(points, kPlanePoints * v_point, 0.0f);  // half a pair
+  if (c.bf16 && p.cin % 2) std::fill_n(points, kPlanePoints * v_point, 0.0f);  // the last pair's other half
   T* const v = reinterpret_cast<T*>(points);
   const Triple offset{c.taps[0].offset[0], c.taps[1].offset[0], c.taps[2].offset[0]};
   for (int d = 0; d < p.grid.depth_points(); ++d) {
