@@ -48,8 +48,7 @@ void clip_to_probabilities(const Tensor& x, Tensor& p) {
 
 void add_window(const Tensor& x, const Tensor& weight, const Triple& corner, Tensor& sum) {
   const cuda::VolumeShape patch = shape_of(x), volume = shape_of(sum);
-  check(module().layout.add_window(of(x), x.dtype(), &patch, x.raw(), f32(weight), corner.data(), &volume,
-                                   f32(sum)));
+  check(module().layout.add_window(of(x), &patch, f32(x), f32(weight), corner.data(), &volume, f32(sum)));
 }
 
 void divide_places(Tensor& sum, const Tensor& weight) {
@@ -59,7 +58,8 @@ void divide_places(Tensor& sum, const Tensor& weight) {
 
 void subsample(const Tensor& x, const Triple& factor, Tensor& y) {
   const cuda::VolumeShape from = shape_of(x), to = shape_of(y);
-  check(module().layout.subsample(of(x), x.dtype(), &from, x.raw(), factor.data(), &to, y.raw()));
+  check(module().layout.subsample(of(x), &from, x.mutable_data_on_device<int32_t>(), factor.data(), &to,
+                                  y.mutable_data_on_device<int32_t>()));
 }
 
 void random(Tensor& y, const Philox& generator, uint64_t first, bool normal, const Tensor& offset) {

@@ -35,21 +35,15 @@ void divide_places(Tensor& sum, const Tensor& weight) {
 
 void subsample(const Tensor& x, const Triple& factor, Tensor& y) {
   const Volume from = volume_of("subsample", x.shape()), to = volume_of("subsample", y.shape());
-  require(x.dtype() == y.dtype() && from.n == to.n && from.c == to.c &&
+  require(from.n == to.n && from.c == to.c &&
               (to.size() == Triple{from.d / factor[0], from.h / factor[1], from.w / factor[2]}),
           "[subsample] expected ", x.shape(), " divided by ", factor[0], " ", factor[1], " ", factor[2],
           ", got ", y.shape());
   if (gpu::runs_on(x, y)) return gpu::subsample(x, factor, y);
-  const auto run = [&]<class T>(T) {
-    const T* const in = x.data<T>();
-    T* const out = y.mutable_data<T>();
-    parallel_for(to.n * to.d,
-                 [=](int64_t t) { ref::subsample_slice(from, in, factor, to, t / to.d, t % to.d, out); });
-  };
-  if (x.dtype() == DType::i32)
-    run(int32_t{});
-  else
-    run(float{});
+  const int32_t* const in = x.data<int32_t>();
+  int32_t* const out = y.mutable_data<int32_t>();
+  parallel_for(to.n * to.d,
+               [=](int64_t t) { ref::subsample_slice(from, in, factor, to, t / to.d, t % to.d, out); });
 }
 
 }  // namespace voxgrad

@@ -1,5 +1,5 @@
 // Windows of a volume: blending what was computed of each (data/patches.h has their places and weights), and
-// volumes of fewer voxels. f32 unless said. Outputs are allocated by the caller. Definitions:
+// labels at fewer voxels. Outputs are allocated by the caller. Definitions:
 // tensor/ref/window.h.
 #pragma once
 #include "tensor/tensor.h"
@@ -7,11 +7,11 @@
 namespace voxgrad {
 
 /// sum[n, corner + place] += weight[place] x[n, place] for the places inside; x [N, d, h, w, C], weight [d,
-/// h, w], sum [N, D, H, W, C]. (A window is read by shift_volume with the negative corner.)
+/// h, w], sum [N, D, H, W, C], f32. (A window is read by shift_volume with the negative corner.)
 void add_window(const Tensor& x, const Tensor& weight, const Triple& corner, Tensor& sum);
-/// sum[n, place, c] /= weight[place] for sum [N, D, H, W, C], weight [D, H, W].
+/// sum[n, place, c] /= weight[place] for sum [N, D, H, W, C], weight [D, H, W], f32.
 void divide_places(Tensor& sum, const Tensor& weight);
-/// Every `factor`-th voxel, taken at the centre of its cell, f32 or i32:
+/// Every `factor`-th label, taken at the centre of its cell, i32:
 /// y[n, z, i, j, c] = x[n, f z + f / 2, ...]; y [N, D / f, H / f, W / f, C].
 void subsample(const Tensor& x, const Triple& factor, Tensor& y);
 

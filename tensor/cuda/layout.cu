@@ -162,31 +162,26 @@ Status broadcast_places(Context* context, DType type, int64_t n, int64_t places,
   });
 }
 
-template <class T>
 struct AddWindow {
   VolumeShape patch, volume;
   int z0, y0, x0;
-  const T* x;
-  const float* weight;
+  const float *x, *weight;
   float* sum;
   __device__ void operator()(int64_t n, int z, int i, int j, int c) const {
     const int a = z + z0, b = i + y0, e = j + x0;
     if (a < 0 || a >= volume.d || b < 0 || b >= volume.h || e < 0 || e >= volume.w) return;
     const float w = weight[(static_cast<int64_t>(z) * patch.h + i) * patch.w + j];
-    sum[flat(volume, n, a, b, e) + c] += w * to_float(x[flat(patch, n, z, i, j) + c]);
+    sum[flat(volume, n, a, b, e) + c] += w * x[flat(patch, n, z, i, j) + c];
   }
 };
 
-Status add_window(Context* context, DType type, const VolumeShape* patch, const void* x, const float* weight,
+Status add_window(Context* context, const VolumeShape* patch, const float* x, const float* weight,
                   const int64_t* corner, const VolumeShape* volume, float* sum) {
   return enter(context, "add_window", [&](Context& c) {
     require(patch->n == volume->n && patch->c == volume->c, "expected equal samples and channels");
-    visit_type(type, [&]<class T>(T) {
-      for_each_voxel<1>(
-          c, *patch,
-          AddWindow<T>{*patch, *volume, static_cast<int>(corner[0]), static_cast<int>(corner[1]),
-                       static_cast<int>(corner[2]), static_cast<const T*>(x), weight, sum});
-    });
+    for_each_voxel<1>(c, *patch,
+                      AddWindow{*patch, *volume, static_cast<int>(corner[0]), static_cast<int>(corner[1]),
+                                static_cast<int>(corner[2]), x, weight, sum});
   });
 }
 
@@ -204,26 +199,22 @@ Status divide_places(Context* context, int64_t n, int64_t places, int64_t channe
   });
 }
 
-template <class W>
 struct Subsample {
   VolumeShape from, to;
   int fd, fh, fw;
-  const W* x;
-  W* y;
+  const int32_t* x;
+  int32_t* y;
   __device__ void operator()(int64_t n, int z, int i, int j, int c) const {
     y[flat(to, n, z, i, j) + c] = x[flat(from, n, z * fd + fd / 2, i * fh + fh / 2, j * fw + fw / 2) + c];
   }
 };
 
-Status subsample(Context* context, DType type, const VolumeShape* from, const void* x, const int64_t* factor,
-                 const VolumeShape* to, void* y) {
+Status subsample(Context* context, const VolumeShape* from, const int32_t* x, const int64_t* factor,
+                 const VolumeShape* to, int32_t* y) {
   return enter(context, "subsample", [&](Context& c) {
-    visit_word(type, [&]<class W>(W) {
-      for_each_voxel<1>(
-          c, *to,
-          Subsample<W>{*from, *to, static_cast<int>(factor[0]), static_cast<int>(factor[1]),
-                       static_cast<int>(factor[2]), static_cast<const W*>(x), static_cast<W*>(y)});
-    });
+    for_each_voxel<1>(c, *to,
+                      Subsample{*from, *to, static_cast<int>(factor[0]), static_cast<int>(factor[1]),
+                                static_cast<int>(factor[2]), x, y});
   });
 }
 

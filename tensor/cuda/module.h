@@ -275,15 +275,15 @@ struct LayoutFns {
   Status (*broadcast_places)(Context* context, DType type, int64_t n, int64_t places, int64_t channels,
                              const void* x, float factor, void* y);
   /// volume[corner + place] += weight[place] patch[place]: one window at a time, so one order of additions.
-  /// patch and volume have n samples; weight [d, h, w] f32, volume f32; window parts outside are left out.
-  Status (*add_window)(Context* context, DType type, const VolumeShape* patch, const void* x,
-                       const float* weight, const int64_t* corner, const VolumeShape* volume, float* sum);
+  /// patch and volume have n samples; weight [d, h, w]; all f32; window parts outside are left out.
+  Status (*add_window)(Context* context, const VolumeShape* patch, const float* x, const float* weight,
+                       const int64_t* corner, const VolumeShape* volume, float* sum);
   /// sum[n, place, c] /= weight[place], f32; weight [places].
   Status (*divide_places)(Context* context, int64_t n, int64_t places, int64_t channels, const float* weight,
                           float* sum);
-  /// Every factor[a]-th voxel along D, H, W, at the centre of its cell.
-  Status (*subsample)(Context* context, DType type, const VolumeShape* from, const void* x,
-                      const int64_t* factor, const VolumeShape* to, void* y);
+  /// Every factor[a]-th label along D, H, W, at the centre of its cell.
+  Status (*subsample)(Context* context, const VolumeShape* from, const int32_t* x, const int64_t* factor,
+                      const VolumeShape* to, int32_t* y);
 };
 
 /// The residual diffusion process (tensor/process.h), f32: n examples of `width` elements, `constants` is the
