@@ -75,10 +75,4 @@ double residual_power(const Tensor& label, const Tensor& pi) {
   return sum;
 }
 
-Tensor clean_estimate(const Tensor& constants, const Tensor& state, const Tensor& pi, const Tensor& network) {
-  Tensor y0 = Tensor::empty_on(state.device(), state.shape());
-  estimate_clean(constants, state, pi, network, y0);
-  return y0;
-}
-
 }  // namespace voxgrad

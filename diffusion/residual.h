@@ -39,8 +39,4 @@ Tensor one_hot(const Tensor& label, int64_t classes);
 /// Sum of (onehot(label) - pi)^2 over all elements; the caller divides by the number of elements for sd^2.
 double residual_power(const Tensor& label, const Tensor& pi);
 
-/// y0_hat = clip(pi + c_skip r_t + c_out F, 0, 1); returns it (f32, shape of `state`). pi of one example or
-/// all.
-Tensor clean_estimate(const Tensor& constants, const Tensor& state, const Tensor& pi, const Tensor& network);
-
 }  // namespace voxgrad

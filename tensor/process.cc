@@ -1,5 +1,7 @@
 #include "tensor/process.h"
 
+#include <algorithm>
+
 #include "tensor/gpu.h"
 #include "tensor/parallel.h"
 #include "tensor/ref/process.h"
@@ -98,9 +100,12 @@ void reverse_residual(const Tensor& constants, const Tensor& y0, const Tensor& p
   float *const x = state.mutable_data<float>(), *const before = previous.defined()
                                                                     ? previous.mutable_data<float>()
                                                                     : nullptr;
-  ranges(constants, state, 1, [&](const ref::ProcessColumn& c, int64_t i, int64_t n) {
+  for (int64_t n = 0; n < state.dim(0); ++n) {
+    const ref::ProcessColumn c{constants.data<float>(), state.dim(0), n};
     require((noise || c(ProcessConstant::ancestral) == 0) && (before || c(ProcessConstant::previous) == 0),
-            "[reverse_residual] expected the tensors that the step combines");
+            "[reverse_residual] expected the tensors that the step of example ", n, " combines");
+  }
+  ranges(constants, state, 1, [&](const ref::ProcessColumn& c, int64_t i, int64_t n) {
     ref::reverse_residual(n, c, y + i, p + prior_at(pi, state, i), noise ? noise + i : nullptr, x + i,
                           before ? before + i : nullptr);
   });

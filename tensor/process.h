@@ -28,12 +28,15 @@ void noise_residual(const Tensor& constants, const Tensor& label, const Tensor& 
                     Tensor& input, Tensor& target, Tensor& state);
 /// input = c_in state, [N, ...].
 void precondition_state(const Tensor& constants, const Tensor& state, Tensor& input);
-/// y0 = pi + (c_skip state + c_out network), clipped to [0, 1]; pi [N, ...] or [1, ...] for all.
+/// y0 = pi + (c_skip state + c_out network), clipped to [0, 1]; pi of all N, or of one example, the same for
+/// all.
 void estimate_clean(const Tensor& constants, const Tensor& state, const Tensor& pi, const Tensor& network,
                     Tensor& y0);
 /// A reverse step in place: r0 = y0 - pi, state = c_state state + c_clean r0 + c_previous previous +
-/// c_ancestral z, then previous = r0. Terms whose factor is 0 are left out, and nothing of theirs is read; z
-/// and `previous` are undefined where no step has them. pi [1, ...], the others [N, ...].
+/// c_ancestral z, then previous = r0. Where c_previous or c_ancestral is 0 that term is left out and nothing
+/// of it is read; `previous` and z are undefined where no step has them. Undefined with another factor: an
+/// error on the CPU before anything is written; on a device, whose constants the host does not see, the term
+/// is left out. pi of all N, or of one example, the same for all; the others [N, ...].
 void reverse_residual(const Tensor& constants, const Tensor& y0, const Tensor& pi, const Tensor& z,
                       Tensor& state, Tensor& previous);
 /// Rows of x [..., K] clipped to [0, 1] and divided by their sum; a row of zeros becomes uniform.

@@ -142,8 +142,9 @@ TEST(Preconditioning, CleanEstimateInvertsTheTarget) {
   for (const double sd : {0.08, 1.0})
     for (const int64_t t : {5, 700, 1000}) {
       const ResidualExample e = example(s, t, sd, &label, &pi, &eps);
-      const Tensor y = clean_estimate(process_constants(s, {t}, sd), e.state, pi, e.target),
-                   want = one_hot(label, 3);
+      const Tensor want = one_hot(label, 3);
+      Tensor y = Tensor::empty(want.shape());
+      estimate_clean(process_constants(s, {t}, sd), e.state, pi, e.target, y);
       for (int64_t i = 0; i < y.numel(); ++i) EXPECT_NEAR(y.data<float>()[i], want.data<float>()[i], 2e-5);
     }
 }
@@ -152,9 +153,23 @@ TEST(Preconditioning, CleanEstimateIsClipped) {
   const NoiseSchedule s("cosine", 1000, false);
   const Tensor r = Tensor::full({1, 1, 1, 1, 2}, 0), pi = Tensor::full({1, 1, 1, 1, 2}, 0.5);
   const Tensor f = Tensor::from<float>({1, 1, 1, 1, 2}, {9, -9});
-  const Tensor y = clean_estimate(process_constants(s, {1000}, 1), r, pi, f);
+  Tensor y = Tensor::empty(r.shape());
+  estimate_clean(process_constants(s, {1000}, 1), r, pi, f, y);
   EXPECT_EQ(y.data<float>()[0], 1);
   EXPECT_EQ(y.data<float>()[1], 0);
+}
+
+TEST(Reverse, ATermWithoutItsTensorIsAnErrorAndChangesNothing) {
+  const NoiseSchedule s("cosine", 1000, false);
+  const Shape shape{1, 1, 1, 3, 2};
+  const Tensor y0 = Tensor::full(shape, 0.4), pi = Tensor::full(shape, 0.5), none;
+  for (const ReverseStep& step :
+       {ReverseStep{500, 400, 0.7, 0.2, 0.1, 0}, ReverseStep{500, 400, 0.7, 0.2, 0, 0.1}}) {
+    Tensor state = Tensor::full(shape, 0.25), previous;
+    EXPECT_THROW(reverse_residual(process_constants(s, {500}, 0.3, step), y0, pi, none, state, previous),
+                 Error);
+    EXPECT_EQ(state.to_vector<float>(), Tensor::full(shape, 0.25).to_vector<float>());
+  }
 }
 
 }  // namespace
