@@ -1,5 +1,7 @@
 #include "tensor/graph.h"
 
+#include <utility>
+
 #include "tensor/gpu.h"
 #include "tensor/trace.h"
 
@@ -34,19 +36,28 @@ ReplayedWork::ReplayedWork(const Device& device, std::function<void()> work, int
       work_(std::move(work)),
       wanted_(device.is_cuda() && device_options().graphs && runs >= 3) {}
 
-void ReplayedWork::run() {
-  if (wanted_ && warm_ && !graph_) {
+void ReplayedWork::record() {
+  const auto record_once = [&] { graph_ = std::make_unique<DeviceGraph>(device_, work_); };
+  try {
     try {
-      // What the run before held is not needed beside the memory that the graph keeps.
-      gpu::check(gpu::module().memory.trim(gpu::context(device_)));
-      graph_ = std::make_unique<DeviceGraph>(device_, work_);
+      record_once();
     } catch (const Error& e) {
-      // What the work itself does wrong, or a device that failed, shows again below.
-      wanted_ = false;
-      refusal_ = e.what();
-      if (tracing()) trace({"warning", "graph", "not recorded, queued step by step: " + refusal_});
+      if (e.code() != ErrorCode::memory) throw;
+      // The graph keeps what it takes; what only runs before it needed goes back to the device first.
+      gpu::check(gpu::module().memory.trim(gpu::context(device_)));
+      record_once();
     }
+    if (tracing()) trace({"kernel", "graph", cat("recorded, ", graph_->nodes(), " nodes")});
+  } catch (const Error& e) {
+    // What the work itself does wrong, or a device that failed, shows again when it is queued as it is.
+    wanted_ = false;
+    refusal_ = e.what();
+    if (tracing()) trace({"warning", "graph", "not recorded, queued step by step: " + refusal_});
   }
+}
+
+void ReplayedWork::run() {
+  if (wanted_ && warm_ && !graph_) record();
   if (graph_) return graph_->launch();
   work_();
   warm_ = true;

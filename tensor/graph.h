@@ -36,16 +36,21 @@ class DeviceGraph {
 /// Work that is queued again and again, with its input and its constants in the same places. On a CUDA device
 /// the first run queues it as it is, which makes what is made at first use; the second records it, and from
 /// then on it is replayed. On the CPU, where DeviceOptions::graphs is off, for fewer than three runs, or once
-/// a recording was refused (traced as a warning), every run queues it as it is. The same bits either way.
+/// a recording was refused (traced as a warning; out of memory only when a second recording is too, after the
+/// pool gave back what nobody uses), every run queues it as it is. The same bits either way.
 class ReplayedWork {
  public:
   ReplayedWork(const Device& device, std::function<void()> work, int64_t runs);
   void run();
   bool recorded() const { return graph_ != nullptr; }
+  /// How many pieces of work the graph holds; 0 where nothing was recorded.
+  uint64_t nodes() const { return graph_ ? graph_->nodes() : 0; }
   /// Why a recording was refused.
   const std::string& refusal() const { return refusal_; }
 
  private:
+  void record();
+
   Device device_;
   std::function<void()> work_;
   bool wanted_, warm_ = false;
