@@ -6,9 +6,9 @@
 
 namespace voxgrad {
 
-/// push() copies the inputs of a step to pinned memory and sends them on a second stream; pop() puts the
-/// oldest ones where the steps read them, once they are there and the work queued before is done. At most two
-/// are on their way.
+/// push() copies the inputs of a step to pinned memory and sends them on a second stream; pop() puts them
+/// where the step reads them, once they are there and the work queued before is done. From then on the next
+/// ones may come: one step is on its way at a time.
 class InputQueue {
  public:
   /// `places`: on one CUDA device, where every step reads its input (a captured one always in the same
@@ -21,19 +21,15 @@ class InputQueue {
   /// `input` are tensors on the CPU of the places' shapes and types; they may change once this returns.
   void push(const std::vector<Tensor>& input);
   void pop();
-  size_t waiting() const { return pushed_ - popped_; }
+  /// Whether a step's input was pushed and not yet popped.
+  bool waiting() const { return waiting_; }
 
  private:
-  static constexpr size_t kSlots = 2;
-  struct Slot {
-    std::vector<Tensor> there;  // where the copies land
-    std::vector<void*> pinned;
-  };
   void free_pinned();
 
-  std::vector<Tensor> places_;
-  std::vector<Slot> slots_;
-  size_t pushed_ = 0, popped_ = 0;
+  std::vector<Tensor> places_, there_;  // there_: where copies land beside the work
+  std::vector<void*> pinned_;
+  bool waiting_ = false;
 };
 
 }  // namespace voxgrad

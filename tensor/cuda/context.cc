@@ -68,10 +68,8 @@ Context::Context(int i) : index(i) {
   make_current();
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
   check(cudaStreamCreateWithFlags(&copy_stream, cudaStreamNonBlocking), "cudaStreamCreate");
-  for (int s = 0; s < kSlots; ++s) {
-    check(cudaEventCreateWithFlags(&released[s], cudaEventDisableTiming), "cudaEventCreate");
-    check(cudaEventCreateWithFlags(&copied[s], cudaEventDisableTiming), "cudaEventCreate");
-  }
+  check(cudaEventCreateWithFlags(&released, cudaEventDisableTiming), "cudaEventCreate");
+  check(cudaEventCreateWithFlags(&copied, cudaEventDisableTiming), "cudaEventCreate");
   pool = std::make_unique<Pool>(Pool::Driver{take,
                                              [this](void* p) {
                                                (void)cudaStreamSynchronize(
@@ -89,10 +87,8 @@ Context::~Context() {
   cudnn.reset();
   cublas.reset();
   pool.reset();
-  for (int s = 0; s < kSlots; ++s) {
-    if (released[s]) (void)cudaEventDestroy(released[s]);
-    if (copied[s]) (void)cudaEventDestroy(copied[s]);
-  }
+  if (released) (void)cudaEventDestroy(released);
+  if (copied) (void)cudaEventDestroy(copied);
   if (copy_stream) (void)cudaStreamDestroy(copy_stream);
   if (stream) (void)cudaStreamDestroy(stream);
 }

@@ -21,8 +21,6 @@ struct ConvPlans;  // conv_plans.h
 struct Cudnn;      // cudnn.h
 struct Cublas;     // cublas.h
 
-constexpr int kSlots = 4;
-
 struct Context {
   explicit Context(int index);
   ~Context();
@@ -32,9 +30,9 @@ struct Context {
   int index;
   cudaDeviceProp properties{};
   cudaStream_t stream = nullptr, copy_stream = nullptr;
-  cudaEvent_t released[kSlots] = {}, copied[kSlots] = {};
-  int arena = 0;            ///< of the capture under way; 0: none
-  const char* op = "cuda";  ///< what the boundary is doing, for error texts
+  cudaEvent_t released = nullptr, copied = nullptr;  ///< of input beside computation (MemoryFns)
+  int arena = 0;                                     ///< of the capture under way; 0: none
+  const char* op = "cuda";                           ///< what the boundary is doing, for error texts
   std::unique_ptr<Pool> pool;
   std::unique_ptr<Cudnn> cudnn;
   std::unique_ptr<Cublas> cublas;

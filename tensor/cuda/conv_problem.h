@@ -48,7 +48,7 @@ inline std::string plan_key(const ConvPlanProblem& p) {
                     i(s.out[0]), i(s.out[1]), i(s.out[2]), i(s.kernel[0]), i(s.kernel[1]), i(s.kernel[2]),
                     i(s.stride[0]), i(s.stride[1]), i(s.stride[2]), i(s.pad[0]), i(s.pad[1]), i(s.pad[2]));
   std::string key(text, static_cast<size_t>(n));
-  for (int k = 0; k < p.parts; ++k) key += (k ? "+" : "") + std::to_string(p.channels[k]);
+  for (int k = 0; k < p.parts; ++k) key.append(k ? "+" : "").append(std::to_string(p.channels[k]));
   return key + " -> " + std::to_string(s.cout);
 }
 

@@ -73,43 +73,34 @@ Status zero(Context* context, void* to, uint64_t bytes) {
                [&](Context& c) { check(cudaMemsetAsync(to, 0, bytes, c.stream), "cudaMemsetAsync"); });
 }
 
-void check_slot(int32_t slot) { require(slot >= 0 && slot < kSlots, "expected a slot of 0 to ", kSlots - 1); }
-
-Status upload_ahead(Context* context, int32_t slot, void* to, const void* pinned, uint64_t bytes) {
+Status upload_ahead(Context* context, void* to, const void* pinned, uint64_t bytes) {
   return enter(context, "upload_ahead", [&](Context& c) {
-    check_slot(slot);
     require(!c.capturing(), "expected no capture");
-    check(cudaStreamWaitEvent(c.copy_stream, c.released[slot]), "cudaStreamWaitEvent");
+    check(cudaStreamWaitEvent(c.copy_stream, c.released), "cudaStreamWaitEvent");
     check(cudaMemcpyAsync(to, pinned, bytes, cudaMemcpyHostToDevice, c.copy_stream), "cudaMemcpyAsync");
-    check(cudaEventRecord(c.copied[slot], c.copy_stream), "cudaEventRecord");
+    check(cudaEventRecord(c.copied, c.copy_stream), "cudaEventRecord");
   });
 }
 
-Status await_upload(Context* context, int32_t slot) {
-  return enter(context, "await_upload", [&](Context& c) {
-    check_slot(slot);
-    check(cudaStreamWaitEvent(c.stream, c.copied[slot]), "cudaStreamWaitEvent");
-  });
+Status await_upload(Context* context) {
+  return enter(context, "await_upload",
+               [](Context& c) { check(cudaStreamWaitEvent(c.stream, c.copied), "cudaStreamWaitEvent"); });
 }
 
-Status release_slot(Context* context, int32_t slot) {
-  return enter(context, "release_slot", [&](Context& c) {
-    check_slot(slot);
-    check(cudaEventRecord(c.released[slot], c.stream), "cudaEventRecord");
-  });
+Status release_upload(Context* context) {
+  return enter(context, "release_upload",
+               [](Context& c) { check(cudaEventRecord(c.released, c.stream), "cudaEventRecord"); });
 }
 
-Status finish_upload(Context* context, int32_t slot) {
-  return enter(context, "finish_upload", [&](Context& c) {
-    check_slot(slot);
-    check(cudaEventSynchronize(c.copied[slot]), "cudaEventSynchronize");
-  });
+Status finish_upload(Context* context) {
+  return enter(context, "finish_upload",
+               [](Context& c) { check(cudaEventSynchronize(c.copied), "cudaEventSynchronize"); });
 }
 
 }  // namespace
 
 extern const MemoryFns memory_functions{
     allocate, deallocate, stats, reset_peak, set_cap,      trim,         allocate_pinned, deallocate_pinned,
-    upload,   download,   copy,  zero,       upload_ahead, await_upload, release_slot,    finish_upload};
+    upload,   download,   copy,  zero,       upload_ahead, await_upload, release_upload,  finish_upload};
 
 }  // namespace voxgrad::cuda

@@ -65,12 +65,12 @@ struct MemoryFns {
   Status (*download)(Context* context, void* host, const void* from, uint64_t bytes);  ///< waits
   Status (*copy)(Context* context, void* to, const void* from, uint64_t bytes);
   Status (*zero)(Context* context, void* to, uint64_t bytes);
-  /// Input beside computation, in `slot` 0 to 3: upload_ahead copies pinned memory on a second stream once
-  /// the work before the last release(slot) is done; await lets the main stream wait for that copy.
-  Status (*upload_ahead)(Context* context, int32_t slot, void* to, const void* pinned, uint64_t bytes);
-  Status (*await_upload)(Context* context, int32_t slot);
-  Status (*release_slot)(Context* context, int32_t slot);
-  Status (*finish_upload)(Context* context, int32_t slot);  ///< waits for the slot's last copy
+  /// Input beside computation: upload_ahead copies pinned memory on a second stream once the work before the
+  /// last release_upload is done; await_upload lets the main stream wait for the copies so far.
+  Status (*upload_ahead)(Context* context, void* to, const void* pinned, uint64_t bytes);
+  Status (*await_upload)(Context* context);
+  Status (*release_upload)(Context* context);
+  Status (*finish_upload)(Context* context);  ///< waits until the copies so far are done
 };
 
 /// Capture: everything between begin and end is recorded, not run. Plans must exist before (run the step

@@ -24,6 +24,11 @@ inline const std::string& no_device() {
   return why;
 }
 
+/// Whether the device is tests/gpu/emulation, where much work takes long.
+inline bool emulated() {
+  return describe_device(Device::cuda()).find("emulation on the host") != std::string::npos;
+}
+
 class OnGpu : public testing::Test {
  protected:
   void SetUp() override {

@@ -172,27 +172,5 @@ TEST_F(GpuKernels, AWaitInsideACaptureIsRefused) {
   EXPECT_EQ(module.device.wait(c), 0);
 }
 
-TEST_F(GpuKernels, PinnedInputArrivesBesideOtherWork) {
-  const auto& memory = gpu::module().memory;
-  cuda::Context* const c = gpu::context(Device::cuda());
-  constexpr int64_t kElements = 1 << 20;
-  void* pinned = nullptr;
-  gpu::check(memory.allocate_pinned(c, kElements * sizeof(float), &pinned));
-  Tensor in[2] = {Tensor::empty_on(Device::cuda(), {kElements}),
-                  Tensor::empty_on(Device::cuda(), {kElements})};
-  for (int32_t k = 0; k < 6; ++k) {
-    const int32_t slot = k % 2;
-    synchronize(Device::cuda());  // the host buffer is used again
-    for (int64_t i = 0; i < kElements; ++i) static_cast<float*>(pinned)[i] = static_cast<float>(k + i % 7);
-    gpu::check(memory.upload_ahead(c, slot, in[slot].raw(), pinned, kElements * sizeof(float)));
-    gpu::check(memory.await_upload(c, slot));
-    double want = 0;
-    for (int64_t i = 0; i < kElements; ++i) want += k + i % 7;
-    EXPECT_EQ(sum_all(in[slot]), want);
-    gpu::check(memory.release_slot(c, slot));
-  }
-  gpu::check(memory.deallocate_pinned(c, pinned));
-}
-
 }  // namespace
 }  // namespace voxgrad

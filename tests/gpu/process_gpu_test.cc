@@ -3,6 +3,7 @@
 #include "tensor/process.h"
 
 #include "diffusion/residual.h"
+#include "tensor/elementwise.h"
 #include "tensor/graph.h"
 #include "tensor/input_queue.h"
 #include "tensor/layout.h"
@@ -12,6 +13,7 @@
 namespace voxgrad {
 namespace {
 
+using test::emulated;
 using test::expect_same_bits;
 using test::gpu;
 using test::noise;
@@ -59,7 +61,8 @@ TEST_F(GpuProcess, NoisingEstimatesAndReverseStepsHaveTheBitsOfTheCpu) {
   expect_same({noise(s, 1), zeros()}, [](std::vector<Tensor>& t) { clip_to_probabilities(t[0], t[1]); });
 }
 
-// A step without a term reads nothing of it: what stands there may be anything.
+// A step without a term reads nothing of it: what stands there may be anything. (A term without its tensor is
+// left out: the host does not see the factor.)
 TEST_F(GpuProcess, TermsWithoutAFactorAreNotRead) {
   const Shape s{1, 2, 2, 2, 2};
   const Tensor nan = Tensor::full(s, std::nan("")), none;
@@ -67,6 +70,10 @@ TEST_F(GpuProcess, TermsWithoutAFactorAreNotRead) {
   Tensor state = gpu(noise(s, 1)), previous = gpu(nan), want = gpu(noise(s, 1)), unused;
   reverse_residual(gpu(constants), gpu(noise(s, 2)), gpu(noise(s, 3)), gpu(nan), state, previous);
   reverse_residual(gpu(constants), gpu(noise(s, 2)), gpu(noise(s, 3)), none, want, unused);
+  expect_same_bits(state, want);
+  const Tensor both = gpu(process_constants(cosine(), {500}, 0.3, {500, 400, 0.5, 0.5, 0.1, 0.1}));
+  want = gpu(noise(s, 1));
+  reverse_residual(both, gpu(noise(s, 2)), gpu(noise(s, 3)), none, want, unused);
   expect_same_bits(state, want);
 }
 
@@ -121,21 +128,85 @@ TEST_F(GpuProcess, WorkThatCannotBeRecordedRunsAsItIs) {
   EXPECT_FALSE(few.recorded() || off.recorded());
 }
 
+TEST_F(GpuProcess, ARecordingWithoutMemoryIsTriedOnceMore) {
+  Tensor y = gpu(noise({8}, 1));
+  int runs = 0, fail_until = 0;
+  const auto work = [&] {
+    if (++runs > 1 && runs <= fail_until) fail(ErrorCode::memory, "no memory");
+    scale(y, 1.5, 0, y);
+  };
+  const Tensor start = y.to(Device::cpu());
+  fail_until = 2;  // the first recording
+  ReplayedWork again(Device::cuda(), work, 9);
+  for (int k = 0; k < 3; ++k) again.run();
+  EXPECT_TRUE(again.recorded());
+  EXPECT_EQ(again.nodes(), 1u);
+  EXPECT_EQ(runs, 3);
+  runs = 0;
+  fail_until = 3;  // the second one too
+  ReplayedWork never(Device::cuda(), work, 9);
+  for (int k = 0; k < 3; ++k) never.run();
+  EXPECT_FALSE(never.recorded());
+  EXPECT_EQ(never.nodes(), 0u);
+  EXPECT_NE(never.refusal().find("no memory"), std::string::npos);
+  Tensor want = start.clone();
+  for (int k = 0; k < 6; ++k) scale(want, 1.5, 0, want);
+  expect_same_bits(y, want);
+}
+
+// Inputs that take as long to send as they do in a training, while the device is behind the host (work) or
+// ahead of it (none); nothing is compared, which would wait, before the last step.
 TEST_F(GpuProcess, InputsArriveInTheirPlaceInOrder) {
-  const std::vector<Tensor> places{Tensor::empty_on(Device::cuda(), {3, 4}),
-                                   Tensor::empty_on(Device::cuda(), {5}, DType::i32)};
+  constexpr int kSteps = 48, kKinds = 4;  // inputs that take turns
+  const Shape image_shape{1 << 20}, label_shape{1 << 19};
+  const std::vector<Tensor> places{Tensor::empty_on(Device::cuda(), image_shape),
+                                   Tensor::empty_on(Device::cuda(), label_shape, DType::i32)};
+  std::vector<std::vector<Tensor>> inputs;
+  for (int kind = 0; kind < kKinds; ++kind)
+    inputs.push_back({Tensor::full(image_shape, kind + 1),
+                      Tensor::from(label_shape, std::vector<int32_t>(1 << 19, kind + 1))});
+  const auto input = [&](int step) { return inputs[static_cast<size_t>(step % kKinds)]; };
+  const Tensor images = Tensor::empty_on(Device::cuda(), {kSteps, 1 << 20}),
+               labels = Tensor::empty_on(Device::cuda(), {kSteps, 1 << 19}, DType::i32);
+  const int copies = emulated() ? 1 : 100;  // of 32 MiB: milliseconds
+  const Tensor from = Tensor::empty_on(Device::cuda(), {8 << 20}), to = from.clone();
   InputQueue queue(places);
-  const auto image = [](int step) { return noise({3, 4}, static_cast<uint32_t>(step)); };
-  const auto label = [](int step) { return Tensor::from<int32_t>({5}, {step, 1, 2, 3, step}); };
-  queue.push({image(0), label(0)});
-  for (int step = 0; step < 5; ++step) {
+  queue.push(input(0));
+  EXPECT_THROW(queue.push(input(1)), Error);
+  for (int step = 0; step < kSteps; ++step) {
     queue.pop();
-    if (step < 4) queue.push({image(step + 1), label(step + 1)});
-    expect_same_bits(places[0], image(step));
-    expect_same_bits(places[1], label(step));
+    if (step + 1 < kSteps) queue.push(input(step + 1));
+    if (step % 8 < 4)
+      for (int k = 0; k < copies; ++k) to.copy_from(from);
+    images.rows(step, 1).reshape(image_shape).copy_from(places[0]);
+    labels.rows(step, 1).reshape(label_shape).copy_from(places[1]);
   }
-  EXPECT_EQ(queue.waiting(), 0u);
+  EXPECT_FALSE(queue.waiting());
   EXPECT_THROW(queue.pop(), Error);
+  for (int step = 0; step < kSteps; ++step) {
+    expect_same_bits(images.rows(step, 1).reshape(image_shape), input(step)[0]);
+    expect_same_bits(labels.rows(step, 1).reshape(label_shape), input(step)[1]);
+  }
+}
+
+// A queue that ends with a step on its way leaves nothing behind that writes into what comes after it.
+TEST_F(GpuProcess, AQueueMayEndWithAStepOnItsWay) {
+  const Shape shape{1 << 20};
+  const Tensor place = Tensor::full(shape, 1).to(Device::cuda()), input = Tensor::full(shape, 2);
+  std::vector<Tensor> after;
+  for (int k = 0; k < 8; ++k) {
+    {
+      InputQueue queue(std::vector<Tensor>{place});
+      queue.push({input});
+      if (k % 2 == 1) {
+        queue.pop();
+        queue.push({input});
+      }
+    }
+    after.push_back(Tensor::empty_on(Device::cuda(), shape));
+    after.back().copy_from(place);
+  }
+  for (size_t k = 0; k < after.size(); ++k) expect_same_bits(after[k], Tensor::full(shape, k == 0 ? 1 : 2));
 }
 
 }  // namespace

@@ -2,8 +2,10 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -23,8 +25,24 @@
 struct CUgraph_st {
   std::vector<std::function<void()>> work;
 };
+// Work is done as it is queued, but on the copy stream (the second of a device) as late as events allow: when
+// another stream or the host waits for it. So what is read without waiting is not there yet.
 struct CUstream_st {
+  bool late = false;
   CUgraph_st* captured = nullptr;
+  std::vector<std::function<void()>> waiting;  // late: the last of what was queued
+  uint64_t queued = 0;                         // pieces of work; where it is not late, copies
+  uint64_t awaited = 0;                        // late: copies of the other stream that it waits for
+  void finish(uint64_t count) {                // so many of `queued`
+    while (!waiting.empty() && queued - waiting.size() < count) {
+      waiting.front()();
+      waiting.erase(waiting.begin());
+    }
+  }
+};
+struct CUevent_st {
+  CUstream_st* stream = nullptr;
+  uint64_t queued = 0;  // of the stream when it was recorded
 };
 
 // Saves the registers that calls keep on the stack, leaves the stack pointer in *save, goes on at `resume`.
@@ -101,6 +119,8 @@ void* scheduler_at = nullptr;
 uint64_t launches = 0;
 cudaError_t last_error = cudaSuccess;
 int dynamic_limit = 48 << 10;
+std::map<const void*, uint64_t> read_from;  // places that copies read which are not late: number of the last
+std::set<const void*> pinned_in_use;        // what late copies read, until the host waits for them
 
 #if defined(__SANITIZE_ADDRESS__)
 const void* scheduler_bottom = nullptr;
@@ -275,6 +295,8 @@ void fail(const char* what) {
 void enqueue(cudaStream_t stream, std::function<void()> work) {
   if (stream && stream->captured)
     stream->captured->work.push_back(std::move(work));
+  else if (stream && stream->late)
+    ++stream->queued, stream->waiting.push_back(std::move(work));
   else
     work();
 }
@@ -376,19 +398,47 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
   return *p = std::malloc(bytes), *p ? cudaSuccess : cudaErrorMemoryAllocation;
 }
-cudaError_t cudaFreeHost(void* p) { return std::free(p), cudaSuccess; }
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) { return *s = new CUstream_st, cudaSuccess; }
+cudaError_t cudaFreeHost(void* p) {
+  if (emulation::pinned_in_use.count(p))
+    emulation::fail("pinned memory freed while a copy may still read it");
+  return std::free(p), cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
+  static int streams = 0;
+  *s = new CUstream_st;
+  (*s)->late = streams++ % 2 == 1;
+  return cudaSuccess;
+}
 cudaError_t cudaStreamDestroy(cudaStream_t s) { return delete s, cudaSuccess; }
 cudaError_t cudaStreamSynchronize(cudaStream_t s) {
-  return s && s->captured ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+  if (s && s->captured) return cudaErrorStreamCaptureUnsupported;
+  if (s && s->late) s->finish(s->queued), emulation::pinned_in_use.clear();
+  return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) { return *e = nullptr, cudaSuccess; }
-cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) { return *e = new CUevent_st, cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t e) { return delete e, cudaSuccess; }
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) { return *e = {s, s->queued}, cudaSuccess; }
+cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
+  if (e->stream) e->stream->finish(e->queued);
+  s->awaited = std::max(s->awaited, e->queued);
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t e) {
+  if (e->stream && e->stream->late) e->stream->finish(e->queued), emulation::pinned_in_use.clear();
+  return cudaSuccess;
+}
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t s) {
+  const std::lock_guard lock(emulation::one_at_a_time);
+  if (!s->late) {
+    emulation::read_from[from] = ++s->queued;
+  } else {
+    const auto read = emulation::read_from.find(to);
+    if (read != emulation::read_from.end() && read->second > s->awaited)
+      emulation::fail("a copy beside the work overwrites what that may still read");
+    if (!emulation::pinned_in_use.insert(from).second)
+      emulation::fail("pinned memory was written while a copy may still read it");
+  }
   emulation::enqueue(s, [=] { std::memmove(to, from, bytes); });
   return cudaSuccess;
 }

@@ -6,7 +6,8 @@
 // VOXGRAD_EMULATION_RACES (emulation.cc itself without) races of a block's threads.
 //
 // It is stricter than a device: a barrier that some threads of the block have left, a warp operation without
-// all of its lanes, and addresses that are not aligned end the program. Memory begins as NaN.
+// all of its lanes, and addresses that are not aligned end the program. Memory begins as NaN. Copies beside
+// the work happen as late as events allow; what they overwrite or read too early ends the program.
 #pragma once
 #include <cuda_runtime.h>
 
