@@ -1,5 +1,6 @@
 // The batches of a stage's steps, brought to where the networks compute.
 #pragma once
+#include <exception>
 #include <functional>
 #include <optional>
 
@@ -14,19 +15,21 @@ class BatchFeed {
  public:
   /// `make(step)` for the steps [first, end).
   BatchFeed(const Device& device, int64_t first, int64_t end, std::function<Batch(int64_t)> make);
-  /// Puts the next step's batch in place.
+  /// Puts the next step's batch in place. A step after the last one is an error.
   void next();
   /// The batch in place: the same tensors at every step on a device.
   const Batch& batch() const { return batch_; }
-  /// To be called once the work of a step is queued.
+  /// To be called once the work of a step is queued. What goes wrong with the next batch next() throws, since
+  /// this step is not its concern.
   void ahead();
 
  private:
   Device device_;
-  int64_t made_, end_;  // step of the batch to be made next
+  int64_t step_, end_;  // step that next() puts in place
   std::function<Batch(int64_t)> make_;
   Batch batch_;
   std::optional<InputQueue> queue_;
+  std::exception_ptr failure_;  // of ahead()
 };
 
 }  // namespace voxgrad

@@ -1,8 +1,8 @@
 // methods/: method.h (this file: what a row of the paper's table is; all share the trainer, prediction and
 // scoring behind this interface), configuration.h (keys of config.toml), volume.h (a network over a whole
 // volume), prior.h, pgrd.h (the methods), group_sampler.h (samples of the residual), batch_feed.h (the
-// batches of steps), trainer.h, validation.h (scores of held-out cases), prediction.h (`voxgrad predict`),
-// run_folder.h (files of a run).
+// batches of steps), training_steps.h (the steps of a stage), trainer.h, validation.h (scores of held-out
+// cases), prediction.h (`voxgrad predict`), run_folder.h (files of a run).
 #pragma once
 #include <functional>
 #include <map>

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -10,11 +9,10 @@
 #include "io/run_record.h"
 #include "io/sha256.h"
 #include "io/system_info.h"
-#include "methods/batch_feed.h"
+#include "methods/training_steps.h"
 #include "tensor/allocator.h"
 #include "tensor/conv.h"
 #include "tensor/cpu/isa.h"
-#include "tensor/graph.h"
 #include "tensor/parallel.h"
 
 namespace voxgrad {
@@ -113,48 +111,23 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
     method_->begin_stage(stage, training_, calibration_, sampling());
   }
   method_->move_to(options_.device);
-  Tensor values = p.values();
-  Optimizer optimizer(s.optimizer, values);
-  if (state_.step > 0) optimizer.load_state(saved, state_.step, run_.checkpoint());
   // Every stage sees its own order of samples and augmentations.
   const uint64_t seed = state_.seed + 1000003 * stage;
   const AugmentOptions augment = augment_options(config_);
   const auto begun = Clock::now();
   const int64_t first = state_.step;
+  const auto batch = [&](int64_t step) {
+    return training_batch(training_, method_->plan(), augment, seed, step);
+  };
+  TrainingSteps steps({*method_, stage, options_.device, s.optimizer, config_.boolean("train.recompute"),
+                       seed, first, s.steps, batch});
+  Optimizer& optimizer = steps.optimizer();
+  if (state_.step > 0) optimizer.load_state(saved, state_.step, run_.checkpoint());
   const auto where = [&] { where_ = cat("step ", state_.step, " of ", s.steps, " of ", s.name); };
   const auto keep = [&] {
-    averaged_ = optimizer.averaged(values);
+    averaged_ = optimizer.averaged(steps.values());
     save(optimizer.state());
   };
-  BatchFeed feed(options_.device, first, s.steps, [&](int64_t step) {
-    return training_batch(training_, method_->plan(), augment, seed, step);
-  });
-  const Tensor loss_value = Tensor::empty_on(options_.device, {1});
-  const auto finite_loss = [&] {
-    const double value = loss_value.item();
-    if (!std::isfinite(value))
-      fail(ErrorCode::diverged, "[train] ", s.name, ", step ", state_.step + 1,
-           ": expected a finite loss, got ", value, "; a lower ", s.name, ".learning_rate may help",
-           options_.device.is_cuda() ? " (or a label is none of the classes)" : "");
-    return value;
-  };
-  // Forward, losses, backward, clipping, update, average: on a device one graph. All that changes from step
-  // to step was put in its place before.
-  ReplayedWork work(
-      options_.device,
-      [&] {
-        p.zero_grads();
-        {
-          Tape tape;
-          tape.set_recompute(config_.boolean("train.recompute"));
-          const Var l = method_->loss(stage, feed.batch());
-          loss_value.copy_from(l.value());
-          tape.backward(l);
-        }
-        if (!options_.device.is_cuda()) (void)finite_loss();
-        optimizer.update(values, p.grads());
-      },
-      s.steps - first);
   bool said = false;
   where();
   while (state_.step < s.steps) {
@@ -164,20 +137,13 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
       if (state_.step > 0) keep();
       throw;
     }
-    feed.next();
     const double lr = learning_rate(s.schedule, s.learning_rate, state_.step, s.steps, s.warmup);
-    optimizer.prepare(lr);
-    method_->prepare(stage, feed.batch().image.dim(0), seed, state_.step);
-    work.run();
-    feed.ahead();
-    // On a device only now, so that it has its work queued before anybody waits for it; without a finite
-    // gradient nothing is updated.
-    const double loss = finite_loss();
-    if (!work.refusal().empty() && !said) {
-      say(cat(s.name, ": steps are queued one by one, not as a graph: ", work.refusal()));
-      said = true;
+    const auto [loss, norm] = steps.next(lr);
+    if (!said) {
+      const std::string manner = steps.manner();
+      if (!manner.empty()) say(cat(s.name, ": ", manner));
+      said = !manner.empty();
     }
-    const double norm = optimizer.norm();
     ++state_.step;
     where();
     const double seconds = since(begun);
@@ -195,7 +161,7 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
     if (state_.step % config_.integer("train.checkpoint_every") == 0 && state_.step < s.steps) keep();
   }
   // From here on the stage's weights are the averaged ones, frozen.
-  p.use(optimizer.averaged(values).clone());
+  p.use(optimizer.averaged(steps.values()).clone());
   averaged_.reset();
   ++state_.stage;
   state_.step = 0;

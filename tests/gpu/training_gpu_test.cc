@@ -1,20 +1,20 @@
 // Training steps of the methods on the device: near those of the CPU, and as one graph a step the bits of
 // single steps; the same of the whole trainer.
+#include <algorithm>
+
 #include "data/phantom.h"
 #include "io/file.h"
 #include "io/sha256.h"
-#include "methods/batch_feed.h"
 #include "methods/pgrd.h"
 #include "methods/trainer.h"
-#include "optim/optimizer.h"
-#include "tensor/graph.h"
+#include "methods/training_steps.h"
 #include "tests/gpu/gpu_check.h"
 #include "tests/temporary_folder.h"
 
 namespace voxgrad {
 namespace {
 
-constexpr int kSteps = 4;
+constexpr int kSteps = 3;  // one that is queued, one that is recorded, one that is replayed only
 
 Plan small_plan() {
   Plan plan;
@@ -38,7 +38,7 @@ Batch make_batch(int64_t step) {
 struct Training {
   std::vector<float> losses;
   Tensor values, averaged;
-  bool recorded = false;
+  std::string manner;
 };
 
 Training run(const Device& device, size_t stage, const Config& config) {
@@ -46,38 +46,14 @@ Training run(const Device& device, size_t stage, const Config& config) {
   for (size_t s = 0; s < 2; ++s) method.parameters(s).allocate(s);
   method.constants = {{"pi_temperature", 1.3}, {"residual_sd", 0.4}};
   method.move_to(device);
-  Parameters& p = method.parameters(stage);
-  Tensor values = p.values();
   OptimizerOptions o = method.stages()[stage].optimizer;
   o.clip_norm = 0.5;
-  Optimizer optimizer(o, values);
-  BatchFeed feed(device, 0, kSteps, make_batch);
-  const Tensor loss = Tensor::empty_on(device, {1});
-  ReplayedWork work(
-      device,
-      [&] {
-        p.zero_grads();
-        Tape tape;
-        const Var l = method.loss(stage, feed.batch());
-        loss.copy_from(l.value());
-        tape.backward(l);
-        optimizer.update(values, p.grads());
-      },
-      kSteps);
+  TrainingSteps steps({method, stage, device, o, false, 77, 0, kSteps, make_batch});
   Training t;
-  for (int64_t step = 0; step < kSteps; ++step) {
-    feed.next();
-    optimizer.prepare(1e-2);
-    method.prepare(stage, 2, 77, step);
-    work.run();
-    feed.ahead();
-    t.losses.push_back(static_cast<float>(loss.item()));
-    optimizer.norm();
-  }
-  EXPECT_EQ(work.refusal(), "");
-  t.values = values.to(Device::cpu()).clone();
-  t.averaged = optimizer.averaged(values).to(Device::cpu()).clone();
-  t.recorded = work.recorded();
+  for (int64_t step = 0; step < kSteps; ++step) t.losses.push_back(static_cast<float>(steps.next(1e-2).loss));
+  t.values = steps.values().to(Device::cpu()).clone();
+  t.averaged = steps.optimizer().averaged(steps.values()).to(Device::cpu()).clone();
+  t.manner = steps.manner();
   return t;
 }
 
@@ -89,8 +65,9 @@ class GpuTraining : public test::OnGpu {
     device_options().graphs = false;
     const Training single = run(Device::cuda(), stage, config);
     device_options().graphs = true;
-    EXPECT_TRUE(replayed.recorded);
-    EXPECT_FALSE(single.recorded);
+    EXPECT_NE(replayed.manner.find("one graph of "), std::string::npos) << replayed.manner;
+    EXPECT_EQ(single.manner, "");
+    EXPECT_EQ(cpu.manner, "");
     EXPECT_EQ(replayed.losses, single.losses);
     test::expect_same_bits(replayed.values, single.values);
     test::expect_same_bits(replayed.averaged, single.averaged);
@@ -110,6 +87,22 @@ TEST_F(GpuTraining, StepsOfTheDenoiserWithItsEstimateSupervised) {
   expect_one_result(1, c);
 }
 
+// A batch that cannot be made is its own step's matter: the step before is whole.
+TEST_F(GpuTraining, ABatchThatFailsIsToldAtItsStep) {
+  BatchFeed feed(Device::cuda(), 0, 3, [](int64_t step) {
+    if (step == 1) fail(ErrorCode::data, "step 1");
+    return make_batch(step);
+  });
+  feed.next();
+  feed.ahead();
+  test::expect_same_bits(feed.batch().image, make_batch(0).image);
+  EXPECT_THROW(feed.next(), Error);
+  BatchFeed one(Device::cuda(), 0, 1, make_batch);
+  one.next();
+  one.ahead();
+  EXPECT_THROW(one.next(), Error);
+}
+
 // The trainer itself: with and without graphs the same files.
 TEST_F(GpuTraining, TheTrainerWithAndWithoutGraphs) {
   const testing::TemporaryFolder temporary;
@@ -121,7 +114,7 @@ TEST_F(GpuTraining, TheTrainerWithAndWithoutGraphs) {
   Config config = default_config();
   config.set("plan.dims", int64_t{2});
   config.set("plan.base_features", int64_t{4});
-  config.set("train.max_steps", int64_t{4});
+  config.set("train.max_steps", int64_t{kSteps});
   config.set("train.max_scored", int64_t{1});
   config.set("sampling.samples", int64_t{1});
   std::vector<std::string> said;
@@ -136,10 +129,18 @@ TEST_F(GpuTraining, TheTrainerWithAndWithoutGraphs) {
     return sha256_of_file(o.run + "/model.safetensors") + sha256_of_file(o.run + "/checkpoint.safetensors") +
            read_text(o.run + "/metrics.json");
   };
+  const auto stages_as_graphs = [&] {
+    return std::count_if(said.begin(), said.end(), [](const std::string& line) {
+      return line.starts_with("prior: steps are one graph of ") ||
+             line.starts_with("denoiser: steps are one graph of ");
+    });
+  };
   const std::string replayed = files("replayed");
-  for (const std::string& line : said) EXPECT_EQ(line.find("queued one by one"), std::string::npos) << line;
+  EXPECT_EQ(stages_as_graphs(), 2);
+  said.clear();
   device_options().graphs = false;
   EXPECT_EQ(files("single"), replayed);
+  EXPECT_EQ(stages_as_graphs(), 0);
 }
 
 }  // namespace
