@@ -53,27 +53,20 @@ Tensor GroupSampler::share_of(size_t w, const Tensor& pi_window) {
   return share;
 }
 
-void GroupSampler::allocate(int64_t count) {
+void GroupSampler::allocate(int64_t count, int64_t groups) {
   const auto some = [&](auto uses) { return std::any_of(steps_.begin(), steps_.end(), uses); };
   const Shape& volume = pi_.shape();
   const Shape shape{count, volume[0], volume[1], volume[2], volume[3]};
   samples_.emplace();
   Samples& s = *samples_;
   s.constants = Tensor::empty_on(device_, {kProcessConstants, count});
-  s.offset = Tensor::empty_on(device_, {2}, DType::i64);
   s.state = Tensor::empty_on(device_, shape);
   s.y0 = Tensor::empty_on(device_, shape);
   if (some([](const ReverseStep& r) { return r.previous != 0; }))
     s.previous = Tensor::empty_on(device_, shape);
   if (some([](const ReverseStep& r) { return r.noise != 0; })) s.z = Tensor::empty_on(device_, shape);
-  const int64_t groups = (s_.options.samples + count - 1) / count;
-  s.step.emplace(
-      device_,
-      [this, &s] {
-        estimate(s);
-        reverse(s);
-      },
-      groups * static_cast<int64_t>(steps_.size()));
+  s.estimate.emplace(
+      device_, [this, &s] { estimate(s); }, groups * static_cast<int64_t>(steps_.size()));
 }
 
 void GroupSampler::estimate_window(const Samples& s, size_t w, Tensor& y0) {
@@ -100,19 +93,21 @@ void GroupSampler::estimate(const Samples& s) {
   divide_places(y0, weight_sum_);
 }
 
-void GroupSampler::reverse(Samples& s) {
+void GroupSampler::reverse(Samples& s, int64_t first, size_t step) {
   if (s.z.defined())
     for (int64_t m = 0; m < s.z.dim(0); ++m) {
       Tensor z = s.z.rows(m, 1);
-      fill_normal(z, {static_cast<uint64_t>(m) + 1, Stream::ancestral, 0}, s.offset);
+      fill_normal(z, {s_.seed + static_cast<uint64_t>(first + m) + 1, Stream::ancestral,
+                      static_cast<uint32_t>(step)});
     }
   reverse_residual(s.constants, s.y0, pi_, s.z, s.state, s.previous);
 }
 
 std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
   require(count >= 1 && count <= group_, "[sampler] expected 1 to ", group_, " samples, got ", count);
-  // On a device the buffers stay, with the graph that uses them.
-  if (!samples_ || samples_->state.dim(0) != count) allocate(count);
+  // On a device the buffers stay, with the graph that uses them, for groups of the same size.
+  if (!samples_ || samples_->state.dim(0) != count)
+    allocate(count, std::max<int64_t>((s_.options.samples - first) / count, 1));
   Samples& s = *samples_;
   for (int64_t m = 0; m < count; ++m) {
     Tensor state = s.state.rows(m, 1);
@@ -123,12 +118,8 @@ std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
     if (s_.options.poll) s_.options.poll();
     const std::vector<int64_t> times(static_cast<size_t>(count), step.t);
     s.constants.copy_from(process_constants(s_.schedule, times, s_.residual_sd, step));
-    s.offset.copy_from(Tensor::from<int64_t>(
-        {2}, {static_cast<int64_t>(s_.seed + static_cast<uint64_t>(first)), static_cast<int64_t>(i)}));
-    if (step.s == 0 && !s.step->recorded())
-      estimate(s);  // y0 are the samples: no state follows
-    else
-      s.step->run();
+    s.estimate->run();
+    if (step.s != 0) reverse(s, first, i);  // else y0 are the samples: no state follows
     if (i == 0 && s_.options.first_estimates) {
       if (!first_sum_.defined()) {
         first_sum_ = Tensor::empty_on(device_, pi_.shape());

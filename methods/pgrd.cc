@@ -139,10 +139,11 @@ Tensor Pgrd::prior_probabilities(const PreprocessedCase& c, const SampleOptions&
 
 Tensor Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
                     const std::function<void(const Tensor&)>& sink) {
+  const Tensor image = c.image.to(net_.device());
   const Tensor pi =
-      prior_.volume_probabilities(c.image, constant("pi_temperature"), options.memory, options.poll);
-  GroupSampler sampler({plan_, schedule_, net_, constant("residual_sd"), c.image, pi,
-                        case_seed(c.name, options.seed), options});
+      prior_.volume_probabilities(image, constant("pi_temperature"), options.memory, options.poll);
+  GroupSampler sampler(
+      {plan_, schedule_, net_, constant("residual_sd"), image, pi, case_seed(c.name, options.seed), options});
   EarlyStop stop(options.stop_tolerance);
   int64_t group = sampler.group();
   if (options.stop_tolerance > 0) {

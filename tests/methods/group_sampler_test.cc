@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "methods/pgrd.h"
@@ -43,6 +44,10 @@ struct Fixture {
     c.time_conditioned = true;
     c.time_features = 8;
     return c;
+  }
+  void use(const std::string& kind) {
+    options.sampler.kind = kind;
+    options.sampler.eta = kind == "ddim" ? 0.5 : 0;
   }
   GroupSampler sampler() const { return GroupSampler({plan, schedule, net, kSd, image, pi, 17, options}); }
   std::vector<std::vector<float>> draw() const {
@@ -88,14 +93,21 @@ TEST_P(GroupSampling, TheSameBitsWithOneThreadAndTwo) {
 
 // The loop that the sampler replaces: a sample at a time, the network reads all inputs at every step. Outputs
 // lie in [0, 1]; three steps of a network whose first sums run in another order differ by less than 1e-5.
-TEST_P(GroupSampling, AgreesWithAPlainLoopOverSamplesStepsAndWindows) {
-  const Fixture f(GetParam());
+class GroupSamplingAsALoop : public testing::TestWithParam<std::tuple<Triple, std::string>> {};
+
+TEST_P(GroupSamplingAsALoop, OverSamplesStepsAndWindows) {
+  const auto& [shape, kind] = GetParam();
+  Fixture f(shape);
+  f.use(kind);
+  f.options.samples = 3;
   const auto samples = f.draw();
-  const Triple shape = GetParam();
   const auto steps = reverse_steps(f.schedule, f.options.sampler);
+  const auto some = [&](auto uses) { return std::any_of(steps.begin(), steps.end(), uses); };
+  EXPECT_EQ(some([](const ReverseStep& s) { return s.previous != 0; }), kind == "dpmpp");
+  EXPECT_EQ(some([](const ReverseStep& s) { return s.noise != 0; }), kind != "dpmpp");
   for (int64_t m = 0; m < f.options.samples; ++m) {
     const Shape one{1, shape[0], shape[1], shape[2], 2};
-    Tensor state = start_noise(uint64_t{17}, m, one), before;
+    Tensor state = start_noise(uint64_t{17}, m, one), before = Tensor::zeros(one);
     for (size_t i = 0; i < steps.size(); ++i) {
       const int64_t t = steps[i].t;
       const Tensor constants = process_constants(f.schedule, {t}, kSd, steps[i]);
@@ -144,9 +156,11 @@ TEST_P(GroupSampling, TheFirstEstimateIsTheMeanOfOneStepWhateverTheStepsAndTheMe
   EXPECT_FALSE(first_estimate().defined());
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, GroupSampling,
-                         testing::Values(Triple{8, 8, 8},     // one window that is the volume
-                                         Triple{8, 12, 9}));  // several that overlap
+const auto shapes = testing::Values(Triple{8, 8, 8},    // one window that is the volume
+                                    Triple{8, 12, 9});  // several that overlap
+INSTANTIATE_TEST_SUITE_P(Shapes, GroupSampling, shapes);
+INSTANTIATE_TEST_SUITE_P(Samplers, GroupSamplingAsALoop,
+                         testing::Combine(shapes, testing::Values("ddim", "ddpm", "dpmpp")));
 
 TEST(EarlyStopOfPgrd, DrawsAPrefixOfTheSamplesWhateverTheMemory) {
   const Fixture f({8, 12, 9});
