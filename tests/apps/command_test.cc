@@ -187,6 +187,20 @@ TEST_F(Command, TooLittleMemoryExitsWith5) {
       << read_text(path("err"));
 }
 
+// Waits until a process has a file open; false if it takes more than half a minute.
+bool opens(pid_t process, const std::string& file) {
+  const std::filesystem::path folder = "/proc/" + std::to_string(process) + "/fd";
+  for (int i = 0; i < 30000; ++i) {
+    std::error_code gone;  // descriptors come and go
+    for (std::filesystem::directory_iterator it(folder, gone), end; !gone && it != end; it.increment(gone)) {
+      std::error_code closed;
+      if (std::filesystem::read_symlink(it->path(), closed) == file && !closed) return true;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
 TEST_F(Command, ASignalEndsItWith130Or143) {
   // The values of a sparse 256 MiB file are 2 GiB to hash; the signal comes while it does.
   NiftiImage image{make_nifti_header({1, 1, 1}, {1, 1, 1}), std::vector<std::byte>(1)};
@@ -205,7 +219,7 @@ TEST_F(Command, ASignalEndsItWith130Or143) {
       execl(VOXGRAD_COMMAND, VOXGRAD_COMMAND, "image", path("a.nii").c_str(), static_cast<char*>(nullptr));
       _exit(127);
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    ASSERT_TRUE(opens(child, path("a.nii")));
     ASSERT_EQ(kill(child, number), 0);
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
