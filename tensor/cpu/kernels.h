@@ -278,7 +278,7 @@ struct KernelTable {
   WinogradWeightsKernels winograd_weights;
   NormKernels<float> norm;
   OptimKernels optim;
-  /// `steps` rounds of independent multiply-adds; writes up to 24 x 16 floats, returns the operations.
+  /// `steps` rounds of independent multiply-adds on up to 24 x 16 floats, in place; returns the operations.
   double (*fma_chains)(int64_t steps, float* result);
   const Bf16Kernels* bf16;  ///< null where the instruction set has none
 };

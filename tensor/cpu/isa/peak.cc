@@ -13,7 +13,7 @@ double fma_chains(int64_t steps, float* result) {
   Vec sum[kChains];
 #pragma GCC unroll 24
   for (int i = 0; i < kChains; ++i)
-    sum[i] = broadcast(0.01f * static_cast<float>(i + 1));  // equal chains would be merged
+    sum[i] = load(result + 16 * i);  // numbers that the compiler does not know: it would merge equal chains
   const Vec factor = broadcast(0.999f), offset = broadcast(0.001f);
   for (int64_t s = 0; s < steps; ++s)
 #pragma GCC unroll 24
