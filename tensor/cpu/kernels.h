@@ -157,7 +157,8 @@ struct WinogradKernels {
   void (*products)(const WinogradProducts&);
   void (*output)(const WinogradOutput<T>&);
   /// For the gradient of the weights, which sums over tiles. In bf16 these write pairs of tiles: tile_step is
-  /// the distance of two pairs, where each channel has the numbers of both; zero in place of a missing tile.
+  /// the distance of two pairs, where each channel has the numbers of both. In place of a tile that is
+  /// missing at the end of a row the input has zeros, so it does not matter what the gradient has.
   void (*summed_input)(const WinogradInput<T>&);
   void (*summed_gradient)(const WinogradGradient<T>&);
 };

@@ -3,47 +3,20 @@
 #include "methods/group_sampler.h"
 #include "methods/prior.h"
 #include "tests/gpu/gpu_check.h"
+#include "tests/methods/small_sampling.h"
 
 namespace voxgrad {
 namespace {
 
-constexpr double kSd = 0.3;
-
-UNetConfig small_config() {
-  UNetConfig c;
-  c.in_channels = 5;
-  c.out_channels = 2;
-  c.features = {4, 8};
-  c.strides = {{1, 1, 1}, {2, 2, 2}};
-  c.kernels = {{3, 3, 3}, {3, 3, 3}};
-  c.deep_supervision = false;
-  c.time_conditioned = true;
-  c.time_features = 8;
-  return c;
-}
-
-struct Sampling {
-  Sampling(const Device& device, const Triple& shape, const std::string& kind)
-      : schedule("cosine", 1000, false), net(parameters, "net", small_config()) {
-    plan.patch = {4, 4, 4};
-    plan.channel_names = {"image"};
-    plan.label_names = {"background", "one"};
-    plan.features = {4, 8};
-    parameters.allocate(0);
-    const Tensor z = test::noise(parameters.values().shape(), 0);
-    for (int64_t i = 0; i < z.numel(); ++i)
-      parameters.values().mutable_data<float>()[i] += 0.1f * z.data<float>()[i];
+struct Sampling : test::SmallSampling {
+  Sampling(const Device& device, const Triple& shape, const std::string& kind) : SmallSampling(shape, 4) {
     if (device.is_cuda()) parameters.move_to(device);
-    image = test::noise({shape[0], shape[1], shape[2], 1}, 1);
-    pi = random_uniform({shape[0], shape[1], shape[2], 2}, {1, Stream::test, 2});
     options.samples = 4;
-    options.sampler.steps = 3;
-    options.sampler.kind = kind;
-    options.sampler.eta = kind == "ddim" ? 0.5 : 0;
+    use(kind);
   }
   // Two groups of one sample and one of two, then the mean of their first estimates.
   std::vector<Tensor> draw() {
-    GroupSampler s({plan, schedule, net, kSd, image, pi, 17, options});
+    GroupSampler s = sampler();
     std::vector<Tensor> all;
     for (const int64_t first : {0, 1, 2}) {
       for (const Tensor& t : s.draw(first, first < 2 ? 1 : 2)) all.push_back(t.clone());
@@ -53,12 +26,6 @@ struct Sampling {
     return all;
   }
 
-  Plan plan;
-  NoiseSchedule schedule;
-  Parameters parameters;
-  UNet net;
-  Tensor image, pi;
-  SampleOptions options;
   std::vector<bool> replayed;
 };
 
@@ -95,7 +62,7 @@ TEST_F(GpuSamplingWindows, SharesNotKeptGiveTheSameBits) {
   Sampling s(Device::cuda(), {4, 4, 5}, "ddim");
   s.options.sampler.steps = 3;
   const auto draw = [&](bool keeps) {
-    GroupSampler sampler({s.plan, s.schedule, s.net, kSd, s.image, s.pi, 17, s.options});
+    GroupSampler sampler = s.sampler();
     EXPECT_EQ(sampler.keeps_shares(), keeps);
     return sampler.draw(0, 1)[0];
   };
@@ -109,7 +76,7 @@ TEST_F(GpuSamplingWindows, AGraphIsRecordedForThreeEstimatesOfAGroupsSize) {
   Sampling s(Device::cuda(), {4, 4, 4}, "ddim");
   const auto replayed = [&](int64_t steps, const std::vector<int64_t>& counts) {
     s.options.sampler.steps = steps;
-    GroupSampler sampler({s.plan, s.schedule, s.net, kSd, s.image, s.pi, 17, s.options});
+    GroupSampler sampler = s.sampler();
     std::vector<bool> all;
     int64_t first = 0;
     for (const int64_t count : counts) {
@@ -127,8 +94,6 @@ TEST_F(GpuSamplingWindows, AGraphIsRecordedForThreeEstimatesOfAGroupsSize) {
 
 TEST_F(GpuSamplingWindows, OfThePriorAreBlendedAsOnTheCpu) {
   Sampling s(Device::cpu(), {4, 4, 5}, "ddim");
-  s.plan.strides = s.net.config().strides;
-  s.plan.kernels = s.net.config().kernels;
   Prior prior(s.plan, default_config());
   prior.parameters().allocate(3);
   const Tensor cpu = prior.volume_probabilities(s.image, 1.3, int64_t{1} << 30, {});

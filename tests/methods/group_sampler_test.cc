@@ -9,47 +9,13 @@
 
 #include "methods/pgrd.h"
 #include "tensor/parallel.h"
+#include "tests/methods/small_sampling.h"
 
 namespace voxgrad {
 namespace {
 
-constexpr double kSd = 0.3;
-
-struct Fixture {
-  explicit Fixture(const Triple& shape) : schedule("cosine", 1000, false), net(parameters, "net", unet()) {
-    plan.patch = {8, 8, 8};
-    plan.channel_names = {"image"};
-    plan.label_names = {"background", "one"};
-    plan.features = {4, 8};
-    plan.strides = {{1, 1, 1}, {2, 2, 2}};
-    plan.kernels = {{3, 3, 3}, {3, 3, 3}};
-    parameters.allocate(0);
-    const Tensor z = random_normal(parameters.values().shape(), {1, Stream::test, 0});
-    for (int64_t i = 0; i < z.numel(); ++i)
-      parameters.values().mutable_data<float>()[i] += 0.1f * z.data<float>()[i];
-    image = random_normal({shape[0], shape[1], shape[2], 1}, {1, Stream::test, 1});
-    pi = random_uniform({shape[0], shape[1], shape[2], 2}, {1, Stream::test, 2});
-    options.samples = 5;
-    options.sampler.steps = 3;
-    options.sampler.eta = 0.5;  // noise in the steps too
-  }
-  static UNetConfig unet() {
-    UNetConfig c;
-    c.in_channels = 5;
-    c.out_channels = 2;
-    c.features = {4, 8};
-    c.strides = {{1, 1, 1}, {2, 2, 2}};
-    c.kernels = {{3, 3, 3}, {3, 3, 3}};
-    c.deep_supervision = false;
-    c.time_conditioned = true;
-    c.time_features = 8;
-    return c;
-  }
-  void use(const std::string& kind) {
-    options.sampler.kind = kind;
-    options.sampler.eta = kind == "ddim" ? 0.5 : 0;
-  }
-  GroupSampler sampler() const { return GroupSampler({plan, schedule, net, kSd, image, pi, 17, options}); }
+struct Fixture : test::SmallSampling {
+  explicit Fixture(const Triple& shape) : SmallSampling(shape, 8) { options.samples = 5; }
   std::vector<std::vector<float>> draw() const {
     GroupSampler s = sampler();
     std::vector<std::vector<float>> all;
@@ -58,13 +24,6 @@ struct Fixture {
         all.push_back(t.to_vector<float>());
     return all;
   }
-
-  Plan plan;
-  NoiseSchedule schedule;
-  Parameters parameters;
-  UNet net;
-  Tensor image, pi;
-  SampleOptions options;
 };
 
 class GroupSampling : public testing::TestWithParam<Triple> {
@@ -110,7 +69,7 @@ TEST_P(GroupSamplingAsALoop, OverSamplesStepsAndWindows) {
     Tensor state = start_noise(uint64_t{17}, m, one), before = Tensor::zeros(one);
     for (size_t i = 0; i < steps.size(); ++i) {
       const int64_t t = steps[i].t;
-      const Tensor constants = process_constants(f.schedule, {t}, kSd, steps[i]);
+      const Tensor constants = process_constants(f.schedule, {t}, Fixture::kSd, steps[i]);
       const Tensor y0 = over_windows(shape, f.plan.patch, 2, 1, [&](const std::vector<Window>& w) {
         const Tensor r = gather_windows(state.reshape(f.pi.shape()), w, f.plan.patch),
                      pi = gather_windows(f.pi, w, f.plan.patch);
@@ -165,7 +124,7 @@ INSTANTIATE_TEST_SUITE_P(Samplers, GroupSamplingAsALoop,
 TEST(EarlyStopOfPgrd, DrawsAPrefixOfTheSamplesWhateverTheMemory) {
   const Fixture f({8, 12, 9});
   Pgrd method(f.plan, default_config(), "pgrd");
-  method.constants = {{"pi_temperature", 1}, {"residual_sd", kSd}};
+  method.constants = {{"pi_temperature", 1}, {"residual_sd", Fixture::kSd}};
   method.parameters(0).allocate(1);
   method.parameters(1).allocate(2);
   PreprocessedCase c;

@@ -78,6 +78,17 @@ VOXGRAD_INLINE Vec pair_of<cpu::Bf16Bits>(Vec first, Vec second) {
 }
 #endif
 
+// Writes four points along W of a tile, side by side with those of the next one where kPairs.
+template <class T, bool kPairs, class Store>
+VOXGRAD_INLINE void put_points(T* to, int64_t point_step, const Four& tile, const Four& next, Store put) {
+#pragma GCC unroll 4
+  for (int w = 0; w < 4; ++w, to += point_step)
+    if constexpr (kPairs)
+      put(reinterpret_cast<float*>(to), pair_of<T>(tile.v[w], next.v[w]));
+    else
+      put(to, tile.v[w]);
+}
+
 // A few tiles and channels at a time: first the planes and rows of each column become its four points along
 // H, then columns become points along W. So each place is read once, which matters where the rows of a volume
 // lie a power of two apart and share cache sets.
@@ -108,18 +119,11 @@ void input_row(WinogradInput<T> p) {
               for (int h = 0; h < 4; ++h) {
                 const float* const k = &columns[h][2 * t][c];
                 const auto column = [&](int i) { return load(k + i * kChannels); };
-                const Four r = input_points(column(0), column(1), column(2), column(3));
-                T* const to = v + 4 * h * p.point_step + c * kTogether;
-                if constexpr (kPairs) {
-                  const Four next = t + 1 < tiles ? input_points(column(2), column(3), column(4), column(5))
-                                                  : Four{{zero(), zero(), zero(), zero()}};
-#pragma GCC unroll 4
-                  for (int w = 0; w < 4; ++w)
-                    put(reinterpret_cast<float*>(to + w * p.point_step), pair_of<T>(r.v[w], next.v[w]));
-                } else {
-#pragma GCC unroll 4
-                  for (int w = 0; w < 4; ++w) put(to + w * p.point_step, r.v[w]);
-                }
+                const Four tile = input_points(column(0), column(1), column(2), column(3));
+                Four next{{zero(), zero(), zero(), zero()}};
+                if (kPairs && t + 1 < tiles) next = input_points(column(2), column(3), column(4), column(5));
+                put_points<T, kPairs>(v + 4 * h * p.point_step + c * kTogether, p.point_step, tile, next,
+                                      put);
               }
             });
     }
@@ -142,27 +146,20 @@ VOXGRAD_INLINE void gradient_columns(const P& p, int64_t column, int64_t c, Load
   }
 }
 
-// A tile, or two where kPairs: the next one at `next`.
+// Two tiles at a time where kPairs. (The second may be none of this row's: then the input has zeros.)
 template <class T, bool kPairs, bool kAdd, bool kInside>
-VOXGRAD_INLINE void gradient_tile(const WinogradGradient<T>& p, int64_t column, int64_t next, T* v) {
+VOXGRAD_INLINE void gradient_tile(const WinogradGradient<T>& p, int64_t column, T* v) {
   for_vectors(
       p.channels, [&](int64_t c, auto get, auto put) __attribute__((always_inline)) {
         Four k[2], n[2];
         gradient_columns<kAdd, kInside>(p, column, c, get, k);
-        if constexpr (kPairs) gradient_columns<kAdd, kInside>(p, next, c, get, n);
+        if (kPairs) gradient_columns<kAdd, kInside>(p, column + 2, c, get, n);
 #pragma GCC unroll 4
         for (int h = 0; h < 4; ++h) {
-          const Four r = gradient_points(k[0].v[h], k[1].v[h]);
-          T* const to = v + 4 * h * p.point_step + (kPairs ? 2 : 1) * c;
-          if constexpr (kPairs) {
-            const Four s = gradient_points(n[0].v[h], n[1].v[h]);
-#pragma GCC unroll 4
-            for (int w = 0; w < 4; ++w)
-              put(reinterpret_cast<float*>(to + w * p.point_step), pair_of<T>(r.v[w], s.v[w]));
-          } else {
-#pragma GCC unroll 4
-            for (int w = 0; w < 4; ++w) put(to + w * p.point_step, r.v[w]);
-          }
+          const Four tile = gradient_points(k[0].v[h], k[1].v[h]);
+          const Four next = kPairs ? gradient_points(n[0].v[h], n[1].v[h]) : tile;
+          put_points<T, kPairs>(v + 4 * h * p.point_step + (kPairs ? 2 : 1) * c, p.point_step, tile, next,
+                                put);
         }
       });
 }
@@ -173,12 +170,10 @@ void gradient_row(WinogradGradient<T> p) {
   T* v = p.v;
   for (int64_t t = 0; t < p.tiles; t += kTogether, v += p.tile_step) {
     const int64_t column = p.first + 2 * t;
-    const bool whole = t + kTogether <= p.tiles;
-    const int64_t next = whole ? column + 2 : p.width;  // outside: zeros
-    if (whole && column + 2 * kTogether <= p.width)
-      gradient_tile<T, kPairs, kAdd, true>(p, column, next, v);
+    if (column + 2 * kTogether <= p.width)
+      gradient_tile<T, kPairs, kAdd, true>(p, column, v);
     else
-      gradient_tile<T, kPairs, kAdd, false>(p, column, next, v);
+      gradient_tile<T, kPairs, kAdd, false>(p, column, v);
   }
 }
 
@@ -228,34 +223,30 @@ void products(const WinogradProducts& p) {
   p.vectors == 2 ? multiply<E, 2>(p) : multiply<E, 1>(p);
 }
 
-// A result of a point along D, at y (null: outside the volume). An f32 output itself keeps the sum over the
-// points, one in bf16 is written with the last of them.
-template <class Load, class Store>
-VOXGRAD_INLINE void put_output(WinogradPlane plane, bool, float* y, float*, Vec m, Vec bias, Load get,
+// A result of a point along D, for the output at y. An f32 output itself keeps the sum over the points, that
+// of a bf16 one is kept in f32 and written with the last of them.
+template <class T, class Load, class Store>
+VOXGRAD_INLINE void put_output(WinogradPlane plane, bool last, T* y, float* sum, Vec m, Vec bias, Load get,
                                Store put) {
-  if (plane == WinogradPlane::set)
-    put(y, bias + m);
-  else if (plane == WinogradPlane::add)
-    put(y, get(y) + m);
-  else
-    put(y, get(y) - m);
-}
-#if defined(__AVX512BF16__)
-template <class Load, class Store>
-VOXGRAD_INLINE void put_output(WinogradPlane plane, bool last, cpu::Bf16Bits* y, float* sum, Vec m, Vec bias,
-                               Load, Store put) {
+  constexpr bool kWaits = sizeof(T) != sizeof(float);
+  const auto so_far = [&]() __attribute__((always_inline)) {
+    if constexpr (kWaits)
+      return load(sum);
+    else
+      return get(y);
+  };
   const Vec r = plane == WinogradPlane::set   ? bias + m
-                : plane == WinogradPlane::add ? load(sum) + m
-                                              : load(sum) - m;
-  if (last)
-    put(y, r);
-  else
+                : plane == WinogradPlane::add ? so_far() + m
+                                              : so_far() - m;
+  if (kWaits && !last)
     store(sum, r);
+  else
+    put(y, r);
 }
-#endif
 
 template <class T>
-VOXGRAD_INLINE void output_row(WinogradOutput<T> p) {
+void output(const WinogradOutput<T>& run) {
+  const WinogradOutput<T> p = run;
   for_vectors(
       p.lanes, [&](int64_t l, auto get, auto put) __attribute__((always_inline)) {
         const Vec bias = load(p.bias + l);
@@ -288,11 +279,6 @@ VOXGRAD_INLINE void output_row(WinogradOutput<T> p) {
           }
         }
       });
-}
-
-template <class T>
-void output(const WinogradOutput<T>& p) {
-  output_row(p);
 }
 
 // E as above; the summed kernels write pairs of tiles where an element of V is not one number.
