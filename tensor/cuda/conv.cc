@@ -66,8 +66,8 @@ const ConvPlan& conv_plan(Context& c, const ConvPlanProblem& p) {
   if (const auto known = c.plans->plans.find(key); known != c.plans->plans.end()) return known->second;
   require(!c.capturing(), "expected a plan for ", key, " before the capture: run the step once without");
   ConvOffer o(c, p);
-  for (const auto ask :
-       {offer_conv_head, offer_conv_first, offer_conv_mma, offer_conv_cudnn, offer_conv_general}) {
+  for (const auto ask : {offer_conv_head, offer_conv_first, offer_conv_mma, offer_conv_mma_weights,
+                         offer_conv_cudnn, offer_conv_general}) {
     ask(c, p, o);
     if (o.taken()) return c.plans->plans.emplace(key, std::move(o.plan())).first->second;
   }

@@ -1,10 +1,11 @@
 // 3x3x3 (or 1x3x3) convolutions of stride 1 in bf16 on tensor cores (mma.sync m16n8k16, f32 sums), made for
 // the full-resolution layers with 32 channels. The backward pass of the data is the same with flipped taps.
 //
-// A block computes a tile of 4 x 4 x 16 places (D, H, W) times 32 output channels, with four warps of 64
-// places. For each 16 input channels it brings the tile with its halo and the weights of all taps to shared
-// memory; a tap is then an offset into the halo. Rows of shared memory are padded so that the eight rows of a
-// matrix that ldmatrix reads lie in different banks: 48 bytes a place, 80 bytes an input channel's 32
+// A block computes a tile of 8 x 4 x 16 places (D, H, W; 1 x 32 x 16 without taps along D) times 32 output
+// channels, with eight warps of 64 places. For each 16 input channels it brings the tile with its halo and
+// the weights of all taps to shared memory; a tap is then an offset into the halo, and a row of 16 places
+// that is read once serves the three taps along H. Rows of shared memory are padded so that the eight rows of
+// a matrix that ldmatrix reads lie in different banks: 48 bytes a place, 80 bytes an input channel's 32
 // weights.
 #include <cuda_pipeline.h>
 
@@ -15,52 +16,69 @@
 namespace voxgrad::cuda {
 namespace {
 
-constexpr int kZ = 4, kY = 4, kX = 16;         // places of a tile
-constexpr int kDepth = 16, kColumns = 32;      // input channels at a time, output channels of a block
-constexpr int kPlaceStep = 24, kRowStep = 40;  // padded, in elements
-constexpr int kBlock = 128;
+constexpr int kBlock = 256, kRows = 4, kX = 16;  // a warp has kRows rows of kX places
+constexpr int kDepth = 16, kColumns = 32;        // input channels at a time, output channels of a block
+constexpr int kPlaceStep = 24, kRowStep = 40;    // padded, in elements
+
+template <int kTapsD>
+struct Tile {
+  static constexpr int kWarps = kBlock / 32, kZ = kTapsD == 1 ? 1 : kWarps, kY = kRows * kWarps / kZ;
+  static constexpr int kHaloY = kY + 2, kHaloX = kX + 2, kHalo = (kZ + kTapsD - 1) * kHaloY * kHaloX;
+  static constexpr int kTaps = kTapsD * 9;
+  static constexpr size_t kShared =
+      static_cast<size_t>(kHalo * kPlaceStep + kTaps * kDepth * kRowStep) * sizeof(bf16);
+};
 
 struct Problem {
   int n, extent[3];  // of input and output alike
-  int kd;            // taps along D: 1 or 3
   int in_parts, out_parts;
   const bf16* in[kMaxParts];
   bf16* out[kMaxParts];
   int in_channels[kMaxParts], out_channels[kMaxParts];
-  int out_total;
+  int in_total, out_total;
   int tiles[3];  // along D, H, W
 };
 
-// weights [taps][in][out] in bf16, bias f32 or null.
-template <class B>
-__global__ void __launch_bounds__(kBlock) mma_kernel(Problem p, const bf16* weights, const B* bias) {
+// A thread's sums are columns 2 k and 2 k + 1 of four products, k = lane % 4. So that they are eight adjacent
+// channels, one store of 16 bytes, column 8 j + 2 k + e of a block has the weights of channel 8 k + 2 j + e.
+__host__ __device__ constexpr int64_t channel_of_column(int64_t column) {
+  const int64_t in = column % kColumns;
+  return column - in + in % 8 / 2 * 8 + in / 8 * 2 + in % 2;
+}
+
+// weights [taps][in][columns] in bf16, bias f32 or null.
+template <int kTapsD, class B>
+__global__ void __launch_bounds__(kBlock, 2) mma_kernel(Problem p, const bf16* weights, const B* bias) {
+  using T = Tile<kTapsD>;
   extern __shared__ uint4 shared[];
-  const int halo_z = kZ + p.kd - 1, taps = p.kd * 9;
-  constexpr int kHaloY = kY + 2, kHaloX = kX + 2;
-  const int halo = halo_z * kHaloY * kHaloX;
-  bf16* const places = reinterpret_cast<bf16*>(shared);  // [halo][kPlaceStep]
-  bf16* const rows = places + halo * kPlaceStep;         // [taps][kDepth][kRowStep]
+  bf16* const places = reinterpret_cast<bf16*>(shared);  // [kHalo][kPlaceStep]
+  bf16* const rows = places + T::kHalo * kPlaceStep;     // [kTaps][kDepth][kRowStep]
 
   int tile = static_cast<int>(blockIdx.x);
   const int x0 = tile % p.tiles[2] * kX;
   tile /= p.tiles[2];
-  const int y0 = tile % p.tiles[1] * kY;
+  const int y0 = tile % p.tiles[1] * T::kY;
   tile /= p.tiles[1];
-  const int z0 = tile % p.tiles[0] * kZ, n = tile / p.tiles[0];
+  const int z0 = tile % p.tiles[0] * T::kZ, n = tile / p.tiles[0];
   const int column = static_cast<int>(blockIdx.y) * kColumns;
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
+  // Where the warp's rows begin in the tile, and which row of a matrix a lane gives to ldmatrix.
+  const int warp_z = warp % T::kZ, warp_y = warp / T::kZ * kRows;
+  const bf16* const my_places =
+      places + ((warp_z * T::kHaloY + warp_y) * T::kHaloX + lane % 16) * kPlaceStep + lane / 16 * 8;
+  const bf16* const my_rows = rows + lane % 16 * kRowStep + lane / 16 * 8;
 
-  float sum[4][4][4] = {};  // 16 places along W each, 8 output channels each
-  int first = 0;            // input channel of all parts
+  float sum[kRows][4][4] = {};  // 16 places along W each, 8 output channels each
+  int first = 0;                // input channel of all parts
   for (int part = 0; part < p.in_parts; ++part) {
     const int channels = p.in_channels[part];
     const bf16* const in = p.in[part];
     for (int c0 = 0; c0 < channels; c0 += kDepth, first += kDepth) {
       __syncthreads();
-      for (int i = thread; i < halo * 2; i += kBlock) {
+      for (int i = thread; i < T::kHalo * 2; i += kBlock) {
         const int place = i / 2, half = i % 2 * 8;
-        const int x = x0 - 1 + place % kHaloX, y = y0 - 1 + place / kHaloX % kHaloY,
-                  z = z0 - p.kd / 2 + place / (kHaloX * kHaloY);
+        const int x = x0 - 1 + place % T::kHaloX, y = y0 - 1 + place / T::kHaloX % T::kHaloY,
+                  z = z0 - kTapsD / 2 + place / (T::kHaloX * T::kHaloY);
         const bool inside =
             x >= 0 && x < p.extent[2] && y >= 0 && y < p.extent[1] && z >= 0 && z < p.extent[0];
         const int64_t from =
@@ -69,11 +87,8 @@ __global__ void __launch_bounds__(kBlock) mma_kernel(Problem p, const bf16* weig
                                 in + (inside ? from * channels + c0 + half : 0), 16, inside ? 0 : 16);
       }
       const bf16* const from = weights + static_cast<int64_t>(first) * p.out_total + column;
-      const int64_t tap_step =
-          static_cast<int64_t>(p.out_total) *
-          (p.in_channels[0] + (p.in_parts > 1 ? p.in_channels[1] : 0) +
-           (p.in_parts > 2 ? p.in_channels[2] : 0) + (p.in_parts > 3 ? p.in_channels[3] : 0));
-      for (int i = thread; i < taps * kDepth * 4; i += kBlock) {
+      const int64_t tap_step = static_cast<int64_t>(p.in_total) * p.out_total;
+      for (int i = thread; i < T::kTaps * kDepth * 4; i += kBlock) {
         const int quarter = i % 4 * 8, k = i / 4 % kDepth, tap = i / 4 / kDepth;
         __pipeline_memcpy_async(rows + (tap * kDepth + k) * kRowStep + quarter,
                                 from + tap * tap_step + static_cast<int64_t>(k) * p.out_total + quarter, 16);
@@ -82,58 +97,67 @@ __global__ void __launch_bounds__(kBlock) mma_kernel(Problem p, const bf16* weig
       __pipeline_wait_prior(0);
       __syncthreads();
 
-      // Warp w has the tile's plane w: rows y = 0 .. 3, each 16 places along W.
-      const int a_row = lane % 16, a_column = lane / 16 * 8;
-      for (int tap = 0; tap < taps; ++tap) {
-        const int dz = tap / 9, dy = tap / 3 % 3, dx = tap % 3;
-        uint32_t b[2][4];
-        const bf16* const row = rows + (tap * kDepth + lane % 16) * kRowStep + lane / 16 * 8;
-        load_matrices_transposed(b[0], row);
-        load_matrices_transposed(b[1], row + 16);
+#pragma unroll 1
+      for (int dz = 0; dz < kTapsD; ++dz) {
+        const bf16* const plane = my_places + dz * T::kHaloY * T::kHaloX * kPlaceStep;
 #pragma unroll
-        for (int m = 0; m < 4; ++m) {
-          uint32_t a[4];
-          const int place = ((warp + dz) * kHaloY + m + dy) * kHaloX + dx + a_row;
-          load_matrices(a, places + place * kPlaceStep + a_column);
-          multiply_add(sum[m][0], a, b[0][0], b[0][1]);
-          multiply_add(sum[m][1], a, b[0][2], b[0][3]);
-          multiply_add(sum[m][2], a, b[1][0], b[1][1]);
-          multiply_add(sum[m][3], a, b[1][2], b[1][3]);
+        for (int dx = 0; dx < 3; ++dx) {
+          uint32_t b[3][2][4];
+#pragma unroll
+          for (int dy = 0; dy < 3; ++dy) {
+            const bf16* const row = my_rows + ((dz * 3 + dy) * 3 + dx) * kDepth * kRowStep;
+            load_matrices_transposed(b[dy][0], row);
+            load_matrices_transposed(b[dy][1], row + 16);
+          }
+#pragma unroll
+          for (int y = 0; y < kRows + 2; ++y) {
+            uint32_t a[4];
+            load_matrices(a, plane + (y * T::kHaloX + dx) * kPlaceStep);
+#pragma unroll
+            for (int dy = 0; dy < 3; ++dy) {
+              const int m = y - dy;
+              if (m < 0 || m >= kRows) continue;
+              multiply_add(sum[m][0], a, b[dy][0][0], b[dy][0][1]);
+              multiply_add(sum[m][1], a, b[dy][0][2], b[dy][0][3]);
+              multiply_add(sum[m][2], a, b[dy][1][0], b[dy][1][1]);
+              multiply_add(sum[m][3], a, b[dy][1][2], b[dy][1][3]);
+            }
+          }
         }
       }
     }
   }
 
-  int part = 0, c = column;
+  const int channel = column + lane % 4 * 8, z = z0 + warp_z;
+  int part = 0, c = channel;
   while (c >= p.out_channels[part]) c -= p.out_channels[part++];
-  bf16* const out = p.out[part];
-  const int z = z0 + warp, step = p.out_channels[part];
+  bf16* const out = p.out[part] + c;
+  const int step = p.out_channels[part];
   if (z >= p.extent[0]) return;
+  float offset[8] = {};
+  if (bias) {
 #pragma unroll
-  for (int m = 0; m < 4; ++m) {
-    const int y = y0 + m;
+    for (int k = 0; k < 8; ++k) offset[k] = to_float(bias[channel + k]);
+  }
+#pragma unroll
+  for (int m = 0; m < kRows; ++m) {
+    const int y = y0 + warp_y + m;
     if (y >= p.extent[1]) continue;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int x = x0 + lane / 4 + 8 * half;
       if (x >= p.extent[2]) continue;
-      const int64_t at =
-          (((static_cast<int64_t>(n) * p.extent[0] + z) * p.extent[1] + y) * p.extent[2] + x) * step + c;
+      float v[8];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        const int o = 8 * j + 2 * (lane % 4);
-        float v[2] = {sum[m][j][2 * half], sum[m][j][2 * half + 1]};
-        if (bias) {
-          v[0] += to_float(bias[column + o]);
-          v[1] += to_float(bias[column + o + 1]);
-        }
-        store<2>(out + at + o, v);
-      }
+      for (int k = 0; k < 8; ++k) v[k] = sum[m][k / 2][2 * half + k % 2] + offset[k];
+      store<8>(
+          out + (((static_cast<int64_t>(n) * p.extent[0] + z) * p.extent[1] + y) * p.extent[2] + x) * step,
+          v);
     }
   }
 }
 
-// Weights as the kernel reads them: [tap][in][out], for the backward pass with flipped taps and exchanged
+// Weights as the kernel reads them: [tap][in][column], for the backward pass with flipped taps and exchanged
 // roles.
 template <class W>
 struct Arrange {
@@ -143,19 +167,36 @@ struct Arrange {
   bf16* out;
   __device__ void operator()(int64_t i) const {
     const int64_t columns = flip ? cin : cout, depth = flip ? cout : cin;
-    const int64_t o = i % columns, k = i / columns % depth, t = i / columns / depth;
+    const int64_t o = channel_of_column(i % columns), k = i / columns % depth, t = i / columns / depth;
     const int64_t from = flip ? ((taps - 1 - t) * cin + o) * cout + k : (t * cin + k) * cout + o;
     out[i] = from_float<bf16>(to_float(w[from]));
   }
 };
 
-template <class W>
-void run_typed(Context& c, const ConvPlanProblem& q, const ConvArrays& a) {
+template <int kTapsD, class W>
+void launch(Context& c, const ConvPlanProblem& q, const ConvArrays& a, Problem p) {
+  using T = Tile<kTapsD>;
+  const int size[3] = {T::kZ, T::kY, kX};
+  for (int k = 0; k < 3; ++k) p.tiles[k] = static_cast<int>(ceil_div(p.extent[k], size[k]));
+  const Scratch weights(c, static_cast<uint64_t>(q.weights()) * sizeof(bf16));
+  for_each(c, q.weights(),
+           Arrange<W>{q.taps(), q.shape.cin, q.shape.cout, q.pass == Pass::backward_data,
+                      static_cast<const W*>(a.w), weights.as<bf16>()});
+  check(cudaFuncSetAttribute(mma_kernel<kTapsD, W>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(T::kShared)),
+        "cudaFuncSetAttribute");
+  const dim3 grid(static_cast<unsigned>(p.n * p.tiles[0] * p.tiles[1] * p.tiles[2]),
+                  static_cast<unsigned>(p.out_total / kColumns));
+  mma_kernel<kTapsD>
+      <<<grid, kBlock, T::kShared, c.stream>>>(p, weights.as<bf16>(), static_cast<const W*>(a.bias));
+  check_launch(c.op);
+}
+
+void run(Context& c, const ConvPlanProblem& q, const ConvArrays& a) {
   const bool flip = q.pass == Pass::backward_data;
   Problem p{};
   p.n = static_cast<int>(q.shape.n);
   for (int k = 0; k < 3; ++k) p.extent[k] = static_cast<int>(q.shape.in[k]);
-  p.kd = static_cast<int>(q.shape.kernel[0]);
   const Part many[1] = {{a.y, q.shape.cout}};
   const Part* const in = flip ? many : a.x;
   const Part* const out = flip ? a.x : many;
@@ -163,50 +204,27 @@ void run_typed(Context& c, const ConvPlanProblem& q, const ConvArrays& a) {
   p.out_parts = flip ? q.parts : 1;
   for (int k = 0; k < p.in_parts; ++k) {
     p.in[k] = static_cast<const bf16*>(in[k].data);
-    p.in_channels[k] = static_cast<int>(in[k].channels);
+    p.in_total += p.in_channels[k] = static_cast<int>(in[k].channels);
   }
   for (int k = 0; k < p.out_parts; ++k) {
     p.out[k] = static_cast<bf16*>(out[k].data);
-    p.out_channels[k] = static_cast<int>(out[k].channels);
-    p.out_total += p.out_channels[k];
+    p.out_total += p.out_channels[k] = static_cast<int>(out[k].channels);
   }
-  const int size[3] = {kZ, kY, kX};
-  for (int k = 0; k < 3; ++k) p.tiles[k] = static_cast<int>(ceil_div(p.extent[k], size[k]));
-  const Scratch weights(c, static_cast<uint64_t>(q.weights()) * sizeof(bf16));
-  for_each(
-      c, q.weights(),
-      Arrange<W>{q.taps(), q.shape.cin, q.shape.cout, flip, static_cast<const W*>(a.w), weights.as<bf16>()});
-  const int halo = (kZ + p.kd - 1) * (kY + 2) * (kX + 2);
-  const size_t shared = static_cast<size_t>(halo * kPlaceStep + p.kd * 9 * kDepth * kRowStep) * sizeof(bf16);
-  check(cudaFuncSetAttribute(mma_kernel<W>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(shared)),
-        "cudaFuncSetAttribute");
-  const dim3 grid(static_cast<unsigned>(p.n * p.tiles[0] * p.tiles[1] * p.tiles[2]),
-                  static_cast<unsigned>(p.out_total / kColumns));
-  mma_kernel<W><<<grid, kBlock, shared, c.stream>>>(p, weights.as<bf16>(), static_cast<const W*>(a.bias));
-  check_launch(c.op);
-}
-
-void run(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {
-  visit_type(p.weight_type, [&]<class W>(W) { run_typed<W>(c, p, a); });
+  visit_type(q.weight_type, [&]<class W>(W) {
+    if (q.shape.kernel[0] == 1)
+      launch<1, W>(c, q, a, p);
+    else
+      launch<3, W>(c, q, a, p);
+  });
 }
 
 }  // namespace
 
 void offer_conv_mma(Context&, const ConvPlanProblem& p, ConvOffer& o) {
-  const ConvShape& s = p.shape;
-  if (p.type != DType::bf16 || p.pass == Pass::backward_weights || p.swapped) return;
-  bool fits = (s.kernel[0] == 1 || s.kernel[0] == 3) && s.kernel[1] == 3 && s.kernel[2] == 3;
-  for (int k = 0; k < 3; ++k) fits = fits && s.stride[k] == 1 && s.pad[k] == s.kernel[k] / 2;
-  if (!fits) return;  // not its kind: nothing to say
+  if (p.pass == Pass::backward_weights || !mma_kind(p)) return;
   const bool flip = p.pass == Pass::backward_data;
-  const int64_t in_unit = flip ? kColumns : kDepth, out_unit = flip ? kDepth : kColumns;
-  for (int k = 0; k < p.parts; ++k)
-    if (p.channels[k] % in_unit != 0)
-      return o.decline("tensor-core kernel", cat("a part of ", p.channels[k], " channels"));
-  if (s.cout % out_unit != 0) return o.decline("tensor-core kernel", cat(s.cout, " output channels"));
-  // Deep layers have few tiles and many channels: there a library's kernels split the work better.
-  if (s.cin > 64 || s.cout > 64) return o.decline("tensor-core kernel", "made for at most 64 channels");
+  const std::string why = mma_misfit(p, flip ? kColumns : kDepth, flip ? kDepth : kColumns);
+  if (!why.empty()) return o.decline("tensor-core kernel", why);
   o.offer("tensor-core kernel", run, true);
 }
 

@@ -56,11 +56,12 @@ class ConvOffer {
 const ConvPlan& conv_plan(Context& c, const ConvPlanProblem& p);
 
 // The implementations, in the order in which they are asked.
-void offer_conv_head(Context& c, const ConvPlanProblem& p, ConvOffer& o);     // conv_head.cu
-void offer_conv_first(Context& c, const ConvPlanProblem& p, ConvOffer& o);    // conv_first.cu
-void offer_conv_mma(Context& c, const ConvPlanProblem& p, ConvOffer& o);      // conv_mma.cu
-void offer_conv_cudnn(Context& c, const ConvPlanProblem& p, ConvOffer& o);    // conv_cudnn.cc
-void offer_conv_general(Context& c, const ConvPlanProblem& p, ConvOffer& o);  // conv_general.cu
+void offer_conv_head(Context& c, const ConvPlanProblem& p, ConvOffer& o);         // conv_head.cu
+void offer_conv_first(Context& c, const ConvPlanProblem& p, ConvOffer& o);        // conv_first.cu
+void offer_conv_mma(Context& c, const ConvPlanProblem& p, ConvOffer& o);          // conv_mma.cu
+void offer_conv_mma_weights(Context& c, const ConvPlanProblem& p, ConvOffer& o);  // conv_mma_weights.cu
+void offer_conv_cudnn(Context& c, const ConvPlanProblem& p, ConvOffer& o);        // conv_cudnn.cc
+void offer_conv_general(Context& c, const ConvPlanProblem& p, ConvOffer& o);      // conv_general.cu
 
 // conv_check.cu
 /// Fills arrays with fixed random numbers; `scale` keeps sums near 1.

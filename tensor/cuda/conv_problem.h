@@ -64,6 +64,25 @@ inline ConvShape adjoint_shape(const ConvShape& t) {
   return s;
 }
 
+/// What the own kernels for tensor cores are made for: bf16, 3x3x3 or 1x3x3, stride 1, the same extents.
+inline bool mma_kind(const ConvPlanProblem& p) {
+  const ConvShape& s = p.shape;
+  bool fits = p.type == DType::bf16 && !p.swapped && (s.kernel[0] == 1 || s.kernel[0] == 3) &&
+              s.kernel[1] == 3 && s.kernel[2] == 3;
+  for (int k = 0; k < 3; ++k) fits = fits && s.stride[k] == 1 && s.pad[k] == s.kernel[k] / 2;
+  return fits;
+}
+/// Why they do not take it after all, where input channels of each part come in units of `in` and output
+/// channels of `out`; empty where they do. Deep layers have few places and many channels: there a library's
+/// kernels split the work better.
+inline std::string mma_misfit(const ConvPlanProblem& p, int64_t in, int64_t out) {
+  for (int k = 0; k < p.parts; ++k)
+    if (p.channels[k] % in != 0) return "a part of " + std::to_string(p.channels[k]) + " channels";
+  if (p.shape.cout % out != 0) return std::to_string(p.shape.cout) + " output channels";
+  if (p.shape.cin > 64 || p.shape.cout > 64) return "made for at most 64 channels";
+  return {};
+}
+
 /// The largest error a plan may show against the f32 reference: root mean square of the difference over that
 /// of the values. f32: sums of up to 1e7 products in another order; TF32 inputs are rounded to 11 bits
 /// (about 3e-4), which the f32 bound must refuse; bf16 results are rounded to 8 bits, twice where two parts

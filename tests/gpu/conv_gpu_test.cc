@@ -1,6 +1,7 @@
 // Convolutions on the device at the shapes of a U-Net: f32, TF32 and bf16 against f32 on the CPU, inputs in
 // parts, both precisions of weights, and the plans that were chosen.
 #include <iostream>
+#include <sstream>
 
 #include "tensor/conv.h"
 #include "tests/gpu/gpu_check.h"
@@ -16,21 +17,26 @@ struct Case {
   std::vector<int64_t> channels;
   int64_t cout, extent, n;
   Triple kernel{3, 3, 3}, stride{1, 1, 1};
+  std::string own{};     // the kernel that is made for it, in bf16
+  std::string passes{};  // and for which passes: f, d, w
 };
 
 const std::vector<Case>& cases() {
-  static const std::vector<Case> all{{"first layer", {1}, 32, 24, 2},
-                                     {"first layer, four inputs", {4}, 32, 17, 1},
-                                     {"32 to 32", {32}, 32, 24, 2},
-                                     {"odd extents", {32}, 32, 19, 1},
-                                     {"decoder 32 + 32", {32, 32}, 32, 20, 1},
+  constexpr const char *kFirst = "first-layer kernel", *kMma = "tensor-core kernel", *kHead = "head kernel";
+  const Triple three{3, 3, 3}, flat{1, 3, 3}, one{1, 1, 1}, two{2, 2, 2};
+  static const std::vector<Case> all{{"first layer", {1}, 32, 24, 2, three, one, kFirst, "fw"},
+                                     {"first layer, four inputs", {4}, 32, 17, 1, three, one, kFirst, "fw"},
+                                     {"32 to 32", {32}, 32, 24, 2, three, one, kMma, "fdw"},
+                                     {"odd extents", {32}, 32, 19, 1, three, one, kMma, "fdw"},
+                                     {"decoder 32 + 32", {32, 32}, 32, 20, 1, three, one, kMma, "fdw"},
                                      {"decoder 64 + 32", {64, 32}, 64, 12, 1},
-                                     {"stride 2", {32}, 64, 16, 2, {3, 3, 3}, {2, 2, 2}},
+                                     {"stride 2", {32}, 64, 16, 2, three, two},
                                      {"deep", {256}, 320, 6, 2},
                                      {"deepest", {320}, 320, 4, 2},
-                                     {"head", {32}, 3, 24, 2, {1, 1, 1}},
-                                     {"1x1x1", {48}, 24, 9, 1, {1, 1, 1}},
-                                     {"2-D", {16}, 32, 20, 1, {1, 3, 3}},
+                                     {"head", {32}, 3, 24, 2, one, one, kHead, "fdw"},
+                                     {"1x1x1", {48}, 24, 9, 1, one},
+                                     {"2-D", {16}, 32, 20, 1, flat, one, kMma, "f"},
+                                     {"2-D, 32 to 64", {32}, 64, 35, 5, flat, one, kMma, "fdw"},
                                      {"odd channels", {5, 3}, 7, 9, 1}};
   return all;
 }
@@ -59,6 +65,21 @@ class GpuConv : public test::OnGpu, public testing::WithParamInterface<Mode> {
 
 DType output_type(Mode m) { return m == Mode::bf16 || m == Mode::bf16_weights ? DType::bf16 : DType::f32; }
 DType weight_type(Mode m) { return m == Mode::bf16_weights ? DType::bf16 : DType::f32; }
+
+// The implementation that the report names for a pass of a case; "" where there is no such plan.
+std::string plan_of(const Case& k, const std::string& pass, const ConvProblem& p) {
+  std::string channels;
+  for (const int64_t c : k.channels) channels.append(channels.empty() ? "" : "+").append(std::to_string(c));
+  const std::string extents = cat(" n", k.n, " in ", p.in[0], "x", p.in[1], "x", p.in[2], " ");
+  const std::string end = cat(" channels ", channels, " -> ", k.cout, ": ");
+  std::istringstream report(gpu::conv_report(Device::cuda()));
+  for (std::string line; std::getline(report, line);)
+    if (line.starts_with(pass + " bf16") && line.find(extents) != line.npos && line.find(end) != line.npos) {
+      const std::string text = line.substr(line.find(end) + end.size());
+      return text.substr(0, text.find(", error"));
+    }
+  return "";
+}
 
 TEST_P(GpuConv, AllPassesAgreeWithTheCpu) {
   const Mode mode = GetParam();
@@ -100,7 +121,17 @@ TEST_P(GpuConv, AllPassesAgreeWithTheCpu) {
     gpu::conv3d_backward_weights(p, x_gpu, gpu(to_mode(dy, false, mode)), dw_gpu, &db_gpu);
     EXPECT_LE(test::relative_error(dw_gpu, dw), std::max(bound(mode), 1e-4)) << "backward weights";
     EXPECT_LE(test::relative_error(db_gpu, db), std::max(bound(mode), 1e-5)) << "bias";
+
+    if (mode == Mode::f32 || mode == Mode::tf32) continue;
+    for (const auto& [letter, pass] :
+         {std::pair{'f', "forward"}, {'d', "backward-data"}, {'w', "backward-weights"}}) {
+      if (k.passes.find(letter) != k.passes.npos) {
+        EXPECT_EQ(plan_of(k, pass, p), k.own) << pass;
+      }
+    }
   }
+  // A kernel of our own that its check refused would be replaced without a word.
+  EXPECT_EQ(gpu::conv_report(Device::cuda()).find("kernel: wrong"), std::string::npos);
 }
 
 TEST_P(GpuConv, TransposedAgreesWithTheCpu) {
@@ -164,7 +195,7 @@ TEST_F(GpuPlans, RunsAreTheSameToTheBit) {
     std::vector<Tensor> dx{Tensor::empty_on(Device::cuda(), xs, t)};
     gpu::conv3d_forward(p, x, w, Tensor(), y);
     gpu::conv3d_backward_data(p, dy, w, dx, {});
-    for (int run = 0; run < 20; ++run) {
+    for (int run = 0; run < (test::emulated() ? 3 : 20); ++run) {
       Tensor dw = Tensor::empty_on(Device::cuda(), ws);
       gpu::conv3d_backward_weights(p, x, dy, dw, nullptr);
       if (run == 0)

@@ -41,20 +41,19 @@ inline void multiply_add(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uin
   struct Fragment {
     uint32_t a[4], b[2];
   };
-  const auto lanes = ::emulation::all_lanes(Fragment{{a[0], a[1], a[2], a[3]}, {b0, b1}});
-  // Element (row, k) of A and (k, column) of B.
-  const auto in_a = [&](int row, int k) {
-    return fragment::half_of(lanes[static_cast<size_t>(row % 8 * 4 + k % 8 / 2)].a[row / 8 + 2 * (k / 8)],
-                             k % 2);
-  };
-  const auto in_b = [&](int k, int column) {
-    return fragment::half_of(lanes[static_cast<size_t>(column * 4 + k % 8 / 2)].b[k / 8], k % 2);
-  };
-  const int l = ::emulation::lane();
-  for (int i = 0; i < 4; ++i) {
-    const int row = l / 4 + i / 2 * 8, column = 2 * (l % 4) + i % 2;
-    for (int k = 0; k < 16; ++k) c[i] += in_a(row, k) * in_b(k, column);
-  }
+  const Fragment mine{{a[0], a[1], a[2], a[3]}, {b0, b1}};
+  const char* const all = ::emulation::exchange(&mine, sizeof mine);
+  const auto of_lane = [&](int lane) { return reinterpret_cast<const Fragment*>(all + 64 * lane); };
+  // The lane's rows of A, its columns of B.
+  const int l = ::emulation::lane(), row = l / 4, column = 2 * (l % 4);
+  float rows[2][16], columns[2][16];
+  for (int k = 0; k < 16; ++k)
+    for (int i = 0; i < 2; ++i) {
+      rows[i][k] = fragment::half_of(of_lane(row * 4 + k % 8 / 2)->a[i + 2 * (k / 8)], k % 2);
+      columns[i][k] = fragment::half_of(of_lane((column + i) * 4 + k % 8 / 2)->b[k / 8], k % 2);
+    }
+  for (int i = 0; i < 4; ++i)
+    for (int k = 0; k < 16; ++k) c[i] += rows[i / 2][k] * columns[i % 2][k];
 }
 
 }  // namespace voxgrad::cuda
