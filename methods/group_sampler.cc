@@ -60,13 +60,14 @@ void GroupSampler::allocate(int64_t count, int64_t groups) {
   samples_.emplace();
   Samples& s = *samples_;
   s.constants = Tensor::empty_on(device_, {kProcessConstants, count});
+  s.draw = Tensor::empty_on(device_, {2}, DType::i64);
   s.state = Tensor::empty_on(device_, shape);
   s.y0 = Tensor::empty_on(device_, shape);
   if (some([](const ReverseStep& r) { return r.previous != 0; }))
     s.previous = Tensor::empty_on(device_, shape);
   if (some([](const ReverseStep& r) { return r.noise != 0; })) s.z = Tensor::empty_on(device_, shape);
-  s.estimate.emplace(
-      device_, [this, &s] { estimate(s); }, groups * static_cast<int64_t>(steps_.size()));
+  s.step.emplace(
+      device_, [this, &s] { take_step(s); }, groups * static_cast<int64_t>(steps_.size()));
 }
 
 void GroupSampler::estimate_window(const Samples& s, size_t w, Tensor& y0) {
@@ -93,14 +94,20 @@ void GroupSampler::estimate(const Samples& s) {
   divide_places(y0, weight_sum_);
 }
 
-void GroupSampler::reverse(Samples& s, int64_t first, size_t step) {
+void GroupSampler::reverse(Samples& s) {
   if (s.z.defined())
     for (int64_t m = 0; m < s.z.dim(0); ++m) {
       Tensor z = s.z.rows(m, 1);
-      fill_normal(z, {s_.seed + static_cast<uint64_t>(first + m) + 1, Stream::ancestral,
-                      static_cast<uint32_t>(step)});
+      fill_normal(z, {s_.seed + static_cast<uint64_t>(m) + 1, Stream::ancestral, 0}, s.draw);
     }
   reverse_residual(s.constants, s.y0, pi_, s.z, s.state, s.previous);
+}
+
+// After the last step y0 are the samples. On a device the state goes on all the same, where nobody reads it:
+// a graph does the same at every step.
+void GroupSampler::take_step(Samples& s) {
+  estimate(s);
+  if (!s.last || device_.is_cuda()) reverse(s);
 }
 
 std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
@@ -118,8 +125,9 @@ std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
     if (s_.options.poll) s_.options.poll();
     const std::vector<int64_t> times(static_cast<size_t>(count), step.t);
     s.constants.copy_from(process_constants(s_.schedule, times, s_.residual_sd, step));
-    s.estimate->run();
-    if (step.s != 0) reverse(s, first, i);  // else y0 are the samples: no state follows
+    s.draw.copy_from(Tensor::from<int64_t>({2}, {first, static_cast<int64_t>(i)}));
+    s.last = step.s == 0;
+    s.step->run();
     if (i == 0 && s_.options.first_estimates) {
       if (!first_sum_.defined()) {
         first_sum_ = Tensor::empty_on(device_, pi_.shape());

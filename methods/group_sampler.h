@@ -2,7 +2,7 @@
 // inside each step. What depends on the image alone, the share of X and pi in the denoiser's first
 // convolution, is computed once a window and serves all samples and steps; where the memory bound leaves no
 // room for it, it is computed again each time, with the same bits. All of it happens where the denoiser
-// computes; on a CUDA device the estimate of a step is one graph (ReplayedWork, tensor/graph.h).
+// computes; on a CUDA device a step is one graph (ReplayedWork, tensor/graph.h).
 #pragma once
 #include <optional>
 
@@ -34,8 +34,8 @@ class GroupSampler {
   /// How many samples fit into the memory bound at once.
   int64_t group() const { return group_; }
   bool keeps_shares() const { return keep_; }
-  /// Whether the estimates of the last group were replayed as a graph.
-  bool replayed() const { return samples_ && samples_->estimate->recorded(); }
+  /// Whether the steps of the last group were replayed as a graph.
+  bool replayed() const { return samples_ && samples_->step->recorded(); }
   /// Samples first .. first + count - 1, [D, H, W, K] each, on the CPU; count at most group().
   std::vector<Tensor> draw(int64_t first, int64_t count);
   /// Mean over all samples drawn so far of their first estimates of y0, clipped and renormalised,
@@ -48,18 +48,20 @@ class GroupSampler {
   // Samples under way. Buffers of N samples [N, D, H, W, K] that every step reads and writes in their place.
   struct Samples {
     Tensor constants;    // process_constants of the step
+    Tensor draw;         // what a step adds to seed and draw of its noise, i64 [2]
     Tensor state, y0;    // r_t, and y0_hat blended over the windows
     Tensor previous, z;  // r0_hat of the step before, and noise: where the sampler has them
-    std::optional<ReplayedWork> estimate;
+    bool last;           // whether no state follows the step
+    std::optional<ReplayedWork> step;
   };
   /// Buffers of `count` samples, for so many groups.
   void allocate(int64_t count, int64_t groups);
-  /// y0 of all samples at the state.
+  /// y0 of all samples at the state, and the next state.
+  void take_step(Samples& s);
   void estimate(const Samples& s);
-  /// The same in window `w`, into y0 [samples, d, h, w, K].
+  /// The estimate in window `w`, into y0 [samples, d, h, w, K].
   void estimate_window(const Samples& s, size_t w, Tensor& y0);
-  /// The state after step `step`, of samples `first` on.
-  void reverse(Samples& s, int64_t first, size_t step);
+  void reverse(Samples& s);
   Tensor share_of(size_t w, const Tensor& pi_window);
 
   Setting s_;

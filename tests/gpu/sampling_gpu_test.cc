@@ -1,4 +1,4 @@
-// Samples drawn on the device: those of the CPU to rounding, and one graph an estimate the bits of single
+// Samples drawn on the device: those of the CPU to rounding, and one graph a step the bits of single
 // work.
 #include "methods/group_sampler.h"
 #include "methods/prior.h"
@@ -71,8 +71,8 @@ TEST_F(GpuSamplingWindows, SharesNotKeptGiveTheSameBits) {
   test::expect_same_bits(draw(false), kept);
 }
 
-// Of so many estimates of groups of one size that a recording is of use.
-TEST_F(GpuSamplingWindows, AGraphIsRecordedForThreeEstimatesOfAGroupsSize) {
+// Of so many steps of groups of one size that a recording is of use.
+TEST_F(GpuSamplingWindows, AGraphIsRecordedForThreeStepsOfGroupsOfOneSize) {
   Sampling s(Device::cuda(), {4, 4, 4}, "ddim");
   const auto replayed = [&](int64_t steps, const std::vector<int64_t>& counts) {
     s.options.sampler.steps = steps;
