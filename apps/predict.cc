@@ -40,6 +40,7 @@ void run(Arguments& a) {
   if (!a.mean.empty()) s.first_estimates = a.mean == "first-estimates";
   s.seed = a.seed;
   s.memory = memory_limit(a.memory);
+  s.device_memory = a.device.memory_limit();
   if (method.fixed_samples() > 0) {
     if (a.samples > 0 || a.steps > 0 || !a.sampler.empty())
       spdlog::info("{} has no use for --samples, --steps and --sampler", method.name());

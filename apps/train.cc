@@ -59,6 +59,7 @@ void run(Arguments& a) {
   a.train.memory = memory_limit(a.memory);
   a.device.use(config.text("train.precision"));
   a.train.device = a.device.open();
+  a.train.device_memory = a.device.memory_limit();
   ProgressLine line;
   a.train.progress = [&](const TrainProgress& p) { line.show(p); };
   a.train.message = [&](const std::string& text) {

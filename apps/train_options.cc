@@ -50,6 +50,8 @@ Config ConfigArguments::make(const std::string& resumed_run) const {
 void DeviceChoice::add_to(CLI::App& c) {
   c.add_option("--device", device, "Where networks compute: cpu, cuda or cuda:INDEX (default: cpu)")
       ->type_name("DEVICE");
+  c.add_option("--device-memory", memory,
+               "Memory of a CUDA device to stay under: 40G, 500M (default: all it has)");
 }
 
 Device DeviceChoice::open() const {
@@ -64,25 +66,44 @@ void DeviceChoice::use(const std::string& precision) const {
   device_options().tf32 = p == Precision::tf32;
 }
 
-int64_t memory_limit(const std::string& text) {
-  int64_t bytes = static_cast<int64_t>(system_info().memory_bytes / 2);
-  if (!text.empty()) {
-    size_t used = 0;
-    double value = 0;
-    try {
-      value = std::stod(text, &used);
-    } catch (const std::exception&) {
-      used = 0;
-    }
-    const std::string unit = text.substr(used);
-    const double factor = unit == "G" || unit == "GiB"   ? 1 << 30
-                          : unit == "M" || unit == "MiB" ? 1 << 20
-                          : unit.empty()                 ? 1
-                                                         : 0;
-    if (used == 0 || factor == 0 || !(value * factor >= 1 << 26))
-      fail(ErrorCode::usage, "--memory: expected at least 64M, as in 8G or 500M, got ", text);
-    bytes = static_cast<int64_t>(value * factor);
+namespace {
+
+int64_t parse_bytes(const char* option, const std::string& text) {
+  size_t used = 0;
+  double value = 0;
+  try {
+    value = std::stod(text, &used);
+  } catch (const std::exception&) {
+    used = 0;
   }
+  const std::string unit = text.substr(used);
+  const double factor = unit == "G" || unit == "GiB"   ? 1 << 30
+                        : unit == "M" || unit == "MiB" ? 1 << 20
+                        : unit.empty()                 ? 1
+                                                       : 0;
+  if (used == 0 || factor == 0 || !(value * factor >= 1 << 26))
+    fail(ErrorCode::usage, option, ": expected at least 64M, as in 8G or 500M, got ", text);
+  return static_cast<int64_t>(value * factor);
+}
+
+}  // namespace
+
+int64_t DeviceChoice::memory_limit() const {
+  const Device d = open();
+  if (!d.is_cuda()) {
+    if (!memory.empty())
+      fail(ErrorCode::usage, "--device-memory: expected with --device cuda; --memory bounds the CPU's");
+    return 0;
+  }
+  if (memory.empty()) return static_cast<int64_t>(total_device_memory(d) / 2);
+  const int64_t bytes = parse_bytes("--device-memory", memory);
+  cap_device_memory(d, static_cast<uint64_t>(bytes));
+  return bytes / 2;
+}
+
+int64_t memory_limit(const std::string& text) {
+  const int64_t bytes =
+      text.empty() ? static_cast<int64_t>(system_info().memory_bytes / 2) : parse_bytes("--memory", text);
   set_memory_cap(static_cast<size_t>(bytes));
   return bytes / 2;  // groups of samples take at most half of it: states and blends stand beside them
 }

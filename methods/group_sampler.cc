@@ -38,11 +38,12 @@ GroupSampler::GroupSampler(const Setting& setting)
   const int64_t voxels = patch[0] * patch[1] * patch[2], features = s_.plan.features[0];
   const int64_t shares = static_cast<int64_t>(windows_.size()) * voxels * features * int64_t{sizeof(float)};
   // Half of the bound for what is kept, so that samples still go in large groups.
-  keep_ = shares <= s_.options.memory / 2;
+  const int64_t memory = s_.options.memory_on(device_);
+  keep_ = shares <= memory / 2;
   // A sample keeps its state, the blended estimate and one more volume (noise, or the estimate before).
   const int64_t volume = static_cast<int64_t>(s_.pi.nbytes()), kept = 3 * volume;
   const int64_t once = (keep_ ? shares : 0) + (s_.options.first_estimates ? 2 * volume : 0);
-  group_ = group_size(s_.options.memory - once, voxels, features, kept);
+  group_ = group_size(memory - once, voxels, features, kept);
 }
 
 Tensor GroupSampler::share_of(size_t w, const Tensor& pi_window) {

@@ -25,8 +25,12 @@ struct SampleOptions {
   uint64_t seed = 0;
   bool first_estimates = true;        ///< the mean probability comes from the samples' first estimates
   double stop_tolerance = 0;          ///< EarlyStop's; 0: all samples are drawn
-  int64_t memory = int64_t{4} << 30;  ///< bytes that groups of samples may take
-  std::function<void()> poll;         ///< called between evaluations; may throw to stop
+  int64_t memory = int64_t{4} << 30;  ///< bytes that groups of samples, and what is kept of them, may take
+  int64_t device_memory = int64_t{4} << 30;  ///< bytes that groups may take where a CUDA device draws them
+  std::function<void()> poll;                ///< called between evaluations; may throw to stop
+
+  /// The bound of what computes on `device`.
+  int64_t memory_on(const Device& device) const { return device.is_cuda() ? device_memory : memory; }
 };
 
 class Method {

@@ -134,14 +134,13 @@ Var Pgrd::loss(size_t stage, const Batch& batch) {
 }
 
 Tensor Pgrd::prior_probabilities(const PreprocessedCase& c, const SampleOptions& options) {
-  return prior_.volume_probabilities(c.image, 1, options.memory, options.poll).to(Device::cpu());
+  return prior_.volume_probabilities(c.image, 1, options).to(Device::cpu());
 }
 
 Tensor Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
                     const std::function<void(const Tensor&)>& sink) {
   const Tensor image = c.image.to(net_.device());
-  const Tensor pi =
-      prior_.volume_probabilities(image, constant("pi_temperature"), options.memory, options.poll);
+  const Tensor pi = prior_.volume_probabilities(image, constant("pi_temperature"), options);
   GroupSampler sampler(
       {plan_, schedule_, net_, constant("residual_sd"), image, pi, case_seed(c.name, options.seed), options});
   EarlyStop stop(options.stop_tolerance);

@@ -43,18 +43,18 @@ Tensor Prior::batch_probabilities(const Tensor& image, double temperature) const
   return ops::softmax(net_({Var(image)}, {}, false).out.detach(), temperature).value();
 }
 
-Tensor Prior::volume_probabilities(const Tensor& image, double temperature, int64_t memory,
-                                   const std::function<void()>& poll) const {
+Tensor Prior::volume_probabilities(const Tensor& image, double temperature,
+                                   const SampleOptions& options) const {
   const Triple shape{image.dim(0), image.dim(1), image.dim(2)};
   const Tensor there = image.to(net_.device());
   const int64_t voxels = plan_->patch[0] * plan_->patch[1] * plan_->patch[2];
   return over_windows(
       shape, plan_->patch, plan_->classes(),
-      std::min<int64_t>(8, group_size(memory, voxels, plan_->features[0])),
+      std::min<int64_t>(8, group_size(options.memory_on(net_.device()), voxels, plan_->features[0])),
       [&](const std::vector<Window>& w) {
         return batch_probabilities(gather_windows(there, w, plan_->patch), temperature);
       },
-      poll);
+      options.poll);
 }
 
 double fit_prior_temperature(const Prior& prior, const std::vector<PreprocessedCase>& cases,
@@ -62,16 +62,14 @@ double fit_prior_temperature(const Prior& prior, const std::vector<PreprocessedC
   std::vector<LabelledProbabilities> labelled;
   for (const PreprocessedCase& c : cases)
     if (c.label.defined())
-      labelled.push_back(
-          {content_of(prior.volume_probabilities(c.image, 1, options.memory, options.poll).to(Device::cpu()),
-                      c),
-           content_of(c.label, c)});
+      labelled.push_back({content_of(prior.volume_probabilities(c.image, 1, options).to(Device::cpu()), c),
+                          content_of(c.label, c)});
   return labelled.empty() ? 1 : fit_temperature(labelled);
 }
 
 Tensor UNetMethod::sample(const PreprocessedCase& c, const SampleOptions& options,
                           const std::function<void(const Tensor&)>& sink) {
-  sink(prior_.volume_probabilities(c.image, 1, options.memory, options.poll).to(Device::cpu()));
+  sink(prior_.volume_probabilities(c.image, 1, options).to(Device::cpu()));
   return {};
 }
 

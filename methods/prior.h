@@ -15,9 +15,9 @@ class Prior {
   Var loss(const Batch& batch) const;
   /// softmax(logits / temperature) of a batch [N, D, H, W, C] -> [N, D, H, W, K], where the network computes.
   Tensor batch_probabilities(const Tensor& image, double temperature) const;
-  /// The same of a whole case, windows blended: [D, H, W, K], where the network computes.
-  Tensor volume_probabilities(const Tensor& image, double temperature, int64_t memory,
-                              const std::function<void()>& poll) const;
+  /// The same of a whole case, windows blended: [D, H, W, K], where the network computes. Of the options it
+  /// reads the memory bound and poll.
+  Tensor volume_probabilities(const Tensor& image, double temperature, const SampleOptions& options) const;
 
  private:
   const Plan* plan_;

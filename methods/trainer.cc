@@ -80,9 +80,13 @@ class Trainer {
   void log_validation_of_prior();
   SampleOptions sampling() {
     SampleOptions o = sample_options(config_);
-    // options_.memory is half of the allocator's cap; the cases in memory count against the cap too.
-    o.memory =
-        std::max(options_.memory - static_cast<int64_t>(memory_stats().current / 2), options_.memory / 8);
+    // The bounds are half of the caps; the cases in memory, and parameters, count against the caps too.
+    const auto rest = [](int64_t bound, uint64_t taken) {
+      return std::max(bound - static_cast<int64_t>(taken / 2), bound / 8);
+    };
+    o.memory = rest(options_.memory, memory_stats().current);
+    if (options_.device.is_cuda())
+      o.device_memory = rest(options_.device_memory, device_memory(options_.device).live);
     o.seed = state_.seed;
     o.poll = [this] { poll(); };
     return o;
@@ -241,6 +245,7 @@ void Trainer::write_record(const std::string& status) {
     m["device"] = describe_device(options_.device);
     m["convolutions"] = convolution_report(options_.device);
     m["graphs"] = device_options().graphs;
+    m["device_memory_peak"] = device_memory(options_.device).peak;
   }
   write_manifest(run_.manifest(), m);
 }

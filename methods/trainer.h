@@ -18,9 +18,10 @@ struct TrainOptions {
   std::string dataset, method, run;
   uint64_t seed = 1;
   bool resume = false;
-  double max_minutes = 0;  ///< 0: no limit
-  int64_t memory = int64_t{4} << 30;
-  Device device;  ///< where the networks compute
+  double max_minutes = 0;                    ///< 0: no limit
+  int64_t memory = int64_t{4} << 30;         ///< half of the allocator's cap
+  int64_t device_memory = int64_t{4} << 30;  ///< half of what may be taken from a CUDA device
+  Device device;                             ///< where the networks compute
   std::function<void(const TrainProgress&)> progress;
   std::function<void(const std::string&)> message;  ///< one line for the user
   std::function<bool()> stop_requested;             ///< polled every step

@@ -119,6 +119,16 @@ DeviceMemory device_memory(const Device& device) {
   return {s.live, s.peak};
 }
 
+uint64_t total_device_memory(const Device& device) {
+  cuda::DeviceInfo d{};
+  gpu::check(gpu::module().device.info(gpu::context(device), &d));
+  return d.total_bytes;
+}
+
+void cap_device_memory(const Device& device, uint64_t bytes) {
+  gpu::check(gpu::module().memory.set_cap(gpu::context(device), bytes));
+}
+
 void reset_peak_memory(const Device& device) {
   gpu::check(gpu::module().memory.reset_peak(gpu::context(device)));
 }

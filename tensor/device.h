@@ -41,6 +41,10 @@ struct DeviceMemory {
 };
 DeviceMemory device_memory(const Device& device);
 void reset_peak_memory(const Device& device);
+/// Bytes that a CUDA device has, in use or not.
+uint64_t total_device_memory(const Device& device);
+/// More than `bytes` taken from the device is ErrorCode::memory, even where it has more; 0: no cap.
+void cap_device_memory(const Device& device, uint64_t bytes);
 /// Waits for all work on the device and reports its errors.
 void synchronize(const Device& device);
 

@@ -64,10 +64,11 @@ TEST_F(GpuSamplingWindows, SharesNotKeptGiveTheSameBits) {
   const auto draw = [&](bool keeps) {
     GroupSampler sampler = s.sampler();
     EXPECT_EQ(sampler.keeps_shares(), keeps);
+    EXPECT_EQ(sampler.group() > 1, keeps);
     return sampler.draw(0, 1)[0];
   };
   const Tensor kept = draw(true);
-  s.options.memory = 1;
+  s.options.device_memory = 1;
   test::expect_same_bits(draw(false), kept);
 }
 
@@ -96,9 +97,9 @@ TEST_F(GpuSamplingWindows, OfThePriorAreBlendedAsOnTheCpu) {
   Sampling s(Device::cpu(), {4, 4, 5}, "ddim");
   Prior prior(s.plan, default_config());
   prior.parameters().allocate(3);
-  const Tensor cpu = prior.volume_probabilities(s.image, 1.3, int64_t{1} << 30, {});
+  const Tensor cpu = prior.volume_probabilities(s.image, 1.3, s.options);
   prior.parameters().move_to(Device::cuda());
-  const Tensor device = prior.volume_probabilities(s.image, 1.3, int64_t{1} << 30, {});
+  const Tensor device = prior.volume_probabilities(s.image, 1.3, s.options);
   EXPECT_TRUE(device.device().is_cuda());
   EXPECT_LE(test::relative_error(device, cpu), 1e-5);
 }
