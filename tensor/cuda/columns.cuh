@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(kThreads) column_kernel(Columns k, F f, double
   }
 }
 
-constexpr int kFinishRows = 8;  // threads that share the chunks of a channel
+constexpr int kFinishRows = 32;  // threads that share the chunks of a channel
 
 // sums [n, 2, channels] from parts; block (32, kFinishRows) for 32 channels of one sample and one sum.
 static __global__ void column_finish_kernel(Columns k, const double* parts, double* sums) {

@@ -6,6 +6,7 @@
 #include "tensor/cuda/conv_plans.h"
 #include "tensor/cuda/cublas.h"
 #include "tensor/cuda/cudnn.h"
+#include "tensor/cuda/upload_ring.h"
 
 namespace voxgrad::cuda {
 
@@ -78,12 +79,14 @@ Context::Context(int i) : index(i) {
                                              },
                                              free_memory_text});
   plans = std::make_unique<ConvPlans>();
+  uploads = std::make_unique<UploadRing>();
 }
 
 Context::~Context() {
   (void)cudaSetDevice(index);
   (void)cudaDeviceSynchronize();
   plans.reset();
+  uploads.reset();
   cudnn.reset();
   cublas.reset();
   pool.reset();

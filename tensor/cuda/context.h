@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "tensor/cuda/failure.h"
 #include "tensor/cuda/module.h"
@@ -20,6 +21,7 @@ void check_launch(const char* kernel);
 struct ConvPlans;  // conv_plans.h
 struct Cudnn;      // cudnn.h
 struct Cublas;     // cublas.h
+class UploadRing;  // upload_ring.h
 
 struct Context {
   explicit Context(int index);
@@ -37,6 +39,7 @@ struct Context {
   std::unique_ptr<Cudnn> cudnn;
   std::unique_ptr<Cublas> cublas;
   std::unique_ptr<ConvPlans> plans;
+  std::unique_ptr<UploadRing> uploads;
 
   bool capturing() const { return arena != 0; }
   void make_current() const { check(cudaSetDevice(index), "cudaSetDevice"); }
@@ -67,9 +70,10 @@ template <class F>
 Status enter(Context* context, const char* op, F&& f) noexcept {
   return guarded(op, [&] {
     require(context != nullptr, "expected an open device");
-    context->op = op;
+    const char* const outer = std::exchange(context->op, op);
     context->make_current();
     f(*context);
+    context->op = outer;
   });
 }
 

@@ -17,8 +17,7 @@ namespace voxgrad::cuda {
 namespace {
 
 constexpr int64_t kX = 1, kW = 2, kY = 3;  // names of the tensors in a graph
-constexpr uint64_t kMaxWorkspace = uint64_t{1} << 30;
-constexpr int64_t kMaxConfigs = 12;  // engines tried for one problem
+constexpr int kMaxTried = 12;              // engines of a heuristic's list that are built for one problem
 
 // One convolution of one part, as cuDNN sees it.
 struct Single {
@@ -127,8 +126,8 @@ std::vector<Descriptor> proposals(Cudnn& d, const Descriptor& graph, cudnnBacken
   heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph);
   heuristics.set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
   if (heuristics.try_finalize() != CUDNN_STATUS_SUCCESS) return configs;  // no engine takes this problem
-  const int64_t count = std::min(
-      kMaxConfigs, heuristics.read(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, nullptr));
+  const int64_t count =
+      heuristics.read(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, nullptr);
   std::vector<cudnnBackendDescriptor_t> raw;
   for (int64_t i = 0; i < count; ++i) {
     configs.emplace_back(d, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, "engine configuration");
@@ -193,9 +192,18 @@ struct CudnnPlan {
   }
 };
 
+// What an engine may take beside its operands: some need a second copy of them.
+uint64_t max_workspace(const Single& s) {
+  const ConvShape& e = s.shape;
+  const int64_t in = e.n * e.in[0] * e.in[1] * e.in[2] * e.cin,
+                out = e.n * e.out[0] * e.out[1] * e.out[2] * e.cout;
+  return std::max(uint64_t{1} << 30, 2 * static_cast<uint64_t>(in + out) * size_of(s.type));
+}
+
 // The plan of an engine configuration, or why there is none.
 std::shared_ptr<const CudnnPlan> make_plan(Cudnn& d, const std::shared_ptr<const OperationGraph>& graph,
-                                           Descriptor config, int64_t number, std::string* reason) {
+                                           Descriptor config, int64_t number, uint64_t max_workspace,
+                                           std::string* reason) {
   Descriptor plan(d, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "execution plan");
   plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &d.handle);
   plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
@@ -205,7 +213,7 @@ std::shared_ptr<const CudnnPlan> make_plan(Cudnn& d, const std::shared_ptr<const
   }
   int64_t workspace = 0;
   (void)plan.read(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &workspace);
-  if (static_cast<uint64_t>(workspace) > kMaxWorkspace) {
+  if (static_cast<uint64_t>(workspace) > max_workspace) {
     *reason = cat("needs a workspace of ", workspace >> 20, " MiB");
     return nullptr;
   }
@@ -220,14 +228,19 @@ std::string for_plans(Cudnn& d, const Single& s, Use&& use) {
   std::string why;
   try {
     const auto graph = std::make_shared<const OperationGraph>(d, s);
-    for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
+    for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
+      int tried = 0;  // what is refused before costs nothing: of f32's proposals two thirds use TF32
       for (Descriptor& config : proposals(d, graph->graph, mode)) {
         int64_t number = -1;
         std::string reason = refuse(d, config, s, &number);
-        const auto plan = reason.empty() ? make_plan(d, graph, std::move(config), number, &reason) : nullptr;
+        if (reason.empty() && tried++ == kMaxTried) break;
+        const auto plan = reason.empty()
+                              ? make_plan(d, graph, std::move(config), number, max_workspace(s), &reason)
+                              : nullptr;
         if (plan && use(plan)) return "";
         if (!plan) why += cat("engine ", number, " ", reason, "; ");
       }
+    }
   } catch (const Error& e) {  // a combination of types that cuDNN does not know, say
     if (e.code() == ErrorCode::memory) throw;
     why += e.what();

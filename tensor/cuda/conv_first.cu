@@ -198,11 +198,7 @@ void run_weights(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {
                                  static_cast<const T*>(a.y), parts.as<float>());
     check_launch(c.op);
   });
-  visit_type(p.weight_type, [&]<class W>(W) {
-    for_each(c, size,
-             JoinChunks<W>{blocks, size, s.cin, s.cout, p.in_step(), p.out_step(), parts.as<float>(),
-                           static_cast<W*>(a.dw)});
-  });
+  join_chunks(c, p, blocks, parts.as<float>(), a.dw);
 }
 
 void run(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {

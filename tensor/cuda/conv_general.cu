@@ -225,11 +225,7 @@ void run(Context& c, const ConvPlanProblem& q, const ConvArrays& arrays) {
       weights_kernel<<<grid, 256, 0, c.stream>>>(p, static_cast<const T*>(y), chunk_places,
                                                  parts.as<float>());
       check_launch(c.op);
-      visit_type(q.weight_type, [&]<class W>(W) {
-        for_each(c, size,
-                 JoinChunks<W>{used, size, q.shape.cin, q.shape.cout, q.in_step(), q.out_step(),
-                               parts.as<float>(), static_cast<W*>(arrays.dw)});
-      });
+      join_chunks(c, q, used, parts.as<float>(), arrays.dw);
     }
     check_launch(c.op);
   });

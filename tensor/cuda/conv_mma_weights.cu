@@ -186,11 +186,7 @@ void run(Context& c, const ConvPlanProblem& q, const ConvArrays& a) {
     run_depth<1>(c, p, grid, parts.as<float>());
   else
     run_depth<3>(c, p, grid, parts.as<float>());
-  visit_type(q.weight_type, [&]<class W>(W) {
-    for_each(c, size,
-             JoinChunks<W>{blocks, size, q.shape.cin, q.shape.cout, q.in_step(), q.out_step(),
-                           parts.as<float>(), static_cast<W*>(a.dw)});
-  });
+  join_chunks(c, q, blocks, parts.as<float>(), a.dw);
 }
 
 }  // namespace

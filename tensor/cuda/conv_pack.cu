@@ -5,39 +5,60 @@
 namespace voxgrad::cuda {
 namespace {
 
+// Of one tap, both are matrices of input and output channels, one the other transposed where the runtime's
+// weights are [taps, cin, cout]; those of transposed convolutions, [taps, cout, cin], are rows already.
 struct Order {
-  int64_t taps, cin, cout, in_step, out_step, first, channels;
-  explicit Order(const ConvPlanProblem& p, int64_t f, int64_t n)
-      : taps(p.taps()),
-        cin(p.shape.cin),
-        cout(p.shape.cout),
-        in_step(p.in_step()),
-        out_step(p.out_step()),
-        first(f),
-        channels(n) {}
-  /// Where element i of the packed array [cout, taps, channels] lies in w.
-  __device__ int64_t place(int64_t i) const {
-    const int64_t c = i % channels, t = i / channels % taps, o = i / channels / taps;
-    return t * cin * cout + (first + c) * in_step + o * out_step;
+  int taps, cin, cout, first, channels;
+  bool rows;
+  Order(const ConvPlanProblem& p, int64_t f, int64_t n)
+      : taps(static_cast<int>(p.taps())),
+        cin(static_cast<int>(p.shape.cin)),
+        cout(static_cast<int>(p.shape.cout)),
+        first(static_cast<int>(f)),
+        channels(static_cast<int>(n)),
+        rows(p.swapped) {}
+  __device__ int64_t packed(int tap, int c, int o) const {
+    return (static_cast<int64_t>(o) * taps + tap) * channels + c;
   }
-  int64_t size() const { return cout * taps * channels; }
+  __device__ int64_t place(int tap, int c, int o) const {
+    const int64_t matrix = static_cast<int64_t>(tap) * cin * cout;
+    return matrix + (rows ? static_cast<int64_t>(o) * cin + first + c : int64_t{first + c} * cout + o);
+  }
 };
 
-template <class From, class To>
-struct PackWeights {
-  Order order;
-  const From* w;
-  To* out;
-  __device__ void operator()(int64_t i) const { out[i] = from_float<To>(to_float(w[order.place(i)])); }
-};
+constexpr int kTile = 32, kTileRows = 8;
 
-template <class From, class To>
-struct Unpack {
-  Order order;
-  const From* packed;
-  To* dw;
-  __device__ void operator()(int64_t i) const { dw[order.place(i)] = from_float<To>(to_float(packed[i])); }
-};
+// A tile of 32 x 32 channels of one tap, through shared memory, so that both sides are read and written in
+// rows. kUnpack: from the packed array.
+template <bool kUnpack, class From, class To>
+__global__ void __launch_bounds__(kTile* kTileRows) pack_kernel(Order k, const From* from, To* to) {
+  __shared__ float tile[kTile][kTile + 1];  // [input channel][output channel]
+  const int tap = static_cast<int>(blockIdx.z), c0 = static_cast<int>(blockIdx.x) * kTile,
+            o0 = static_cast<int>(blockIdx.y) * kTile;
+  const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
+  const bool by_input = kUnpack || k.rows;  // adjacent in `from`: input channels
+  for (int r = y; r < kTile; r += kTileRows) {
+    const int c = by_input ? x : r, o = by_input ? r : x;
+    if (c0 + c < k.channels && o0 + o < k.cout)
+      tile[c][o] = to_float(from[kUnpack ? k.packed(tap, c0 + c, o0 + o) : k.place(tap, c0 + c, o0 + o)]);
+  }
+  __syncthreads();
+  const bool to_input = !kUnpack || k.rows;
+  for (int r = y; r < kTile; r += kTileRows) {
+    const int c = to_input ? x : r, o = to_input ? r : x;
+    if (c0 + c < k.channels && o0 + o < k.cout)
+      to[kUnpack ? k.place(tap, c0 + c, o0 + o) : k.packed(tap, c0 + c, o0 + o)] = from_float<To>(tile[c][o]);
+  }
+}
+
+template <bool kUnpack, class From, class To>
+void run_pack(Context& c, const Order& k, const void* from, void* to) {
+  const dim3 grid(static_cast<unsigned>(ceil_div(k.channels, kTile)),
+                  static_cast<unsigned>(ceil_div(k.cout, kTile)), static_cast<unsigned>(k.taps));
+  pack_kernel<kUnpack><<<grid, dim3(kTile, kTileRows), 0, c.stream>>>(k, static_cast<const From*>(from),
+                                                                      static_cast<To*>(to));
+  check_launch(c.op);
+}
 
 template <class T, class B>
 struct AddBias {
@@ -75,10 +96,7 @@ void pack_weights(Context& c, const ConvPlanProblem& p, int64_t first, int64_t c
                   void* out) {
   const Order order(p, first, channels);
   visit_type(p.weight_type, [&]<class From>(From) {
-    visit_type(p.type, [&]<class To>(To) {
-      for_each(c, order.size(),
-               PackWeights<From, To>{order, static_cast<const From*>(w), static_cast<To*>(out)});
-    });
+    visit_type(p.type, [&]<class To>(To) { run_pack<false, From, To>(c, order, w, out); });
   });
 }
 
@@ -86,10 +104,7 @@ void unpack_weights(Context& c, const ConvPlanProblem& p, int64_t first, int64_t
                     const void* packed, void* dw) {
   const Order order(p, first, channels);
   visit_type(from, [&]<class From>(From) {
-    visit_type(p.weight_type, [&]<class To>(To) {
-      for_each(c, order.size(),
-               Unpack<From, To>{order, static_cast<const From*>(packed), static_cast<To*>(dw)});
-    });
+    visit_type(p.weight_type, [&]<class To>(To) { run_pack<true, From, To>(c, order, packed, dw); });
   });
 }
 

@@ -1,5 +1,5 @@
 // Memory and copies at the boundary.
-#include "tensor/cuda/context.h"
+#include "tensor/cuda/upload_ring.h"
 
 namespace voxgrad::cuda {
 namespace {
@@ -45,12 +45,9 @@ Status upload(Context* context, void* to, const void* host, uint64_t bytes) {
   return enter(context, "upload", [&](Context& c) {
     require(!c.capturing(),
             "expected no capture: a graph would read the host's memory again at every replay");
-    // From pageable memory the driver has staged the copy when this returns; from pinned memory it may not
-    // have.
+    if (bytes <= UploadRing::kMaxBytes) return c.uploads->copy(c.stream, to, host, bytes);
     check(cudaMemcpyAsync(to, host, bytes, cudaMemcpyHostToDevice, c.stream), "cudaMemcpyAsync");
-    cudaPointerAttributes a{};
-    if (cudaPointerGetAttributes(&a, host) == cudaSuccess && a.type == cudaMemoryTypeHost)
-      check(cudaStreamSynchronize(c.stream), "cudaStreamSynchronize");
+    check(cudaStreamSynchronize(c.stream), "cudaStreamSynchronize");
   });
 }
 

@@ -61,7 +61,8 @@ struct MemoryFns {
   Status (*trim)(Context* context);  ///< gives unused reserved memory back to the device; waits
   Status (*allocate_pinned)(Context* context, uint64_t bytes, void** host);
   Status (*deallocate_pinned)(Context* context, void* host);
-  Status (*upload)(Context* context, void* to, const void* host, uint64_t bytes);      ///< host may be reused
+  /// The host's bytes may be reused. Up to 4 KiB are queued, more wait for the device.
+  Status (*upload)(Context* context, void* to, const void* host, uint64_t bytes);
   Status (*download)(Context* context, void* host, const void* from, uint64_t bytes);  ///< waits
   Status (*copy)(Context* context, void* to, const void* from, uint64_t bytes);
   Status (*zero)(Context* context, void* to, uint64_t bytes);

@@ -86,6 +86,7 @@ struct Drop {
 Status dropout(Context* context, const RandomKey* key, DType type, int64_t n, const void* x,
                uint32_t threshold, float keep, void* y) {
   return enter(context, "dropout", [&](Context& c) {
+    require(!c.capturing() || key->offset, "expected an offset that a graph reads: it would repeat one mask");
     visit_type(type, [&]<class T>(T) {
       for_blocks(c, 0, n, Drop<T>{*key, n, static_cast<const T*>(x), threshold, keep, static_cast<T*>(y)});
     });

@@ -112,6 +112,21 @@ TEST_F(GpuKernels, LossesAndSoftmaxOverManyRows) {
   EXPECT_TRUE(std::isnan(cross_entropy_sum(z, bad)));  // a label outside of the classes
 }
 
+// Tables that a step reads go up without a wait: none may change before the device has it.
+TEST_F(GpuKernels, SmallUploadsArriveAsTheyWere) {
+  constexpr int kUploads = 200;
+  const int64_t width = 1023;
+  const Tensor all = Tensor::empty_on(Device::cuda(), {kUploads, width});
+  Tensor host = Tensor::empty({1, width});
+  for (int k = 0; k < kUploads; ++k) {
+    fill(host, k);
+    all.rows(k, 1).copy_from(host);
+  }
+  const Tensor back = all.to(Device::cpu());
+  for (int k = 0; k < kUploads; ++k)
+    for (const int64_t i : {int64_t{0}, width - 1}) EXPECT_EQ(back.data<float>()[k * width + i], k);
+}
+
 TEST_F(GpuKernels, MemoryRunsOutWithAnErrorAndRecovers) {
   const auto& memory = gpu::module().memory;
   cuda::Context* const c = gpu::context(Device::cuda());

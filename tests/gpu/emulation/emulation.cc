@@ -446,11 +446,6 @@ cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t s) {
   emulation::enqueue(s, [=] { std::memset(to, value, bytes); });
   return cudaSuccess;
 }
-cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* a, const void*) {
-  *a = {};
-  a->type = cudaMemoryTypeUnregistered;
-  return cudaSuccess;
-}
 cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int value) {
   if (value > 227 << 10) return last_error = cudaErrorInvalidValue;
   emulation::dynamic_limit = std::max(emulation::dynamic_limit, value);
