@@ -1,4 +1,5 @@
-// The first layer: few input channels, so that tensor cores would work on padding.
+// The first layer: few input channels, in one array or side by side in several (state, image and prior of a
+// denoiser), so that tensor cores would work on padding.
 //
 // Forward: a thread computes four places along W times eight output channels; the weights lie in shared
 // memory, x is read through the cache. Backward weights: a block walks over tiles of 4 x 32 places (H, W). A
@@ -12,16 +13,30 @@ namespace voxgrad::cuda {
 namespace {
 
 constexpr int kPlaces = 4, kOut = 8;
-constexpr int64_t kMaxIn = 4, kMaxOut = 64;
+constexpr int64_t kMaxIn = 8, kMaxOut = 64;
+constexpr size_t kMaxShared = 48 << 10;
 
 struct Weights {
   int taps, cin, cout;
   int64_t in_step, out_step;
 };
 
+template <class T>
+struct Inputs {
+  int parts, channels[kMaxParts];
+  const T* x[kMaxParts];
+  Inputs(const ConvPlanProblem& p, const ConvArrays& a) : parts(p.parts), channels{}, x{} {
+    for (int k = 0; k < parts; ++k) {
+      channels[k] = static_cast<int>(p.channels[k]);
+      x[k] = static_cast<const T*>(a.x[k].data);
+    }
+  }
+};
+
 template <int kTaps, class T, class W>
 __global__ void __launch_bounds__(kThreads)
-    forward_kernel(ConvShape s, Weights k, int64_t quads, const T* x, const W* w, const W* bias, T* y) {
+    forward_kernel(ConvShape s, Weights k, int64_t quads, const __grid_constant__ Inputs<T> in, const W* w,
+                   const W* bias, T* y) {
   extern __shared__ float4 shared[];  // [taps][cin][cout]
   float* const weights = reinterpret_cast<float*>(shared);
   for (int i = static_cast<int>(threadIdx.x); i < k.taps * k.cin * k.cout; i += kThreads) {
@@ -50,13 +65,16 @@ __global__ void __launch_bounds__(kThreads)
       for (int b = 0; b < s.kernel[1]; ++b) {
         const int yy = oy - static_cast<int>(s.pad[1]) + b;
         if (yy < 0 || yy >= height) continue;
-        const T* const line = x + ((n * depth + z) * height + yy) * width * k.cin;
-        for (int c = 0; c < k.cin; ++c) {
+        int part = 0, inside = 0;  // channel c is channel `inside` of a part
+        for (int c = 0; c < k.cin; ++c, ++inside) {
+          if (inside == in.channels[part]) ++part, inside = 0;
+          const int channels = in.channels[part];
+          const T* const line = in.x[part] + ((n * depth + z) * height + yy) * width * channels + inside;
           float v[kPlaces + kTaps - 1];
 #pragma unroll
           for (int i = 0; i < kPlaces + kTaps - 1; ++i) {
             const int xx = ox - static_cast<int>(s.pad[2]) + i;
-            v[i] = xx >= 0 && xx < width ? to_float(line[xx * k.cin + c]) : 0.0f;
+            v[i] = xx >= 0 && xx < width ? to_float(line[xx * channels]) : 0.0f;
           }
           const float* const at =
               weights + ((a * static_cast<int>(s.kernel[1]) + b) * kTaps * k.cin + c) * k.cout + o;
@@ -86,12 +104,13 @@ void run_typed(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {
   const int64_t quads = p.shape.n * p.shape.out[0] * p.shape.out[1] * ceil_div(p.shape.out[2], kPlaces);
   const size_t shared = static_cast<size_t>(p.weights()) * sizeof(float);
   forward_kernel<kTaps><<<grid_for(quads * (k.cout / kOut)), kThreads, shared, c.stream>>>(
-      p.shape, k, quads, static_cast<const T*>(a.x[0].data), static_cast<const W*>(a.w),
-      static_cast<const W*>(a.bias), static_cast<T*>(a.y));
+      p.shape, k, quads, Inputs<T>(p, a), static_cast<const W*>(a.w), static_cast<const W*>(a.bias),
+      static_cast<T*>(a.y));
   check_launch(c.op);
 }
 
 constexpr int kTileH = 4, kTileW = 32, kAlong = 8, kQuad = 4;
+constexpr int kMaxJobs = 576;
 
 // What a block of the weights' pass is made of: `jobs` threads for all products of a place, `groups` of them.
 struct WeightsBlock {
@@ -114,8 +133,9 @@ struct WeightsBlock {
 
 // parts [chunk][taps * cin][cout]; a block has `chunk` tiles.
 template <class T>
-__global__ void weights_kernel(ConvShape s, WeightsBlock k, int dy_offset, int64_t tiles, int64_t chunk,
-                               const T* x, const T* dy, float* parts) {
+__global__ void __launch_bounds__(kMaxJobs)
+    weights_kernel(ConvShape s, WeightsBlock k, int dy_offset, int64_t tiles, int64_t chunk,
+                   const __grid_constant__ Inputs<T> in, const T* dy, float* parts) {
   extern __shared__ float4 shared[];
   float *const xs = reinterpret_cast<float*>(shared), *const ds = xs + dy_offset;
   const int id = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
@@ -130,12 +150,17 @@ __global__ void weights_kernel(ConvShape s, WeightsBlock k, int dy_offset, int64
     const int64_t w0 = tile % tiles_w * kTileW, h0 = tile / tiles_w % tiles_h * kTileH;
     const int64_t plane = tile / tiles_w / tiles_h, z0 = plane % s.out[0], n = plane / s.out[0];
     __syncthreads();
-    for (int i = id; i < kd * halo_h * halo_w * k.cin; i += threads) {
-      const int c = i % k.cin, place = i / k.cin;
-      const int64_t xx = w0 - s.pad[2] + place % halo_w, y = h0 - s.pad[1] + place / halo_w % halo_h,
-                    z = z0 - s.pad[0] + place / halo_w / halo_h;
-      const bool inside = xx >= 0 && xx < s.in[2] && y >= 0 && y < s.in[1] && z >= 0 && z < s.in[0];
-      xs[i] = inside ? to_float(x[(((n * s.in[0] + z) * s.in[1] + y) * s.in[2] + xx) * k.cin + c]) : 0.0f;
+    for (int part = 0, before = 0; part < in.parts; before += in.channels[part++]) {
+      const int channels = in.channels[part];
+      const T* const x = in.x[part];
+      for (int i = id; i < kd * halo_h * halo_w * channels; i += threads) {
+        const int c = i % channels, place = i / channels;
+        const int64_t xx = w0 - s.pad[2] + place % halo_w, y = h0 - s.pad[1] + place / halo_w % halo_h,
+                      z = z0 - s.pad[0] + place / halo_w / halo_h;
+        const bool inside = xx >= 0 && xx < s.in[2] && y >= 0 && y < s.in[1] && z >= 0 && z < s.in[0];
+        xs[place * k.cin + before + c] =
+            inside ? to_float(x[(((n * s.in[0] + z) * s.in[1] + y) * s.in[2] + xx) * channels + c]) : 0.0f;
+      }
     }
     for (int i = id; i < kTileH * kTileW * quads; i += threads) {
       const int o = i % quads * kQuad, place = i / quads;
@@ -194,7 +219,7 @@ void run_weights(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {
   const size_t shared = static_cast<size_t>(k.shared(s)) * sizeof(float);
   visit_type(p.type, [&]<class T>(T) {
     weights_kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(k.jobs * k.groups), shared,
-                     c.stream>>>(s, k, k.dy_offset(s), tiles, chunk, static_cast<const T*>(a.x[0].data),
+                     c.stream>>>(s, k, k.dy_offset(s), tiles, chunk, Inputs<T>(p, a),
                                  static_cast<const T*>(a.y), parts.as<float>());
     check_launch(c.op);
   });
@@ -216,12 +241,16 @@ void run(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {
 
 void offer_conv_first(Context&, const ConvPlanProblem& p, ConvOffer& o) {
   const ConvShape& s = p.shape;
-  bool fits = p.parts == 1 && s.cin <= kMaxIn && s.cout % kOut == 0 && s.cout <= kMaxOut && p.taps() <= 27;
+  bool fits = s.cin <= kMaxIn && s.cout % kOut == 0 && s.cout <= kMaxOut && p.taps() <= 27;
   for (int k = 0; k < 3; ++k) fits = fits && s.stride[k] == 1;
   if (!fits) return;  // not its kind: nothing to say
-  if (p.pass == Pass::forward && (s.kernel[2] == 1 || s.kernel[2] == 3))
+  const auto words = [&](int64_t n) { return static_cast<size_t>(n) * sizeof(float); };
+  if (p.pass == Pass::forward && (s.kernel[2] == 1 || s.kernel[2] == 3) && words(p.weights()) <= kMaxShared)
     o.offer("first-layer kernel", run, true);
-  if (p.pass == Pass::backward_weights && s.kernel[2] == 3) o.offer("first-layer kernel", run_weights);
+  const WeightsBlock k(s);
+  if (p.pass == Pass::backward_weights && s.kernel[2] == 3 && k.jobs <= kMaxJobs &&
+      words(k.shared(s)) <= kMaxShared)
+    o.offer("first-layer kernel", run_weights);
 }
 
 }  // namespace voxgrad::cuda

@@ -22,7 +22,7 @@ constexpr int kHaloY = kY + 2, kHaloX = kX + 2, kHalo = kHaloY * kHaloX;
 constexpr int kChannels = 32, kStep = 40;  // of a block, and their distance in shared memory, in elements
 constexpr int kPlanes = 4;                 // of x: three that are read and one on its way
 constexpr int kBlock = 256, kTapStep = 4;  // warps 2 k and 2 k + 1 have taps k, k + 4, ...
-constexpr int64_t kBlocks = 264;           // two for each of 132 processors
+constexpr int64_t kBlocks = 264;           // two, one after the other, for each of 132 processors
 constexpr int64_t kMinPlanes = 4;          // of a block: what it writes at the end has to be worth it
 constexpr size_t kShared = static_cast<size_t>(kPlanes * kHalo + 2 * kY * kX) * kStep * sizeof(bf16);
 
@@ -56,7 +56,7 @@ __device__ void bring(bf16* to, const Plane& p, int y0, int x0) {
 
 // parts [blocks][taps * cin][cout]
 template <int kDepth>
-__global__ void __launch_bounds__(kBlock) weights_kernel(Problem p, float* parts) {
+__global__ void __launch_bounds__(kBlock) weights_kernel(const __grid_constant__ Problem p, float* parts) {
   constexpr int kTaps = kDepth * 9, kMine = (kTaps + kTapStep - 1) / kTapStep;
   extern __shared__ uint4 shared[];
   bf16* const xs = reinterpret_cast<bf16*>(shared);  // [kPlanes][kHalo][kStep]

@@ -24,20 +24,22 @@ struct Case {
 const std::vector<Case>& cases() {
   constexpr const char *kFirst = "first-layer kernel", *kMma = "tensor-core kernel", *kHead = "head kernel";
   const Triple three{3, 3, 3}, flat{1, 3, 3}, one{1, 1, 1}, two{2, 2, 2};
-  static const std::vector<Case> all{{"first layer", {1}, 32, 24, 2, three, one, kFirst, "fw"},
-                                     {"first layer, four inputs", {4}, 32, 17, 1, three, one, kFirst, "fw"},
-                                     {"32 to 32", {32}, 32, 24, 2, three, one, kMma, "fdw"},
-                                     {"odd extents", {32}, 32, 19, 1, three, one, kMma, "fdw"},
-                                     {"decoder 32 + 32", {32, 32}, 32, 20, 1, three, one, kMma, "fdw"},
-                                     {"decoder 64 + 32", {64, 32}, 64, 12, 1},
-                                     {"stride 2", {32}, 64, 16, 2, three, two},
-                                     {"deep", {256}, 320, 6, 2},
-                                     {"deepest", {320}, 320, 4, 2},
-                                     {"head", {32}, 3, 24, 2, one, one, kHead, "fdw"},
-                                     {"1x1x1", {48}, 24, 9, 1, one},
-                                     {"2-D", {16}, 32, 20, 1, flat, one, kMma, "f"},
-                                     {"2-D, 32 to 64", {32}, 64, 35, 5, flat, one, kMma, "fdw"},
-                                     {"odd channels", {5, 3}, 7, 9, 1}};
+  static const std::vector<Case> all{
+      {"first layer", {1}, 32, 24, 2, three, one, kFirst, "fw"},
+      {"first layer, four inputs", {4}, 32, 17, 1, three, one, kFirst, "fw"},
+      {"a denoiser's first layer", {3, 1, 3}, 32, 17, 1, three, one, kFirst, "fw"},
+      {"32 to 32", {32}, 32, 24, 2, three, one, kMma, "fdw"},
+      {"odd extents", {32}, 32, 19, 1, three, one, kMma, "fdw"},
+      {"decoder 32 + 32", {32, 32}, 32, 20, 1, three, one, kMma, "fdw"},
+      {"decoder 64 + 32", {64, 32}, 64, 12, 1},
+      {"stride 2", {32}, 64, 16, 2, three, two},
+      {"deep", {256}, 320, 6, 2},
+      {"deepest", {320}, 320, 4, 2},
+      {"head", {32}, 3, 24, 2, one, one, kHead, "fdw"},
+      {"1x1x1", {48}, 24, 9, 1, one},
+      {"2-D", {16}, 32, 20, 1, flat, one, kMma, "f"},
+      {"2-D, 32 to 64", {32}, 64, 35, 5, flat, one, kMma, "fdw"},
+      {"odd channels", {5, 3}, 7, 9, 1}};
   return all;
 }
 
