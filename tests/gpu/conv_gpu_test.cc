@@ -180,15 +180,6 @@ INSTANTIATE_TEST_SUITE_P(Modes, GpuConv,
 
 class GpuPlans : public test::OnGpu {};
 
-// FNV-1a over the bytes of a tensor, printed: scripts/gpu-check compares it between processes.
-uint64_t checksum(const Tensor& t) {
-  const Tensor host = t.to(Device::cpu());
-  const auto* const bytes = static_cast<const unsigned char*>(host.raw());
-  uint64_t h = 14695981039346656037u;
-  for (size_t i = 0; i < host.nbytes(); ++i) h = (h ^ bytes[i]) * 1099511628211u;
-  return h;
-}
-
 // The same arrays many times: every engine that is used gives the same bits.
 TEST_F(GpuPlans, RunsAreTheSameToTheBit) {
   const Shape xs{2, 16, 16, 16, 32}, ws{3, 3, 3, 32, 32};
@@ -209,8 +200,8 @@ TEST_F(GpuPlans, RunsAreTheSameToTheBit) {
       else
         test::expect_same_bits(dw, first);
     }
-    std::cout << "bits " << t << ' ' << checksum(y) << ' ' << checksum(dx[0]) << ' ' << checksum(first)
-              << '\n';
+    std::cout << "bits " << t << ' ' << test::checksum(y) << ' ' << test::checksum(dx[0]) << ' '
+              << test::checksum(first) << '\n';
   }
 }
 

@@ -53,6 +53,15 @@ inline double relative_error(const Tensor& a, const Tensor& b) {
   return std::sqrt(errors / std::max(values, 1e-30));
 }
 
+/// FNV-1a over the bytes of a tensor, to compare processes by what they print.
+inline uint64_t checksum(const Tensor& t) {
+  const Tensor host = t.to(Device::cpu());
+  const auto* const bytes = static_cast<const unsigned char*>(host.raw());
+  uint64_t h = 14695981039346656037u;
+  for (size_t i = 0; i < host.nbytes(); ++i) h = (h ^ bytes[i]) * 1099511628211u;
+  return h;
+}
+
 inline void expect_same_bits(const Tensor& a, const Tensor& b) {
   const Tensor u = a.to(Device::cpu()), v = b.to(Device::cpu());
   ASSERT_EQ(u.shape(), v.shape());

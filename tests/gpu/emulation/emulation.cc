@@ -379,7 +379,8 @@ cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   *p = {};
   std::snprintf(p->name, sizeof p->name, "emulation on the host");
-  p->major = 9;
+  const char* const capability = std::getenv("VOXGRAD_EMULATION_CAPABILITY");
+  p->major = capability ? std::atoi(capability) : 9;
   p->multiProcessorCount = 4;
   p->l2CacheSize = 50 << 20;
   p->sharedMemPerBlockOptin = 227 << 10;
