@@ -8,12 +8,14 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/train_options.h"
 #include "methods/configuration.h"
 #include "nn/losses.h"
 #include "nn/unet.h"
 #include "optim/optimizer.h"
 #include "tensor/allocator.h"
 #include "tensor/cpu/isa.h"
+#include "tensor/graph.h"
 #include "tensor/parallel.h"
 #include "tensor/peak.h"
 #include "tensor/random.h"
@@ -27,19 +29,30 @@ struct Arguments {
   int64_t base = 16, size = 64, batch = 2, levels = 4, repeats = 4;
   bool json = false, recompute = true;
   std::string precision = "fp32";
-  std::string device = "cpu";
+  DeviceChoice device;
 };
 
 template <class F>
-double best_of(int64_t repeats, F&& f) {
-  f();
+double best_of(int64_t repeats, const Device& device, F&& f) {
+  for (int warm = 0; warm < (device.is_cuda() ? 2 : 1); ++warm) f();
   double best = 1e9;
   for (int64_t i = 0; i < repeats; ++i) {
+    synchronize(device);
     const auto start = std::chrono::steady_clock::now();
     f();
+    synchronize(device);
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return best;
+}
+
+size_t memory_in_use(const Device& d) { return d.is_cuda() ? device_memory(d).live : memory_stats().current; }
+size_t peak_memory(const Device& d) { return d.is_cuda() ? device_memory(d).peak : memory_stats().peak; }
+void reset_peak(const Device& d) {
+  if (d.is_cuda())
+    reset_peak_memory(d);
+  else
+    reset_memory_peak();
 }
 
 // Multiply-adds of forward as operations; backward costs twice as many.
@@ -58,16 +71,10 @@ double forward_operations(const UNetConfig& c, const Arguments& a) {
   return total;
 }
 
-void require_device(const std::string& device) {
-  if (device == "cpu") return;
-  if (device.starts_with("cuda"))
-    fail(ErrorCode::device, "bench: --device ", device,
-         ": bench measures the CPU; scripts/gpu-check measures devices");
-  fail(ErrorCode::usage, "bench: --device: expected cpu, got ", device);
-}
-
 void run(const Arguments& a) {
-  require_device(a.device);
+  a.device.use(a.precision);
+  const Device device = a.device.open();
+  (void)a.device.memory_limit();
   UNetConfig c;
   c.out_channels = kClasses;
   for (int64_t i = 0; i < a.levels; ++i) {
@@ -84,41 +91,59 @@ void run(const Arguments& a) {
   Parameters p;
   const UNet net(p, "net", c);
   p.allocate(0);
-  const Tensor x = random_normal({a.batch, a.size, a.size, a.size, 1}, {0, Stream::test, 0});
-  const Tensor label = Tensor::zeros({a.batch, a.size, a.size, a.size}, DType::i32);
+  p.move_to(device);
+  const Tensor x = random_normal({a.batch, a.size, a.size, a.size, 1}, {0, Stream::test, 0}).to(device);
+  Tensor label = Tensor::zeros({a.batch, a.size, a.size, a.size}, DType::i32);
   const Philox labels{0, Stream::test, 1};
   for (int64_t i = 0; i < label.numel(); ++i)
     label.mutable_data<int32_t>()[i] = static_cast<int32_t>(labels.below(static_cast<uint64_t>(i), kClasses));
+  label = label.to(device);
   Tensor values = p.values();
-  const size_t before = memory_stats().current;
-  reset_memory_peak();
+  const size_t before = memory_in_use(device);
+  reset_peak(device);
   Optimizer optimizer({}, values);
-  const double step = best_of(a.repeats, [&] {
-    p.zero_grads();
-    {
-      Tape tape;
-      tape.set_recompute(a.recompute);
-      tape.backward(ops::cross_entropy(net({Var(x)}, {}, true).out, label));
-    }
-    optimizer.step(values, p.grads(), 1e-3);
+  // On a CUDA device one graph each, as in training; the first two runs make plans and graph.
+  const int64_t runs = a.repeats + 2;
+  ReplayedWork step_work(
+      device,
+      [&] {
+        p.zero_grads();
+        {
+          Tape tape;
+          tape.set_recompute(a.recompute);
+          tape.backward(ops::cross_entropy(net({Var(x)}, {}, true).out, label));
+        }
+        optimizer.update(values, p.grads());
+      },
+      runs);
+  const double step = best_of(a.repeats, device, [&] {
+    optimizer.prepare(1e-3);
+    step_work.run();
   });
-  const size_t peak = memory_stats().peak - before;
-  const double forward = best_of(a.repeats, [&] { net({Var(x)}, {}, false); });
-  // A CPU without bf16 instructions computes bf16 in f32.
-  const double fp32 = fma_peak(), bf16 = c.precision == DType::bf16 ? bf16_peak() : 0;
-  const double machine = bf16 > 0 ? bf16 : fp32, operations = forward_operations(c, a);
-  const nlohmann::ordered_json result = {{"forward_s", forward},
-                                         {"step_s", step},
-                                         {"peak_bytes", peak},
-                                         {"parameters", p.count()},
-                                         {"fma_peak_gflops", fp32 / 1e9},
-                                         {"bf16_peak_gflops", bf16 / 1e9},
-                                         {"fraction_of_peak", 3 * operations / step / machine},
-                                         {"forward_fraction_of_peak", operations / forward / machine},
-                                         {"device", a.device},
-                                         {"threads", thread_count()},
-                                         {"isa", std::string(name_of(cpu_isa()))},
-                                         {"precision", a.precision}};
+  const size_t peak = peak_memory(device) - before;
+  ReplayedWork forward_work(
+      device, [&] { net({Var(x)}, {}, false); }, runs);
+  const double forward = best_of(a.repeats, device, [&] { forward_work.run(); });
+  const double operations = forward_operations(c, a);
+  nlohmann::ordered_json result = {
+      {"forward_s", forward}, {"step_s", step}, {"peak_bytes", peak}, {"parameters", p.count()}};
+  if (device.is_cuda()) {
+    result["gflops"] = 3 * operations / step / 1e9;
+    result["forward_gflops"] = operations / forward / 1e9;
+    result["graph_nodes"] = step_work.nodes();
+  } else {
+    // A CPU without bf16 instructions computes bf16 in f32.
+    const double fp32 = fma_peak(), bf16 = c.precision == DType::bf16 ? bf16_peak() : 0;
+    const double machine = bf16 > 0 ? bf16 : fp32;
+    result["fma_peak_gflops"] = fp32 / 1e9;
+    result["bf16_peak_gflops"] = bf16 / 1e9;
+    result["fraction_of_peak"] = 3 * operations / step / machine;
+    result["forward_fraction_of_peak"] = operations / forward / machine;
+  }
+  result["device"] = device.str();
+  result["threads"] = thread_count();
+  result["isa"] = std::string(name_of(cpu_isa()));
+  result["precision"] = a.precision;
   if (a.json) {
     std::cout << result.dump() << "\n";
     return;
@@ -139,10 +164,11 @@ void add_bench(CLI::App& app) {
   c->add_option("--repeat", a->repeats, "Repeats; the best one counts")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
-  c->add_option("--precision", a->precision, "fp32, or bf16 for activations and products")
+  c->add_option("--precision", a->precision,
+                "fp32, bf16 for activations and products, or tf32 on a CUDA device")
       ->capture_default_str()
-      ->check(CLI::IsMember({"fp32", "bf16"}));
-  c->add_option("--device", a->device, "Where to compute: cpu")->capture_default_str();
+      ->check(CLI::IsMember({"fp32", "tf32", "bf16"}));
+  a->device.add_to(*c);
   c->add_flag(
       "--recompute,!--no-recompute", a->recompute,
       "Compute activations again in the backward pass instead of keeping them, as training does (default)");

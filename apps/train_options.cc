@@ -52,6 +52,8 @@ void DeviceChoice::add_to(CLI::App& c) {
       ->type_name("DEVICE");
   c.add_option("--device-memory", memory,
                "Memory of a CUDA device to stay under: 40G, 500M (default: all it has)");
+  c.add_flag("--nondeterministic", nondeterministic,
+             "Allow convolutions of a CUDA device whose bits differ from run to run");
 }
 
 Device DeviceChoice::open() const {
@@ -62,8 +64,12 @@ Device DeviceChoice::open() const {
 
 void DeviceChoice::use(const std::string& precision) const {
   const Precision p = parse_precision(precision);
-  require_precision(parse_device(device), p);
+  const Device d = parse_device(device);
+  require_precision(d, p);
+  if (nondeterministic && !d.is_cuda())
+    fail(ErrorCode::usage, "--nondeterministic: expected with --device cuda; the CPU has one way");
   device_options().tf32 = p == Precision::tf32;
+  device_options().nondeterministic = nondeterministic;
 }
 
 namespace {

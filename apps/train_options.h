@@ -26,14 +26,15 @@ struct ConfigArguments {
 /// Bytes of "8G", "500M", "1000000"; half of the RAM where it is empty. Also caps the allocator.
 int64_t memory_limit(const std::string& text);
 
-/// --device and --device-memory.
+/// --device, --device-memory and --nondeterministic.
 struct DeviceChoice {
   std::string device = "cpu", memory;
+  bool nondeterministic = false;
   void add_to(CLI::App& c);
   /// Opens the device. Throws ErrorCode::device with the reason.
   Device open() const;
-  /// Sets what a precision (a name of train.precision) means for it. Throws ErrorCode::usage where the device
-  /// does not offer it.
+  /// Sets what a precision (a name of train.precision) means for it, and which engines it may use. Throws
+  /// ErrorCode::usage where the device does not offer it.
   void use(const std::string& precision) const;
   /// Bytes that groups of samples may take on a CUDA device, half of what it may be asked for. Caps its pool
   /// where a bound is given. 0 on the CPU.
