@@ -94,8 +94,16 @@ void read_log(const std::string& path, Report& report) {
   std::map<std::string, Series> loss;
   std::map<std::string, double> last_step;
   std::map<std::string, std::map<std::string, Series>> validation;  // by score, by stage
+  const auto text = [&](const json& line, const char* field, const char* otherwise) {
+    if (!line.is_object() || !line.contains(field)) return std::string(otherwise);
+    if (!line[field].is_string())
+      fail(ErrorCode::data, "[report] ", path, ": expected ", field, " to be text, got ", line.dump());
+    return line[field].get<std::string>();
+  };
   for (const json& line : read_json_log(path)) {
-    const std::string kind = line.value("kind", ""), stage = line.value("stage", "training");
+    const std::string kind = text(line, "kind", "");
+    if (kind != "step" && kind != "validation") continue;
+    const std::string stage = text(line, "stage", "training");
     if (kind == "step" && line.contains("step") && line["step"].is_number()) {
       if (!loss.contains(stage)) stages.push_back(stage);
       const double step = line["step"];

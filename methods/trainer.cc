@@ -194,11 +194,12 @@ void Trainer::log_start() {
   if (!before.is_null() && before != now)
     say(cat("the run went so far with ", before.dump(), ", goes on with ", now.dump(),
             ": results may differ from those of one of them by rounding"));
-  log_->write({{"kind", "start"},
-               {"stage", state_.stage},
-               {"step", state_.step},
-               {"voxgrad", build_info().version},
-               {"arithmetic", now}});
+  log_->write(
+      {{"kind", "start"},
+       {"stage", state_.stage < method_->stages().size() ? method_->stages()[state_.stage].name : "scoring"},
+       {"step", state_.step},
+       {"voxgrad", build_info().version},
+       {"arithmetic", now}});
 }
 
 void Trainer::log_validation_of_prior() {

@@ -72,15 +72,20 @@ inline bool mma_kind(const ConvPlanProblem& p) {
   for (int k = 0; k < 3; ++k) fits = fits && s.stride[k] == 1 && s.pad[k] == s.kernel[k] / 2;
   return fits;
 }
-/// Why they do not take it after all, where input channels of each part come in units of `in` and output
-/// channels of `out`; empty where they do. Deep layers have few places and many channels: there a library's
-/// kernels split the work better.
-inline std::string mma_misfit(const ConvPlanProblem& p, int64_t in, int64_t out) {
+/// Why they do not take it after all; empty where they do. Deep layers have few places and many channels:
+/// there a library's kernels split the work better.
+inline std::string mma_misfit(const ConvPlanProblem& p) {
   for (int k = 0; k < p.parts; ++k)
-    if (p.channels[k] % in != 0) return "a part of " + std::to_string(p.channels[k]) + " channels";
-  if (p.shape.cout % out != 0) return std::to_string(p.shape.cout) + " output channels";
+    if (p.channels[k] % 16 != 0) return "a part of " + std::to_string(p.channels[k]) + " channels";
+  if (p.shape.cout % 16 != 0) return std::to_string(p.shape.cout) + " output channels";
   if (p.shape.cin > 64 || p.shape.cout > 64) return "made for at most 64 channels";
   return {};
+}
+/// Whether the channels of every part are a multiple of 32.
+inline bool wide_inputs(const ConvPlanProblem& p) {
+  bool wide = true;
+  for (int k = 0; k < p.parts; ++k) wide = wide && p.channels[k] % 32 == 0;
+  return wide;
 }
 
 /// The largest error a plan may show against the f32 reference: root mean square of the difference over that

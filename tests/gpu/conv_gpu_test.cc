@@ -37,7 +37,10 @@ const std::vector<Case>& cases() {
       {"deepest", {320}, 320, 4, 2},
       {"head", {32}, 3, 24, 2, one, one, kHead, "fdw"},
       {"1x1x1", {48}, 24, 9, 1, one},
-      {"2-D", {16}, 32, 20, 1, flat, one, kMma, "f"},
+      {"16 to 16", {16}, 16, 18, 1, three, one, kMma, "fdw"},
+      {"decoder 16 + 32", {16, 32}, 48, 9, 1, three, one, kMma, "fdw"},
+      {"2-D", {16}, 32, 20, 1, flat, one, kMma, "fdw"},
+      {"2-D, 32 to 16", {32}, 16, 20, 1, flat, one, kMma, "fdw"},
       {"2-D, 32 to 64", {32}, 64, 35, 5, flat, one, kMma, "fdw"},
       {"odd channels", {5, 3}, 7, 9, 1}};
   return all;
