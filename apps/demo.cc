@@ -17,7 +17,7 @@ namespace voxgrad::apps {
 namespace {
 
 constexpr int kCases = 24;
-constexpr double kPromisedDsc = 0.7;  // the README's promise; a demo below it fails
+constexpr double kLowestDsc = 0.7;  // a demo below it fails: seeds differ by .02 around .84
 
 struct Arguments {
   std::string folder = "voxgrad-demo";
@@ -35,14 +35,16 @@ void run(const Arguments& a) {
   watch_signals();
   const auto start = std::chrono::steady_clock::now();
   const std::string data = a.folder + "/phantom", run = a.folder + "/run", page = a.folder + "/report.html";
-  if (file_exists(a.folder + "/run/model.safetensors"))
-    fail(ErrorCode::usage, "[demo] ", a.folder, ": holds a demo already; give another folder with -o");
-  spdlog::info("making {} phantom cases in {}", kCases, data);
   PhantomOptions phantom;
   phantom.cases = kCases;
   phantom.size = 32;
   phantom.seed = a.seed;
-  write_phantom(data, phantom);
+  if (is_folder(run)) {
+    spdlog::info("{} holds a demo: going on with it", a.folder);
+  } else {
+    spdlog::info("making {} phantom cases in {}", kCases, data);
+    write_phantom(data, phantom);
+  }
 
   // Shorter than the defaults: the phantom is small.
   Config config = default_config();
@@ -53,6 +55,7 @@ void run(const Arguments& a) {
   train.method = "pgrd";
   train.run = run;
   train.seed = a.seed;
+  train.resume = is_folder(run);
   train.memory = memory_limit("");
   ProgressLine line;
   train.progress = [&](const TrainProgress& p) { line.show(p); };
@@ -61,10 +64,13 @@ void run(const Arguments& a) {
     spdlog::info("{}", text);
   };
   train.stop_requested = [] { return interrupted(); };
-  const TrainResult result = voxgrad::train(train, config);
+  TrainResult result = voxgrad::train(train, config);
   line.clear();
-  if (result.end != TrainEnd::finished) {
-    spdlog::warn("stopped at {}", result.stopped_at);
+  if (result.end == TrainEnd::already_finished) {
+    const std::string metrics = run + "/metrics.json";
+    result.scores = run_scores_from_json(read_text(metrics), metrics);
+  } else if (result.end != TrainEnd::finished) {
+    spdlog::warn("stopped at {}; the same command goes on from there", result.stopped_at);
     return;
   }
   Report report = read_run(run);
@@ -80,8 +86,8 @@ void run(const Arguments& a) {
             << ", PGRD " << mean_of(pgrd, "dsc.mean_foreground") << "\nNLL above the exact posterior: prior "
             << mean_of(prior, "nll_excess") << ", PGRD " << mean_of(pgrd, "nll_excess")
             << "\nreport: " << page << "\n";
-  if (const double dsc = mean_of(pgrd, "dsc.mean_foreground"); dsc < kPromisedDsc)
-    fail(ErrorCode::verification, "[demo] expected a mean DSC of at least ", kPromisedDsc, ", got ", dsc);
+  if (const double dsc = mean_of(pgrd, "dsc.mean_foreground"); dsc < kLowestDsc)
+    fail(ErrorCode::verification, "[demo] expected a mean DSC of at least ", kLowestDsc, ", got ", dsc);
 }
 
 }  // namespace

@@ -39,6 +39,23 @@ void refuse_folder_of_inputs(const std::string& output, const std::vector<Case>&
          parent);
 }
 
+// What an earlier prediction left of a case and this one does not write: together they would be scored as
+// one.
+void remove_leftovers(const std::string& output, const std::string& name, size_t samples,
+                      bool probabilities) {
+  const std::string folder = output + "/samples/" + name;
+  if (is_folder(folder))
+    for (const std::string& file : list_folder(folder)) {
+      const std::string number = file.starts_with("sample_") ? file.substr(7, file.find('.') - 7) : "";
+      const bool digits = !number.empty() && number.size() < 10 &&
+                          number.find_first_not_of("0123456789") == std::string::npos;
+      if (digits && file == "sample_" + number + ".nii.gz" && std::stoul(number) > samples)
+        remove_file(folder + "/" + file);
+    }
+  const std::string file = output + "/probabilities/" + name + ".nii.gz";
+  if (!probabilities && file_exists(file)) remove_file(file);
+}
+
 }  // namespace
 
 Tensor channels_first(const Tensor& v) {
@@ -86,6 +103,7 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
     const PreprocessedCase prepared = preprocess(loaded, plan);
     const CasePrediction p = predict_case(method, prepared, options.sampling, options.save_samples);
     const std::string file = "/" + c.name + ".nii.gz";
+    remove_leftovers(options.output, c.name, p.samples.size(), options.save_probabilities);
     if (options.save_samples) {
       const std::string folder = options.output + "/samples/" + c.name;
       make_folders(folder);

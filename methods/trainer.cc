@@ -77,6 +77,7 @@ class Trainer {
   }
   void save_weights(bool complete);
   void log_start();
+  void expect_same_run();
   void log_validation_of_prior();
   SampleOptions sampling() {
     SampleOptions o = sample_options(config_);
@@ -251,8 +252,23 @@ void Trainer::write_record(const std::string& status) {
   write_manifest(run_.manifest(), m);
 }
 
+// What a finished run was started with, from its manifest: its checkpoint is not read again.
+void Trainer::expect_same_run() {
+  const nlohmann::json m = read_manifest(run_.manifest());
+  const auto expect = [&](const char* field, const nlohmann::json& given) {
+    if (m.contains(field) && m[field] != given)
+      fail(ErrorCode::usage, "[train] ", run_.path, ": was started with ", field, " ", m[field].dump(),
+           ", not ", given.dump());
+  };
+  expect("method", options_.method);
+  expect("seed", options_.seed);
+  expect("dataset", open_dataset(options_.dataset).name);
+}
+
 TrainResult Trainer::run() {
   TrainResult result;
+  if (options_.resume && !is_folder(run_.path))
+    fail(ErrorCode::usage, "[train] ", run_.path, ": expected a run to go on with, there is no such folder");
   make_folders(run_.path);
   const FolderLock lock(run_.path);
   remove_stale_temporaries(run_.path);
@@ -261,6 +277,7 @@ TrainResult Trainer::run() {
     fail(ErrorCode::usage, "[train] ", run_.path, ": holds a run already; --resume goes on with it");
   if (options_.resume && file_exists(run_.metrics()) && file_exists(run_.model()) &&
       load_model(run_).complete) {
+    expect_same_run();
     result.end = TrainEnd::already_finished;
     return result;
   }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "data/phantom.h"
+#include "eval/report.h"
+#include "eval/run_report.h"
 #include "io/file.h"
 #include "io/run_record.h"
 #include "io/sha256.h"
@@ -147,6 +149,34 @@ TEST_P(TrainTest, RefusesToOverwriteAndToResumeSomethingElse) {
   other.seed = 5;
   other.method = "unet";
   EXPECT_EQ(code(other, config()), ErrorCode::usage);
+  // A finished run too, and a folder that is not there.
+  TrainOptions finished = options("run");
+  finished.resume = true;
+  EXPECT_EQ(train(finished, config()).end, TrainEnd::already_finished);
+  finished.seed = 6;
+  EXPECT_EQ(code(finished, config()), ErrorCode::usage);
+  finished = options("run");
+  finished.resume = true;
+  finished.method = "unet";
+  EXPECT_EQ(code(finished, config()), ErrorCode::usage);
+  finished = options("misspelt");
+  finished.resume = true;
+  EXPECT_EQ(code(finished, config()), ErrorCode::usage);
+  EXPECT_FALSE(file_exists(folder_ + "/misspelt"));
+}
+
+// The report of a run that was stopped and resumed: its log has lines of every kind.
+TEST_P(TrainTest, ItsReportCanBeMade) {
+  TrainOptions o = options("run");
+  int polls = 0;
+  o.stop_requested = [&polls] { return ++polls > kLoads + 2; };
+  ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
+  o.stop_requested = {};
+  o.resume = true;
+  ASSERT_EQ(train(o, config()).end, TrainEnd::finished);
+  const std::string html = report_html(read_run(o.run));
+  for (const char* const text : {"Loss, prior", "Loss, denoiser", "prior + temperature"})
+    EXPECT_NE(html.find(text), std::string::npos) << text;
 }
 
 TEST_P(TrainTest, PredictionsLieOnTheInputsGridAndDoNotDependOnGrouping) {
@@ -180,6 +210,15 @@ TEST_P(TrainTest, PredictionsLieOnTheInputsGridAndDoNotDependOnGrouping) {
   p.sampling.memory = 1;  // one sample at a time
   predict_files(*model.method, p);
   EXPECT_EQ(read_text(p.output + "/probabilities/phantom_001.nii.gz"), before);
+  // What an earlier prediction left of a case goes: it is not of the new mask. Foreign files stay.
+  write_text(p.output + "/samples/phantom_001/sample_of_mine.nii.gz", "");
+  p.save_probabilities = false;
+  p.sampling.samples = 2;
+  predict_files(*model.method, p);
+  EXPECT_FALSE(file_exists(p.output + "/probabilities/phantom_001.nii.gz"));
+  EXPECT_TRUE(file_exists(p.output + "/samples/phantom_001/sample_002.nii.gz"));
+  EXPECT_FALSE(file_exists(p.output + "/samples/phantom_001/sample_003.nii.gz"));
+  EXPECT_TRUE(file_exists(p.output + "/samples/phantom_001/sample_of_mine.nii.gz"));
 }
 
 TEST_P(TrainTest, AStoppedRunIsMarkedUnfinished) {
