@@ -62,6 +62,10 @@ void run(Arguments& a) {
   a.options.progress = [&](const std::string& name, size_t done, size_t total) {
     line.show(cat("predicting ", name, " (", done + 1, "/", total, ")"), false);
   };
+  a.options.warn = [&](const std::string& text) {
+    line.clear();
+    spdlog::warn("{}", text);
+  };
   const auto names = predict_files(method, a.options);
   line.clear();
   spdlog::info("{} case{} written to {}", names.size(), names.size() == 1 ? "" : "s", a.options.output);

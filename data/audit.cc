@@ -5,6 +5,7 @@
 #include <map>
 
 #include "data/case_reader.h"
+#include "data/grid.h"
 #include "data/layout.h"
 
 namespace voxgrad {
@@ -53,13 +54,8 @@ class Audit {
     }
     if (!loaded.image.defined()) return;
     report_.cases.push_back(summary);
-    for (int axis = 0; axis < 3 && axis < static_cast<int>(loaded.header.dims.size()); ++axis) {
-      const size_t i = static_cast<size_t>(axis);
-      if (i >= loaded.header.pixdim.size() || !(loaded.header.pixdim[i] > 0)) {
-        warning("spacing-missing", c.name, c.images[0], "the header has no spacing: 1 mm is taken");
-        break;
-      }
-    }
+    auto& [cases, first] = orientations_[axis_letters(loaded.header)];
+    if (cases++ == 0) first = c.name;
     const auto [other, fresh] = seen_.emplace(fingerprint(loaded.image), c.name);
     if (!fresh) warning("same-image", c.name, c.images[0], "the same voxels as case " + other->second);
     if (!d.is_ct()) look_at_air(c, loaded.image);
@@ -100,10 +96,18 @@ class Audit {
                 cat("spacing along ", "zyx"[axis], " goes from ", low->spacing[axis], " mm (", low->name,
                     ") to ", high->spacing[axis], " mm (", high->name, ")"));
     }
+    if (orientations_.size() > 1) {
+      std::string text;
+      for (const auto& [letters, which] : orientations_)
+        text += cat(text.empty() ? "axes run " : ", ", letters, " in ", which.first, " (", which.second, ")");
+      warning("mixed-orientation", "", d.folder,
+              text + ": nothing is reoriented, so a network sees them mixed");
+    }
   }
 
   AuditReport report_;
   std::map<uint64_t, std::string> seen_;
+  std::map<std::string, std::pair<int, std::string>> orientations_;  // how many cases, and the first
 };
 
 int count(const AuditReport& report, bool error) {

@@ -47,9 +47,10 @@ Split split(const Dataset& dataset, int fold);
 /// A case in memory, on its own grid.
 struct LoadedCase {
   std::string name;
-  NiftiHeader header;  ///< of the first channel
-  Tensor image;        ///< f32 [D, H, W, C]
-  Tensor label;        ///< i32 [D, H, W]; undefined where there is none
+  NiftiHeader header;                 ///< of the first channel
+  Tensor image;                       ///< f32 [D, H, W, C]
+  Tensor label;                       ///< i32 [D, H, W]; undefined where there is none
+  std::vector<std::string> warnings;  ///< what `voxgrad check` would warn of, with the file
 };
 /// Reads a case. Channels and label must share one grid (data/grid.h), values be finite and
 /// labels be integers below `classes`: otherwise ErrorCode::data.

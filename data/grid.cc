@@ -31,6 +31,18 @@ std::string grid_difference(const NiftiHeader& a, const NiftiHeader& b) {
   return "";
 }
 
+std::string axis_letters(const NiftiHeader& header) {
+  const Affine a = header.affine();
+  std::string letters;
+  for (size_t axis = 0; axis < 3; ++axis) {
+    size_t row = 0;
+    for (size_t k = 1; k < 3; ++k)
+      if (std::fabs(a[k][axis]) > std::fabs(a[row][axis])) row = k;
+    letters += a[row][axis] > 0 ? "RAS"[row] : a[row][axis] < 0 ? "LPI"[row] : '?';
+  }
+  return letters;
+}
+
 void check_same_grid(const NiftiHeader& a, const std::string& path_a, const NiftiHeader& b,
                      const std::string& path_b) {
   const std::string difference = grid_difference(b, a);

@@ -12,6 +12,10 @@ std::string grid_difference(const NiftiHeader& a, const NiftiHeader& b);
 void check_same_grid(const NiftiHeader& a, const std::string& path_a, const NiftiHeader& b,
                      const std::string& path_b);
 
+/// Where the axes x, y, z run to, each to its nearest direction of the body: "RAS", "LPS", ...; a letter is
+/// "?" where the affine has no direction.
+std::string axis_letters(const NiftiHeader& header);
+
 /// The integers of a volume [1, D, H, W] in f32. Scaled files carry rounding noise (2.3e-10 * 4294967295 is
 /// .99999997): values within 1e-3 of an integer are that integer.
 struct LabelCensus {

@@ -103,11 +103,23 @@ int64_t NiftiHeader::voxels() const {
   return n;
 }
 
-double NiftiHeader::spacing(int axis) const {
+namespace {
+
+// 0 where the header does not say it.
+double spacing_of(const NiftiHeader& h, int axis) {
   const size_t k = static_cast<size_t>(axis);
-  const double s = k < pixdim.size() ? std::abs(pixdim[k]) : 0;
+  if (const double s = k < h.pixdim.size() ? std::abs(h.pixdim[k]) : 0; s > 0) return s;
+  return h.sform_code > 0 ? std::hypot(h.srow[0][k], h.srow[1][k], h.srow[2][k]) : 0;
+}
+
+}  // namespace
+
+double NiftiHeader::spacing(int axis) const {
+  const double s = spacing_of(*this, axis);
   return s > 0 ? s : 1;
 }
+
+bool NiftiHeader::has_spacing(int axis) const { return spacing_of(*this, axis) > 0; }
 
 Affine NiftiHeader::qform_affine() const {
   const double b = quatern[0], c = quatern[1], d = quatern[2];

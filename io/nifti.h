@@ -67,7 +67,10 @@ struct NiftiHeader {
   int64_t extent(int axis) const {
     return axis < static_cast<int>(dims.size()) ? dims[static_cast<size_t>(axis)] : 1;
   }
-  double spacing(int axis) const;  ///< |pixdim| of axis 0 (x), 1 (y), 2 (z); 1 where it is 0 or missing
+  /// mm along axis 0 (x), 1 (y) or 2 (z): |pixdim|; where that is 0 or missing the length of the sform's
+  /// axis; 1 where there is none either.
+  double spacing(int axis) const;
+  bool has_spacing(int axis) const;  ///< whether the header says it
 };
 
 struct NiftiImage {

@@ -100,6 +100,8 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
   for (const Case& c : cases) {
     if (options.progress) options.progress(c.name, names.size(), cases.size());
     const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
+    for (const std::string& text : loaded.warnings)
+      if (options.warn) options.warn(text);
     const PreprocessedCase prepared = preprocess(loaded, plan);
     const CasePrediction p = predict_case(method, prepared, options.sampling, options.save_samples);
     const std::string file = "/" + c.name + ".nii.gz";

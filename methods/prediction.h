@@ -25,6 +25,7 @@ struct PredictOptions {
   SampleOptions sampling;
   bool save_samples = false, save_probabilities = false;
   std::function<void(const std::string& name, size_t done, size_t total)> progress;
+  std::function<void(const std::string& text)> warn;
 };
 /// `voxgrad predict`: OUT/CASE.nii.gz, OUT/entropy/, OUT/mutual_information/ and what was asked for. Returns
 /// the names.

@@ -27,12 +27,14 @@ struct Stopped {
 };
 
 std::vector<PreprocessedCase> load(const Dataset& dataset, const std::vector<int>& which, const Plan& plan,
-                                   const std::function<void()>& poll) {
+                                   const std::function<void()>& poll, std::vector<std::string>& warnings) {
   std::vector<PreprocessedCase> cases;
   for (const int i : which) {
     poll();
     const Case& c = dataset.cases[static_cast<size_t>(i)];
-    cases.push_back(preprocess(load_case(c, plan.channels(), plan.classes()), plan));
+    const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
+    warnings.insert(warnings.end(), loaded.warnings.begin(), loaded.warnings.end());
+    cases.push_back(preprocess(loaded, plan));
     if (!cases.back().label.defined())
       fail(ErrorCode::data, "[train] ", dataset.folder, ": case ", c.name, ": expected a label");
   }
@@ -290,14 +292,21 @@ TrainResult Trainer::run() {
   const Plan plan = make_plan(dataset_, split_.train, plan_options(config_));
   method_ = make_method(options_.method, plan, config_);
   say(split_.text);
+  std::vector<std::string> warnings;
   try {
-    training_ = load(dataset_, split_.train, plan, [this] { poll(); });
-    calibration_ = load(dataset_, split_.calibration, plan, [this] { poll(); });
+    training_ = load(
+        dataset_, split_.train, plan, [this] { poll(); }, warnings);
+    calibration_ = load(
+        dataset_, split_.calibration, plan, [this] { poll(); }, warnings);
   } catch (const Stopped& stop) {  // nothing is done yet
     result.end = stop.end;
     result.stopped_at = "reading the data";
     return result;
   }
+
+  if (!warnings.empty())
+    say(cat("warning: ", warnings[0], "; ", warnings.size(), warnings.size() == 1 ? " warning" : " warnings",
+            " in all, listed by `voxgrad check`"));
 
   state_.seed = options_.seed;
   state_.data = hash_of(training_, calibration_);

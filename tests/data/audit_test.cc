@@ -86,7 +86,7 @@ TEST(Audit, FindsEachPlantedFaultInOneRun) {
 
 TEST(Audit, MillimetresAreChecked) {
   const TemporaryFolder t;
-  write_small_dataset(t.path(), {"metres", "twisted", "good"});
+  write_small_dataset(t.path(), {"metres", "twisted", "good", "sform", "nothing", "flat", "mirrored"});
   const auto rewrite = [&](const char* name, auto&& change) {
     const std::string file = t / "imagesTr/" + name + "_0000.nii.gz";
     NiftiHeader header;
@@ -98,7 +98,17 @@ TEST(Audit, MillimetresAreChecked) {
   rewrite("twisted", [](NiftiHeader& h) {
     for (double& x : h.srow[0]) x *= 2;
   });
+  // Without pixdim the sform says it; without either nothing is guessed.
+  rewrite("sform", [](NiftiHeader& h) { h.pixdim[1] = 0; });
+  rewrite("nothing", [](NiftiHeader& h) { h.pixdim[1] = 0, h.sform_code = 0; });
+  rewrite("flat", [](NiftiHeader& h) { h.srow = {}; });
+  rewrite("mirrored", [](NiftiHeader& h) { h.srow[0][0] *= -1; });
   const AuditReport r = audit_dataset(t.path());
+  EXPECT_FALSE(found(r, true, "spacing-missing", "sform"));
+  EXPECT_FALSE(found(r, false, "spacing", "sform"));
+  EXPECT_TRUE(found(r, true, "spacing-missing", "nothing"));
+  EXPECT_TRUE(found(r, true, "affine", "flat"));
+  EXPECT_TRUE(found(r, false, "mixed-orientation", ""));
   EXPECT_TRUE(found(r, true, "units", "metres"));
   EXPECT_TRUE(found(r, false, "spacing", "twisted"));
   EXPECT_FALSE(found(r, false, "spacing", "good"));
@@ -118,6 +128,7 @@ TEST(Audit, DataSetWideProblems) {
   const AuditReport r = audit_dataset(t.path());
   EXPECT_TRUE(found(r, true, "splits", ""));
   EXPECT_TRUE(found(r, false, "mixed-spacing", ""));
+  EXPECT_FALSE(found(r, false, "mixed-orientation", ""));
   EXPECT_TRUE(found(r, false, "unused-class", ""));
 }
 
