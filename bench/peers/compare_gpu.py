@@ -332,8 +332,8 @@ def main():
     p.add_argument("--worker", required=True)
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--no-compile", dest="compile", action="store_false", help="leave torch.compile out")
-    p.add_argument("--modes", nargs="+", default=["default"], help="torch.compile's modes, max-autotune-no-cudagraphs say")
-    p.add_argument("--layouts", nargs="+", default=list(FORMATS), choices=list(FORMATS))
+    p.add_argument("--modes", default="default", help="torch.compile's, with commas: default,max-autotune-no-cudagraphs")
+    p.add_argument("--layouts", default=",".join(FORMATS), help="those that the peer tries (default: %(default)s)")
     p.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="the peer's device")
     p.add_argument("--worker-device", default=None, help="voxgrad's device (default: the same)")
     p.add_argument("--base", type=int, default=32)
@@ -343,6 +343,9 @@ def main():
     p.add_argument("--json", help="file for the numbers, written after each row")
     a = p.parse_args()
     a.worker_device = a.worker_device or a.device
+    a.modes, a.layouts = a.modes.split(","), a.layouts.split(",")
+    if not set(a.layouts) <= set(FORMATS):
+        p.error(f"unknown layouts; known: {', '.join(FORMATS)}")
     unknown = set(a.rows) - set(ROWS)
     if unknown:
         p.error(f"unknown rows {', '.join(sorted(unknown))}; known: {', '.join(ROWS)}")
