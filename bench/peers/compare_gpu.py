@@ -368,6 +368,9 @@ def main():
                     rows.append({"row": key, "as_named": as_named, **r})
                     if r["wrong"]:
                         errors.append(key)
+                    if a.json:
+                        with open(a.json, "w") as f:
+                            json.dump(rows, f, indent=1)
                 if a.worker_device != "cpu":
                     told = worker("describe")
                     ours, plans = told["text"], told["plans"].splitlines()
@@ -380,9 +383,6 @@ def main():
                 print(f"| {key} | FAILED: {' '.join(str(e).split())[:600]} |", flush=True)
         free()
         say(f"{key}: {time.monotonic() - begin:.0f} s")
-        if a.json:
-            with open(a.json, "w") as f:
-                json.dump(rows, f, indent=1)
     print(f"\n- {device}; voxgrad {version}; PyTorch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}")
     print("\n".join(f"  - {text}" for text in ours.strip().splitlines()))
     print(f"- {started:%Y-%m-%d %H:%M} to {datetime.datetime.now():%H:%M}; {a.rounds} rounds in turn; medians, and behind the "
