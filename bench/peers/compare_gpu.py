@@ -198,9 +198,10 @@ def fastest(a, title, make, parts, graphs):
         torch._dynamo.config.recompile_limit = 64
     for mode in [None] + (a.modes if a.compile else []):
         for layout in a.layouts:
+            peer, run, peaks = None, None, {}
             free()
-            others = tuple(best.values())  # none goes while this one's memory is measured
-            before, peer, peaks = allocated(), None, {}
+            # What is there now stays until this one's memory is measured: a best one that is beaten, too.
+            others, before = tuple(best.values()), allocated()
             for graph, part in [(False, p) for p in parts] + [(True, p) for p in graphs if a.device == "cuda"]:
                 if graph and part not in peaks:
                     continue  # it does not even run
