@@ -28,7 +28,10 @@ class Worker:
         return self
 
     def __exit__(self, *_):
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass  # it ended before
         self.process.wait()
 
 

@@ -122,7 +122,7 @@ class Sampler:
     def one(self, r, pi):
         for s in self.steps:
             inputs = torch.cat([s["in"] * r, self.x, pi], 1).to(memory_format=self.format)
-            f = self.denoiser(inputs, torch.full((len(r),), float(s["t"])))
+            f = self.denoiser(inputs, torch.full((len(r),), float(s["t"]), device=r.device))
             y0 = (pi + s["skip"] * r + s["out"] * f).clamp(0, 1)
             if not s["last"]:
                 r = s["state"] * r + s["clean"] * (y0 - pi)

@@ -1,4 +1,7 @@
 // Whole networks: training of the U-Net of `voxgrad bench`, and sampling with PGRD.
+#include <limits>
+#include <optional>
+
 #include "bench/peers/worker.h"
 #include "io/safetensors.h"
 #include "methods/pgrd.h"
@@ -66,25 +69,19 @@ class UNetTask : public Task {
     x_ = file.tensors.at("x").clone().to(device);
     label_ = file.tensors.at("label").clone().to(device);
     recompute_ = command.value("recompute", true);
-    captured_ = command.value("graph", false);
+    const int64_t runs = command.value("graph", false) ? std::numeric_limits<int64_t>::max() : 1;
+    forward_.emplace(
+        device, [this] { net_({Var(x_)}, {}, false); }, runs);
+    step_.emplace(
+        device, [this] { compute(); }, runs);
     reply["parameters"] = p_.count();
   }
   void run(const std::string& part) override {
-    if (part == "forward") {
-      net_({Var(x_)}, {}, false);
-      return;
-    }
-    if (part == "plain step") return step();  // without a graph, whose replay allocates nothing
-    if (part != "step") fail(ErrorCode::usage, "[unet] no part ", part);
-    // The first step makes the plans of convolutions; the second one is recorded.
-    if (captured_ && !graph_ && steps_ > 0)
-      graph_ = std::make_unique<DeviceGraph>(device, [this] { compute(); });
-    if (graph_) {
-      prepare();
-      return graph_->launch();
-    }
-    step();
-    ++steps_;
+    if (part == "forward") return replay(*forward_);
+    if (part != "step" && part != "plain step") fail(ErrorCode::usage, "[unet] no part ", part);
+    prepare();
+    if (part == "plain step") return compute();  // without a graph, whose replay allocates nothing
+    replay(*step_);
   }
   void wait() override {
     if (device.is_cuda()) synchronize(device);
@@ -112,9 +109,10 @@ class UNetTask : public Task {
     gradient();
     optimizer_->update(values_, p_.grads());
   }
-  void step() {
-    prepare();
-    compute();
+  // A graph that is asked for and cannot be had would only show as a slower row.
+  static void replay(ReplayedWork& work) {
+    work.run();
+    if (!work.refusal().empty()) fail(ErrorCode::device, "[unet] not recorded: ", work.refusal());
   }
   void gradient() {
     p_.zero_grads();
@@ -130,9 +128,8 @@ class UNetTask : public Task {
   UNet net_;
   Tensor values_, x_, label_, loss_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<DeviceGraph> graph_;
-  bool recompute_ = true, captured_ = false;
-  int steps_ = 0;
+  std::optional<ReplayedWork> forward_, step_;
+  bool recompute_ = true;
 };
 
 Plan plan_of(const Json& command, const Triple& patch) {

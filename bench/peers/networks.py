@@ -53,7 +53,7 @@ class UNet(nn.Module):
 
     def embed(self, t):
         half = self.embedding // 2
-        w = torch.exp(-math.log(10000.0) * torch.arange(half, dtype=torch.float64) / half)
+        w = torch.exp(-math.log(10000.0) * torch.arange(half, dtype=torch.float64, device=t.device) / half)
         a = t.double()[:, None] * w
         e = torch.cat([a.sin(), a.cos()], 1).float()
         return F.silu(self.second(F.silu(self.first(e))))

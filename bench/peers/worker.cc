@@ -60,7 +60,8 @@ Json answer(const Json& command, std::unique_ptr<Task>& task) {
       best = std::min(best, seconds_of(*task, command.at("part"), command.value("runs", 1)));
     return {{"seconds", best}};
   }
-  if (what == "describe") return {{"text", describe_device(task->device)}};
+  if (what == "describe")
+    return {{"text", describe_device(task->device)}, {"plans", convolution_report(task->device)}};
   if (what == "memory" && task->device.is_cuda()) {
     task->wait();
     reset_peak_memory(task->device);

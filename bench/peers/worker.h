@@ -8,6 +8,7 @@
 //   {"do": "memory", "part": "step"}                growth of the process's peak memory by running a part, or
 //   the
 //                                                   peak of the task's device
+//   {"do": "describe"}                              the task's device, and its convolution plans
 //   {"do": "results", "file": F}                    writes what the peer must agree with
 #pragma once
 #include <map>

@@ -31,7 +31,10 @@ Cudnn::~Cudnn() {
 }
 
 std::string Cudnn::description() const {
-  return cat(version / 10000, ".", version / 100 % 100, ".", version % 100, " ", path);
+  std::string text = cat(version / 10000, ".", version / 100 % 100, ".", version % 100, " ", path);
+  for (const ConvMode mode : {ConvMode::bf16, ConvMode::tf32})
+    if (const char* const why = cudnn_refusal(version, mode)) text += cat("; refused: ", why);
+  return text;
 }
 
 std::string Cudnn::text(cudnnStatus_t result) const {

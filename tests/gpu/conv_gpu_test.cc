@@ -208,6 +208,18 @@ TEST_F(GpuPlans, RunsAreTheSameToTheBit) {
   }
 }
 
+TEST_F(GpuPlans, TheReportNamesWhatDoesAConvolution) {
+  const Shape xs{1, 6, 6, 6, 8}, ws{3, 3, 3, 8, 8};
+  const Device device = Device::cuda();
+  const std::vector<Tensor> x{gpu(noise(xs, 1))};
+  Tensor y = Tensor::empty_on(device, xs);
+  gpu::conv3d_forward(make_conv_problem(xs, 8, ws, {1, 1, 1}, {1, 1, 1}), x, gpu(noise(ws, 2)), Tensor(), y);
+  const std::string report = gpu::conv_report(device);
+  const size_t line = report.find("forward f32 w f32 n1 in 6x6x6 ");
+  ASSERT_NE(line, std::string::npos) << report;
+  EXPECT_NE(report.find(" channels 8 -> 8: ", line), std::string::npos) << report;
+}
+
 // What a library proposes and is taken: only with the one that tests/gpu/emulation has, whose engines are
 // known.
 class GpuLibrary : public test::OnGpu {

@@ -1,6 +1,7 @@
 // Speeds of kernels on a CUDA device at the shapes of a U-Net with 128^3 patches: a table for
 // scripts/gpu-check. Wall time of many calls between two waits, so that the queue stays full; the first call,
-// which makes plans, is not counted. usage: gpu_speed [EXTENT] [BATCH]
+// which makes plans, is not counted. usage: gpu_speed [EXTENT] [BATCH] [plans]
+// plans: no times, each convolution of the whole U-Net once, and what does it.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -51,13 +52,21 @@ void memory_speed(int64_t n, int64_t e) {
     Tensor y = empty(s, t), mean = empty({n, 32}, DType::f32), rstd = empty({n, 32}, DType::f32);
     const Tensor scale = noise({n, 32}, DType::f32), shift = noise({n, 32}, DType::f32);
     Tensor ds = empty({n, 32}, DType::f32), db = empty({n, 32}, DType::f32);
+    const auto statistics = [&] { gpu::norm_stats(x, 32, 1e-5, mean, rstd); };
+    const auto elements = [&] {
+      gpu::norm_act_forward(x, mean, rstd, scale, shift, Act::leaky_relu, 0.01, y);
+    };
     row(cat("copy ", t), seconds([&] { y.copy_from(x); }), 2 * bytes(t), "GB/s");
-    row(cat("norm statistics ", t), seconds([&] { gpu::norm_stats(x, 32, 1e-5, mean, rstd); }), bytes(t),
-        "GB/s");
-    row(cat("norm + leaky relu ", t),
-        seconds([&] { gpu::norm_act_forward(x, mean, rstd, scale, shift, Act::leaky_relu, 0.01, y); }),
-        2 * bytes(t), "GB/s");
-    row(cat("norm + leaky relu backward (two passes) ", t), seconds([&] {
+    row(cat("norm statistics ", t), seconds(statistics), bytes(t), "GB/s");
+    row(cat("norm + leaky relu, elements ", t), seconds(elements), 2 * bytes(t), "GB/s");
+    // What has to move where a tensor is larger than the cache: sums over a whole sample come before its
+    // first result, so what they are made of is read twice.
+    row(cat("norm + activation forward ", t, ", reads x twice, writes y"), seconds([&] {
+          statistics();
+          elements();
+        }),
+        3 * bytes(t), "GB/s");
+    row(cat("norm + activation backward ", t, ", reads x, dy twice, writes dx"), seconds([&] {
           gpu::norm_act_backward(x, mean, rstd, scale, shift, Act::leaky_relu, 0.01, dy, y, ds, db);
         }),
         5 * bytes(t), "GB/s");
@@ -72,16 +81,37 @@ void memory_speed(int64_t n, int64_t e) {
       9.0 * 4 * static_cast<double>(flat.numel()), "GB/s");
 }
 
-void conv_speed(int64_t n, int64_t e, DType t) {
-  struct Layer {
-    std::vector<int64_t> in;
-    int64_t out, extent, kernel, stride;
-  };
-  const std::vector<Layer> layers{{{1}, 32, e, 3, 1},          {{32}, 32, e, 3, 1},
-                                  {{32, 32}, 32, e, 3, 1},     {{32}, 3, e, 1, 1},
-                                  {{32}, 64, e, 3, 2},         {{64}, 64, e / 2, 3, 1},
-                                  {{64, 64}, 64, e / 2, 3, 1}, {{128}, 128, e / 4, 3, 1},
-                                  {{256}, 256, e / 8, 3, 1},   {{320}, 320, e / 16, 3, 1}};
+struct Layer {
+  std::vector<int64_t> in;
+  int64_t out, extent, kernel, stride;
+};
+
+// Those whose times tell most.
+std::vector<Layer> some_layers(int64_t e) {
+  return {{{1}, 32, e, 3, 1},          {{32}, 32, e, 3, 1},       {{32, 32}, 32, e, 3, 1},
+          {{32}, 3, e, 1, 1},          {{32}, 64, e, 3, 2},       {{64}, 64, e / 2, 3, 1},
+          {{64, 64}, 64, e / 2, 3, 1}, {{128}, 128, e / 4, 3, 1}, {{256}, 256, e / 8, 3, 1},
+          {{320}, 320, e / 16, 3, 1}};
+}
+
+const std::vector<int64_t> kFeatures{32, 64, 128, 256, 320, 320};
+
+// All but the transposed ones.
+std::vector<Layer> all_layers(int64_t e) {
+  std::vector<Layer> layers{{{kFeatures[0]}, 3, e, 1, 1}};
+  for (size_t i = 0; i < kFeatures.size(); ++i) {
+    const int64_t f = kFeatures[i], here = e >> i;
+    layers.push_back(i == 0 ? Layer{{1}, f, e, 3, 1} : Layer{{kFeatures[i - 1]}, f, 2 * here, 3, 2});
+    layers.push_back({{f}, f, here, 3, 1});
+    if (i + 1 < kFeatures.size()) layers.push_back({{f, f}, f, here, 3, 1});
+  }
+  return layers;
+}
+
+// What is done with one pass of one layer.
+using OnPass = std::function<void(const std::string& name, double flops, const std::function<void()>& run)>;
+
+void convolutions(int64_t n, DType t, const std::vector<Layer>& layers, const OnPass& pass) {
   for (const Layer& l : layers) {
     std::vector<Tensor> x, dx;
     int64_t cin = 0;
@@ -90,7 +120,7 @@ void conv_speed(int64_t n, int64_t e, DType t) {
       x.push_back(noise({n, l.extent, l.extent, l.extent, c}, t));
       dx.push_back(empty(x.back().shape(), t));
       cin += c;
-      name += (name.empty() ? "" : "+") + std::to_string(c);
+      name.append(name.empty() ? "" : "+").append(std::to_string(c));
     }
     const Shape ws{l.kernel, l.kernel, l.kernel, cin, l.out};
     const int64_t pad = l.kernel / 2;
@@ -100,13 +130,32 @@ void conv_speed(int64_t n, int64_t e, DType t) {
     const Tensor w = noise(ws, DType::f32), dy = noise(ys, t);
     Tensor y = empty(ys, t), dw = empty(ws, DType::f32);
     name = cat(t, " ", name, " -> ", l.out, " at ", l.extent, "^3 kernel ", l.kernel, " stride ", l.stride);
-    row(name + " forward", seconds([&] { gpu::conv3d_forward(p, x, w, Tensor(), y); }), p.flops() / 1e3,
-        "TFLOP/s");
-    row(name + " data", seconds([&] { gpu::conv3d_backward_data(p, dy, w, dx, {}); }), p.flops() / 1e3,
-        "TFLOP/s");
-    row(name + " weights", seconds([&] { gpu::conv3d_backward_weights(p, x, dy, dw, nullptr); }),
-        p.flops() / 1e3, "TFLOP/s");
+    pass(name + " forward", p.flops(), [&] { gpu::conv3d_forward(p, x, w, Tensor(), y); });
+    if (cin > 1)  // the image needs no gradient
+      pass(name + " data", p.flops(), [&] { gpu::conv3d_backward_data(p, dy, w, dx, {}); });
+    pass(name + " weights", p.flops(), [&] { gpu::conv3d_backward_weights(p, x, dy, dw, nullptr); });
   }
+}
+
+void conv_speed(int64_t n, int64_t e, DType t) {
+  convolutions(n, t, some_layers(e), [](const std::string& name, double flops, const auto& run) {
+    row(name, seconds(run), flops / 1e3, "TFLOP/s");
+  });
+}
+
+void make_plans(int64_t n, int64_t e, DType t) {
+  convolutions(n, t, all_layers(e), [](const std::string&, double, const auto& run) { run(); });
+  for (size_t i = 0; i + 1 < kFeatures.size(); ++i) {
+    const int64_t cin = kFeatures[i + 1], cout = kFeatures[i], in = e >> (i + 1);
+    const Shape xs{n, in, in, in, cin}, ws{2, 2, 2, cin, cout}, ys{n, 2 * in, 2 * in, 2 * in, cout};
+    const ConvProblem p = make_conv_transpose_problem(xs, ws);
+    const Tensor x = noise(xs, t), w = noise(ws, DType::f32), dy = noise(ys, t);
+    Tensor y = empty(ys, t), dx = empty(xs, t), dw = empty(ws, DType::f32);
+    gpu::conv_transpose3d_forward(p, x, w, Tensor(), y);
+    gpu::conv_transpose3d_backward_data(p, dy, w, dx);
+    gpu::conv_transpose3d_backward_weights(p, x, dy, dw, nullptr);
+  }
+  synchronize(kDevice);
 }
 
 }  // namespace
@@ -116,10 +165,18 @@ int main(int argc, char** argv) {
   using namespace voxgrad;
   const int64_t extent = argc > 1 ? std::atoll(argv[1]) : 128, batch = argc > 2 ? std::atoll(argv[2]) : 2;
   try {
-    std::printf("%s", describe_device(kDevice).c_str());
-    memory_speed(batch, extent);
-    conv_speed(batch, extent, DType::bf16);
-    conv_speed(batch, extent / 2, DType::f32);
+    if (argc > 3 && std::string(argv[3]) == "plans") {
+      make_plans(batch, extent, DType::bf16);
+      for (const bool tf32 : {false, true}) {
+        device_options().tf32 = tf32;
+        make_plans(batch, extent, DType::f32);
+      }
+    } else {
+      std::printf("%s", describe_device(kDevice).c_str());
+      memory_speed(batch, extent);
+      conv_speed(batch, extent, DType::bf16);
+      conv_speed(batch, extent / 2, DType::f32);
+    }
     std::printf("%s", convolution_report(kDevice).c_str());
   } catch (const Error& e) {
     std::fprintf(stderr, "gpu_speed: %s\n", e.what());
