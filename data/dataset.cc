@@ -103,8 +103,7 @@ Split split(const Dataset& dataset, int fold) {
   if (!dataset.splits.empty()) {
     const int folds = static_cast<int>(dataset.splits.size());
     if (fold < 0 || fold >= folds)
-      fail(ErrorCode::usage, "[data] fold: expected 0 to ", folds - 1,
-           " (splits_final.json), or -1 for all cases, got ", fold);
+      fail(ErrorCode::usage, "[data] fold: expected 0 to ", folds - 1, " (splits_final.json), got ", fold);
     s.train = indices_of(dataset, dataset.training_splits[static_cast<size_t>(fold)]);
     s.validation = indices_of(dataset, dataset.splits[static_cast<size_t>(fold)]);
     return s;
@@ -114,8 +113,7 @@ Split split(const Dataset& dataset, int fold) {
     fail(ErrorCode::usage, "[data] ", dataset.folder, ": expected at least two cases to leave one out, got ",
          n);
   if (fold < 0 || fold >= folds)
-    fail(ErrorCode::usage, "[data] fold: expected 0 to ", folds - 1, " for ", n,
-         " cases, or -1 for all cases, got ", fold);
+    fail(ErrorCode::usage, "[data] fold: expected 0 to ", folds - 1, " for ", n, " cases, got ", fold);
   for (int i = 0; i < n; ++i) {
     const bool validation = n < kFolds ? i == n - 1 - fold : i % kFolds == fold;
     (validation ? s.validation : s.train).push_back(i);

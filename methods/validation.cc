@@ -55,7 +55,7 @@ RunSplit run_split(const Dataset& dataset, int fold) {
       (i % 2 == 0 ? r.calibration : r.scored).push_back(s.validation[i]);
     r.text = cat("Fold ", fold, ": ", r.train.size(), " training cases; of ", s.validation.size(),
                  " validation cases every second by name (", r.calibration.size(),
-                 ") fitted the calibration, the other ", r.scored.size(), " were scored.");
+                 ") fit the calibration, the other ", r.scored.size(), " are for scoring.");
   } else {
     r.scored = s.validation;
     for (size_t i = 0; i < s.train.size(); ++i)
@@ -63,7 +63,7 @@ RunSplit run_split(const Dataset& dataset, int fold) {
     r.text = cat("Fold ", fold, ": ", r.train.size(), " training cases; ", r.calibration.size(),
                  " cases were held out of training to fit the calibration (fewer than ten "
                  "validation cases); ",
-                 r.scored.size(), " validation cases were scored.");
+                 r.scored.size(), " validation cases are for scoring.");
   }
   r.text +=
       " The split is by case: where a data set holds several images of one person, they may be on both "
