@@ -287,7 +287,20 @@
       if (this.controls.cross.checked) this.cross(ctx, p);
       this.furniture(ctx, p);
       p.slider.value = this.position[p.kind.slice];
-      p.output.textContent = `${this.position[p.kind.slice] + 1} / ${p.slices}`;
+      // Which slice as it is shown, and its index in the file, which may run the other way.
+      const axis = this.data.axis[p.kind.slice];
+      p.output.textContent =
+        `${this.position[p.kind.slice] + 1} / ${p.slices} (${"xyz"[axis]} ${this.inFile(this.position)[axis]})`;
+    }
+
+    // The voxel (x, y, z) of the file at a place as it is shown.
+    inFile(at) {
+      const d = this.data, file = [0, 0, 0];
+      for (let k = 0; k < 3; ++k) {
+        const shown = at[k] * d.stride[k];
+        file[d.axis[k]] = d.flip[k] ? d.extent[k] - 1 - shown : shown;
+      }
+      return file;
     }
 
     // Outlines along the edges of voxels: what is drawn is what was scored.
@@ -393,13 +406,8 @@
     }
 
     readout(at) {
-      const d = this.data, i = this.index(at);
-      const file = [0, 0, 0];  // voxel of the file
-      for (let k = 0; k < 3; ++k) {
-        const shown = at[k] * d.stride[k];
-        file[d.axis[k]] = d.flip[k] ? d.extent[k] - 1 - shown : shown;
-      }
-      const parts = [`voxel (${file.join(", ")})`];
+      const d = this.data, i = this.index(at), file = this.inFile(at);
+      const parts = [`voxel x ${file[0]}, y ${file[1]}, z ${file[2]}`];
       if (d.oriented) {
         const mm = d.affine.map((r) => number(r[0] * file[0] + r[1] * file[1] + r[2] * file[2] + r[3], 1));
         parts.push(`R A S (${mm.join(", ")}) mm`);

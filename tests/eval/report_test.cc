@@ -231,12 +231,12 @@ TEST_F(ReportOfARun, AnswersToMouseAndKeys) {
   html.replace(html.rfind("</body>"), 7, script);
   write_text(folder_ + "/driven.html", html);
   const std::string dom = browse(folder_, "--virtual-time-budget=30000 --dump-dom", "/driven.html");
-  for (const char* part : {"data-rises=\"true\"", "data-falls=\"true\"", "data-slice=\"2 / 36\"",
-                           "data-slid=\"19 / 36\"", "data-before=\"true\"", "data-after=\"true\""})
+  for (const char* part : {"data-rises=\"true\"", "data-falls=\"true\"", "data-slice=\"2 / 36 (z 1)\"",
+                           "data-slid=\"19 / 36 (z 18)\"", "data-before=\"true\"", "data-after=\"true\""})
     EXPECT_NE(dom.find(part), std::string::npos) << part;
   // Slice 19 from below is voxel 18 of the file: z = -18 mm + 18 * 1.2 mm.
   EXPECT_TRUE(
-      std::regex_search(dom, std::regex("data-readout=\"voxel \\([0-9]+, [0-9]+, 18\\).*, 3\\.6\\) mm")))
+      std::regex_search(dom, std::regex("data-readout=\"voxel x [0-9]+, y [0-9]+, z 18.*, 3\\.6\\) mm")))
       << dom.substr(0, 600);
 }
 
