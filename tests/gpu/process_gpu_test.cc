@@ -120,7 +120,11 @@ TEST_F(GpuProcess, WorkThatCannotBeRecordedRunsAsItIs) {
   // A graph would drop the same elements at every replay.
   Tensor y = gpu(noise({8}, 2));
   ReplayedWork drops(
-      Device::cuda(), [&] { gpu::dropout(x, 1u << 31, 2, {7, Stream::dropout, 1}, y); }, 9);
+      Device::cuda(),
+      [&] {
+        gpu::dropout(x, 1u << 31, 2, {7, Stream::dropout, 1}, y);
+      },
+      9);
   for (int k = 0; k < 3; ++k) drops.run();
   EXPECT_NE(drops.refusal().find("one mask"), std::string::npos) << drops.refusal();
   ReplayedWork few(
