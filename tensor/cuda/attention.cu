@@ -131,13 +131,13 @@ __global__ void __launch_bounds__(kThreads, 2) forward_kernel(AttentionForward<T
   extern __shared__ float shared[];
   float *const queries = shared, *const keys = queries + G::kSize, *const scores = keys + G::kSize;
   const AttentionShape& s = a.shape;
-  const HeadTile tile(s.queries, G::kRows);
-  const HeadRows<const T> k = head_rows(s, tile.which, a.k, s.keys, s.width),
-                          v = head_rows(s, tile.which, a.v, s.keys, s.values);
+  const HeadTile tile(s, s.queries, G::kRows);
+  const HeadRows<const T> k = head_rows(s, tile, a.k, s.keys, s.width),
+                          v = head_rows(s, tile, a.v, s.keys, s.values);
   const int row = static_cast<int>(threadIdx.x) / kSide * G::kEach,
             lane = static_cast<int>(threadIdx.x) % kSide;
   const float factor = a.scale * kLog2E;  // powers of 2 instead of e
-  read_rows<G>(queries, head_rows(s, tile.which, a.q, s.queries, s.width), tile.first);
+  read_rows<G>(queries, head_rows(s, tile, a.q, s.queries, s.width), tile.first);
 
   float most[G::kEach], sum[G::kEach], out[G::kEach][G::kColumns] = {};
 #pragma unroll
@@ -183,7 +183,7 @@ __global__ void __launch_bounds__(kThreads, 2) forward_kernel(AttentionForward<T
       a.log_sum[tile.which * s.queries + tile.first + row + i] = most[i] * kLn2 + math::log(sum[i]);
     sum[i] = 1 / sum[i];
   }
-  write_rows<G>(head_rows(s, tile.which, a.y, s.queries, s.values), tile.first, out, sum);
+  write_rows<G>(head_rows(s, tile, a.y, s.queries, s.values), tile.first, out, sum);
 }
 
 template <class T, int kMost>
@@ -193,14 +193,14 @@ __global__ void __launch_bounds__(kThreads, 2) queries_kernel(AttentionBackward<
   float *const queries = shared, *const grads = queries + G::kSize, *const keys = grads + G::kSize,
                *const values = keys + G::kSize, *const scores = values + G::kSize;
   const AttentionShape& s = a.shape;
-  const HeadTile tile(s.queries, G::kRows);
-  const HeadRows<const T> k = head_rows(s, tile.which, a.k, s.keys, s.width),
-                          v = head_rows(s, tile.which, a.v, s.keys, s.values);
+  const HeadTile tile(s, s.queries, G::kRows);
+  const HeadRows<const T> k = head_rows(s, tile, a.k, s.keys, s.width),
+                          v = head_rows(s, tile, a.v, s.keys, s.values);
   const int row = static_cast<int>(threadIdx.x) / kSide * G::kEach,
             lane = static_cast<int>(threadIdx.x) % kSide;
   const float factor = a.scale * kLog2E;
-  read_rows<G>(queries, head_rows(s, tile.which, a.q, s.queries, s.width), tile.first);
-  read_rows<G>(grads, head_rows(s, tile.which, a.dy, s.queries, s.values), tile.first);
+  read_rows<G>(queries, head_rows(s, tile, a.q, s.queries, s.width), tile.first);
+  read_rows<G>(grads, head_rows(s, tile, a.dy, s.queries, s.values), tile.first);
 
   float log_sum[G::kEach], along[G::kEach], scale[G::kEach], sum[G::kEach][G::kColumns] = {};
 #pragma unroll
@@ -230,25 +230,27 @@ __global__ void __launch_bounds__(kThreads, 2) queries_kernel(AttentionBackward<
     __syncthreads();
     add_product<G>(scores, keys, sum);
   }
-  write_rows<G>(head_rows(s, tile.which, a.dq, s.queries, s.width), tile.first, sum, scale);
+  write_rows<G>(head_rows(s, tile, a.dq, s.queries, s.width), tile.first, sum, scale);
 }
 
 // Scores are transposed here: rows are keys.
 template <class T, int kMost>
-__global__ void __launch_bounds__(kThreads) keys_kernel(AttentionBackward<T> a) {
+__global__ void __launch_bounds__(kThreads, 2) keys_kernel(AttentionBackward<T> a) {
   using G = Tile<kMost>;
   extern __shared__ float shared[];
   float *const queries = shared, *const grads = queries + G::kSize, *const keys = grads + G::kSize,
                *const values = keys + G::kSize, *const scores = values + G::kSize;
   const AttentionShape& s = a.shape;
-  const HeadTile tile(s.keys, G::kRows);
-  const HeadRows<const T> q = head_rows(s, tile.which, a.q, s.queries, s.width),
-                          dy = head_rows(s, tile.which, a.dy, s.queries, s.values);
+  const HeadTile tile(s, s.keys, G::kRows);
+  const HeadRows<const T> q = head_rows(s, tile, a.q, s.queries, s.width),
+                          dy = head_rows(s, tile, a.dy, s.queries, s.values);
   const int lane = static_cast<int>(threadIdx.x) % kSide;
   const float factor = a.scale * kLog2E;
-  read_rows<G>(keys, head_rows(s, tile.which, a.k, s.keys, s.width), tile.first);
-  read_rows<G>(values, head_rows(s, tile.which, a.v, s.keys, s.values), tile.first);
+  read_rows<G>(keys, head_rows(s, tile, a.k, s.keys, s.width), tile.first);
+  read_rows<G>(values, head_rows(s, tile, a.v, s.keys, s.values), tile.first);
 
+  const float *const log_sums = a.log_sum + tile.which * s.queries, *const alongs =
+                                                                        a.along + tile.which * s.queries;
   float sum_k[G::kEach][G::kColumns] = {}, sum_v[G::kEach][G::kColumns] = {};
   for (int first = 0; first < q.count; first += G::kRows) {
     __syncthreads();
@@ -261,9 +263,8 @@ __global__ void __launch_bounds__(kThreads) keys_kernel(AttentionBackward<T> a) 
 #pragma unroll
     for (int j = 0; j < G::kEach; ++j) {
       const int query = first + lane + j * kSide;
-      const int64_t at = tile.which * s.queries + query;
       const bool inside = query < q.count;
-      const float log_sum = inside ? a.log_sum[at] * kLog2E : 0.0f, along = inside ? a.along[at] : 0.0f;
+      const float log_sum = inside ? log_sums[query] * kLog2E : 0.0f, along = inside ? alongs[query] : 0.0f;
 #pragma unroll
       for (int i = 0; i < G::kEach; ++i) {
         p[i][j] = exp2f(p[i][j] * factor - log_sum);
@@ -284,8 +285,8 @@ __global__ void __launch_bounds__(kThreads) keys_kernel(AttentionBackward<T> a) 
     scale[i] = a.scale;
     one[i] = 1;
   }
-  write_rows<G>(head_rows(s, tile.which, a.dk, s.keys, s.width), tile.first, sum_k, scale);
-  write_rows<G>(head_rows(s, tile.which, a.dv, s.keys, s.values), tile.first, sum_v, one);
+  write_rows<G>(head_rows(s, tile, a.dk, s.keys, s.width), tile.first, sum_k, scale);
+  write_rows<G>(head_rows(s, tile, a.dv, s.keys, s.values), tile.first, sum_v, one);
 }
 
 // along = dy.y of each row [n, queries, heads], written [n, heads, queries]: a warp a row.

@@ -25,7 +25,20 @@ struct AttentionBackward {
   T *dq, *dk, *dv;
 };
 
-/// The positions of one head of one sample in a tensor [n, count, heads, width].
+/// The block's head of a sample and its first position, of tiles of `rows` of `count` positions.
+struct HeadTile {
+  unsigned which, sample, head;  ///< which = sample heads + head
+  int first;
+  __device__ HeadTile(const AttentionShape& s, int64_t count, int rows) {
+    const auto tiles = static_cast<unsigned>(ceil_div(count, rows)), heads = static_cast<unsigned>(s.heads);
+    which = blockIdx.x / tiles;
+    first = static_cast<int>(blockIdx.x % tiles) * rows;
+    sample = which / heads;
+    head = which % heads;
+  }
+};
+
+/// The positions of the block's head in a tensor [n, count, heads, width].
 template <class T>
 struct HeadRows {
   T* first;
@@ -33,21 +46,12 @@ struct HeadRows {
   int count, width;
 };
 template <class T>
-__device__ HeadRows<T> head_rows(const AttentionShape& s, int64_t which, T* x, int64_t count, int64_t width) {
-  return {x + (which / s.heads * count * s.heads + which % s.heads) * width, s.heads * width,
-          static_cast<int>(count), static_cast<int>(width)};
+__device__ HeadRows<T> head_rows(const AttentionShape& s, const HeadTile& t, T* x, int64_t count,
+                                 int64_t width) {
+  return {x + (t.sample * count * s.heads + t.head) * width, s.heads * width, static_cast<int>(count),
+          static_cast<int>(width)};
 }
 
-/// The block's head and its first position, of tiles of `rows` of `count` positions.
-struct HeadTile {
-  int64_t which;
-  int first;
-  __device__ HeadTile(int64_t count, int rows) {
-    const auto tiles = static_cast<unsigned>(ceil_div(count, rows));
-    which = blockIdx.x / tiles;
-    first = static_cast<int>(blockIdx.x % tiles) * rows;
-  }
-};
 inline unsigned head_tiles(const AttentionShape& s, int64_t count, int rows) {
   return static_cast<unsigned>(s.n * s.heads * ceil_div(count, rows));
 }

@@ -28,8 +28,9 @@ template <int kMost>
 __device__ void copy_rows(uint4* to, const HeadRows<const bf16>& x, int first) {
   constexpr int kPieces = kMost / 8;
   bf16* const rows = reinterpret_cast<bf16*>(to);
-  for (int i = static_cast<int>(threadIdx.x); i < kRows * kPieces; i += kBlock) {
-    const int row = i / kPieces, column = i % kPieces * 8;
+#pragma unroll
+  for (int turn = 0; turn < kRows * kPieces / kBlock; ++turn) {
+    const int i = turn * kBlock + static_cast<int>(threadIdx.x), row = i / kPieces, column = i % kPieces * 8;
     const bool inside = first + row < x.count && column < x.width;
     __pipeline_memcpy_async(rows + row * Tile<kMost>::kStep + column,
                             x.first + (inside ? (first + row) * x.step + column : 0), 16, inside ? 0 : 16);
@@ -63,7 +64,8 @@ __device__ void multiply_rows(const uint32_t (&a)[kMost / 16][4], const uint4* t
 }
 
 __device__ uint32_t rounded_pair(float low, float high) {
-  return from_float<bf16>(low).bits | static_cast<uint32_t>(from_float<bf16>(high).bits) << 16;
+  const __nv_bfloat162_raw pair = __floats2bfloat162_rn(low, high);
+  return pair.x | static_cast<uint32_t>(pair.y) << 16;
 }
 
 // sum += p, rounded, times rows 16 `chunk` to 16 `chunk` + 15 of the tile.
@@ -122,12 +124,12 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<bf16> 
   constexpr int kQuads = Tile<kMost>::kQuads, kChunks = kRows / 16;
   __shared__ uint4 tiles[2][2][kQuads];  // keys and values, now and next
   const AttentionShape& s = a.shape;
-  const HeadTile tile(s.queries, kRows);
-  const HeadRows<const bf16> k = head_rows(s, tile.which, a.k, s.keys, s.width),
-                             v = head_rows(s, tile.which, a.v, s.keys, s.values);
+  const HeadTile tile(s, s.queries, kRows);
+  const HeadRows<const bf16> k = head_rows(s, tile, a.k, s.keys, s.width),
+                             v = head_rows(s, tile, a.v, s.keys, s.values);
   const float factor = a.scale * kLog2E;  // powers of 2 instead of e
   uint32_t queries[kMost / 16][4];
-  copy_rows<kMost>(tiles[0][0], head_rows(s, tile.which, a.q, s.queries, s.width), tile.first);
+  copy_rows<kMost>(tiles[0][0], head_rows(s, tile, a.q, s.queries, s.width), tile.first);
   __pipeline_commit();
   __pipeline_wait_prior(0);
   __syncthreads();
@@ -190,7 +192,7 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<bf16> 
     if (threadIdx.x % 4 == 0 && row < s.queries)
       a.log_sum[tile.which * s.queries + row] = most[half] * kLn2 + math::log(sum[half]);
   }
-  write_rows(head_rows(s, tile.which, a.y, s.queries, s.values), tile.first, out, 1 / sum[0], 1 / sum[1]);
+  write_rows(head_rows(s, tile, a.y, s.queries, s.values), tile.first, out, 1 / sum[0], 1 / sum[1]);
 }
 
 template <int kMost>
@@ -198,13 +200,13 @@ __global__ void __launch_bounds__(kBlock) queries_kernel(AttentionBackward<bf16>
   constexpr int kQuads = Tile<kMost>::kQuads;
   __shared__ uint4 tiles[2][2][kQuads];  // keys and values, now and next
   const AttentionShape& s = a.shape;
-  const HeadTile tile(s.queries, kRows);
-  const HeadRows<const bf16> k = head_rows(s, tile.which, a.k, s.keys, s.width),
-                             v = head_rows(s, tile.which, a.v, s.keys, s.values);
+  const HeadTile tile(s, s.queries, kRows);
+  const HeadRows<const bf16> k = head_rows(s, tile, a.k, s.keys, s.width),
+                             v = head_rows(s, tile, a.v, s.keys, s.values);
   const float factor = a.scale * kLog2E;
   uint32_t queries[kMost / 16][4], grads[kMost / 16][4];
-  copy_rows<kMost>(tiles[0][0], head_rows(s, tile.which, a.q, s.queries, s.width), tile.first);
-  copy_rows<kMost>(tiles[0][1], head_rows(s, tile.which, a.dy, s.queries, s.values), tile.first);
+  copy_rows<kMost>(tiles[0][0], head_rows(s, tile, a.q, s.queries, s.width), tile.first);
+  copy_rows<kMost>(tiles[0][1], head_rows(s, tile, a.dy, s.queries, s.values), tile.first);
   __pipeline_commit();
   __pipeline_wait_prior(0);
   __syncthreads();
@@ -248,7 +250,7 @@ __global__ void __launch_bounds__(kBlock) queries_kernel(AttentionBackward<bf16>
       add_product<kMost>(g, tiles[now][0], j, sum);
     }
   }
-  write_rows(head_rows(s, tile.which, a.dq, s.queries, s.width), tile.first, sum, a.scale, a.scale);
+  write_rows(head_rows(s, tile, a.dq, s.queries, s.width), tile.first, sum, a.scale, a.scale);
 }
 
 // Scores are transposed here: rows are keys.
@@ -258,9 +260,9 @@ __global__ void __launch_bounds__(kBlock) keys_kernel(AttentionBackward<bf16> a)
   __shared__ uint4 tiles[2][2][kQuads];  // queries and their gradients, now and next
   __shared__ float sums[2][2][kRows];    // log_sum and along of these queries
   const AttentionShape& s = a.shape;
-  const HeadTile tile(s.keys, kRows);
-  const HeadRows<const bf16> q = head_rows(s, tile.which, a.q, s.queries, s.width),
-                             dy = head_rows(s, tile.which, a.dy, s.queries, s.values);
+  const HeadTile tile(s, s.keys, kRows);
+  const HeadRows<const bf16> q = head_rows(s, tile, a.q, s.queries, s.width),
+                             dy = head_rows(s, tile, a.dy, s.queries, s.values);
   const float factor = a.scale * kLog2E;
   const auto bring = [&](int to, int first) {
     copy_rows<kMost>(tiles[to][0], q, first);
@@ -273,8 +275,8 @@ __global__ void __launch_bounds__(kBlock) keys_kernel(AttentionBackward<bf16> a)
     sums[to][1][row] = first + row < q.count ? a.along[at] : 0.0f;
   };
   uint32_t keys[kMost / 16][4], values[kMost / 16][4];
-  copy_rows<kMost>(tiles[0][0], head_rows(s, tile.which, a.k, s.keys, s.width), tile.first);
-  copy_rows<kMost>(tiles[0][1], head_rows(s, tile.which, a.v, s.keys, s.values), tile.first);
+  copy_rows<kMost>(tiles[0][0], head_rows(s, tile, a.k, s.keys, s.width), tile.first);
+  copy_rows<kMost>(tiles[0][1], head_rows(s, tile, a.v, s.keys, s.values), tile.first);
   __pipeline_commit();
   __pipeline_wait_prior(0);
   __syncthreads();
@@ -305,8 +307,8 @@ __global__ void __launch_bounds__(kBlock) keys_kernel(AttentionBackward<bf16> a)
       add_product<kMost>(g, tiles[now][0], j, sum_k);
     }
   }
-  write_rows(head_rows(s, tile.which, a.dk, s.keys, s.width), tile.first, sum_k, a.scale, a.scale);
-  write_rows(head_rows(s, tile.which, a.dv, s.keys, s.values), tile.first, sum_v, 1.0f, 1.0f);
+  write_rows(head_rows(s, tile, a.dk, s.keys, s.width), tile.first, sum_k, a.scale, a.scale);
+  write_rows(head_rows(s, tile, a.dv, s.keys, s.values), tile.first, sum_v, 1.0f, 1.0f);
 }
 
 bool narrow(const AttentionShape& s) { return s.width <= 32 && s.values <= 32; }
