@@ -1,7 +1,7 @@
 // The operations as functions on variables. Convolutions and norm_act take activations in bf16 beside
-// parameters in f32 and keep them so; cast leads in and out; the others are f32 or f64. Shapes: volumes are
-// [N, D, H, W, C]; every op is defined in ops/NAME.cc by its record. Wrong shapes throw "[op] expected ...,
-// got ...".
+// parameters in f32 and keep them so, and attention takes bf16; cast leads in and out; the others are f32 or
+// f64. Shapes: volumes are [N, D, H, W, C]; every op is defined in ops/NAME.cc by its record. Wrong shapes
+// throw "[op] expected ..., got ...".
 #pragma once
 #include <array>
 
@@ -22,6 +22,9 @@ Var linear(const Var& x, const Var& w, const Var& bias = {});  ///< x [..., I], 
 /// [..., M, K] times [..., K, N] with equal leading extents; the last two axes of either may be taken
 /// transposed.
 Var matmul(const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);
+/// softmax(scale q k^T) v for each head: q [N, L, H, D], k [N, M, H, D], v [N, M, H, E] -> [N, L, H, E]. A
+/// projection [N, positions, H D], reshaped, is such a tensor. scale 0 stands for 1 / sqrt(D).
+Var attention(const Var& q, const Var& k, const Var& v, double scale = 0);
 
 // Normalisation: over space for volumes x [N, ..., C].
 

@@ -126,6 +126,12 @@ void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& 
 void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, UpdateBuffers& buffers,
               double clip_norm);
 
+// gpu_attention.cc
+void attention_forward(const Tensor& q, const Tensor& k, const Tensor& v, double scale, Tensor& y,
+                       Tensor& log_sum);
+void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, double scale, const Tensor& y,
+                        const Tensor& log_sum, const Tensor& dy, Tensor& dq, Tensor& dk, Tensor& dv);
+
 // gpu_process.cc
 /// `normal`: else uniform.
 void random(Tensor& y, const Philox& generator, uint64_t first, bool normal, const Tensor& offset);

@@ -9,6 +9,7 @@ const Op* const kOps[] = {
     &ops::conv_transpose3d_op,
     &ops::linear_op,
     &ops::matmul_op,
+    &ops::attention_op,
     // Normalisation.
     &ops::norm_act_op,
     &ops::layer_norm_op,

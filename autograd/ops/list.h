@@ -4,7 +4,7 @@
 
 namespace voxgrad::ops {
 
-extern const Op conv3d_op, conv_transpose3d_op, linear_op, matmul_op;
+extern const Op conv3d_op, conv_transpose3d_op, linear_op, matmul_op, attention_op;
 extern const Op norm_act_op, layer_norm_op, rms_norm_op;
 extern const Op relu_op, leaky_relu_op, silu_op, gelu_op, sigmoid_op, exp_op, add_op, sub_op, mul_op,
     scale_op, add_bias_op, modulate_op, axpby_op, dropout_op, cast_op, softmax_op, log_softmax_op;

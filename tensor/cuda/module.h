@@ -198,6 +198,19 @@ struct SoftmaxFns {
                          const void* dy, void* dx);
 };
 
+/// q [n, queries, heads, width], k [n, keys, heads, width], v [n, keys, heads, values].
+struct AttentionShape {
+  int64_t n, queries, keys, heads, width, values;
+};
+/// y and dy [n, queries, heads, values]; log_sum [n, heads, queries] f32. Definition: tensor/ref/attention.h.
+struct AttentionFns {
+  Status (*forward)(Context* context, const AttentionShape* shape, DType type, float scale, const void* q,
+                    const void* k, const void* v, void* y, float* log_sum);
+  Status (*backward)(Context* context, const AttentionShape* shape, DType type, float scale, const void* q,
+                     const void* k, const void* v, const void* y, const float* log_sum, const void* dy,
+                     void* dq, void* dk, void* dv);
+};
+
 /// Definitions: tensor/ref/losses.h. A label outside [0, classes) makes the result NaN. Gradients are
 /// those of loss / divisor, times `upstream` (f32 in device memory).
 struct LossFns {
@@ -342,6 +355,7 @@ struct Module {
   ElementFns element;
   ReduceFns reduce;
   SoftmaxFns softmax;
+  AttentionFns attention;
   LossFns loss;
   OptimFns optim;
   GridFns grid;

@@ -17,10 +17,11 @@ struct Golden {
   std::function<Var(const std::vector<Var>&)> f;
   // Of f32, relative to the largest value: see OpSample::parity; twice for the gradients.
   double single = 4e-6;
-  double floor = 1e-3;  // the least that errors are measured against
+  double floor = 1e-3;      // the least that errors are measured against
+  std::string suffix = {};  // of the test's name, where two have the same numbers
 };
 
-void PrintTo(const Golden& g, std::ostream* out) { *out << g.name; }
+void PrintTo(const Golden& g, std::ostream* out) { *out << g.name << g.suffix; }
 
 Var unet(V in);
 
@@ -68,6 +69,18 @@ std::vector<Golden> goldens() {
          const Var scores = ops::scale(ops::matmul(v[0], v[1], false, true), 1 / std::sqrt(8.0));
          return ops::matmul(ops::softmax(scores), v[2]);
        }},
+      {"element", "attention",
+       [](V v) {
+         // [N, H, L, D] there: the heads become samples of one head.
+         const auto rows = [](const Var& x) {
+           return ops::reshape(x, {x.dim(0) * x.dim(1), x.dim(2), 1, x.dim(3)});
+         };
+         return ops::reshape(ops::attention(rows(v[0]), rows(v[1]), rows(v[2])),
+                             {v[0].dim(0), v[0].dim(1), v[0].dim(2), v[2].dim(3)});
+       },
+       4e-6, 1e-3, "_op"},
+      {"element", "attention_heads", [](V v) { return ops::attention(v[0], v[1], v[2]); }},
+      {"element", "attention_scale", [](V v) { return ops::attention(v[0], v[1], v[2], 0.7); }},
       {"grid", "trilinear_up", linear_to({8, 10, 12})},
       {"grid", "trilinear_down", linear_to({2, 3, 5})},
       {"grid", "trilinear_mixed", linear_to({4, 7, 3})},
@@ -160,7 +173,9 @@ TEST_P(PyTorch, AgreesInDoublePrecision) { check(DType::f64, 1e-12); }
 
 TEST_P(PyTorch, AgreesInSinglePrecision) { check(DType::f32, GetParam().single); }
 
-std::string name_of(const testing::TestParamInfo<Golden>& info) { return info.param.name; }
+std::string name_of(const testing::TestParamInfo<Golden>& info) {
+  return info.param.name + info.param.suffix;
+}
 
 INSTANTIATE_TEST_SUITE_P(Golden, PyTorch, testing::ValuesIn(goldens()), name_of);
 

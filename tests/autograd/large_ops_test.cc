@@ -104,6 +104,21 @@ std::vector<Case> cases() {
   add("layer_norm", {normal({3000, 20}, 12), normal({20}, 13), normal({20}, 14)},
       [](V v) { return ops::layer_norm(v[0], v[1], v[2]); });
   add("rms_norm", {normal({3000, 20}, 12), normal({20}, 13)}, [](V v) { return ops::rms_norm(v[0], v[1]); });
+  const auto attention = [&](std::string name, const Shape& q, int64_t keys, int64_t values, double scale,
+                             double tolerance = 4e-6) {
+    // Three chains of sums of f32 (scores, their exponentials, values), of some hundred terms; the largest
+    // gradient of q or k is itself a rest of terms that cancel.
+    add(
+        std::move(name),
+        {normal(q, 15), normal({q[0], keys, q[2], q[3]}, 16), normal({q[0], keys, q[2], values}, 17)},
+        [scale](V v) { return ops::attention(v[0], v[1], v[2], scale); }, tolerance);
+  };
+  attention("attention", {2, 300, 3, 32}, 300, 32, 0);
+  attention("attention_other_keys", {1, 97, 2, 20}, 531, 7, 0.4);
+  attention("attention_wide", {1, 193, 1, 150}, 70, 200, 0);
+  // Scores of up to some 250, whose exponentials f32 does not have; their own rounding, some eps of f32 of
+  // that, is the relative error of a probability.
+  attention("attention_sharp", {1, 150, 2, 32}, 300, 16, 10, 1e-4);
   return all;
 }
 

@@ -160,6 +160,13 @@ TEST(Shapes, ErrorsNameTheOpAndTheShapes) {
   shapes([&] { ops::linear(a, m); }, "linear");
   shapes([&] { ops::linear(m, Var(Tensor::zeros({3, 4})), c); }, "linear");
   shapes([&] { ops::matmul(m, m); }, "matmul");
+  const Var q(Tensor::zeros({2, 5, 3, 4})), k(Tensor::zeros({2, 6, 3, 4})), v(Tensor::zeros({2, 5, 3, 4})),
+      none(Tensor::zeros({2, 0, 3, 4}));
+  shapes([&] { ops::attention(m, m, m); }, "attention");
+  shapes([&] { ops::attention(q, b, b); }, "attention");
+  shapes([&] { ops::attention(q, Var(Tensor::zeros({2, 6, 3, 5})), k); }, "attention");
+  shapes([&] { ops::attention(q, none, none); }, "attention");
+  expect_error([&] { ops::attention(q, k, v); }, {"[attention]", "[2, 6, 3, 4]", "[2, 5, 3, 4]"});
   shapes([&] { ops::reshape(a, {5}); }, "reshape");
   shapes([&] { ops::concat({a, m}); }, "concat");
   shapes([&] { ops::concat({}); }, "concat");

@@ -122,6 +122,11 @@ def elements():
     f.run("log_softmax", [x], lambda x: F.log_softmax(x, -1))
     q, k, v = (f.normal(2, 3, length, 8) for length in (6, 7, 7))
     f.run("attention", [q, k, v], lambda q, k, v: F.scaled_dot_product_attention(q, k, v))
+    # [N, positions, heads, channels] here, heads before positions in PyTorch; fewer values than channels.
+    heads = lambda *a, **k: F.scaled_dot_product_attention(*(t.transpose(1, 2) for t in a), **k).transpose(1, 2)
+    q, k, v = f.normal(2, 5, 3, 8), f.normal(2, 9, 3, 8), f.normal(2, 9, 3, 4)
+    f.run("attention_heads", [q, k, v], heads)
+    f.run("attention_scale", [q, k, v], lambda q, k, v: heads(q, k, v, scale=0.7))
     return f
 
 

@@ -87,6 +87,7 @@ Module make() {
   m.element = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.reduce = {nothing, nothing, nothing, nothing, nothing};
   m.softmax = {nothing, nothing, nothing, nothing};
+  m.attention = {nothing, nothing};
   m.loss = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.optim = {nothing, nothing};
   m.grid = {nothing, nothing, nothing, nothing, nothing, nothing};

@@ -1,5 +1,6 @@
 // Kernels on the device at sizes that cross blocks and chunks, in f32 and bf16, against f32 on the CPU;
 // Philox to the bit; memory, graphs and pinned input.
+#include "tensor/attention.h"
 #include "tensor/losses.h"
 #include "tensor/reduce.h"
 #include "tensor/softmax.h"
@@ -110,6 +111,91 @@ TEST_F(GpuKernels, LossesAndSoftmaxOverManyRows) {
   }
   const Tensor z = gpu(noise({4, 3}, 1)), bad = gpu(Tensor::from<int32_t>({4}, {0, 1, 3, 2}));
   EXPECT_TRUE(std::isnan(cross_entropy_sum(z, bad)));  // a label outside of the classes
+}
+
+// Several tiles each way, with rests; heads in eights take the tensor cores in bf16, wider ones and odd ones
+// do not.
+TEST_F(GpuKernels, AttentionForwardAndBackward) {
+  struct Case {
+    int64_t n, queries, keys, heads, width, values;
+    double scale;
+    // Times the bounds: the rounding of scores of up to some 80 is a relative error of probabilities, and few
+    // of these are large, so that differences of dy.v and dy.y cancel.
+    double room = 1;
+  };
+  for (const Case& s : {Case{2, 200, 200, 2, 32, 32, 0.18},
+                        {1, 130, 70, 3, 64, 40, 0.125},
+                        {1, 65, 193, 1, 16, 56, -0.3},
+                        {1, 70, 130, 2, 48, 8, 3, 2},
+                        {1, 67, 131, 2, 20, 7, 0.2},
+                        {1, 40, 75, 1, 100, 128, 0.1},
+                        {2, 1, 90, 2, 32, 32, 0.2}})
+    for (const DType t : {DType::f32, DType::bf16}) {
+      SCOPED_TRACE(
+          cat(t, " queries ", s.queries, " keys ", s.keys, " width ", s.width, " values ", s.values));
+      const Shape sq{s.n, s.queries, s.heads, s.width}, sk{s.n, s.keys, s.heads, s.width},
+          sv{s.n, s.keys, s.heads, s.values}, sy{s.n, s.queries, s.heads, s.values},
+          sl{s.n, s.heads, s.queries};
+      const auto rounded = [&](const Shape& shape, uint32_t which) {
+        return noise(shape, which).to(t).to(DType::f32);
+      };
+      const Tensor q = rounded(sq, 1), k = rounded(sk, 2), v = rounded(sv, 3), dy = rounded(sy, 4);
+      Tensor y = Tensor::empty(sy), log_sum = Tensor::empty(sl), dq = Tensor::empty(sq),
+             dk = Tensor::empty(sk), dv = Tensor::empty(sv);
+      attention_forward(q, k, v, s.scale, y, log_sum);
+      attention_backward(q, k, v, s.scale, y, log_sum, dy, dq, dk, dv);
+      const auto on = [&](const Shape& shape, DType type) {
+        return Tensor::empty_on(Device::cuda(), shape, type);
+      };
+      const Tensor qg = gpu(q.to(t)), kg = gpu(k.to(t)), vg = gpu(v.to(t)), dyg = gpu(dy.to(t));
+      Tensor yg = on(sy, t), lg = on(sl, DType::f32), dqg = on(sq, t), dkg = on(sk, t), dvg = on(sv, t);
+      attention_forward(qg, kg, vg, s.scale, yg, lg);
+      attention_backward(qg, kg, vg, s.scale, yg, lg, dyg, dqg, dkg, dvg);
+      // In bf16 the output is rounded, and before that the probabilities.
+      const double bound = s.room * (t == DType::f32 ? kF32 : kBf16);
+      EXPECT_LE(test::relative_error(lg, log_sum), kF32);
+      EXPECT_LE(test::relative_error(yg, y), bound);
+      EXPECT_LE(test::relative_error(dqg, dq), 2 * bound);
+      EXPECT_LE(test::relative_error(dkg, dk), 2 * bound);
+      EXPECT_LE(test::relative_error(dvg, dv), bound);
+    }
+}
+
+// A view may begin anywhere; the tensor cores' copies of 16 bytes may not.
+TEST_F(GpuKernels, AttentionOfAViewThatIsNotAligned) {
+  const Shape s{1, 6, 2, 16}, sl{1, 2, 6};
+  for (uint32_t odd = 0; odd < 8; ++odd) {
+    SCOPED_TRACE(odd);
+    const auto view = [&](uint32_t which) {
+      return gpu(noise({1 + s.numel()}, which).to(DType::bf16)).view(which == odd ? 1 : 0, s);
+    };
+    const auto host = [](const Tensor& t) { return t.to(Device::cpu()).to(DType::f32); };
+    const Tensor q = view(0), k = view(1), v = view(2), dy = view(3);
+    Tensor y = Tensor::empty(s), log_sum = Tensor::empty(sl), yg = view(4), lg = gpu(log_sum);
+    attention_forward(host(q), host(k), host(v), 0.25, y, log_sum);
+    attention_forward(q, k, v, 0.25, yg, lg);
+    EXPECT_LE(test::relative_error(yg, y), kBf16);
+    Tensor dq = Tensor::empty(s), dk = Tensor::empty(s), dv = Tensor::empty(s);
+    Tensor dqg = view(5), dkg = view(6), dvg = view(7);
+    attention_backward(host(q), host(k), host(v), 0.25, y, log_sum, host(dy), dq, dk, dv);
+    attention_backward(q, k, v, 0.25, yg, lg, dy, dqg, dkg, dvg);
+    EXPECT_LE(test::relative_error(dqg, dq), 2 * kBf16);
+    EXPECT_LE(test::relative_error(dkg, dk), 2 * kBf16);
+    EXPECT_LE(test::relative_error(dvg, dv), kBf16);
+  }
+}
+
+TEST_F(GpuKernels, AttentionOfWiderHeadsIsRefused) {
+  const Tensor q = gpu(noise({1, 2, 1, 129}, 1)), v = gpu(noise({1, 2, 1, 4}, 2));
+  Tensor y = Tensor::empty_on(Device::cuda(), v.shape()),
+         log_sum = Tensor::empty_on(Device::cuda(), {1, 1, 2});
+  try {
+    attention_forward(q, q, v, 1, y, log_sum);
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("expected heads of at most 128 channels"), std::string::npos)
+        << e.what();
+  }
 }
 
 // Tables that a step reads go up without a wait: none may change before the device has it.
