@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
 #include "apps/progress.h"
@@ -39,9 +40,21 @@ void run(const Arguments& a) {
   phantom.cases = kCases;
   phantom.size = 32;
   phantom.seed = a.seed;
-  if (is_folder(run)) {
+  const std::string description = data + "/dataset.json";  // written last
+  const bool resume = file_exists(description);
+  if (resume) {
+    const nlohmann::json all = nlohmann::json::parse(read_text(description), nullptr, false);
+    const nlohmann::json made = all.is_object() ? all.value("phantom", nlohmann::json::object()) : all;
+    if (!made.is_object() || !made.contains("seed") || !made["seed"].is_number_unsigned())
+      fail(ErrorCode::data, "[demo] ", description, ": phantom.seed: expected the seed of a phantom");
+    if (made["seed"] != a.seed)
+      fail(ErrorCode::usage, "[demo] ", a.folder, ": holds a demo with --seed ", made["seed"].dump(),
+           "; give another folder with -o");
     spdlog::info("{} holds a demo: going on with it", a.folder);
   } else {
+    if (is_folder(data))
+      fail(ErrorCode::usage, "[demo] ", data,
+           ": was left unfinished; remove it, or give another folder with -o");
     spdlog::info("making {} phantom cases in {}", kCases, data);
     write_phantom(data, phantom);
   }
@@ -76,7 +89,7 @@ void run(const Arguments& a) {
   Report report = read_run(run);
   const MethodScores &prior = result.scores.rows.front(), &pgrd = result.scores.rows.back();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  report.facts.emplace_back("Demo took", duration_text(seconds));
+  if (!resume) report.facts.emplace_back("Demo took", duration_text(seconds));
   for (const MethodScores* row : {&prior, &pgrd})
     report.facts.emplace_back("NLL above the exact posterior, " + row->name,
                               cat(mean_of(*row, "nll_excess")));
@@ -94,7 +107,9 @@ void run(const Arguments& a) {
 
 void add_demo(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* c = app.add_subcommand("demo", "Make a phantom data set, train PGRD on it, and write a report");
+  CLI::App* c = app.add_subcommand(
+      "demo",
+      "Make a phantom data set, train PGRD on it, and write a report; goes on with a demo that was stopped");
   c->add_option("-o,--output", a->folder, "Folder for data, run and report")->capture_default_str();
   c->add_option("--seed", a->seed, "Seed of everything random")->capture_default_str();
   c->callback([a] { run(*a); });

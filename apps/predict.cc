@@ -104,9 +104,10 @@ void add_predict(CLI::App& app) {
   c->add_option("--seed", a->seed, "Seed of the samples")->default_val(1);
   a->device.add_to(*c);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
-  c->add_flag("--save-samples", a->options.save_samples, "Write every sample's mask (OUT/samples/CASE)");
+  c->add_flag("--save-samples", a->options.save_samples,
+              "Write every sample's mask (OUT/samples/CASE); without it those of an earlier prediction go");
   c->add_flag("--save-probabilities", a->options.save_probabilities,
-              "Write mean probabilities (OUT/probabilities, 4-D)");
+              "Write mean probabilities (OUT/probabilities, 4-D); likewise");
   c->callback([a] { run(*a); });
 }
 

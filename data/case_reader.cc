@@ -73,7 +73,7 @@ class Reader {
                   ", got 0, and no sform says them"));
       else if (header.extent(i) > 1 && length == 0)
         error("affine", file, cat("srow: expected an axis ", "xyz"[axis], " with a length, got 0"));
-      else if (!(std::fabs(length - spacing) <= 1e-3 * spacing))
+      else if (header.has_spacing(i) && !(std::fabs(length - spacing) <= 1e-3 * spacing))
         warning("spacing", file,
                 cat("pixdim says ", spacing, " mm along ", "xyz"[axis], ", the affine ", length,
                     "; pixdim is used"));

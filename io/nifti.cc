@@ -109,7 +109,7 @@ namespace {
 double spacing_of(const NiftiHeader& h, int axis) {
   const size_t k = static_cast<size_t>(axis);
   if (const double s = k < h.pixdim.size() ? std::abs(h.pixdim[k]) : 0; s > 0) return s;
-  return h.sform_code > 0 ? std::hypot(h.srow[0][k], h.srow[1][k], h.srow[2][k]) : 0;
+  return h.sform_code > 0 && k < 3 ? std::hypot(h.srow[0][k], h.srow[1][k], h.srow[2][k]) : 0;
 }
 
 }  // namespace

@@ -28,7 +28,9 @@ std::string folder_of(const std::string& path) {
 void refuse_folder_of_inputs(const std::string& output, const std::vector<Case>& cases) {
   for (const Case& c : cases)
     for (const std::string& image : c.images)
-      if (same_file(folder_of(image), output) || same_file(image, output + "/" + c.name + ".nii.gz"))
+      if (same_file(folder_of(image), output) || same_file(folder_of(image), output + "/probabilities") ||
+          same_file(folder_of(image), output + "/samples/" + c.name) ||
+          same_file(image, output + "/" + c.name + ".nii.gz"))
         fail(ErrorCode::usage, "[predict] ", output,
              ": expected an output folder without the input, got that of ", image);
   std::string folder = output;
@@ -39,10 +41,11 @@ void refuse_folder_of_inputs(const std::string& output, const std::vector<Case>&
          parent);
 }
 
-// What an earlier prediction left of a case and this one does not write: together they would be scored as
-// one.
-void remove_leftovers(const std::string& output, const std::string& name, size_t samples,
-                      bool probabilities) {
+// // What an earlier prediction left of a case and this one does not write: together they would be scored as
+// one. The mask goes first and is written last, so that a case without its mask was cut off.
+void remove_leftovers(const PredictOptions& options, const std::string& name, size_t samples) {
+  const std::string& output = options.output;
+  std::vector<std::string> leftovers;
   const std::string folder = output + "/samples/" + name;
   if (is_folder(folder))
     for (const std::string& file : list_folder(folder)) {
@@ -50,10 +53,18 @@ void remove_leftovers(const std::string& output, const std::string& name, size_t
       const bool digits = !number.empty() && number.size() < 10 &&
                           number.find_first_not_of("0123456789") == std::string::npos;
       if (digits && file == "sample_" + number + ".nii.gz" && std::stoul(number) > samples)
-        remove_file(folder + "/" + file);
+        leftovers.push_back(folder + "/" + file);
     }
-  const std::string file = output + "/probabilities/" + name + ".nii.gz";
-  if (!probabilities && file_exists(file)) remove_file(file);
+  const std::string file = output + "/probabilities/" + name + ".nii.gz",
+                    mask = output + "/" + name + ".nii.gz";
+  if (!options.save_probabilities && file_exists(file)) leftovers.push_back(file);
+  if (leftovers.empty()) return;
+  if (options.warn)
+    options.warn(cat(output, ": files of an earlier prediction of ", name,
+                     " that this one does not write are removed (", leftovers.size(), ", ", leftovers[0],
+                     ")"));
+  if (file_exists(mask)) remove_file(mask);
+  for (const std::string& each : leftovers) remove_file(each);
 }
 
 }  // namespace
@@ -105,7 +116,7 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
     const PreprocessedCase prepared = preprocess(loaded, plan);
     const CasePrediction p = predict_case(method, prepared, options.sampling, options.save_samples);
     const std::string file = "/" + c.name + ".nii.gz";
-    remove_leftovers(options.output, c.name, p.samples.size(), options.save_probabilities);
+    remove_leftovers(options, c.name, p.samples.size());
     if (options.save_samples) {
       const std::string folder = options.output + "/samples/" + c.name;
       make_folders(folder);

@@ -264,7 +264,6 @@ void Trainer::expect_same_run() {
   };
   expect("method", options_.method);
   expect("seed", options_.seed);
-  expect("dataset", open_dataset(options_.dataset).name);
 }
 
 TrainResult Trainer::run() {
@@ -277,8 +276,8 @@ TrainResult Trainer::run() {
   const bool has_checkpoint = file_exists(run_.checkpoint());
   if ((has_checkpoint || file_exists(run_.model())) && !options_.resume)
     fail(ErrorCode::usage, "[train] ", run_.path, ": holds a run already; --resume goes on with it");
-  if (options_.resume && file_exists(run_.metrics()) && file_exists(run_.model()) &&
-      load_model(run_).complete) {
+  if (options_.resume && file_exists(run_.metrics()) && file_exists(run_.manifest()) &&
+      file_exists(run_.model()) && load_model(run_).complete) {
     expect_same_run();
     result.end = TrainEnd::already_finished;
     return result;

@@ -50,8 +50,8 @@ bool ConvOffer::offer(const std::string& name, ConvRunner run, bool adds_bias) {
     if (failure.code() == ErrorCode::memory) throw;
     // Some faults end all work on a device: nothing that comes after could run.
     if (const cudaError_t broken = cudaStreamSynchronize(context_.stream); broken != cudaSuccess)
-      fail(ErrorCode::device, name, " for ", plan_key(p), ": ", failure.what(),
-           ", and the device is lost: ", cudaGetErrorString(broken));
+      throw DeviceLost(ErrorCode::device, cat(name, " for ", plan_key(p), ": ", failure.what(),
+                                              ", and the device is lost: ", cudaGetErrorString(broken)));
     decline(name, failure.what());
     return false;
   }

@@ -241,6 +241,8 @@ std::string for_plans(Cudnn& d, const Single& s, Use&& use) {
         if (!plan) why += cat("engine ", number, " ", reason, "; ");
       }
     }
+  } catch (const DeviceLost&) {
+    throw;
   } catch (const Error& e) {  // a combination of types that cuDNN does not know, say
     if (e.code() == ErrorCode::memory) throw;
     why += e.what();
@@ -355,6 +357,8 @@ void offer_conv_cudnn(Context& c, const ConvPlanProblem& p, ConvOffer& o) {
       if (offer_parts(c, d, p, gradient, o)) return;
       if (p.parts > 1 && offer_joined(d, p, gradient, o)) return;
     }
+  } catch (const DeviceLost&) {
+    throw;
   } catch (const Error& e) {
     if (e.code() == ErrorCode::memory) throw;
     o.decline("cuDNN", e.what());

@@ -247,10 +247,9 @@ void offer_conv_first(Context&, const ConvPlanProblem& p, ConvOffer& o) {
   const auto words = [&](int64_t n) { return static_cast<size_t>(n) * sizeof(float); };
   if (p.pass == Pass::forward && (s.kernel[2] == 1 || s.kernel[2] == 3) && words(p.weights()) <= kMaxShared)
     o.offer("first-layer kernel", run, true);
-  const WeightsBlock k(s);
-  if (p.pass == Pass::backward_weights && s.kernel[2] == 3 && k.jobs <= kMaxJobs &&
-      words(k.shared(s)) <= kMaxShared)
-    o.offer("first-layer kernel", run_weights);
+  if (p.pass == Pass::backward_weights && s.kernel[2] == 3)
+    if (const WeightsBlock k(s); k.jobs <= kMaxJobs && words(k.shared(s)) <= kMaxShared)
+      o.offer("first-layer kernel", run_weights);
 }
 
 }  // namespace voxgrad::cuda

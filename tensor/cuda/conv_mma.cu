@@ -1,5 +1,5 @@
 // 3x3x3 (or 1x3x3) convolutions of stride 1 in bf16 on tensor cores (mma.sync m16n8k16, f32 sums), made for
-// // the full-resolution layers with 16 or 32 channels. The backward pass of the data is the same with
+// the full-resolution layers with 16 or 32 channels. The backward pass of the data is the same with
 // flipped taps.
 //
 // A block computes a tile of 8 x 4 x 16 places (D, H, W; 1 x 32 x 16 without taps along D) times 32 (or 16)
@@ -42,7 +42,7 @@ struct Problem {
   int tiles[3];  // along D, H, W
 };
 
-// // A thread's sums are columns 2 k and 2 k + 1 of each product, k = lane % 4. So that they are adjacent
+// A thread's sums are columns 2 k and 2 k + 1 of each product, k = lane % 4. So that they are adjacent
 // channels, one store, column 8 j + 2 k + e of a block of n columns has the weights of channel n / 4 k + 2 j
 // + e.
 __host__ __device__ constexpr int64_t channel_of_column(int64_t column, int64_t n) {
@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(kBlock, 2)
   constexpr int kProducts = kColumns / 8, kLoads = kColumns / 16, kMine = kColumns / 4;
   extern __shared__ uint4 shared[];
   bf16* const places = reinterpret_cast<bf16*>(shared);  // [kHalo][kPlaceStep]
-  bf16* const rows = places + T::kHalo * kPlaceStep;     // // [kTaps][kDepth][T::kRowStep]
+  bf16* const rows = places + T::kHalo * kPlaceStep;     // [kTaps][kDepth][T::kRowStep]
 
   int tile = static_cast<int>(blockIdx.x);
   const int x0 = tile % p.tiles[2] * kX;

@@ -2,7 +2,7 @@
 // m16n8k16, f32 sums), made for the full-resolution layers with 16 or 32 channels: all 27 matrices of 32 x 32
 // weights are sums over millions of places, so a block keeps them in registers and lets places stream by.
 //
-// // A block has 32 (or 16) input and output channels. It walks down columns of 8 x 16 places (H, W), a plane
+// A block has 32 (or 16) input and output channels. It walks down columns of 8 x 16 places (H, W), a plane
 // at a time: shared memory holds the planes of x with their halo that the taps along D reach, and one plane
 // of dy, while the next of both are on their way. A row of 16 places is the depth of one product: the weights
 // of a tap are x, shifted by the tap, transposed, times dy. A warp has 16 of the input channels and every
@@ -35,14 +35,14 @@ struct Problem {
   int cin, cout;
 };
 
-// // A plane of an array, a block's channels from where it begins on; outside of it are zeros.
+// A plane of an array, a block's channels from where it begins on; outside of it are zeros.
 struct Plane {
   const bf16* begin;
   int channels, height, width;
   bool exists;
 };
 
-// // Brings kChannels of kHeight x kWidth places from (y0, x0) on to shared memory.
+// Brings kChannels of kHeight x kWidth places from (y0, x0) on to shared memory.
 template <int kHeight, int kWidth, int kChannels>
 __device__ void bring(bf16* to, const Plane& p, int y0, int x0) {
   constexpr int kPieces = kChannels / 8;

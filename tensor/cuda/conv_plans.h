@@ -30,6 +30,11 @@ struct ConvPlan {
   std::string text;  ///< implementation, engine, error, and what declined before it
 };
 
+/// A device that an implementation left unusable: nothing that could be tried after it would run.
+class DeviceLost : public Error {
+  using Error::Error;
+};
+
 struct ConvPlans {
   std::map<std::string, ConvPlan> plans;
 };

@@ -45,10 +45,7 @@ std::string Cudnn::text(cudnnStatus_t result) const {
 }
 
 void Cudnn::check(cudnnStatus_t result, const char* what) const {
-  if (result == CUDNN_STATUS_SUCCESS) return;
-  const bool memory = result == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED ||
-                      result == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED;
-  fail(memory ? ErrorCode::memory : ErrorCode::device, what, ": ", text(result));
+  if (result != CUDNN_STATUS_SUCCESS) fail(ErrorCode::device, what, ": ", text(result));
 }
 
 Descriptor::Descriptor(Cudnn& cudnn, cudnnBackendDescriptorType_t type, const char* name)

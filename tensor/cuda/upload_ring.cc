@@ -14,7 +14,7 @@ void UploadRing::copy(cudaStream_t stream, void* to, const void* host, uint64_t 
   require(bytes <= kMaxBytes, "expected at most ", kMaxBytes, " bytes, got ", bytes);
   if (!memory_) {
     for (cudaEvent_t& e : done_)
-      check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "cudaEventCreate");
+      if (!e) check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "cudaEventCreate");
     void* memory = nullptr;
     check(cudaHostAlloc(&memory, 2 * kHalf, cudaHostAllocDefault), "cudaHostAlloc");
     memory_ = static_cast<char*>(memory);

@@ -76,14 +76,15 @@ DType output_type(Mode m) { return m == Mode::bf16 || m == Mode::bf16_weights ? 
 DType weight_type(Mode m) { return m == Mode::bf16_weights ? DType::bf16 : DType::f32; }
 
 // The implementation that the report names for a pass of a case; "" where there is no such plan.
-std::string plan_of(const Case& k, const std::string& pass, const ConvProblem& p) {
+std::string plan_of(const Case& k, const std::string& pass, const ConvProblem& p, Mode mode) {
   std::string channels;
   for (const int64_t c : k.channels) channels.append(channels.empty() ? "" : "+").append(std::to_string(c));
   const std::string extents = cat(" n", k.n, " in ", p.in[0], "x", p.in[1], "x", p.in[2], " ");
   const std::string end = cat(" channels ", channels, " -> ", k.cout, ": ");
   std::istringstream report(gpu::conv_report(Device::cuda()));
   for (std::string line; std::getline(report, line);)
-    if (line.starts_with(pass + " bf16") && line.find(extents) != line.npos && line.find(end) != line.npos) {
+    if (line.starts_with(cat(pass, " bf16 w ", weight_type(mode), " ")) && line.find(extents) != line.npos &&
+        line.find(end) != line.npos) {
       const std::string text = line.substr(line.find(end) + end.size());
       return text.substr(0, text.find(", error"));
     }
@@ -135,7 +136,7 @@ TEST_P(GpuConv, AllPassesAgreeWithTheCpu) {
     for (const auto& [letter, pass] :
          {std::pair{'f', "forward"}, {'d', "backward-data"}, {'w', "backward-weights"}}) {
       if (k.passes.find(letter) != k.passes.npos) {
-        EXPECT_EQ(plan_of(k, pass, p), k.own) << pass;
+        EXPECT_EQ(plan_of(k, pass, p, mode), k.own) << pass;
       }
     }
   }

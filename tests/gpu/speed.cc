@@ -163,9 +163,13 @@ void make_plans(int64_t n, int64_t e, DType t) {
 
 int main(int argc, char** argv) {
   using namespace voxgrad;
-  const int64_t extent = argc > 1 ? std::atoll(argv[1]) : 128, batch = argc > 2 ? std::atoll(argv[2]) : 2;
+  const bool plans = argc > 1 && std::string(argv[1]) == "plans";
+  const char* const* const given = argv + plans;
+  const int numbers = argc - plans;
+  const int64_t extent = numbers > 1 ? std::atoll(given[1]) : 128,
+                batch = numbers > 2 ? std::atoll(given[2]) : 2;
   try {
-    if (argc > 3 && std::string(argv[3]) == "plans") {
+    if (plans) {
       make_plans(batch, extent, DType::bf16);
       for (const bool tf32 : {false, true}) {
         device_options().tf32 = tf32;

@@ -12,8 +12,10 @@
 #include "emulation.h"
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <map>
+#include <string>
 #include <vector>
 
 namespace {
@@ -309,6 +311,11 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t h, cudnnBackendDescriptor_t plan
   for (size_t k = 0; k < ids.size(); ++k)
     for (const auto& [array, place] : {std::pair{&c.x, 0}, {&c.w, 1}, {&c.y, 2}})
       if (ids[k] == array->id) data[place] = given[k];
+  if (const char* const fault = std::getenv("VOXGRAD_EMULATION_FAULT");
+      fault && std::to_string(config.engine) == fault) {
+    ::emulation::lose_device();
+    return CUDNN_STATUS_EXECUTION_FAILED;
+  }
   const bool last_tap = config.engine != 5 || c.x.dims[1] < 6;
   ::emulation::enqueue(h->stream, [=, x = data[0], w = data[1], y = data[2]] {
     std::memset(workspace, 0xff, 1000);

@@ -73,6 +73,8 @@ namespace emulation {
 
 uint3 thread_index, block_index;
 dim3 block_extent, grid_extent;
+static bool lost = false;
+void lose_device() { lost = true; }
 
 namespace {
 
@@ -412,6 +414,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
 }
 cudaError_t cudaStreamDestroy(cudaStream_t s) { return delete s, cudaSuccess; }
 cudaError_t cudaStreamSynchronize(cudaStream_t s) {
+  if (emulation::lost) return cudaErrorIllegalAddress;
   if (s && s->captured) return cudaErrorStreamCaptureUnsupported;
   if (s && s->late) s->finish(s->queued), emulation::pinned_in_use.clear();
   return cudaSuccess;

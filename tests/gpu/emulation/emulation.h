@@ -36,6 +36,8 @@ void poison_shared(void* array, size_t bytes);
 const char* exchange(const void* mine, size_t bytes);
 int lane();
 void fail(const char* what);
+/// From here on the device answers every wait with an error, as after a fault of a kernel.
+void lose_device();
 void copy_later(void* to, const void* from, size_t bytes, size_t zeros);
 void finish_copies();
 
