@@ -10,7 +10,7 @@
 namespace voxgrad::cuda {
 namespace {
 
-constexpr int64_t kSamples = 512, kWeightSamples = 128;
+constexpr int64_t kSamples = 512, kWeightSamples = 128;  // of 27 taps and at most four parts
 
 template <class T>
 struct Random {
@@ -112,7 +112,12 @@ __global__ void __launch_bounds__(kThreads)
     }
     got = part_value<T>(a, place, c);
   } else {
-    const int64_t o = i % s.cout, c = i / s.cout % s.cin, t = i / s.cout / s.cin;
+    // Every tap of every part has its turn: each part may have an engine of its own.
+    const int64_t t = sample % taps, part = sample / taps % p.parts;
+    int64_t before = 0;
+    for (int64_t k = 0; k < part; ++k) before += p.channels[k];
+    const int64_t c = before + static_cast<int64_t>(hash % static_cast<uint64_t>(p.channels[part])),
+                  o = static_cast<int64_t>((hash >> 20) % static_cast<uint64_t>(s.cout));
     const int64_t places = s.n * s.out[0] * s.out[1] * s.out[2];
     for (int64_t k = threadIdx.x; k < places; k += kThreads) {
       coordinates(s.out, k, v);
