@@ -106,8 +106,9 @@ void add_predict(CLI::App& app) {
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
   c->add_flag("--save-samples", a->options.save_samples,
               "Write every sample's mask (OUT/samples/CASE); without it those of an earlier prediction go");
-  c->add_flag("--save-probabilities", a->options.save_probabilities,
-              "Write mean probabilities (OUT/probabilities, 4-D); likewise");
+  c->add_flag(
+      "--save-probabilities", a->options.save_probabilities,
+      "Write mean probabilities (OUT/probabilities, 4-D); without it those of an earlier prediction go");
   c->callback([a] { run(*a); });
 }
 

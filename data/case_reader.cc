@@ -63,17 +63,15 @@ class Reader {
             cat("xyzt_units: expected mm, got ", unit == 1   ? "m"
                                                  : unit == 3 ? "um"
                                                              : cat("code ", unit)));
+    if (const std::string why = missing_spacing(header); !why.empty()) error("spacing-missing", file, why);
     const Affine a = header.affine();
     for (size_t axis = 0; axis < 3; ++axis) {
       const int i = static_cast<int>(axis);
+      if (!header.has_spacing(i)) continue;
       const double length = std::hypot(a[0][axis], a[1][axis], a[2][axis]), spacing = header.spacing(i);
-      if (header.extent(i) > 1 && !header.has_spacing(i))
-        error("spacing-missing", file,
-              cat("pixdim[", axis + 1, "]: expected mm along ", "xyz"[axis],
-                  ", got 0, and no sform says them"));
-      else if (header.extent(i) > 1 && length == 0)
+      if (header.extent(i) > 1 && length == 0)
         error("affine", file, cat("srow: expected an axis ", "xyz"[axis], " with a length, got 0"));
-      else if (header.has_spacing(i) && !(std::fabs(length - spacing) <= 1e-3 * spacing))
+      else if (!(std::fabs(length - spacing) <= 1e-3 * spacing))
         warning("spacing", file,
                 cat("pixdim says ", spacing, " mm along ", "xyz"[axis], ", the affine ", length,
                     "; pixdim is used"));

@@ -31,6 +31,14 @@ std::string grid_difference(const NiftiHeader& a, const NiftiHeader& b) {
   return "";
 }
 
+std::string missing_spacing(const NiftiHeader& header) {
+  for (int axis = 0; axis < 3; ++axis)
+    if (header.extent(axis) > 1 && !header.has_spacing(axis))
+      return cat("pixdim[", axis + 1, "]: expected mm along ", "xyz"[axis],
+                 ", got 0, and no sform says them");
+  return "";
+}
+
 std::string axis_letters(const NiftiHeader& header) {
   const Affine a = header.affine();
   std::string letters;

@@ -12,6 +12,9 @@ std::string grid_difference(const NiftiHeader& a, const NiftiHeader& b);
 void check_same_grid(const NiftiHeader& a, const std::string& path_a, const NiftiHeader& b,
                      const std::string& path_b);
 
+/// Why an axis of more than one voxel has no size in mm; empty where all have one.
+std::string missing_spacing(const NiftiHeader& header);
+
 /// Where the axes x, y, z run to, each to its nearest direction of the body: "RAS", "LPS", ...; a letter is
 /// "?" where the affine has no direction.
 std::string axis_letters(const NiftiHeader& header);

@@ -154,10 +154,8 @@ class Evaluator {
     const std::string& truth_path = truths_.at(name);
     NiftiHeader grid;
     in.truth = read_labels(truth_path, result_.table.options.classes, &grid);
-    for (int axis = 0; axis < 3; ++axis)
-      if (grid.extent(axis) > 1 && !grid.has_spacing(axis))
-        fail(ErrorCode::data, "[evaluate] ", truth_path, ": pixdim[", axis + 1, "]: expected mm along ",
-             "xyz"[axis], ", got 0, and no sform says them");
+    if (const std::string why = missing_spacing(grid); !why.empty())
+      fail(ErrorCode::data, "[evaluate] ", truth_path, ": ", why);
     in.spacing = spacing_of(grid);
     in.prediction = labels_on(predictions_.at(name), grid, truth_path);
     if (!probabilities_.empty())

@@ -37,6 +37,21 @@ __device__ void copy_rows(uint4* to, const HeadRows<const bf16>& x, int first) {
   }
 }
 
+template <int kMost>
+using Pair = uint4[2][Tile<kMost>::kQuads];
+
+template <int kMost>
+__device__ void copy_pair(Pair<kMost>& to, const HeadRows<const bf16>& a, const HeadRows<const bf16>& b,
+                          int first) {
+  copy_rows<kMost>(to[0], a, first);
+  copy_rows<kMost>(to[1], b, first);
+  __pipeline_commit();
+}
+__device__ void wait_for_copies() {
+  __pipeline_wait_prior(0);
+  __syncthreads();
+}
+
 // The warp's 16 rows as left operands.
 template <int kMost>
 __device__ void read_operand(uint32_t (&a)[kMost / 16][4], const uint4* tile) {
@@ -131,25 +146,17 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<bf16> 
   uint32_t queries[kMost / 16][4];
   copy_rows<kMost>(tiles[0][0], head_rows(s, tile, a.q, s.queries, s.width), tile.first);
   __pipeline_commit();
-  __pipeline_wait_prior(0);
-  __syncthreads();
+  wait_for_copies();
   read_operand<kMost>(queries, tiles[0][0]);
   __syncthreads();
-  copy_rows<kMost>(tiles[0][0], k, 0);
-  copy_rows<kMost>(tiles[0][1], v, 0);
-  __pipeline_commit();
+  copy_pair<kMost>(tiles[0], k, v, 0);
 
   // `sum` is that of the thread's own columns until the end.
   float most[2] = {-INFINITY, -INFINITY}, sum[2] = {}, out[kMost / 8][4] = {};
   int now = 0;
   for (int first = 0; first < k.count; first += kRows, now = 1 - now) {
-    __pipeline_wait_prior(0);
-    __syncthreads();
-    if (first + kRows < k.count) {
-      copy_rows<kMost>(tiles[1 - now][0], k, first + kRows);
-      copy_rows<kMost>(tiles[1 - now][1], v, first + kRows);
-      __pipeline_commit();
-    }
+    wait_for_copies();
+    if (first + kRows < k.count) copy_pair<kMost>(tiles[1 - now], k, v, first + kRows);
     const int count = k.count - first < kRows ? k.count - first : kRows;
     float p[kChunks][2][4] = {};
 #pragma unroll
@@ -205,17 +212,13 @@ __global__ void __launch_bounds__(kBlock) queries_kernel(AttentionBackward<bf16>
                              v = head_rows(s, tile, a.v, s.keys, s.values);
   const float factor = a.scale * kLog2E;
   uint32_t queries[kMost / 16][4], grads[kMost / 16][4];
-  copy_rows<kMost>(tiles[0][0], head_rows(s, tile, a.q, s.queries, s.width), tile.first);
-  copy_rows<kMost>(tiles[0][1], head_rows(s, tile, a.dy, s.queries, s.values), tile.first);
-  __pipeline_commit();
-  __pipeline_wait_prior(0);
-  __syncthreads();
+  copy_pair<kMost>(tiles[0], head_rows(s, tile, a.q, s.queries, s.width),
+                   head_rows(s, tile, a.dy, s.queries, s.values), tile.first);
+  wait_for_copies();
   read_operand<kMost>(queries, tiles[0][0]);
   read_operand<kMost>(grads, tiles[0][1]);
   __syncthreads();
-  copy_rows<kMost>(tiles[0][0], k, 0);
-  copy_rows<kMost>(tiles[0][1], v, 0);
-  __pipeline_commit();
+  copy_pair<kMost>(tiles[0], k, v, 0);
 
   float log_sum[2], along[2], sum[kMost / 8][4] = {};
 #pragma unroll
@@ -226,13 +229,8 @@ __global__ void __launch_bounds__(kBlock) queries_kernel(AttentionBackward<bf16>
   }
   int now = 0;
   for (int first = 0; first < k.count; first += kRows, now = 1 - now) {
-    __pipeline_wait_prior(0);
-    __syncthreads();
-    if (first + kRows < k.count) {
-      copy_rows<kMost>(tiles[1 - now][0], k, first + kRows);
-      copy_rows<kMost>(tiles[1 - now][1], v, first + kRows);
-      __pipeline_commit();
-    }
+    wait_for_copies();
+    if (first + kRows < k.count) copy_pair<kMost>(tiles[1 - now], k, v, first + kRows);
     const int count = k.count - first < kRows ? k.count - first : kRows;
 #pragma unroll
     for (int j = 0; j < kRows / 16; ++j) {
@@ -265,9 +263,7 @@ __global__ void __launch_bounds__(kBlock) keys_kernel(AttentionBackward<bf16> a)
                              dy = head_rows(s, tile, a.dy, s.queries, s.values);
   const float factor = a.scale * kLog2E;
   const auto bring = [&](int to, int first) {
-    copy_rows<kMost>(tiles[to][0], q, first);
-    copy_rows<kMost>(tiles[to][1], dy, first);
-    __pipeline_commit();
+    copy_pair<kMost>(tiles[to], q, dy, first);
     const int row = static_cast<int>(threadIdx.x);
     if (row >= kRows) return;
     const int64_t at = tile.which * s.queries + first + row;
@@ -275,11 +271,9 @@ __global__ void __launch_bounds__(kBlock) keys_kernel(AttentionBackward<bf16> a)
     sums[to][1][row] = first + row < q.count ? a.along[at] : 0.0f;
   };
   uint32_t keys[kMost / 16][4], values[kMost / 16][4];
-  copy_rows<kMost>(tiles[0][0], head_rows(s, tile, a.k, s.keys, s.width), tile.first);
-  copy_rows<kMost>(tiles[0][1], head_rows(s, tile, a.v, s.keys, s.values), tile.first);
-  __pipeline_commit();
-  __pipeline_wait_prior(0);
-  __syncthreads();
+  copy_pair<kMost>(tiles[0], head_rows(s, tile, a.k, s.keys, s.width),
+                   head_rows(s, tile, a.v, s.keys, s.values), tile.first);
+  wait_for_copies();
   read_operand<kMost>(keys, tiles[0][0]);
   read_operand<kMost>(values, tiles[0][1]);
   __syncthreads();
@@ -288,8 +282,7 @@ __global__ void __launch_bounds__(kBlock) keys_kernel(AttentionBackward<bf16> a)
   float sum_k[kMost / 8][4] = {}, sum_v[kMost / 8][4] = {};
   int now = 0;
   for (int first = 0; first < q.count; first += kRows, now = 1 - now) {
-    __pipeline_wait_prior(0);
-    __syncthreads();
+    wait_for_copies();
     if (first + kRows < q.count) bring(1 - now, first + kRows);
 #pragma unroll
     for (int j = 0; j < kRows / 16; ++j) {

@@ -228,6 +228,19 @@ TEST_F(Command, ASignalEndsItWith130Or143) {
   }
 }
 
+// What it goes on with is the demo that was asked for.
+TEST_F(Command, DemoRefusesAnotherSeedAndAnUnfinishedPhantom) {
+  ASSERT_EQ(run("phantom " + path("demo/phantom") + " --cases 2 --size 16 --seed 3"), 0) << err_;
+  EXPECT_EQ(run("demo -o " + path("demo") + " --seed 4"), 2);
+  EXPECT_NE(err_.find("holds a demo with --seed 3"), std::string::npos) << err_;
+  std::filesystem::remove(path("demo/phantom/dataset.json"));
+  EXPECT_EQ(run("demo -o " + path("demo") + " --seed 3"), 2);
+  EXPECT_NE(err_.find("was left unfinished"), std::string::npos) << err_;
+  write_text(path("demo/phantom/dataset.json"), "{}");
+  EXPECT_EQ(run("demo -o " + path("demo") + " --seed 3"), 3);
+  EXPECT_NE(err_.find("phantom.seed"), std::string::npos) << err_;
+}
+
 TEST_F(Command, BenchReportsEveryFigureAndRefusesWhatItCannotDo) {
   ASSERT_EQ(run("bench --base 4 --size 8 --batch 1 --repeat 1 --threads 1 --json"), 0) << err_;
   const nlohmann::json j = nlohmann::json::parse(out_);

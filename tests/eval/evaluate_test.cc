@@ -53,6 +53,15 @@ class EvaluateFolders : public testing::Test {
   std::string root_;
 };
 
+// Distances are in mm, which nobody guesses.
+TEST_F(EvaluateFolders, ATruthWithoutSpacingIsRefused) {
+  NiftiHeader header = grid();
+  header.pixdim[1] = 0;
+  header.sform_code = 0;
+  write_volume(root_ + "/labelsTr/a.nii.gz", header, Tensor::zeros({1, 2, 4}, DType::i32), 1002);
+  expect_data_error(options(), "a.nii.gz: pixdim[2]: expected mm along y");
+}
+
 TEST_F(EvaluateFolders, MasksAloneGiveOverlapAndANote) {
   const Evaluation e = evaluate_folders(options());
   ASSERT_EQ(e.table.cases.size(), 2u);

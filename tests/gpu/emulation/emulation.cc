@@ -123,6 +123,23 @@ cudaError_t last_error = cudaSuccess;
 int dynamic_limit = 48 << 10;
 std::map<const void*, uint64_t> read_from;  // places that copies read which are not late: number of the last
 std::set<const void*> pinned_in_use;        // what late copies read, until the host waits for them
+// Of copies that are done at once, but that a device may do any time until the host waits for it: what they
+// read of pinned memory. It must not have changed by then.
+struct PinnedRead {
+  const char* from;
+  std::string bytes;
+  uint64_t copy;  // of the stream
+};
+std::vector<PinnedRead> pinned_reads;
+std::map<const char*, size_t> pinned;  // first byte, size
+
+void expect_unchanged(uint64_t up_to_copy) {
+  std::erase_if(pinned_reads, [&](const PinnedRead& r) {
+    if (std::memcmp(r.from, r.bytes.data(), r.bytes.size()) != 0)
+      fail("pinned memory was written while a copy may still read it");
+    return r.copy <= up_to_copy;
+  });
+}
 
 #if defined(__SANITIZE_ADDRESS__)
 const void* scheduler_bottom = nullptr;
@@ -399,11 +416,15 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   return *free = *total = size_t{8} << 30, cudaSuccess;
 }
 cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
-  return *p = std::malloc(bytes), *p ? cudaSuccess : cudaErrorMemoryAllocation;
+  if (!(*p = std::malloc(bytes))) return cudaErrorMemoryAllocation;
+  emulation::pinned[static_cast<char*>(*p)] = bytes;
+  return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* p) {
   if (emulation::pinned_in_use.count(p))
     emulation::fail("pinned memory freed while a copy may still read it");
+  emulation::expect_unchanged(UINT64_MAX);  // who frees it has waited
+  emulation::pinned.erase(static_cast<char*>(p));
   return std::free(p), cudaSuccess;
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
@@ -417,6 +438,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t s) {
   if (emulation::lost) return cudaErrorIllegalAddress;
   if (s && s->captured) return cudaErrorStreamCaptureUnsupported;
   if (s && s->late) s->finish(s->queued), emulation::pinned_in_use.clear();
+  if (s && !s->late) emulation::expect_unchanged(s->queued);
   return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
@@ -430,12 +452,17 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t e) {
   if (e->stream && e->stream->late) e->stream->finish(e->queued), emulation::pinned_in_use.clear();
+  if (e->stream && !e->stream->late) emulation::expect_unchanged(e->queued);
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t s) {
   const std::lock_guard lock(emulation::one_at_a_time);
   if (!s->late) {
     emulation::read_from[from] = ++s->queued;
+    const char* const first = static_cast<const char*>(from);
+    const auto region = emulation::pinned.upper_bound(first);
+    if (region != emulation::pinned.begin() && first < std::prev(region)->first + std::prev(region)->second)
+      emulation::pinned_reads.push_back({first, {first, bytes}, s->queued});
   } else {
     const auto read = emulation::read_from.find(to);
     if (read != emulation::read_from.end() && read->second > s->awaited)
