@@ -1,0 +1,27 @@
+// checkpoint.safetensors: where training stands, so that it goes on to the same bits. Nothing in it depends
+// on host, path, time or number of threads.
+#pragma once
+#include "run/model.h"
+
+namespace voxgrad {
+
+struct Checkpoint {
+  // What the run was started as: a resumed run must agree.
+  std::string method;
+  std::string plan;  ///< plan_to_json, or what else fixes the shapes of the weights
+  uint64_t seed = 0;
+  std::string data_sha256;  ///< of the data that training sees
+  // Where it stands.
+  std::string stage;  ///< name of the stage under way; empty: all have ended
+  int64_t step = 0;   ///< steps done in it
+  Constants constants;
+  std::vector<StageRecord> stages;  ///< of the stages that have ended or begun, in order
+  NamedTensors weights;             ///< of these stages
+  NamedTensors optimizer;           ///< of the stage under way ("m", "v", "ema")
+};
+
+void write_checkpoint(const std::string& path, const Checkpoint& checkpoint);
+/// ErrorCode::data, naming file and field, where it is missing, damaged or of another kind or format.
+Checkpoint read_checkpoint(const std::string& path);
+
+}  // namespace voxgrad

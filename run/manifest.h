@@ -1,0 +1,41 @@
+// manifest.json: what ran where, on which bytes. Written when a run starts, when it stops and when it ends.
+#pragma once
+#include "run/model.h"
+#include "run/runtime_record.h"
+
+namespace voxgrad {
+
+struct Manifest {
+  int format = 2;      ///< kRunFormat, or that it was read in
+  std::string status;  ///< "running", "stopped at step 3 of 10 of prior" or "finished"
+  // What the run was started as.
+  std::string method;
+  uint64_t seed = 0;
+  std::string dataset;   ///< its name
+  std::string modality;  ///< "ct" or "mri"
+  std::string split;     ///< in words: who was trained on, who fits the calibration, who was scored
+  std::string data_sha256;
+  // What came out.
+  Constants constants;
+  std::vector<StageRecord> stages;
+  int64_t parameters = 0;
+  double seconds = 0;        ///< over all starts of the run
+  std::string model_sha256;  ///< of the file; empty: none written yet
+  std::string model_digest;  ///< of weights, plan and constants
+  // What computed.
+  RuntimeRecord runtime;  ///< as resolved; config.toml has it as asked
+  int threads = 0;
+  std::string device_text;          ///< describe_device of a CUDA device, else empty
+  std::string convolutions;         ///< convolution_report of a CUDA device, else empty
+  bool graphs = false;              ///< whether steps on a CUDA device may be graphs
+  uint64_t device_memory_peak = 0;  ///< bytes; 0 on the CPU
+  nlohmann::json machine;           ///< machine_record()
+};
+
+/// Writes atomically, indented, keys sorted. Bytes that are no UTF-8 (names of files) are replaced.
+void write_manifest(const std::string& path, const Manifest& manifest);
+/// Reads format 2 and 1. Fields that are absent keep their defaults. ErrorCode::data, naming file and field,
+/// for JSON that is damaged, a field of another type, or another format.
+Manifest read_manifest(const std::string& path);
+
+}  // namespace voxgrad

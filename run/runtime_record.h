@@ -1,0 +1,25 @@
+// What a run computed on and with, for manifest and log.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace voxgrad {
+
+/// The settings of a Runtime as they were resolved. Results of two runs with equal records have the same
+/// bits; others may differ by rounding.
+struct RuntimeRecord {
+  std::string instruction_set;  ///< "avx512"
+  bool winograd = true;
+  std::string precision;  ///< "fp32", "tf32" or "bf16"
+  std::string device;     ///< "cpu" or "cuda:0"
+  bool operator==(const RuntimeRecord&) const = default;
+};
+
+nlohmann::json to_json(const RuntimeRecord& record);
+/// Fields that are absent stay empty. ErrorCode::data, naming `where` and the field, for another type.
+RuntimeRecord runtime_record_from_json(const nlohmann::json& object, const std::string& where);
+
+/// {"voxgrad", "compiler", "build", "libraries", "system": {...}}: build and machine.
+nlohmann::json machine_record();
+
+}  // namespace voxgrad
