@@ -76,20 +76,19 @@ void run(const Arguments& a) {
   const Device device = a.device.open();
   (void)a.device.memory_limit();
   UNetConfig c;
-  c.out_channels = kClasses;
   for (int64_t i = 0; i < a.levels; ++i) {
     c.features.push_back(std::min<int64_t>(a.base << i, 320));
     const int64_t s = i == 0 ? 1 : 2;
     c.strides.push_back({s, s, s});
     c.kernels.push_back({3, 3, 3});
   }
-  c.deep_supervision = false;
   c.precision = precision_of(a.precision);
   if (a.size % (int64_t{1} << (a.levels - 1)) != 0)
     fail(ErrorCode::usage, "bench: expected --size to be a multiple of ", int64_t{1} << (a.levels - 1),
          ", got ", a.size);
   Parameters p;
   const UNet net(p, "net", c);
+  const Heads head(p, "net.head", c.features, 1, kClasses);
   p.allocate(0);
   p.move_to(device);
   const Tensor x = random_normal({a.batch, a.size, a.size, a.size, 1}, {0, Stream::test, 0}).to(device);
@@ -111,7 +110,7 @@ void run(const Arguments& a) {
         {
           Tape tape;
           tape.set_recompute(a.recompute);
-          tape.backward(ops::cross_entropy(net({Var(x)}, {}, true).out, label));
+          tape.backward(ops::cross_entropy(head.finest(net({Var(x)})), label));
         }
         optimizer.update(values, p.grads());
       },
@@ -122,7 +121,7 @@ void run(const Arguments& a) {
   });
   const size_t peak = peak_memory(device) - before;
   ReplayedWork forward_work(
-      device, [&] { net({Var(x)}, {}, false); }, runs);
+      device, [&] { head.finest(net({Var(x)})); }, runs);
   const double forward = best_of(a.repeats, device, [&] { forward_work.run(); });
   const double operations = forward_operations(c, a);
   nlohmann::ordered_json result = {

@@ -1,12 +1,13 @@
 // The operations as functions on variables. Convolutions and norm_act take activations in bf16 beside
-// parameters in f32 and keep them so, and attention takes bf16; cast leads in and out; the others are f32 or
-// f64. Shapes: volumes are [N, D, H, W, C]; every op is defined in ops/NAME.cc by its record. Wrong shapes
-// throw "[op] expected ..., got ...".
+// parameters in f32 and keep them so, and attention and dropout take bf16; cast leads in and out; the others
+// are f32 or f64. Shapes: volumes are [N, D, H, W, C]; every op is defined in ops/NAME.cc by its record.
+// Wrong shapes throw "[op] expected ..., got ...".
 #pragma once
 #include <array>
 
 #include "autograd/tape.h"
 #include "tensor/norm.h"
+#include "tensor/random.h"
 #include "tensor/resample.h"
 
 namespace voxgrad::ops {
@@ -53,8 +54,11 @@ Var add_bias(const Var& x, const Var& bias);                ///< bias [C] on the
 Var modulate(const Var& x, const Var& scale, const Var& shift);
 /// factor[n] x[n] + other[n] y[n]: per-example weights that are not differentiated (f32 or f64 tensors [N]).
 Var axpby(const Tensor& factor, const Var& x, const Tensor& other, const Var& y);
-/// Zeroes elements with probability p and scales the others by 1 / (1 - p); mask from (seed, draw).
-Var dropout(const Var& x, double p, uint64_t seed, uint32_t draw);
+/// Zeroes elements with probability p in [0, 1) and scales the others by 1 / (1 - p); x of any type, bf16
+/// too. The mask is a function of the step's {seed, step}, of the site (which dropout of the step this is)
+/// and of the element. Every call of a step needs a site of its own. `random` lies where x does; set it
+/// between steps only, so that the backward pass drops what the forward pass dropped.
+Var dropout(const Var& x, double p, const StepRandom& random, uint32_t site);
 /// To f32 or bf16 (rounded); f64, the precision of the reference, stays as it is.
 Var cast(const Var& x, DType dtype);
 Var softmax(const Var& x, double temperature = 1);  ///< over the last axis, of x / temperature

@@ -77,7 +77,8 @@ void GroupSampler::estimate_window(const Samples& s, size_t w, Tensor& y0) {
   shift_volume(s.state, {-at[0], -at[1], -at[2]}, 0, r);
   precondition_state(s.constants, r, in);
   const Tensor pi = gather_windows(pi_, {windows_[w]}, s_.plan.patch);
-  const Var f = s_.denoiser.sample(in, share_of(w, pi), constant_of(s.constants, ProcessConstant::time));
+  const Var f = s_.head.finest(
+      s_.denoiser.from_share(in, share_of(w, pi), s_.time(constant_of(s.constants, ProcessConstant::time))));
   estimate_clean(s.constants, r, pi, f.value(), y0);
 }
 

@@ -20,6 +20,8 @@ class GroupSampler {
     const Plan& plan;
     const NoiseSchedule& schedule;
     const UNet& denoiser;  ///< reads [c_in r_t, X, pi]
+    const TimeEmbedding& time;
+    const Heads& head;
     double residual_sd;
     const Tensor& image;  ///< [D, H, W, C], at least the plan's patch; on any device, as pi
     const Tensor& pi;     ///< [D, H, W, K]

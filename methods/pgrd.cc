@@ -10,17 +10,17 @@
 namespace voxgrad {
 namespace {
 
+int64_t time_features(const Config& config) {
+  const int64_t size = config.integer("denoiser.time_features");
+  if (size % 2 != 0)
+    fail(ErrorCode::usage, "[config] denoiser.time_features: expected an even number, got ", size);
+  return size;
+}
+
 UNetConfig denoiser_config(const Plan& plan, const Config& config) {
   // The network reads [c_in r_t, X, pi] and gives F, K channels.
-  UNetConfig c = unet_config(plan, config, plan.channels() + 2 * plan.classes(), plan.classes());
-  c.deep_supervision = false;
-  c.time_conditioned = true;
-  c.time_features = config.integer("denoiser.time_features");
-  if (c.time_features % 2 != 0)
-    fail(ErrorCode::usage, "[config] denoiser.time_features: expected an even number, got ", c.time_features);
-  c.auxiliary_channels =
-      config.number("denoiser.lambda") > 0 && config.text("denoiser.dds") == "heads" ? plan.classes() : 0;
-  c.zero_output = true;
+  UNetConfig c = unet_config(plan, config, plan.channels() + 2 * plan.classes());
+  c.embedding = config.integer("denoiser.time_features");
   return c;
 }
 
@@ -53,7 +53,12 @@ Pgrd::Pgrd(const Plan& plan, const Config& config, std::string name)
                 config.boolean("diffusion.zero_terminal_snr")),
       lambda_(config.number("denoiser.lambda")),
       heads_(config.text("denoiser.dds") == "heads"),
-      net_(params_, "denoiser", denoiser_config(plan_, config_)) {
+      time_(params_, "denoiser.time", time_features(config_), time_features(config_)),
+      net_(params_, "denoiser", denoiser_config(plan_, config_)),
+      head_(params_, "denoiser.head", net_.config().features, 1, plan_.classes(), /*zero=*/true) {
+  if (lambda_ > 0 && heads_)
+    auxiliary_.emplace(params_, "denoiser.auxiliary", net_.config().features, deep_levels(net_.config()),
+                       plan_.classes());
   reverse_steps(schedule_,
                 sample_options(config_).sampler);  // refuses what no sampler can do, before training
 }
@@ -92,17 +97,17 @@ void Pgrd::begin_stage(size_t stage, const std::vector<PreprocessedCase>& traini
   constants["residual_sd"] = sd;
 }
 
-Var Pgrd::deep_supervision(const UNet::Output& output, const ResidualExample& example, const Tensor& pi,
-                           const Tensor& label) const {
+Var Pgrd::deep_supervision(const std::vector<Var>& pyramid, const Var& output, const ResidualExample& example,
+                           const Tensor& pi, const Tensor& label) const {
   if (heads_) {
     std::vector<Var> scaled;
     const double tau = config_.number("denoiser.dds_tau");
-    for (const Var& logits : output.auxiliary) scaled.push_back(ops::scale(logits, 1 / tau));
+    for (const Var& logits : (*auxiliary_)(pyramid)) scaled.push_back(ops::scale(logits, 1 / tau));
     return deep_segmentation_loss(scaled, label, {1, 0});
   }
   // y0_hat = pi + c_skip r_t + c_out F, which is affine in F.
   const Var residual = ops::axpby(constant_of(step_constants_, ProcessConstant::skip), Var(example.state),
-                                  constant_of(step_constants_, ProcessConstant::out), output.out);
+                                  constant_of(step_constants_, ProcessConstant::out), output);
   return ops::cross_entropy(ops::scale(ops::add(residual, Var(pi)), 1 / config_.number("denoiser.dds_tau")),
                             label);
 }
@@ -126,11 +131,12 @@ Var Pgrd::loss(size_t stage, const Batch& batch) {
   Tensor eps = Tensor::empty_on(pi.device(), pi.shape());
   fill_normal(eps, {0, Stream::noise, 0}, step_noise_);
   const ResidualExample e = make_residual_example(step_constants_, label, pi, eps);
-  const UNet::Output o =
-      net_({Var(e.input), Var(image), Var(pi)}, constant_of(step_constants_, ProcessConstant::time), true);
-  const Var velocity = ops::mse(o.out, Var(e.target));
+  const std::vector<Var> pyramid =
+      net_({Var(e.input), Var(image), Var(pi)}, time_(constant_of(step_constants_, ProcessConstant::time)));
+  const Var output = head_.finest(pyramid);
+  const Var velocity = ops::mse(output, Var(e.target));
   if (lambda_ == 0) return velocity;
-  return ops::add(velocity, ops::scale(deep_supervision(o, e, pi, label), lambda_));
+  return ops::add(velocity, ops::scale(deep_supervision(pyramid, output, e, pi, label), lambda_));
 }
 
 Tensor Pgrd::prior_probabilities(const PreprocessedCase& c, const SampleOptions& options) {
@@ -141,8 +147,8 @@ Tensor Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
                     const std::function<void(const Tensor&)>& sink) {
   const Tensor image = c.image.to(net_.device());
   const Tensor pi = prior_.volume_probabilities(image, constant("pi_temperature"), options);
-  GroupSampler sampler(
-      {plan_, schedule_, net_, constant("residual_sd"), image, pi, case_seed(c.name, options.seed), options});
+  GroupSampler sampler({plan_, schedule_, net_, time_, head_, constant("residual_sd"), image, pi,
+                        case_seed(c.name, options.seed), options});
   EarlyStop stop(options.stop_tolerance);
   int64_t group = sampler.group();
   if (options.stop_tolerance > 0) {

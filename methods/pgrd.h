@@ -1,5 +1,7 @@
 // Prior-Guided Residual Diffusion: a frozen prior, and a denoiser of the residual to it (docs/method.md).
 #pragma once
+#include <optional>
+
 #include "diffusion/residual.h"
 #include "methods/prior.h"
 
@@ -27,8 +29,8 @@ class Pgrd : public Method {
  private:
   double constant(const std::string& name) const;
   /// Equation 6 in the reading that the configuration chooses.
-  Var deep_supervision(const UNet::Output& output, const ResidualExample& example, const Tensor& pi,
-                       const Tensor& label) const;
+  Var deep_supervision(const std::vector<Var>& pyramid, const Var& output, const ResidualExample& example,
+                       const Tensor& pi, const Tensor& label) const;
 
   std::string name_;
   Prior prior_;
@@ -36,7 +38,10 @@ class Pgrd : public Method {
   double lambda_;
   bool heads_;
   Parameters params_;
+  TimeEmbedding time_;
   UNet net_;
+  Heads head_;
+  std::optional<Heads> auxiliary_;
   // Of the step that was prepared last: process_constants, and seed and draw of its noise.
   Tensor step_constants_, step_noise_;
 };

@@ -4,43 +4,33 @@
 
 namespace voxgrad {
 
-UNetConfig unet_config(const Plan& plan, const Config& config, int64_t in_channels, int64_t out_channels) {
+UNetConfig unet_config(const Plan& plan, const Config& config, int64_t in_channels) {
   UNetConfig c;
   c.precision = precision_of(config.text("train.precision"));
   c.in_channels = in_channels;
-  c.out_channels = out_channels;
   c.features.assign(plan.features.begin(), plan.features.end());
   c.strides = plan.strides;
   c.kernels = plan.kernels;
   return c;
 }
 
-namespace {
-UNetConfig prior_config(const Plan& plan, const Config& config) {
-  UNetConfig c = unet_config(plan, config, plan.channels(), plan.classes());
-  c.deep_supervision = config.boolean("prior.deep_supervision");
-  return c;
-}
-}  // namespace
-
 Prior::Prior(const Plan& plan, const Config& config)
     : plan_(&plan),
       weights_{config.number("prior.cross_entropy"), config.number("prior.dice")},
-      net_(params_, "prior", prior_config(plan, config)) {
+      net_(params_, "prior", unet_config(plan, config, plan.channels())),
+      heads_(params_, "prior.head", net_.config().features,
+             config.boolean("prior.deep_supervision") ? deep_levels(net_.config()) : 1, plan.classes()) {
   if (weights_.cross_entropy <= 0 && weights_.dice <= 0)
     fail(ErrorCode::usage, "[config] prior.cross_entropy, prior.dice: expected at least one above 0");
 }
 
 Var Prior::loss(const Batch& batch) const {
-  const UNet::Output o = net_({Var(batch.image)}, {}, true);
-  std::vector<Var> levels{o.out};
-  levels.insert(levels.end(), o.deep.begin(), o.deep.end());
-  return deep_segmentation_loss(levels, batch.label, weights_);
+  return deep_segmentation_loss(heads_(net_({Var(batch.image)})), batch.label, weights_);
 }
 
 Tensor Prior::batch_probabilities(const Tensor& image, double temperature) const {
   const NoTape off;  // the denoiser's steps keep nothing of the frozen prior
-  return ops::softmax(net_({Var(image)}, {}, false).out.detach(), temperature).value();
+  return ops::softmax(heads_.finest(net_({Var(image)})).detach(), temperature).value();
 }
 
 Tensor Prior::volume_probabilities(const Tensor& image, double temperature,

@@ -24,9 +24,10 @@ class Prior {
   SegmentationLoss weights_;
   Parameters params_;
   UNet net_;
+  Heads heads_;
 };
 
-UNetConfig unet_config(const Plan& plan, const Config& config, int64_t in_channels, int64_t out_channels);
+UNetConfig unet_config(const Plan& plan, const Config& config, int64_t in_channels);
 
 /// Temperature of the prior on cases (NLL); 1 where there are none.
 double fit_prior_temperature(const Prior& prior, const std::vector<PreprocessedCase>& cases,

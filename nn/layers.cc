@@ -73,6 +73,21 @@ Var NormAct::operator()(const Var& x, const Var& embedding) const {
   return ops::norm_act(x, (*params_)[gamma_], (*params_)[beta_], channels_, act_, slope_, scale, shift);
 }
 
+ConvBlock::ConvBlock(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel,
+                     Triple stride, int64_t embedding, Act act, double slope)
+    : conv1_(p, name + ".conv1", in, out, kernel, stride, false),
+      norm1_(p, name + ".norm1", out, embedding, act, slope),
+      conv2_(p, name + ".conv2", out, out, kernel, {1, 1, 1}, false),
+      norm2_(p, name + ".norm2", out, embedding, act, slope) {}
+
+Var ConvBlock::operator()(const std::vector<Var>& x, const Var& embedding) const {
+  return behind_first(conv1_(x), embedding);
+}
+
+Var ConvBlock::behind_first(const Var& y, const Var& embedding) const {
+  return norm2_(conv2_({norm1_(y, embedding)}), embedding);
+}
+
 TimeEmbedding::TimeEmbedding(Parameters& p, const std::string& name, int64_t sinusoids, int64_t size)
     : params_(&p),
       sinusoids_(sinusoids),

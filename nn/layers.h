@@ -62,11 +62,33 @@ class NormAct {
   double slope_;
 };
 
+/// Two pairs of convolution (without bias) and NormAct, the first convolution strided; named NAME.conv1,
+/// NAME.norm1, NAME.conv2 and NAME.norm2.
+class ConvBlock {
+ public:
+  ConvBlock(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel, Triple stride,
+            int64_t embedding, Act act, double slope);
+  /// x: inputs read one after the other along the channels; embedding undefined where the block has none.
+  Var operator()(const std::vector<Var>& x, const Var& embedding) const;
+  /// The rest of the block behind the first convolution's output y.
+  Var behind_first(const Var& y, const Var& embedding) const;
+  const Conv3d& first() const { return conv1_; }
+  /// Where the weights are.
+  Device device() const { return conv1_.device(); }
+
+ private:
+  Conv3d conv1_;
+  NormAct norm1_;
+  Conv3d conv2_;
+  NormAct norm2_;
+};
+
 /// Sinusoidal embedding of t, then linear, SiLU, linear, SiLU.
 class TimeEmbedding {
  public:
   TimeEmbedding(Parameters& p, const std::string& name, int64_t sinusoids, int64_t size);
-  Var operator()(const Tensor& t) const;  ///< t f32 or f64 [N] -> [N, size]
+  /// t f32 or f64 [N], where the parameters are -> [N, size].
+  Var operator()(const Tensor& t) const;
 
  private:
   Parameters* params_;

@@ -1,4 +1,5 @@
-// nn/: parameters.h (named parameters in one flat buffer), layers.h, unet.h, losses.h.
+// nn/: parameters.h (named parameters in one flat buffer), layers.h, unet.h (the trunk and its
+// heads), latent.h (the Probabilistic U-Net), coordinates.h, losses.h.
 #pragma once
 #include <map>
 #include <string>

@@ -1,103 +1,123 @@
 #include "nn/unet.h"
 
+#include <algorithm>
+
 namespace voxgrad {
 
-UNet::Block UNet::make_block(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel,
-                             Triple stride) const {
-  const int64_t embedding = config_.time_conditioned ? config_.time_features : 0;
-  return {Conv3d(p, name + ".conv1", in, out, kernel, stride, false),
-          NormAct(p, name + ".norm1", out, embedding, config_.act, config_.slope),
-          Conv3d(p, name + ".conv2", out, out, kernel, {1, 1, 1}, false),
-          NormAct(p, name + ".norm2", out, embedding, config_.act, config_.slope)};
-}
-
-Var UNet::Block::operator()(const std::vector<Var>& x, const Var& embedding) const {
-  return behind_first(conv1(x), embedding);
-}
-
-Var UNet::Block::behind_first(const Var& y, const Var& embedding) const {
-  return norm2(conv2({norm1(y, embedding)}), embedding);
+int64_t deep_levels(const UNetConfig& config) {
+  return std::max<int64_t>(1, static_cast<int64_t>(config.features.size()) - 1);
 }
 
 UNet::UNet(Parameters& p, const std::string& name, const UNetConfig& config) : config_(config) {
-  const size_t levels = config.features.size();
-  require(levels >= 1 && config.strides.size() == levels && config.kernels.size() == levels,
-          "[unet] expected a stride and a kernel for each of ", levels, " stages");
-  if (config.time_conditioned)
-    time_.emplace_back(p, name + ".time", config.time_features, config.time_features);
-  for (size_t i = 0; i < levels; ++i)
-    encoder_.push_back(make_block(p, name + ".encoder." + std::to_string(i),
-                                  i == 0 ? config.in_channels : config.features[i - 1], config.features[i],
-                                  config.kernels[i], config.strides[i]));
-  for (size_t i = 0; i + 1 < levels; ++i) {
-    const std::string level = std::to_string(i);
-    up_.emplace_back(p, name + ".up." + level, config.features[i + 1], config.features[i],
+  const size_t stages = config.features.size();
+  require(stages >= 1 && config.strides.size() == stages && config.kernels.size() == stages,
+          "[unet] expected a stride and a kernel for each of ", stages, " stages");
+  require(stages <= kDecoderSites, "[unet] expected at most ", kDecoderSites, " stages, got ", stages);
+  require(config.dropout.empty() || config.dropout.size() == stages,
+          "[unet] expected no dropout or a probability for each of ", stages, " stages, got ",
+          config.dropout.size());
+  for (const double probability : config.dropout)
+    require(probability >= 0 && probability < 1, "[unet] expected probabilities of dropout in [0, 1), got ",
+            probability);
+  const auto block = [&](const std::string& part, size_t stage, int64_t in, const Triple& stride) {
+    return ConvBlock(p, name + part + std::to_string(stage), in, config.features[stage],
+                     config.kernels[stage], stride, config.embedding, config.act, config.slope);
+  };
+  for (size_t i = 0; i < stages; ++i)
+    encoder_.push_back(
+        block(".encoder.", i, i == 0 ? config.in_channels : config.features[i - 1], config.strides[i]));
+  for (size_t i = 0; i + 1 < stages; ++i) {
+    up_.emplace_back(p, name + ".up." + std::to_string(i), config.features[i + 1], config.features[i],
                      config.strides[i + 1]);
-    decoder_.push_back(make_block(p, name + ".decoder." + level, 2 * config.features[i], config.features[i],
-                                  config.kernels[i], {1, 1, 1}));
+    decoder_.push_back(block(".decoder.", i, 2 * config.features[i], {1, 1, 1}));
   }
-  const size_t heads = std::max<size_t>(1, config.deep_supervision ? levels - 1 : 1);
-  for (size_t i = 0; i < heads; ++i) {
-    heads_.emplace_back(p, name + ".head." + std::to_string(i), config.features[i], config.out_channels,
-                        Triple{1, 1, 1}, Triple{1, 1, 1}, true, config.zero_output);
-  }
-  if (config.auxiliary_channels > 0)
-    for (size_t i = 0; i < std::max<size_t>(1, levels - 1); ++i)
-      auxiliary_.emplace_back(p, name + ".auxiliary." + std::to_string(i), config.features[i],
-                              config.auxiliary_channels, Triple{1, 1, 1}, Triple{1, 1, 1}, true);
 }
 
-UNet::Output UNet::operator()(const std::vector<Var>& x, const Tensor& t, bool training) const {
+void UNet::check_embedding(const Var& embedding) const {
+  if (config_.embedding == 0)
+    require(!embedding.defined(), "[unet] expected no embedding, got one of shape ", embedding.shape());
+  else
+    require(embedding.defined() && embedding.shape().rank() == 2 && embedding.dim(1) == config_.embedding,
+            "[unet] expected an embedding [N, ", config_.embedding, "], got ",
+            embedding.defined() ? embedding.shape().str() : "none");
+}
+
+std::vector<Var> UNet::operator()(const std::vector<Var>& x, const Var& embedding,
+                                  const StepRandom* random) const {
+  check_embedding(embedding);
   const Device where = device();
-  const Var embedding = time_.empty() ? Var() : time_[0](t.to(where));
   std::vector<Var> first;
   for (const Var& i : x)
     first.push_back(ops::cast(i.requires_grad() ? i : Var(i.value().to(where)), config_.precision));
-  return behind_first_block(encoder_[0](first, embedding), embedding, training);
+  return behind_first_block(encoder_[0](first, embedding), embedding, random);
 }
 
 Tensor UNet::first_share(const std::vector<Tensor>& x, int64_t first) const {
   std::vector<Tensor> brought;
   for (const Tensor& i : x) brought.push_back(i.to(device()));
-  return encoder_[0].conv1.share(brought, first);
+  return encoder_[0].first().share(brought, first);
 }
 
-Var UNet::sample(const Tensor& x, const Tensor& share, const Tensor& t) const {
+std::vector<Var> UNet::from_share(const Tensor& x, const Tensor& share, const Var& embedding,
+                                  const StepRandom* random) const {
+  check_embedding(embedding);
   const Device where = device();
-  const Tensor y = encoder_[0].conv1.share({x.to(where)}, 0);
+  const Tensor y = encoder_[0].first().share({x.to(where)}, 0);
   require(share.dim(0) == 1, "[unet] expected a share of one example, got ", share.shape());
   for (int64_t n = 0; n < y.dim(0); ++n) {
     Tensor example = y.rows(n, 1);
     accumulate(example, share.to(where));
   }
-  const Var embedding = time_.empty() ? Var() : time_[0](t.to(where));
   // The shares are added in the type of the inputs; a network in bf16 goes on from their sum.
   const Var whole = ops::cast(Var(y), config_.precision);
-  return behind_first_block(encoder_[0].behind_first(whole, embedding), embedding, false).out;
+  return behind_first_block(encoder_[0].behind_first(whole, embedding), embedding, random);
 }
 
-UNet::Output UNet::behind_first_block(const Var& y0, const Var& embedding, bool training) const {
-  std::vector<Var> skips{y0};
-  for (size_t i = 1; i < encoder_.size(); ++i) skips.push_back(encoder_[i]({skips.back()}, embedding));
+Var UNet::drop(const Var& x, size_t stage, uint32_t site, const StepRandom* random) const {
+  if (!random || config_.dropout.empty()) return x;
+  return ops::dropout(x, config_.dropout[stage], *random, site);
+}
 
-  Output output;
-  const auto look = [&](size_t level, const Var& y) {
-    if (level == 0)
-      output.out = ops::cast(heads_[0]({y}), DType::f32);
-    else if (training && level < heads_.size())
-      output.deep.insert(output.deep.begin(), ops::cast(heads_[level]({y}), DType::f32));
-    if (training && level < auxiliary_.size())
-      output.auxiliary.insert(output.auxiliary.begin(), ops::cast(auxiliary_[level]({y}), DType::f32));
-  };
+std::vector<Var> UNet::behind_first_block(const Var& y0, const Var& embedding,
+                                          const StepRandom* random) const {
+  std::vector<Var> skips{drop(y0, 0, 0, random)};
+  for (size_t i = 1; i < encoder_.size(); ++i)
+    skips.push_back(drop(encoder_[i]({skips.back()}, embedding), i, static_cast<uint32_t>(i), random));
+
   Var y = skips.back();
   skips.pop_back();
-  if (decoder_.empty()) look(0, y);
+  if (decoder_.empty()) return {y};
+  std::vector<Var> pyramid(decoder_.size());
   for (size_t i = decoder_.size(); i-- > 0;) {
-    y = decoder_[i]({up_[i](y), skips.back()}, embedding);
+    y = drop(decoder_[i]({up_[i](y), skips.back()}, embedding), i, kDecoderSites + static_cast<uint32_t>(i),
+             random);
     skips.pop_back();
-    look(i, y);
+    pyramid[i] = y;
   }
-  return output;
+  return pyramid;
+}
+
+Heads::Heads(Parameters& p, const std::string& name, const std::vector<int64_t>& features, int64_t levels,
+             int64_t channels, bool zero) {
+  require(levels >= 1 && levels <= static_cast<int64_t>(features.size()) && channels >= 1,
+          "[heads] expected 1 to ", features.size(), " levels and at least one channel, got ", levels,
+          " and ", channels);
+  for (int64_t i = 0; i < levels; ++i)
+    heads_.emplace_back(p, name + "." + std::to_string(i), features[static_cast<size_t>(i)], channels,
+                        Triple{1, 1, 1}, Triple{1, 1, 1}, true, zero);
+}
+
+std::vector<Var> Heads::operator()(const std::vector<Var>& pyramid) const {
+  require(pyramid.size() >= heads_.size(), "[heads] expected at least ", heads_.size(), " levels, got ",
+          pyramid.size());
+  std::vector<Var> out;
+  for (size_t i = 0; i < heads_.size(); ++i) out.push_back(ops::cast(heads_[i]({pyramid[i]}), DType::f32));
+  return out;
+}
+
+Var Heads::finest(const std::vector<Var>& pyramid) const {
+  require(!pyramid.empty(), "[heads] expected at least one level, got none");
+  return ops::cast(heads_[0]({pyramid[0]}), DType::f32);
 }
 
 }  // namespace voxgrad

@@ -1,74 +1,94 @@
-// The U-Net of both stages: nnU-Net's plain architecture (Isensee et al. 2021), with optional conditioning on
-// t.
+// The U-Net: nnU-Net's plain architecture (Isensee et al. 2021) as a trunk that returns the features of its
+// decoder levels. What is made of them stands beside it: 1x1x1 heads (below), TimeEmbedding (nn/layers.h),
+// whose result modulates the trunk's norms, the latent variable of the Probabilistic U-Net (nn/latent.h),
+// coordinates as further inputs (nn/coordinates.h). Parameters are named and counted in the order in which
+// the modules are made.
 #pragma once
 #include "nn/layers.h"
 
 namespace voxgrad {
 
 struct UNetConfig {
-  int64_t in_channels = 1, out_channels = 2;
+  int64_t in_channels = 1;
   std::vector<int64_t> features;  ///< a stage each
   std::vector<Triple> strides;    ///< a stage each; the first is 1,1,1
   std::vector<Triple> kernels;    ///< a stage each; 3 or 1 an axis
-  bool deep_supervision = true;   ///< heads on the coarser decoder levels too
-  bool time_conditioned = false;
-  int64_t time_features = 64;      ///< size of the embedding of t
-  int64_t auxiliary_channels = 0;  ///< outputs of a second head on each decoder level (DDS); 0: none
-  bool zero_output = false;        ///< the head starts at zero (a denoiser starts as "no correction")
+  int64_t embedding = 0;          ///< size of an embedding that modulates every norm; 0: none
+  /// Probability of dropout after each block of a stage, of encoder and decoder alike; empty: none, else one
+  /// a stage, in [0, 1).
+  std::vector<double> dropout;
   Act act = Act::leaky_relu;
   double slope = 0.01;
-  /// Type of the activations: f32, or bf16 for convolutions and norms between the inputs and the heads
-  /// (weights, statistics, embeddings and outputs stay f32). Networks in f64 ignore it.
+  /// Type of the activations: f32, or bf16 for the convolutions and norms of the trunk (weights, statistics
+  /// and embeddings stay f32). Networks in f64 ignore it.
   DType precision = DType::f32;
 };
 
-/// Two convolution-norm-activation blocks a stage, strided convolution down, transposed convolution up, the
-/// decoder reads [upsampled, skip] without a copy, 1x1x1 heads.
+/// How many decoder levels, and so levels of deep supervision, a network has: one less than stages, at least
+/// one.
+int64_t deep_levels(const UNetConfig& config);
+
+/// Two convolution-norm-activation pairs a stage (ConvBlock), strided convolution down, transposed
+/// convolution up; the decoder reads [upsampled, skip] without a copy.
 class UNet {
  public:
+  /// Dropout of encoder stage i has site i of the step's random numbers, that of decoder level i has site
+  /// kDecoderSites + i (Stream::dropout). Other modules of the same step take sites from kFreeSites on.
+  static constexpr uint32_t kDecoderSites = 64, kFreeSites = 128;
+
   UNet(Parameters& p, const std::string& name, const UNetConfig& config);
 
-  struct Output {
-    Var out;                     ///< [N, D, H, W, out_channels]
-    std::vector<Var> deep;       ///< outputs of the coarser decoder levels, finest first
-    std::vector<Var> auxiliary;  ///< auxiliary heads, full resolution first
-  };
+  /// Features of every decoder level, finest first: [N, D, H, W, features[i]] at the extents of stage i, in
+  /// the precision of the network. With one stage: the features of the encoder.
+  ///
   /// x: inputs that are read one after the other along the channels, [N, D, H, W, *], extents divisible by
-  /// the product of the strides; t f32 [N] where the network is time-conditioned. Heads other than `out` only
-  /// where `training`. The network computes where its parameters are: inputs without gradient are brought
-  /// there.
-  Output operator()(const std::vector<Var>& x, const Tensor& t, bool training) const;
+  /// the product of the strides. The network computes where its parameters are: inputs without gradient are
+  /// brought there. embedding [N, size], there too, where the configuration has one, and only there. random,
+  /// there too: the step's random numbers, for dropout; null: no dropout, as for inference.
+  std::vector<Var> operator()(const std::vector<Var>& x, const Var& embedding = {},
+                              const StepRandom* random = nullptr) const;
 
   // Inference on many examples that have inputs in common (the samples of one image). The first convolution
   // is linear: what the common inputs add to it is computed once.
 
   /// What `x` adds to the first convolution as the input channels from `first` on: [*, D, H, W, features[0]].
   Tensor first_share(const std::vector<Tensor>& x, int64_t first) const;
-  /// `out` where x [N, D, H, W, *] are the first input channels and `share` [1, ...] is first_share of the
-  /// others, the same for all N. Equal to operator() up to the order of the first convolution's sums.
-  Var sample(const Tensor& x, const Tensor& share, const Tensor& t) const;
+  /// The features where x [N, D, H, W, *] are the first input channels and `share` [1, ...] is first_share of
+  /// the others, the same for all N. Equal to operator() up to the order of the first convolution's sums. No
+  /// gradient reaches the first convolution.
+  std::vector<Var> from_share(const Tensor& x, const Tensor& share, const Var& embedding = {},
+                              const StepRandom* random = nullptr) const;
   const UNetConfig& config() const { return config_; }
   /// Where the parameters are.
-  Device device() const { return encoder_[0].conv1.device(); }
+  Device device() const { return encoder_[0].device(); }
 
  private:
-  struct Block {
-    Conv3d conv1;
-    NormAct norm1;
-    Conv3d conv2;
-    NormAct norm2;
-    Var operator()(const std::vector<Var>& x, const Var& embedding) const;
-    Var behind_first(const Var& y, const Var& embedding) const;  ///< y: the first convolution's output
-  };
-  Block make_block(Parameters& p, const std::string& name, int64_t in, int64_t out, Triple kernel,
-                   Triple stride) const;
-  Output behind_first_block(const Var& y0, const Var& embedding, bool training) const;
+  void check_embedding(const Var& embedding) const;
+  Var drop(const Var& x, size_t stage, uint32_t site, const StepRandom* random) const;
+  std::vector<Var> behind_first_block(const Var& y0, const Var& embedding, const StepRandom* random) const;
 
   UNetConfig config_;
-  std::vector<TimeEmbedding> time_;  // none or one
-  std::vector<Block> encoder_, decoder_;
+  std::vector<ConvBlock> encoder_, decoder_;
   std::vector<ConvTranspose3d> up_;
-  std::vector<Conv3d> heads_, auxiliary_;  // index = decoder level, 0 is full resolution
+};
+
+/// Outputs of a U-Net: 1x1x1 convolutions with bias on its finest decoder levels, named NAME.0, NAME.1, ...
+class Heads {
+ public:
+  /// `features` as in the network's configuration; heads on levels 0 .. levels - 1 (deep_levels: on all), of
+  /// `channels` outputs each. zero: weights start at zero, so that the outputs do (a denoiser starts as "no
+  /// correction").
+  Heads(Parameters& p, const std::string& name, const std::vector<int64_t>& features, int64_t levels,
+        int64_t channels, bool zero = false);
+  /// Outputs of all its levels, finest first: f32 (f64 in a network of f64) [N, D, H, W, channels]. The
+  /// pyramid has at least so many levels.
+  std::vector<Var> operator()(const std::vector<Var>& pyramid) const;
+  /// Output of level 0 alone.
+  Var finest(const std::vector<Var>& pyramid) const;
+  int64_t levels() const { return static_cast<int64_t>(heads_.size()); }
+
+ private:
+  std::vector<Conv3d> heads_;
 };
 
 }  // namespace voxgrad

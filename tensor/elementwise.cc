@@ -45,13 +45,13 @@ void binary(std::string_view op, const Tensor& a, const Tensor& b, Tensor& y, Lo
 }
 
 // ref::dropout with sixteen Philox blocks at a time, a block a lane; the same bits.
-void dropout_f32(int64_t first, int64_t n, const float* x, const Philox& random, uint32_t threshold,
+void dropout_f32(uint64_t first, int64_t n, const float* x, const Philox& random, uint32_t threshold,
                  float keep, float* __restrict y) {
   constexpr int kBlocks = cpu::kPhiloxBlocks;
   int64_t i = 0;
   for (; i + 4 * kBlocks <= n; i += 4 * kBlocks) {
     uint32_t words[4][kBlocks];
-    cpu::philox_blocks(random, static_cast<uint64_t>(first + i) / 4, words);
+    cpu::philox_blocks(random, (first + static_cast<uint64_t>(i)) / 4, words);
     uint32_t mask[4 * kBlocks];  // without branches, which would be guessed wrong
     for (int w = 0; w < 4; ++w)
       for (int b = 0; b < kBlocks; ++b)
@@ -59,7 +59,7 @@ void dropout_f32(int64_t first, int64_t n, const float* x, const Philox& random,
     for (int k = 0; k < 4 * kBlocks; ++k)
       y[i + k] = std::bit_cast<float>(std::bit_cast<uint32_t>(x[i + k] * keep) & mask[k]);
   }
-  ref::dropout(first + i, n - i, x + i, random, threshold, keep, y + i);
+  ref::dropout(first + static_cast<uint64_t>(i), n - i, x + i, random, threshold, keep, y + i);
 }
 
 // Whether it ran on a CUDA device.
@@ -161,22 +161,28 @@ void axpby(const Tensor& p, const Tensor& a, const Tensor& q, const Tensor& b, T
   });
 }
 
-void dropout(const Tensor& x, double p, const Philox& random, Tensor& y) {
+void dropout(const Tensor& x, double p, const Tensor& key, uint32_t site, Tensor& y) {
+  const OpScope scope("dropout");
   expect_like("dropout", y, x);
   require(p >= 0 && p < 1, "[dropout] expected a probability in [0, 1), got ", p);
   const auto threshold = static_cast<uint32_t>(p * 0x1p32);
-  if (gpu::runs_on(x, y)) return gpu::dropout(x, threshold, 1 / (1 - p), random, y);
-  visit_float(x.dtype(), "dropout", [&]<class T>(T) {
+  const uint64_t first = first_of_site(site, x.numel());
+  if (gpu::runs_on(x, key, y)) return gpu::dropout(x, threshold, 1 / (1 - p), key, first, y);
+  const Philox random = philox_of(key, Stream::dropout);
+  const auto run = [&]<class T, class Factor>(T, Factor keep) {
     const T* const px = x.data<T>();
     T* const py = y.mutable_data<T>();
-    const T keep = static_cast<T>(1 / (1 - p));
     cpu::for_ranges<T>(x.numel(), [=](int64_t i, int64_t end) {
+      const uint64_t element = first + static_cast<uint64_t>(i);
       if constexpr (std::is_same_v<T, float>)
-        dropout_f32(i, end - i, px + i, random, threshold, keep, py + i);
+        dropout_f32(element, end - i, px + i, random, threshold, keep, py + i);
       else
-        ref::dropout(i, end - i, px + i, random, threshold, keep, py + i);
+        ref::dropout(element, end - i, px + i, random, threshold, keep, py + i);
     });
-  });
+  };
+  const double keep = 1 / (1 - p);
+  if (x.dtype() == DType::bf16) return run(bf16{}, static_cast<float>(keep));
+  visit_float(x.dtype(), "dropout", [&]<class T>(T type) { run(type, static_cast<T>(keep)); });
 }
 
 }  // namespace voxgrad

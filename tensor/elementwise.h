@@ -1,5 +1,5 @@
-// Element-wise arithmetic on tensors of one shape and type, f32 or f64. Outputs are allocated by the caller.
-// Definitions: tensor/ref/functions.h and tensor/ref/elementwise.h.
+// Element-wise arithmetic on tensors of one shape and type, f32 or f64 where nothing else is said. Outputs
+// are allocated by the caller. Definitions: tensor/ref/functions.h and tensor/ref/elementwise.h.
 #pragma once
 #include "tensor/random.h"
 #include "tensor/tensor.h"
@@ -22,8 +22,9 @@ void mul(const Tensor& a, const Tensor& b, Tensor& y);
 void scale(const Tensor& x, double factor, double offset, Tensor& y);
 /// y[n] = p[n] a[n] + q[n] b[n] with p, q [N] and a, b [N, ...]; without b: y[n] = p[n] a[n].
 void axpby(const Tensor& p, const Tensor& a, const Tensor& q, const Tensor& b, Tensor& y);
-/// Zeroes elements with probability p in [0, 1) and multiplies the others by 1 / (1 - p). The mask is a
-/// function of the generator and the element's index: the same call on the gradient is the backward pass.
-void dropout(const Tensor& x, double p, const Philox& random, Tensor& y);
+/// Zeroes elements with probability p in [0, 1) and multiplies the others by 1 / (1 - p); f32, f64 or bf16
+/// (multiplied in f32 and rounded). The mask is a function of `key` (StepRandom::key, where x is), the site
+/// (see StepRandom) and the element's index: the same call on the gradient is the backward pass.
+void dropout(const Tensor& x, double p, const Tensor& key, uint32_t site, Tensor& y);
 
 }  // namespace voxgrad

@@ -68,7 +68,7 @@ void unary_backward(Unary f, const Tensor& value, double parameter, const Tensor
 void binary(cuda::Binary f, const Tensor& a, const Tensor& b, Tensor& y);
 void scale(const Tensor& x, double factor, double offset, Tensor& y);
 void axpby(const Tensor& p, const Tensor& a, const Tensor& q, const Tensor& b, Tensor& y);
-void dropout(const Tensor& x, uint32_t threshold, double keep, const Philox& random, Tensor& y);
+void dropout(const Tensor& x, uint32_t threshold, double keep, const Tensor& key, uint64_t first, Tensor& y);
 void channel_affine(const Tensor& x, const Tensor& factor, int64_t factor_rows, const Tensor& shift,
                     int64_t shift_rows, Tensor& y);
 void channel_sum(const Tensor& x, const Tensor& y, double weight, int64_t rows, Tensor& sum);
@@ -135,6 +135,7 @@ void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, doubl
 // gpu_process.cc
 /// `normal`: else uniform.
 void random(Tensor& y, const Philox& generator, uint64_t first, bool normal, const Tensor& offset);
+void random_columns(const Tensor& table, Stream stream, const Tensor& key, const Tensor& y);
 void noise_residual(const Tensor& constants, const Tensor& label, const Tensor& pi, const Tensor& eps,
                     Tensor& input, Tensor& target, Tensor& state);
 void precondition_state(const Tensor& constants, const Tensor& state, Tensor& input);

@@ -132,9 +132,11 @@ void axpby(const Tensor& p, const Tensor& a, const Tensor& q, const Tensor& b, T
   check(module().element.axpby(of(a), a.dtype(), rows, width, table(p), a.raw(), table(q), raw(b), y.raw()));
 }
 
-void dropout(const Tensor& x, uint32_t threshold, double keep, const Philox& random, Tensor& y) {
-  const cuda::RandomKey key{random.seed, static_cast<uint32_t>(random.stream), random.draw, nullptr};
-  check(module().random.dropout(of(x), &key, x.dtype(), x.numel(), x.raw(), threshold, f32(keep), y.raw()));
+void dropout(const Tensor& x, uint32_t threshold, double keep, const Tensor& key, uint64_t first, Tensor& y) {
+  const cuda::RandomKey generator{0, static_cast<uint32_t>(Stream::dropout), 0,
+                                  key.mutable_data_on_device<int64_t>()};
+  check(module().random.dropout(of(x), &generator, x.dtype(), first, x.numel(), x.raw(), threshold, f32(keep),
+                                y.raw()));
 }
 
 void channel_affine(const Tensor& x, const Tensor& factor, int64_t factor_rows, const Tensor& shift,

@@ -1,5 +1,8 @@
 // Philox4x32-10 (Salmon et al., SC 2011): counter-based random numbers. key = seed, counter = (element, draw,
 // stream): a value depends on what it is for, never on threads, grids or what was drawn before.
+//
+// The seeds of an experiment's parts are derived in tensor/seed.h. What one training step draws comes from
+// one StepRandom (below).
 #pragma once
 #include <array>
 #include <cstdint>
@@ -17,7 +20,7 @@ enum class Stream : uint32_t {
   augment = 4,     ///< augmentation
   time_step = 5,   ///< t of a training example
   noise = 6,       ///< epsilon of a training example
-  dropout = 7,     ///< dropout masks; draw = step and layer
+  dropout = 7,     ///< dropout masks; draw = step, a site each layer
   start = 8,       ///< s_T of a sample
   ancestral = 9,   ///< noise of a reverse step
   phantom = 10,    ///< the phantom
@@ -86,6 +89,40 @@ Tensor random_normal(const Shape& shape, const Philox& generator, uint64_t first
 /// The same into y, from its element 0 on. `offset`, i64 [2] where y is, is added to seed and draw
 /// (undefined: 0): what a captured call reads anew at every replay.
 void fill_normal(Tensor& y, const Philox& generator, const Tensor& offset = {});
+
+/// The random numbers of one training step: {seed, step} in memory of the device that computes the step. It
+/// is passed to every loss, module and op that draws. They keep its key, not its numbers: work that was
+/// recorded once (tensor/graph.h) draws new numbers at every replay after set().
+///
+/// The Philox key is the seed, the draw is the step (its lower 32 bits). A step that draws from one stream at
+/// several places gives each place a number of its own, its site. A site's elements are numbered from site
+/// 2^40 on, so the sites of a step share no numbers as long as a tensor has less than 2^40 elements and there
+/// are less than 2^22 sites. Copies share the key.
+class StepRandom {
+ public:
+  explicit StepRandom(const Device& device = Device::cpu());
+  /// From here on, in the order of the device's work, drawn numbers are those of `step`. Call it between
+  /// steps only: a backward pass and the recomputation of a value make the masks of their forward pass again,
+  /// from the key as they find it.
+  void set(uint64_t seed, int64_t step);
+  /// i64 [2]: seed (its bits) and step, always in the same place.
+  const Tensor& key() const { return key_; }
+  Device device() const { return key_.device(); }
+
+ private:
+  Tensor key_;
+};
+
+/// The first element of a site: site 2^40. Throws unless site < 2^22 and 0 <= elements < 2^40.
+uint64_t first_of_site(uint32_t site, int64_t elements);
+/// The generator that a key (StepRandom::key, on the CPU) stands for.
+Philox philox_of(const Tensor& key, Stream stream);
+/// Standard normals into y, f32 on the device of `random`, at a site of the step.
+void fill_normal(Tensor& y, const StepRandom& random, Stream stream, uint32_t site = 0);
+/// Columns drawn from a table f32 [R, T], 0 < T < 2^32, on the device of `random`: [R, count], whose column i
+/// is column Philox{seed, stream, step}.below(i, T) of the table. So a diffusion step draws its times, with
+/// all that depends on them, where it computes.
+Tensor random_columns(const Tensor& table, const StepRandom& random, Stream stream, int64_t count);
 /// Uniform numbers in (0, 1), f32.
 Tensor random_uniform(const Shape& shape, const Philox& generator, uint64_t first = 0);
 

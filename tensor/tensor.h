@@ -1,9 +1,9 @@
 // tensor/: the ground floor. error.h, shape.h, dtype.h (types), allocator.h (memory), parallel.h (threads),
-// random.h (Philox), math.h (own elementary functions), trace.h (what ran), tensor.h (this file); then one
-// header a family of kernels, which checks shapes and chooses between cpu/ and ref/: conv.h, gemm.h, norm.h,
-// row_norm.h, elementwise.h, channelwise.h, softmax.h, losses.h, reduce.h, layout.h, pool.h, resample.h,
-// optim.h, process.h (residual diffusion), window.h; graph.h and input_queue.h are for CUDA devices, peak.h
-// measures the machine.
+// random.h (Philox), seed.h, math.h (own elementary functions), trace.h (what ran), tensor.h (this file);
+// then one header a family of kernels, which checks shapes and chooses between cpu/ and ref/: conv.h, gemm.h,
+// norm.h, row_norm.h, elementwise.h, channelwise.h, softmax.h, losses.h, reduce.h, layout.h, pool.h,
+// resample.h, optim.h, process.h (residual diffusion), window.h; graph.h and input_queue.h are for CUDA
+// devices, peak.h measures the machine.
 //
 // A tensor is storage + offset + shape + dtype, dense, channels last: what is in memory is what the shape
 // says. There are no strides. Copying a Tensor shares its storage.

@@ -40,10 +40,8 @@ void set_levels(Levels& c, size_t levels) {
 
 UNetConfig unet_of(const Json& command) {
   UNetConfig c;
-  c.out_channels = kClasses;
   c.features = features(command);
   set_levels(c, c.features.size());
-  c.deep_supervision = false;
   if (command.value("precision", "fp32") == "bf16") c.precision = DType::bf16;
   return c;
 }
@@ -58,7 +56,8 @@ Device device_of(const Json& command) {
 
 class UNetTask : public Task {
  public:
-  explicit UNetTask(const Json& command) : net_(p_, "net", unet_of(command)) {
+  explicit UNetTask(const Json& command)
+      : net_(p_, "net", unet_of(command)), head_(p_, "net.head", net_.config().features, 1, kClasses) {
     p_.allocate(0);
     perturb(p_, 2);
     write_safetensors(command.at("weights"), {p_.named(p_.values()), {}});
@@ -71,7 +70,7 @@ class UNetTask : public Task {
     recompute_ = command.value("recompute", true);
     const int64_t runs = command.value("graph", false) ? std::numeric_limits<int64_t>::max() : 1;
     forward_.emplace(
-        device, [this] { net_({Var(x_)}, {}, false); }, runs);
+        device, [this] { logits(); }, runs);
     step_.emplace(
         device, [this] { compute(); }, runs);
     reply["parameters"] = p_.count();
@@ -88,7 +87,7 @@ class UNetTask : public Task {
   }
   // Logits and gradients at the start, then the losses of the first steps.
   std::map<std::string, Tensor> results() override {
-    std::map<std::string, Tensor> r{{"logits", net_({Var(x_)}, {}, false).out.value().to(Device::cpu())}};
+    std::map<std::string, Tensor> r{{"logits", logits().value().to(Device::cpu())}};
     gradient();
     for (const auto& [name, g] : p_.named(p_.grads())) r["grad." + name] = g.to(Device::cpu()).clone();
     std::vector<float> losses;
@@ -101,6 +100,7 @@ class UNetTask : public Task {
   }
 
  private:
+  Var logits() const { return head_.finest(net_({Var(x_)})); }
   void prepare() {
     if (!optimizer_) optimizer_ = std::make_unique<Optimizer>(OptimizerOptions{}, values_);
     optimizer_->prepare(1e-3);
@@ -118,7 +118,7 @@ class UNetTask : public Task {
     p_.zero_grads();
     Tape tape;
     tape.set_recompute(recompute_);
-    const Var loss = ops::cross_entropy(net_({Var(x_)}, {}, true).out, label_);
+    const Var loss = ops::cross_entropy(logits(), label_);
     tape.backward(loss);
     if (!loss_.defined()) loss_ = Tensor::empty_on(device, {1});
     loss_.copy_from(loss.value());
@@ -126,6 +126,7 @@ class UNetTask : public Task {
 
   Parameters p_;
   UNet net_;
+  Heads head_;
   Tensor values_, x_, label_, loss_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<ReplayedWork> forward_, step_;

@@ -326,8 +326,13 @@ struct RandomKey {
 struct RandomFns {
   Status (*normal)(Context* context, const RandomKey* key, uint64_t first, int64_t n, float* y);
   Status (*uniform)(Context* context, const RandomKey* key, uint64_t first, int64_t n, float* y);
-  Status (*dropout)(Context* context, const RandomKey* key, DType type, int64_t n, const void* x,
-                    uint32_t threshold, float keep, void* y);
+  /// y[i] = x[i] keep, where the word of element first + i is at least `threshold`, else 0; first is a
+  /// multiple of 4.
+  Status (*dropout)(Context* context, const RandomKey* key, DType type, uint64_t first, int64_t n,
+                    const void* x, uint32_t threshold, float keep, void* y);
+  /// y [rows, count]: column i is column Philox::below(i, columns) of table [rows, columns], columns < 2^32.
+  Status (*columns)(Context* context, const RandomKey* key, int64_t rows, int64_t columns, int64_t count,
+                    const float* table, float* y);
 };
 
 /// c = alpha op(a) op(b) + beta c a batch, row major: op(a) [m, k], op(b) [k, n], c [m, n]. Strides in

@@ -1,6 +1,7 @@
 // Philox numbers, the same bits as on the CPU: a thread makes a block of four (tensor/random.h).
 #include "tensor/cuda/device.cuh"
 #include "tensor/random.h"
+#include "tensor/ref/random.h"
 
 namespace voxgrad::cuda {
 namespace {
@@ -67,6 +68,7 @@ Status uniform(Context* context, const RandomKey* key, uint64_t first, int64_t n
 template <class T>
 struct Drop {
   RandomKey key;
+  uint64_t first;
   int64_t n;
   const T* x;
   uint32_t threshold;
@@ -74,7 +76,7 @@ struct Drop {
   T* y;
   __device__ void operator()(uint64_t block) const {
     const auto word = generator(key).block(block);
-    const int64_t base = static_cast<int64_t>(4 * block);
+    const int64_t base = static_cast<int64_t>(4 * block - first);
 #pragma unroll
     for (int k = 0; k < 4; ++k)
       if (base + k < n)
@@ -83,18 +85,36 @@ struct Drop {
   }
 };
 
-Status dropout(Context* context, const RandomKey* key, DType type, int64_t n, const void* x,
+Status dropout(Context* context, const RandomKey* key, DType type, uint64_t first, int64_t n, const void* x,
                uint32_t threshold, float keep, void* y) {
   return enter(context, "dropout", [&](Context& c) {
-    require(!c.capturing() || key->offset, "expected an offset that a graph reads: it would repeat one mask");
     visit_type(type, [&]<class T>(T) {
-      for_blocks(c, 0, n, Drop<T>{*key, n, static_cast<const T*>(x), threshold, keep, static_cast<T*>(y)});
+      for_blocks(c, first, n,
+                 Drop<T>{*key, first, n, static_cast<const T*>(x), threshold, keep, static_cast<T*>(y)});
     });
+  });
+}
+
+struct Columns {
+  RandomKey key;
+  int64_t rows, columns, count;
+  const float* table;
+  float* y;
+  __device__ void operator()(int64_t i) const {
+    const int64_t column = ref::random_below(generator(key), static_cast<uint64_t>(i), columns);
+    for (int64_t r = 0; r < rows; ++r) y[r * count + i] = table[r * columns + column];
+  }
+};
+
+Status columns(Context* context, const RandomKey* key, int64_t rows, int64_t columns, int64_t count,
+               const float* table, float* y) {
+  return enter(context, "random_columns", [&](Context& c) {
+    for_each(c, count, Columns{*key, rows, columns, count, table, y});
   });
 }
 
 }  // namespace
 
-extern const RandomFns random_functions{normal, uniform, dropout};
+extern const RandomFns random_functions{normal, uniform, dropout, columns};
 
 }  // namespace voxgrad::cuda

@@ -48,14 +48,16 @@ void combine(int64_t n, T p, const T* a, T q, const T* b, T* __restrict y) {
 }
 
 /// y = x keep, where the random number of element `first` + i is at least `threshold` (p 2^32); else 0.
-/// `first` and the ranges are multiples of 4, the words of a Philox block.
-template <class T>
-void dropout(int64_t first, int64_t n, const T* x, const Philox& random, uint32_t threshold, T keep,
+/// `first` and the ranges are multiples of 4, the words of a Philox block. `keep` has the type in which is
+/// multiplied: float for bf16.
+template <class T, class Factor>
+void dropout(uint64_t first, int64_t n, const T* x, const Philox& random, uint32_t threshold, Factor keep,
              T* __restrict y) {
   for (int64_t i = 0; i < n; i += 4) {
-    const auto word = random.block(static_cast<uint64_t>(first + i) / 4);
+    const auto word = random.block((first + static_cast<uint64_t>(i)) / 4);
     for (int64_t k = 0; k < 4 && i + k < n; ++k)
-      y[i + k] = word[static_cast<size_t>(k)] >= threshold ? x[i + k] * keep : T(0);
+      y[i + k] =
+          word[static_cast<size_t>(k)] >= threshold ? T(static_cast<Factor>(x[i + k]) * keep) : T(Factor(0));
   }
 }
 

@@ -80,7 +80,9 @@ TEST(Layout, ByHand) {
 
 TEST(Dropout, KeepsTheMeanAndZeroesTheShare) {
   const Tensor ones = Tensor::full({1, 16, 16, 16, 4}, 1);
-  const Tensor y = ops::dropout(Var(ones), 0.25, 3, 4).value();
+  StepRandom random;
+  random.set(3, 4);
+  const Tensor y = ops::dropout(Var(ones), 0.25, random, 0).value();
   int64_t zeros = 0;
   for (int64_t i = 0; i < y.numel(); ++i) {
     const float v = y.data<float>()[i];
@@ -89,10 +91,36 @@ TEST(Dropout, KeepsTheMeanAndZeroesTheShare) {
   }
   // 16384 draws: the standard deviation of the share is .0034.
   EXPECT_NEAR(static_cast<double>(zeros) / static_cast<double>(y.numel()), 0.25, 0.015);
-  const Tensor other = ops::dropout(Var(ones), 0.25, 3, 5).value();
-  EXPECT_NE(y.to_vector<float>(), other.to_vector<float>());
-  EXPECT_EQ(ops::dropout(Var(ones), 0, 3, 4).value().raw(), ones.raw());
-  expect_error([&] { ops::dropout(Var(ones), 1, 3, 4); }, {"[dropout]", "[0, 1)"});
+  const auto values = [&](uint32_t site) {
+    return ops::dropout(Var(ones), 0.25, random, site).value().to_vector<float>();
+  };
+  EXPECT_EQ(values(0), y.to_vector<float>());
+  EXPECT_NE(values(1), y.to_vector<float>());
+  random.set(3, 5);
+  EXPECT_NE(values(0), y.to_vector<float>());
+  random.set(4, 4);
+  EXPECT_NE(values(0), y.to_vector<float>());
+  EXPECT_EQ(ops::dropout(Var(ones), 0, random, 0).value().raw(), ones.raw());
+  expect_error([&] { ops::dropout(Var(ones), 1, random, 0); }, {"[dropout]", "[0, 1)"});
+  expect_error([&] { ops::dropout(Var(ones), 0.5, random, 1u << 22); }, {"[dropout]", "site below 2^22"});
+}
+
+// The mask is that of Philox{seed, dropout, step} at the elements from site 2^40 on, in every type.
+TEST(Dropout, HasOneMaskInEveryType) {
+  const uint64_t seed = ~uint64_t{0} - 5;
+  StepRandom random;
+  random.set(seed, 9);
+  const Tensor x = Tensor::full({7, 31}, 3);  // several blocks of the vector kernel and a rest
+  const Tensor f32 = ops::dropout(Var(x), 0.5, random, 70).value(),
+               f64 = ops::dropout(Var(x.to(DType::f64)), 0.5, random, 70).value().to(DType::f32),
+               bf16 = ops::dropout(Var(x.to(DType::bf16)), 0.5, random, 70).value();
+  EXPECT_EQ(bf16.dtype(), DType::bf16);
+  EXPECT_EQ(f32.to_vector<float>(), f64.to_vector<float>());
+  EXPECT_EQ(f32.to_vector<float>(), bf16.to(DType::f32).to_vector<float>());  // 6 and 0 need no rounding
+  const Philox mask{seed, Stream::dropout, 9};
+  for (int64_t i = 0; i < x.numel(); ++i)
+    EXPECT_EQ(f32.data<float>()[i] != 0,
+              mask.bits((uint64_t{70} << 40) + static_cast<uint64_t>(i)) >= 1u << 31);
 }
 
 TEST(TimeEmbedding, SinesThenCosines) {

@@ -93,7 +93,7 @@ Module make() {
   m.grid = {nothing, nothing, nothing, nothing, nothing, nothing};
   m.layout = {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.process = {nothing, nothing, nothing, nothing, nothing};
-  m.random = {nothing, nothing, nothing};
+  m.random = {nothing, nothing, nothing, nothing};
   m.gemm = {nothing};
   return m;
 }

@@ -1,6 +1,6 @@
 // A dry run of a network on a device whose kernels do nothing: what a capture would refuse shows here,
-// without a device. A step of the U-Net of both stages - forward, losses, backward, clipping, Adam, average -
-// must neither wait nor read nor copy from the host.
+// without a device. A step of the U-Net of both stages - random numbers, dropout, forward, losses, backward,
+// clipping, Adam, average - must neither wait nor read nor copy from the host.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -10,6 +10,7 @@
 #include "nn/unet.h"
 #include "optim/optimizer.h"
 #include "tensor/gpu.h"
+#include "tensor/random.h"
 
 namespace voxgrad {
 namespace {
@@ -27,14 +28,16 @@ TEST_P(GraphSafety, ATrainingStepCanBeCaptured) {
   config.features = {8, 16, 32};
   config.strides = {{1, 1, 1}, {2, 2, 2}, {2, 2, 2}};
   config.kernels = {{3, 3, 3}, {3, 3, 3}, {3, 3, 3}};
-  config.time_conditioned = GetParam();
-  config.auxiliary_channels = GetParam() ? 2 : 0;
+  config.embedding = GetParam() ? 16 : 0;
+  config.dropout = {0.1, 0.2, 0.3};
   Parameters parameters;
+  const TimeEmbedding time(parameters, "net.time", 16, 16);
   const UNet net(parameters, "net", config);
+  const Heads heads(parameters, "net.head", config.features, deep_levels(config), 2);
   parameters.allocate(1);
   parameters.move_to(device);
   EXPECT_EQ(parameters.values().device(), device);
-  const Tensor x = Tensor::zeros({2, 8, 8, 8, 3}).to(device), t = Tensor::zeros({2}).to(device);
+  const Tensor x = Tensor::zeros({2, 8, 8, 8, 3}).to(device), table = Tensor::zeros({1, 1000}).to(device);
   const Tensor label = Tensor::zeros({2, 8, 8, 8}, DType::i32).to(device),
                target = Tensor::zeros({2, 8, 8, 8, 2}).to(device);
   Tensor values = parameters.values();
@@ -43,6 +46,8 @@ TEST_P(GraphSafety, ATrainingStepCanBeCaptured) {
   options.ema_decay = 0.9;
   Optimizer optimizer(options, values);
   optimizer.prepare(1e-3);
+  StepRandom random(device);
+  random.set(1, 2);
 
   const auto& module = gpu::module();
   cuda::Context* const context = gpu::context(device);
@@ -50,9 +55,12 @@ TEST_P(GraphSafety, ATrainingStepCanBeCaptured) {
   try {
     parameters.zero_grads();
     Tape tape;
-    const auto out = net({Var(x)}, t, true);
-    EXPECT_EQ(out.out.value().device(), device);
-    tape.backward(ops::add(segmentation_loss(out.out, label, {1, 1}), ops::mse(out.out, Var(target))));
+    const Tensor times = random_columns(table, random, Stream::time_step, 2).reshape({2});
+    Tensor eps = Tensor::empty_on(device, x.shape());
+    fill_normal(eps, random, Stream::noise);
+    const std::vector<Var> out = heads(net({Var(eps)}, GetParam() ? time(times) : Var(), &random));
+    EXPECT_EQ(out[0].value().device(), device);
+    tape.backward(ops::add(deep_segmentation_loss(out, label, {1, 1}), ops::mse(out[0], Var(target))));
     optimizer.update(values, parameters.grads());
   } catch (const Error& e) {
     ADD_FAILURE() << e.what();

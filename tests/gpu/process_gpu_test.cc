@@ -1,7 +1,8 @@
-// The residual process, windows, random numbers with an offset and input on the device: the bits of the CPU.
+// The residual process, windows, random numbers of a step and input on the device: the bits of the CPU.
 // What they read of a step lies in device memory, so a graph that holds them replays with other constants.
 #include "tensor/process.h"
 
+#include "autograd/ops.h"
 #include "diffusion/residual.h"
 #include "tensor/elementwise.h"
 #include "tensor/graph.h"
@@ -108,6 +109,87 @@ TEST_F(GpuProcess, AGraphOfRandomNumbersReadsSeedAndDraw) {
   EXPECT_TRUE(work.recorded());
 }
 
+// All that a step draws on the device, recorded once: after set() a replay draws the numbers of the new step,
+// which are those of the CPU.
+TEST_F(GpuProcess, AGraphDrawsTheNumbersOfItsStep) {
+  const Shape s{1003};
+  const Tensor table = noise({3, 50}, 1), table_there = gpu(table);
+  StepRandom random, there(Device::cuda());
+  EXPECT_EQ(there.device(), Device::cuda());
+  Tensor y = Tensor::empty_on(Device::cuda(), s), z = y.clone();
+  const Tensor columns = Tensor::empty_on(Device::cuda(), {3, 700});
+  ReplayedWork work(
+      Device::cuda(),
+      [&] {
+        fill_normal(y, there, Stream::noise);
+        fill_normal(z, there, Stream::noise, 77);
+        columns.copy_from(random_columns(table_there, there, Stream::time_step, 700));
+      },
+      4);
+  std::vector<std::vector<float>> drawn;
+  for (const int64_t step : {0, 1, 2, 3}) {
+    for (StepRandom* r : {&random, &there}) r->set(~uint64_t{0} - static_cast<uint64_t>(step / 2), step);
+    work.run();
+    Tensor host = Tensor::empty(s);
+    fill_normal(host, random, Stream::noise);
+    expect_same_bits(y, host);
+    fill_normal(host, random, Stream::noise, 77);
+    expect_same_bits(z, host);
+    expect_same_bits(columns, random_columns(table, random, Stream::time_step, 700));
+    drawn.push_back(columns.to_vector<float>());
+    for (size_t k = 0; k + 1 < drawn.size(); ++k) EXPECT_NE(drawn[k], drawn.back()) << step;
+  }
+  EXPECT_TRUE(work.recorded());
+  Tensor here = Tensor::empty(s);
+  EXPECT_THROW(fill_normal(here, there, Stream::noise), Error);
+  EXPECT_THROW(random_columns(table, there, Stream::time_step, 3), Error);
+}
+
+// y = dropout(2 x), loss <y, r>: a step recorded as one graph. At every replay the mask is that of the step
+// on the CPU, and the gradient has the same mask as the output, kept or recomputed.
+TEST_F(GpuProcess, AGraphWithDropoutHasANewMaskAtEveryStep) {
+  const Shape s{2, 3, 5, 7, 9};  // 1890 elements: not a multiple of 4
+  const Tensor r = noise(s, 2);
+  for (const DType type : {DType::f32, DType::bf16})
+    for (const bool recompute : {false, true}) {
+      SCOPED_TRACE(cat(type, " recompute ", recompute));
+      const auto step = [&](const Tensor& x, const StepRandom& random, const Tensor& seed, Tensor& y,
+                            Tensor& dx) {
+        Tape tape;
+        tape.set_recompute(recompute);
+        const Var leaf = Var::leaf(x);
+        const Var dropped = ops::dropout(ops::cast(ops::scale(leaf, 2), type), 0.4, random, 3);
+        // Its backward pass reads the dropped values, which recomputation makes again.
+        const Var squared = ops::mul(ops::cast(dropped, DType::f32), ops::cast(dropped, DType::f32));
+        y.copy_from(squared.value());
+        tape.backward(squared, seed);
+        dx.copy_from(leaf.grad());
+      };
+      const Tensor x = noise(s, 1), x_there = gpu(x), r_there = gpu(r);
+      StepRandom random, there(Device::cuda());
+      Tensor y = Tensor::empty(s), dx = Tensor::empty(s), y_there = gpu(y), dx_there = gpu(dx);
+      ReplayedWork work(
+          Device::cuda(), [&] { step(x_there, there, r_there, y_there, dx_there); }, 5);
+      std::vector<std::vector<bool>> masks;
+      for (const int64_t k : {0, 1, 2, 3, 4}) {
+        for (StepRandom* each : {&random, &there}) each->set(11 + static_cast<uint64_t>(k / 3), k);
+        work.run();
+        step(x, random, r, y, dx);
+        expect_same_bits(y_there, y);
+        expect_same_bits(dx_there, dx);
+        const std::vector<float> values = y_there.to_vector<float>(), gradient = dx_there.to_vector<float>();
+        std::vector<bool> mask;
+        for (size_t i = 0; i < values.size(); ++i) {
+          mask.push_back(values[i] != 0);
+          ASSERT_EQ(gradient[i] != 0, mask.back()) << "step " << k << " element " << i;
+        }
+        for (size_t before = 0; before < masks.size(); ++before) EXPECT_NE(masks[before], mask) << k;
+        masks.push_back(std::move(mask));
+      }
+      EXPECT_TRUE(work.recorded()) << work.refusal();
+    }
+}
+
 TEST_F(GpuProcess, WorkThatCannotBeRecordedRunsAsItIs) {
   Tensor x = gpu(noise({8}, 1));
   int runs = 0;
@@ -117,16 +199,6 @@ TEST_F(GpuProcess, WorkThatCannotBeRecordedRunsAsItIs) {
   EXPECT_EQ(runs, 3);
   EXPECT_FALSE(reads.recorded());
   EXPECT_NE(reads.refusal().find("capture"), std::string::npos) << reads.refusal();
-  // A graph would drop the same elements at every replay.
-  Tensor y = gpu(noise({8}, 2));
-  ReplayedWork drops(
-      Device::cuda(),
-      [&] {
-        gpu::dropout(x, 1u << 31, 2, {7, Stream::dropout, 1}, y);
-      },
-      9);
-  for (int k = 0; k < 3; ++k) drops.run();
-  EXPECT_NE(drops.refusal().find("one mask"), std::string::npos) << drops.refusal();
   ReplayedWork few(
       Device::cuda(), [&] { ++runs; }, 2);
   device_options().graphs = false;

@@ -1,5 +1,6 @@
-// Whole training steps on the device: the same as on the CPU, and captured as one graph the same bits as step
-// by step.
+// Whole training steps on the device, with dropout: the same as on the CPU, and captured as one graph the
+// same bits as step by step.
+#include "nn/latent.h"
 #include "nn/losses.h"
 #include "nn/unet.h"
 #include "optim/optimizer.h"
@@ -15,17 +16,19 @@ constexpr double kRate = 1e-2;
 UNetConfig small_config() {
   UNetConfig c;
   c.in_channels = 2;
-  c.out_channels = 3;
   c.features = {8, 16};
   c.strides = {{1, 1, 1}, {2, 2, 2}};
   c.kernels = {{3, 3, 3}, {3, 3, 3}};
-  c.deep_supervision = true;
+  c.dropout = {0.1, 0.2};
   return c;
 }
 
 // A network with its optimizer and the buffers that its steps read.
 struct Training {
-  explicit Training(const Device& device) : net(parameters, "net", small_config()) {
+  explicit Training(const Device& device)
+      : net(parameters, "net", small_config()),
+        heads(parameters, "net.head", small_config().features, 1, 3),
+        random(device) {
     parameters.allocate(1);
     if (device.is_cuda()) parameters.move_to(device);
     values = parameters.values();
@@ -40,6 +43,7 @@ struct Training {
   }
 
   void read_batch(int step) {
+    random.set(5, step);
     image.copy_from(test::noise(image.shape(), static_cast<uint32_t>(step)));
     for (Tensor& to : labels) {
       std::vector<int32_t> v(static_cast<size_t>(to.numel()));
@@ -49,13 +53,11 @@ struct Training {
     }
   }
 
-  // Forward, losses, backward, clipping, Adam, average: waits for nothing.
+  // Forward with dropout, losses, backward, clipping, Adam, average: waits for nothing.
   void step() {
     parameters.zero_grads();
     Tape tape;
-    const UNet::Output o = net({Var(image)}, {}, true);
-    std::vector<Var> levels{o.out};
-    levels.insert(levels.end(), o.deep.begin(), o.deep.end());
+    const std::vector<Var> levels = heads(net({Var(image)}, {}, &random));
     Var sum;
     for (size_t i = 0; i < levels.size(); ++i) {
       const Var term = segmentation_loss(levels[i], labels[i], {1, 1});
@@ -68,6 +70,8 @@ struct Training {
 
   Parameters parameters;
   UNet net;
+  Heads heads;
+  StepRandom random;
   Tensor values, image, loss;
   std::vector<Tensor> labels;
   std::optional<Optimizer> optimizer;
@@ -111,6 +115,38 @@ TEST_F(GpuStep, OneGraphHasTheBitsOfSingleSteps) {
                            single.optimizer->averaged(single.values));
     EXPECT_EQ(replayed.optimizer->norm(), single.optimizer->norm());
   }
+}
+
+// Posterior, drawn z and the head that reads it: the values and gradients of the CPU.
+TEST_F(GpuStep, TheLatentPartsComputeAsOnTheCpu) {
+  struct Result {
+    Tensor logits, grads;
+  };
+  const auto run = [](const Device& device) {
+    Parameters p;
+    GaussianEncoderConfig c;
+    c.in_channels = 2;
+    c.features = {8, 16};
+    c.strides = {{1, 1, 1}, {2, 2, 2}};
+    c.kernels = {{3, 3, 3}, {3, 3, 3}};
+    const GaussianEncoder posterior(p, "posterior", c);
+    const LatentHead head(p, "comb", 8, 6, 3);
+    p.allocate(1);
+    if (device.is_cuda()) p.move_to(device);
+    StepRandom random(device);
+    random.set(3, 1);
+    const Tensor x = test::noise({2, 4, 8, 8, 2}, 1).to(device),
+                 f = test::noise({2, 4, 8, 8, 8}, 2).to(device);
+    Tape tape;
+    const auto q = posterior({Var(x)});
+    const Var logits = head(Var(f), GaussianEncoder::sample(q.mu, q.log_sigma, random, 4));
+    tape.backward(logits, test::noise(logits.shape(), 3));
+    return Result{logits.value(), p.grads()};
+  };
+  const Result cpu = run(Device::cpu()), device = run(Device::cuda());
+  // Sums in another order through eight layers; a rectifier near 0 may fall to the other side.
+  EXPECT_LE(test::relative_error(device.logits, cpu.logits), 1e-5);
+  EXPECT_LE(test::relative_error(device.grads, cpu.grads), 1e-3);
 }
 
 TEST_F(GpuStep, NothingIsUpdatedWithoutAFiniteGradient) {

@@ -75,9 +75,11 @@ TEST_P(GroupSamplingAsALoop, OverSamplesStepsAndWindows) {
                      pi = gather_windows(f.pi, w, f.plan.patch);
         Tensor in = Tensor::empty(r.shape());
         precondition_state(constants, r, in);
-        const Tensor out = f.net({Var(in), Var(gather_windows(f.image, w, f.plan.patch)), Var(pi)},
-                                 Tensor::full({1}, static_cast<double>(t)), false)
-                               .out.value();
+        const Tensor out =
+            f.head
+                .finest(f.net({Var(in), Var(gather_windows(f.image, w, f.plan.patch)), Var(pi)},
+                              f.time(Tensor::full({1}, static_cast<double>(t)))))
+                .value();
         estimate_clean(constants, r, pi, out, in);
         return in;
       });

@@ -9,7 +9,10 @@ struct SmallSampling {
   static constexpr double kSd = 0.3;
 
   SmallSampling(const Triple& shape, int64_t patch)
-      : schedule("cosine", 1000, false), net(parameters, "net", config()) {
+      : schedule("cosine", 1000, false),
+        time(parameters, "net.time", 8, 8),
+        net(parameters, "net", config()),
+        head(parameters, "net.head", config().features, 1, 2) {
     plan.patch = {patch, patch, patch};
     plan.channel_names = {"image"};
     plan.label_names = {"background", "one"};
@@ -28,25 +31,26 @@ struct SmallSampling {
   static UNetConfig config() {
     UNetConfig c;
     c.in_channels = 5;
-    c.out_channels = 2;
     c.features = {4, 8};
     c.strides = {{1, 1, 1}, {2, 2, 2}};
     c.kernels = {{3, 3, 3}, {3, 3, 3}};
-    c.deep_supervision = false;
-    c.time_conditioned = true;
-    c.time_features = 8;
+    c.embedding = 8;
     return c;
   }
   void use(const std::string& kind) {
     options.sampler.kind = kind;
     options.sampler.eta = kind == "ddim" ? 0.5 : 0;  // noise in the steps too
   }
-  GroupSampler sampler() const { return GroupSampler({plan, schedule, net, kSd, image, pi, 17, options}); }
+  GroupSampler sampler() const {
+    return GroupSampler({plan, schedule, net, time, head, kSd, image, pi, 17, options});
+  }
 
   Plan plan;
   NoiseSchedule schedule;
   Parameters parameters;
+  TimeEmbedding time;
   UNet net;
+  Heads head;
   Tensor image, pi;
   SampleOptions options;
 };

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tensor/random.h"
+#include "tensor/ref/random.h"
 
 namespace voxgrad {
 namespace {
@@ -95,6 +96,58 @@ TEST(Philox, AnOffsetIsAddedToSeedAndDraw) {
   fill_normal(y, g);
   EXPECT_EQ(y.to_vector<float>(), random_normal({101}, g).to_vector<float>());
   EXPECT_THROW(fill_normal(y, g, Tensor::zeros({1}, DType::i64)), Error);
+}
+
+TEST(StepRandom, DrawsTheNumbersOfItsSeedAndStep) {
+  const uint64_t seed = 0x9000000000000001u;  // above the largest i64
+  StepRandom random;
+  const void* const place = random.key().raw();
+  Tensor y = Tensor::empty({101}), other = Tensor::empty({101});
+  for (const int64_t step : {int64_t{0}, int64_t{7}, (int64_t{1} << 32) + 7}) {
+    random.set(seed, step);
+    fill_normal(y, random, Stream::noise);
+    EXPECT_EQ(y.to_vector<float>(),
+              random_normal({101}, {seed, Stream::noise, static_cast<uint32_t>(step)}).to_vector<float>());
+    fill_normal(other, {0, Stream::noise, 0}, random.key());
+    EXPECT_EQ(y.to_vector<float>(), other.to_vector<float>());
+    fill_normal(other, random, Stream::noise, 5);
+    EXPECT_EQ(other.to_vector<float>(),
+              random_normal({101}, {seed, Stream::noise, static_cast<uint32_t>(step)}, uint64_t{5} << 40)
+                  .to_vector<float>());
+    EXPECT_NE(y.to_vector<float>(), other.to_vector<float>());
+  }
+  EXPECT_EQ(random.key().raw(), place);
+  EXPECT_THROW(fill_normal(y, random, Stream::noise, 1u << 22), Error);
+  EXPECT_NO_THROW(fill_normal(y, random, Stream::noise, (1u << 22) - 1));
+}
+
+TEST(StepRandom, ColumnsAreThoseThatPhiloxChooses) {
+  constexpr int64_t kRows = 3, kTimes = 1000, kCount = 9001;  // several ranges
+  const Tensor table = random_normal({kRows, kTimes}, {1, Stream::test, 0});
+  StepRandom random;
+  random.set(17, 4);
+  const Tensor y = random_columns(table, random, Stream::time_step, kCount);
+  ASSERT_EQ(y.shape(), (Shape{kRows, kCount}));
+  const Philox g{17, Stream::time_step, 4};
+  std::vector<int> drawn(kTimes);
+  for (int64_t i = 0; i < kCount; ++i) {
+    const int64_t column = g.below(static_cast<uint64_t>(i), kTimes);
+    ++drawn[static_cast<size_t>(column)];
+    for (int64_t r = 0; r < kRows; ++r)
+      ASSERT_EQ(y.data<float>()[r * kCount + i], table.data<float>()[r * kTimes + column]) << i;
+  }
+  EXPECT_GT(drawn.front(), 0);  // 9 of each are expected
+  EXPECT_GT(drawn.back(), 0);
+  EXPECT_EQ(random_columns(table, random, Stream::time_step, 0).numel(), 0);
+  EXPECT_THROW(random_columns(Tensor::zeros({3}), random, Stream::time_step, 1), Error);
+  EXPECT_THROW(random_columns(Tensor::zeros({3, 0}), random, Stream::time_step, 1), Error);
+}
+
+// The same integers as Philox::below, which multiplies in 128 bits, up to the largest table.
+TEST(StepRandom, SixtyFourBitsAreEnoughToChooseAColumn) {
+  const Philox g{3, Stream::test, 1};
+  for (const int64_t n : {int64_t{1}, int64_t{3}, int64_t{1000}, (int64_t{1} << 32) - 1})
+    for (uint64_t i = 0; i < 1000; ++i) EXPECT_EQ(ref::random_below(g, i, n), g.below(i, n));
 }
 
 }  // namespace
