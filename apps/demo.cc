@@ -25,10 +25,10 @@ struct Arguments {
   uint64_t seed = 1;
 };
 
-double mean_of(const MethodScores& row, const std::string& key) {
+double mean_of(const ScoreRow& row, const std::string& key) {
   const auto summary = summarise(row.table);
   const auto it = summary.find(key);
-  if (it == summary.end()) fail(ErrorCode::verification, "[demo] ", row.name, " has no ", key);
+  if (it == summary.end()) fail(ErrorCode::verification, "[demo] ", row.label, " has no ", key);
   return it->second.mean;
 }
 
@@ -87,11 +87,11 @@ void run(const Arguments& a) {
     return;
   }
   Report report = read_run(run);
-  const MethodScores &prior = result.scores.rows.front(), &pgrd = result.scores.rows.back();
+  const ScoreRow &prior = result.scores.rows.front(), &pgrd = result.scores.rows.back();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!resume) report.facts.emplace_back("Demo took", duration_text(seconds));
-  for (const MethodScores* row : {&prior, &pgrd})
-    report.facts.emplace_back("NLL above the exact posterior, " + row->name,
+  for (const ScoreRow* row : {&prior, &pgrd})
+    report.facts.emplace_back("NLL above the exact posterior, " + row->label,
                               cat(mean_of(*row, "nll_excess")));
   write_text(page, report_html(report));
 

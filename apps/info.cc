@@ -4,8 +4,10 @@
 #include <memory>
 
 #include "apps/commands.h"
-#include "io/run_record.h"
 #include "io/system_info.h"
+#include "run/runtime_record.h"
+#include "tensor/conv.h"
+#include "tensor/cpu/isa.h"
 #include "tensor/device.h"
 #include "tensor/parallel.h"
 
@@ -52,6 +54,8 @@ void add_info(CLI::App& app) {
     const Device d = parse_device(*device);
     require_device(d);
     json j = machine_record();
+    j["kernels"] = name_of(cpu_isa());
+    j["winograd"] = winograd_allowed();
     j["threads"] = thread_count();
     j["libraries"]["CLI11"] = CLI11_VERSION;
     if (d.is_cuda()) j["device"] = describe_device(d);

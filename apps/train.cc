@@ -26,14 +26,14 @@ struct Arguments {
 void print_scores(const RunScores& scores) {
   std::cout << "scores on held-out cases (DSC and NLL, ECE as fractions; docs/metrics.md)\n";
   size_t width = 0;
-  for (const MethodScores& row : scores.rows) width = std::max(width, row.name.size() + 1);
-  for (const MethodScores& row : scores.rows) {
+  for (const ScoreRow& row : scores.rows) width = std::max(width, row.label.size() + 1);
+  for (const ScoreRow& row : scores.rows) {
     const auto summary = summarise(row.table);
     const auto value = [&](const std::string& key) {
       const auto it = summary.find(key);
       return it == summary.end() ? std::string("-") : cat(std::to_string(it->second.mean).substr(0, 7));
     };
-    std::cout << "  " << row.name << std::string(width - row.name.size(), ' ') << "DSC "
+    std::cout << "  " << row.label << std::string(width - row.label.size(), ' ') << "DSC "
               << value("dsc.mean_foreground") << "  NLL " << value("nll") << "  ECE " << value("ece_top15")
               << "\n";
   }

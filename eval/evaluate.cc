@@ -91,7 +91,8 @@ class Evaluator {
     table.class_names = label_names(options_.truth);
     table.options = {number_of_classes(), options_.foreground_radius, options_.nsd_tolerance};
     if (static_cast<int>(table.class_names.size()) != table.options.classes) table.class_names.clear();
-    for (const auto& [name, path] : truths_) table.add(score_case(read_case(name), table.options));
+    for (const auto& [name, path] : truths_) add(table, score_case(read_case(name), table.options));
+    pool(table);
     return std::move(result_);
   }
 

@@ -129,6 +129,44 @@ std::string dash_of(size_t index) {
   return kDashes[index % kDashes.size()];
 }
 
+constexpr double kLegendRow = 18;
+
+constexpr double kLegendSample = 26;  // a piece of the line, and room before the name
+
+/// px that a curve's entry of the legend takes.
+double legend_width(const Layer& l) {
+  return kLegendSample + 6.6 * static_cast<double>(l.curve.name.size()) + 14;
+}
+
+/// The curves of each row of the legend.
+std::vector<std::vector<const Layer*>> legend_rows(const std::vector<Layer>& layers, double width) {
+  std::vector<std::vector<const Layer*>> rows;
+  double used = 0;
+  for (const Layer& l : layers) {
+    if (!l.named) continue;
+    if (rows.empty() || used + legend_width(l) > width) {
+      rows.emplace_back();
+      used = 0;
+    }
+    rows.back().push_back(&l);
+    used += legend_width(l);
+  }
+  return rows;
+}
+
+double legend_width(const std::vector<const Layer*>& row) {
+  return std::accumulate(row.begin(), row.end(), 0.0,
+                         [](double sum, const Layer* l) { return sum + legend_width(*l); });
+}
+
+void draw_legend(Svg& svg, const std::vector<const Layer*>& row, double left, double y) {
+  for (const Layer* l : row) {
+    svg.line(left, y - 4, left + 20, y - 4, l->stroke);
+    svg.text(left + kLegendSample, y, l->curve.name, Anchor::start, 12, kInk);
+    left += legend_width(*l);
+  }
+}
+
 std::string draw(const std::vector<Layer>& layers, const PlotOptions& o) {
   double x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY;
   size_t named = 0;
@@ -149,21 +187,27 @@ std::string draw(const std::vector<Layer>& layers, const PlotOptions& o) {
     y_low = y_low >= 0 && y_low < 0.35 * y_high ? 0 : y_low - room;
     y_high += room;
   }
-  const Frame f{58, o.title.empty() ? 30.0 : 52.0, o.width - 16, o.height - 46};
+  Frame f{58, o.title.empty() ? 30.0 : 52.0, o.width - 16, o.height - 46};
+  // The legend stands on the line of the y axis's label, or above it on lines of its own, which make the
+  // picture higher.
+  std::vector<std::vector<const Layer*>> legend;
+  if (named > 1)
+    legend = legend_rows(layers, f.right - f.left - 7.0 * static_cast<double>(o.y_label.size()) - 8);
+  const double first_row = f.top - 12;
+  if (legend.size() > 1) {
+    legend = legend_rows(layers, f.right - f.left);
+    const double room = kLegendRow * static_cast<double>(legend.size());
+    f.top += room;
+    f.bottom += room;
+  }
   const Axis x = Axis::cover(x_low, x_high, f.left + 6, f.right, o.log_x, 6);
   const Axis y = Axis::cover(y_low, y_high, f.bottom, f.top, o.log_y, 5);
-  Svg svg(o.width, o.height, o.title.empty() ? o.y_label : o.title);
+  Svg svg(o.width, f.bottom + 46, o.title.empty() ? o.y_label : o.title);
   if (!o.title.empty()) svg.text(0, 16, o.title, Anchor::start, 14, kInk, 0, true);
   draw_axes(svg, f, x, y, o);
-  double legend = f.right;
-  for (auto l = layers.rbegin(); l != layers.rend(); ++l)
-    if (l->named && named > 1) {
-      svg.text(legend, f.top - 12, l->curve.name, Anchor::end, 12, kInk);
-      legend -= 7.0 * static_cast<double>(l->curve.name.size()) + 8;
-      Stroke sample = l->stroke;
-      svg.line(legend - 20, f.top - 16, legend, f.top - 16, sample);
-      legend -= 34;
-    }
+  for (size_t row = 0; row < legend.size(); ++row)
+    draw_legend(svg, legend[row], legend.size() > 1 ? f.left : f.right - legend_width(legend[row]),
+                first_row + kLegendRow * static_cast<double>(row));
   for (const Layer& l : layers) {
     std::vector<std::pair<double, double>> points;
     for (size_t i = 0; i < l.curve.x.size(); ++i) points.emplace_back(x(l.curve.x[i]), y(l.curve.y[i]));

@@ -1,9 +1,9 @@
 // eval/: metrics.h (Dice, NLL, Brier, KL), reliability.h (ECE and its bins), distance.h (distance transform,
 // the foreground region, HD95, NSD), agreement.h (GED, HM-IoU), uncertainty.h (entropy, mutual information,
 // against error), statistics.h (t-test, bootstrap), calibrate.h (fits of temperature and tau_out), scores.h
-// (all scores of a case, tables, JSON, CSV), evaluate.h (`voxgrad evaluate`), svg.h and figures.h (plots),
-// report.h (the HTML page), run_report.h (from a run folder to that page). docs/metrics.md has every formula
-// and convention.
+// (all scores of a case, tables of them), evaluate.h (`voxgrad evaluate`), svg.h and figures.h (plots),
+// report.h (the HTML page), run_report.h (from a run folder to that page). The scores as plain data, and
+// their files, are in run/scores.h. docs/metrics.md has every formula and convention.
 //
 // Throughout: probabilities are f32 [D, H, W, K], label maps i32 [D, H, W] with labels in [0, K), 0 being the
 // background. A region is u8 [D, H, W] (non-zero = inside); an undefined Tensor means every voxel. Scores
@@ -11,15 +11,13 @@
 // ErrorCode::internal, labels out of range ErrorCode::data. Sums are in double, the same bits with any number
 // of threads.
 #pragma once
-#include <optional>
 #include <string_view>
 #include <vector>
 
+#include "run/scores.h"
 #include "tensor/tensor.h"
 
 namespace voxgrad {
-
-using Score = std::optional<double>;
 
 /// Probabilities below this count as this in every logarithm.
 constexpr double kMinProbability = 1e-10;

@@ -7,31 +7,6 @@
 
 namespace voxgrad {
 
-int64_t Reliability::total() const {
-  int64_t n = 0;
-  for (int64_t c : count) n += c;
-  return n;
-}
-
-void Reliability::add(double p, bool is_correct) {
-  // p comes from f32 (24 bits), so p * n is exact in double and the edges are where the definition says.
-  const double scaled = std::ceil(p * bins()) - 1;
-  const auto b = static_cast<size_t>(std::clamp<double>(scaled, 0, bins() - 1));
-  confidence[b] += p;
-  correct[b] += is_correct ? 1 : 0;
-  ++count[b];
-}
-
-Reliability& Reliability::operator+=(const Reliability& other) {
-  require(bins() == other.bins(), "[reliability] expected ", bins(), " bins, got ", other.bins());
-  for (size_t b = 0; b < count.size(); ++b) {
-    confidence[b] += other.confidence[b];
-    correct[b] += other.correct[b];
-    count[b] += other.count[b];
-  }
-  return *this;
-}
-
 Score ece(const Reliability& r) {
   const int64_t total = r.total();
   if (total == 0) return std::nullopt;

@@ -1,28 +1,9 @@
-// Calibration: reliability bins and the expected calibration error (ECE) made from them.
+// Calibration: filling reliability bins (run/scores.h), and the expected calibration error (ECE) made from
+// them.
 #pragma once
-#include <cstdint>
-#include <vector>
-
 #include "eval/metrics.h"
 
 namespace voxgrad {
-
-/// Bins of confidence; bin b of n holds confidences in (b/n, (b+1)/n] (the first also 0). Sums, so that the
-/// bins of several cases can be added: the pooled reliability diagram.
-struct Reliability {
-  explicit Reliability(int bins = 15)
-      : confidence(static_cast<size_t>(bins)),
-        correct(static_cast<size_t>(bins)),
-        count(static_cast<size_t>(bins)) {}
-  std::vector<double> confidence;  ///< sum of the confidences of a bin
-  std::vector<double> correct;     ///< how many of them were right
-  std::vector<int64_t> count;      ///< voxels of a bin
-
-  int bins() const { return static_cast<int>(count.size()); }
-  int64_t total() const;
-  void add(double confidence_of_voxel, bool is_correct);
-  Reliability& operator+=(const Reliability& other);  ///< equal numbers of bins
-};
 
 /// ECE = sum_b n_b / N |acc_b - conf_b|; no value without voxels.
 Score ece(const Reliability& bins);

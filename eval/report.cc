@@ -40,8 +40,8 @@ std::string scores(const Report& r) {
 
 std::string calibration(const Report& r) {
   std::string out;
-  for (const MethodScores& m : r.scores.rows) {
-    const std::string svg = reliability_diagram(m.table.reliability, m.name);
+  for (const ScoreRow& row : r.scores.rows) {
+    const std::string svg = reliability_diagram(row.table.reliability, row.label);
     if (!svg.empty()) out += "<figure>" + svg + "</figure>";
   }
   if (out.empty()) return "";
@@ -66,7 +66,7 @@ std::string figures(const std::vector<ReportFigure>& list) {
 
 std::string case_scores(const Report& r) {
   if (r.scores.rows.empty()) return "";
-  const MethodScores& main = r.scores.rows.back();
+  const ScoreRow& main = detail::main_row(r.scores);
   std::vector<std::string> names;
   std::vector<double> values;
   for (const CaseScores& c : main.table.cases)
@@ -75,7 +75,7 @@ std::string case_scores(const Report& r) {
       values.push_back(it->second);
     }
   PlotOptions options;
-  options.title = "Dice of each case, " + main.name;
+  options.title = "Dice of each case, " + main.label;
   options.y_label = "Dice, mean of the foreground classes";
   options.x_label = "Cases, from the highest to the lowest Dice";
   options.width = 1000;

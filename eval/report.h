@@ -31,10 +31,10 @@ struct Report {
   std::string title;
   std::string subtitle;
   std::vector<std::pair<std::string, std::string>> facts;  ///< of the run: method, data, seed, versions, time
-  RunScores scores;                                        ///< the last row is the main method
-  std::vector<std::string> class_names;                    ///< index = class
-  std::vector<ReportFigure> training;                      ///< curves
-  std::vector<ReportFigure> figures;                       ///< any others, e.g. Dice against sampling steps
+  RunScores scores;
+  std::vector<std::string> class_names;  ///< index = class
+  std::vector<ReportFigure> training;    ///< curves
+  std::vector<ReportFigure> figures;     ///< any others, e.g. Dice against sampling steps
   std::vector<ReportCase> cases;
   size_t cases_available = 0;        ///< cases that could be shown; 0: as many as `cases`
   std::vector<std::string> missing;  ///< parts that the run lacks, in words
@@ -49,6 +49,8 @@ constexpr int64_t kReportVoxels = int64_t{1} << 20;
 std::string report_html(const Report& report);
 
 namespace detail {
+/// The row of the method; the last one where there is none. At least one row.
+const ScoreRow& main_row(const RunScores& scores);
 /// Sections made by report_tables.cc and report_viewer.cc.
 std::string summary_table(const RunScores& scores);
 std::string comparison_table(const RunScores& scores);

@@ -95,7 +95,7 @@ std::vector<ScoreText> present(const std::vector<const ScoreTable*>& tables) {
 
 std::vector<ScoreText> present(const RunScores& scores) {
   std::vector<const ScoreTable*> tables;
-  for (const MethodScores& m : scores.rows) tables.push_back(&m.table);
+  for (const ScoreRow& row : scores.rows) tables.push_back(&row.table);
   return present(tables);
 }
 
@@ -131,13 +131,19 @@ std::string p_text(const Score& p) {
 
 }  // namespace
 
+const ScoreRow& main_row(const RunScores& scores) {
+  require(!scores.rows.empty(), "[report] expected at least one row of scores");
+  const ScoreRow* method = scores.method();
+  return method ? *method : scores.rows.back();
+}
+
 std::string summary_table(const RunScores& scores) {
   if (scores.rows.empty()) return "";
   std::vector<std::map<std::string, Summary>> rows;
   bool pooled = false;
-  for (const MethodScores& m : scores.rows) {
-    rows.push_back(summarise(m.table));
-    pooled = pooled || !pooled_scores(m.table).empty();
+  for (const ScoreRow& row : scores.rows) {
+    rows.push_back(summarise(row.table));
+    pooled = pooled || !row.table.pooled.empty();
   }
   std::string out;
   for (const bool first : {true, false}) {
@@ -158,11 +164,11 @@ std::string summary_table(const RunScores& scores) {
           "foreground entropy and 1 \u2212 Dice\">Case Spearman</th>";
     out += "</tr></thead><tbody>";
     for (size_t r = 0; r < rows.size(); ++r) {
-      out += "<tr><th scope=\"row\">" + escape_markup(scores.rows[r].name) + "</th>";
+      out += "<tr><th scope=\"row\">" + escape_markup(scores.rows[r].label) + "</th>";
       if (first) out += "<td>" + std::to_string(scores.rows[r].table.cases.size()) + "</td>";
       for (const ScoreText& s : columns) out += summary_cell(rows, r, s);
       if (!first && pooled) {
-        const ScoreMap p = pooled_scores(scores.rows[r].table);
+        const ScoreMap& p = scores.rows[r].table.pooled;
         const auto cell = [&](const char* key, double scale, int decimals) {
           const auto it = p.find(key);
           return it == p.end() ? std::string(kNone) : "<td>" + fixed(it->second * scale, decimals) + "</td>";
@@ -180,16 +186,17 @@ std::string summary_table(const RunScores& scores) {
 }
 
 std::string comparison_table(const RunScores& scores) {
-  if (scores.rows.size() < 2) return "";
-  const MethodScores& main = scores.rows.back();
+  const ScoreRow* method = scores.method();
+  if (!method) return "";
   std::string body;
-  for (size_t r = 0; r + 1 < scores.rows.size(); ++r) {
+  for (const ScoreRow& row : scores.rows) {
+    if (&row == method) continue;
     for (const char* key : {"dsc.mean_foreground", "nll", "ece_top15"}) {
       const ScoreText& s = *std::find_if(kScores.begin(), kScores.end(),
                                          [&](const ScoreText& t) { return std::string_view(t.key) == key; });
       std::vector<double> a, b;
-      for (const CaseScores& c : main.table.cases)
-        for (const CaseScores& o : scores.rows[r].table.cases)
+      for (const CaseScores& c : method->table.cases)
+        for (const CaseScores& o : row.table.cases)
           if (o.name == c.name && o.values.contains(key) && c.values.contains(key)) {
             a.push_back(c.values.at(key));
             b.push_back(o.values.at(key));
@@ -197,8 +204,8 @@ std::string comparison_table(const RunScores& scores) {
       if (a.empty()) continue;
       const PairedComparison d = compare_paired(a, b);
       const auto show = [&](double v) { return fixed(v * s.scale, s.decimals + 1); };
-      body += "<tr><th scope=\"row\">" + escape_markup(main.name) + " \u2212 " +
-              escape_markup(scores.rows[r].name) + "</th><td class=\"left\">" + heading(s) + "</td><td>" +
+      body += "<tr><th scope=\"row\">" + escape_markup(method->label) + " \u2212 " +
+              escape_markup(row.label) + "</th><td class=\"left\">" + heading(s) + "</td><td>" +
               show(d.mean_difference) + "</td><td>" + show(d.ci_low) + " to " + show(d.ci_high) +
               "</td><td>" + p_text(d.p) + "</td><td>" + std::to_string(d.n) + "</td></tr>";
     }
@@ -212,17 +219,21 @@ std::string comparison_table(const RunScores& scores) {
          "</tbody></table></div><p class=\"small\">Percentile bootstrap over cases (10,000 resamples) and "
          "two-sided "
          "paired t-test; p is not corrected for the number of comparisons." +
-         (main.table.cases.size() < 10 ? " With so few cases both are rough." : "") + "</p>";
+         (method->table.cases.size() < 10 ? " With so few cases both are rough." : "") + "</p>";
 }
 
 std::string case_tables(const RunScores& scores) {
   std::string out;
-  for (size_t r = scores.rows.size(); r-- > 0;) {  // the main method first
-    const MethodScores& m = scores.rows[r];
+  std::vector<const ScoreRow*> rows;
+  for (auto row = scores.rows.rbegin(); row != scores.rows.rend(); ++row) rows.push_back(&*row);
+  if (!rows.empty())  // the method first
+    std::stable_partition(rows.begin(), rows.end(), [&](auto* row) { return row == &main_row(scores); });
+  for (const ScoreRow* row : rows) {
+    const ScoreRow& m = *row;
     if (m.table.cases.empty()) continue;
     const std::vector<ScoreText> columns = present({&m.table});
-    out += std::string("<details") + (r + 1 == scores.rows.size() ? " open" : "") + "><summary>" +
-           escape_markup(m.name) + ", " + std::to_string(m.table.cases.size()) +
+    out += std::string("<details") + (row == rows.front() ? " open" : "") + "><summary>" +
+           escape_markup(m.label) + ", " + std::to_string(m.table.cases.size()) +
            " cases</summary><div class=\"scroll tall\"><table class=\"numbers sortable\"><thead><tr><th "
            "scope=\"col\" "
            "aria-sort=\"ascending\"><button type=\"button\">Case</button></th>";
@@ -249,7 +260,7 @@ std::string definitions(const RunScores& scores) {
     out += "<dt>" + heading(s) + "</dt><dd>" + escape_markup(s.definition) + "</dd>";
   out += "</dl>";
   if (!scores.rows.empty()) {
-    const ScoreOptions& o = scores.rows.back().table.options;
+    const ScoreOptions& o = main_row(scores).table.options;
     out += "<p class=\"small\">Near the foreground: every voxel within " + label_of(o.foreground_radius) +
            " mm of a true foreground voxel (exact Euclidean distance in mm), the same voxels for all "
            "methods. NSD "

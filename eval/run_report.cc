@@ -1,7 +1,6 @@
 #include "eval/run_report.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 
@@ -10,19 +9,13 @@
 #include "eval/figures.h"
 #include "eval/svg.h"
 #include "io/file.h"
-#include "io/run_record.h"
+#include "run/folder.h"
+#include "run/log.h"
+#include "run/manifest.h"
 
 namespace voxgrad {
 
 namespace {
-
-using nlohmann::json;
-
-std::string plain(const json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_number_float()) return label_of(value.get<double>(), 6);
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
 
 std::string duration(double seconds) {
   const auto s = static_cast<int64_t>(std::llround(seconds));
@@ -31,50 +24,51 @@ std::string duration(double seconds) {
   return std::to_string(s / 3600) + " h " + std::to_string(s / 60 % 60) + " min";
 }
 
-/// The facts that a reader looks for first, in this order, under their names here.
-constexpr std::array<std::pair<const char*, const char*>, 18> kFacts = {{
-    {"status", "Status"},
-    {"method", "Method"},
-    {"dataset", "Data set"},
-    {"modality", "Modality"},
-    {"data_sha256", "Training data, SHA-256"},
-    {"model_sha256", "Model file, SHA-256"},
-    {"seed", "Seed"},
-    {"parameters", "Parameters"},
-    {"constants", "Fitted constants"},
-    {"seconds", "Duration"},
-    {"voxgrad", "voxgrad"},
-    {"compiler", "Compiler"},
-    {"build", "Build"},
-    {"kernels", "Kernels"},
-    {"device", "Device"},
-    {"libraries", "Libraries"},
-    {"threads", "Threads"},
-    {"system", "Machine"},
-}};
+/// Enough of a digest to tell it from others.
+std::string shortened(const std::string& digest) { return digest.substr(0, 12); }
 
-std::string fact(const std::string& key, const json& value) {
-  if (key == "seconds" && value.is_number()) return duration(value.get<double>());
-  if (key == "system" && value.is_object()) {
-    std::string out;
-    for (const char* part : {"cpu", "operating_system"})
-      if (value.contains(part)) out += (out.empty() ? "" : ", ") + plain(value[part]);
-    if (value.contains("logical_cpus")) out += ", " + plain(value["logical_cpus"]) + " CPUs";
-    return out;
-  }
-  if (!value.is_object()) return plain(value);
-  std::string out;
-  for (const auto& [name, item] : value.items()) out += (out.empty() ? "" : ", ") + name + ' ' + plain(item);
-  return out;
+/// "500 steps, started from weights 0123456789ab, now 89abcdef0123".
+std::string stage_text(const StageRecord& s) {
+  if (s.frozen) return "taken as it was, weights " + shortened(s.from.empty() ? s.digest : s.from);
+  std::string out = std::to_string(s.steps) + (s.steps == 1 ? " step" : " steps");
+  out += s.from.empty() ? ", from scratch" : ", started from weights " + shortened(s.from);
+  return out + (s.digest.empty() ? ", not ended" : ", weights " + shortened(s.digest));
 }
 
-void read_facts(const json& manifest, Report& report) {
-  for (const auto& [key, name] : kFacts)
-    if (manifest.contains(key) && !manifest[key].is_null())
-      report.facts.emplace_back(name, fact(key, manifest[key]));
-  if (manifest.contains("split") && manifest["split"].is_string()) report.scores.split = manifest["split"];
-  if (manifest.contains("method")) report.title = plain(manifest["method"]);
-  if (manifest.contains("dataset")) report.title += " on " + plain(manifest["dataset"]);
+/// The facts that a reader looks for first.
+void read_facts(const Manifest& m, Report& report) {
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) report.facts.emplace_back(name, value);
+  };
+  add("Status", m.status);
+  add("Method", m.method);
+  add("Data set", m.dataset);
+  add("Modality", m.modality);
+  add("Training data, SHA-256", m.data_sha256);
+  for (const StageRecord& s : m.stages) add("Stage " + s.name, stage_text(s));
+  add("Model, digest", m.model_digest);
+  add("Model file, SHA-256", m.model_sha256);
+  add("Seed", std::to_string(m.seed));
+  if (m.parameters > 0) add("Parameters", std::to_string(m.parameters));
+  std::string constants;
+  for (const auto& [name, value] : m.constants)
+    constants += (constants.empty() ? "" : ", ") + name + ' ' + label_of(value, 6);
+  add("Fitted constants", constants);
+  if (m.seconds > 0) add("Duration", duration(m.seconds));
+  add("Device", m.runtime.device);
+  add("Device, as it says itself", m.device_text);
+  add("Instruction set", m.runtime.instruction_set);
+  if (!m.runtime.instruction_set.empty())
+    add("Winograd\u2019s convolutions", m.runtime.winograd ? "where they pay" : "off");
+  add("Precision", m.runtime.precision);
+  add("Convolutions on the device", m.convolutions);
+  if (!m.device_text.empty()) add("Recorded steps (graphs)", m.graphs ? "where they can be" : "off");
+  if (m.device_memory_peak > 0)
+    add("Device memory, peak", std::to_string(m.device_memory_peak >> 20) + " MiB");
+  if (m.threads > 0) add("Threads", std::to_string(m.threads));
+  for (const auto& [name, value] : machine_facts(m.machine)) add(name, value);
+  report.title = m.method;
+  if (!m.dataset.empty()) report.title += " on " + m.dataset;
 }
 
 /// Numbers of a log line by step; a later line of the same step (after a resume) replaces the earlier.
@@ -89,50 +83,59 @@ Curve curve_of(const std::string& name, const Series& series) {
   return c;
 }
 
-void read_log(const std::string& path, Report& report) {
-  std::vector<std::string> stages;  // in the order of training
-  std::map<std::string, Series> loss;
-  std::map<std::string, double> last_step;
+/// What the log says of the training of a stage.
+struct StageSeries {
+  std::string name;
+  Series loss;
+  std::map<std::string, Series> terms;
+  double last_step = 0;
+};
+
+/// The loss of a stage, and the terms beside it where there are several.
+ReportFigure training_figure(const StageSeries& stage) {
+  const bool with_terms = stage.terms.size() > 1;
+  std::vector<Curve> curves = {curve_of(with_terms ? "loss" : stage.name, stage.loss)};
+  if (with_terms)
+    for (const auto& [name, series] : stage.terms) curves.push_back(curve_of(name, series));
+  const bool logarithmic = std::all_of(curves.begin(), curves.end(), [](const Curve& c) {
+    return std::all_of(c.y.begin(), c.y.end(), [](double y) { return y > 0 || !std::isfinite(y); });
+  });
+  PlotOptions options;
+  options.title = (with_terms ? "Loss and its terms, " : "Loss, ") + stage.name;
+  options.x_label = "Step";
+  options.y_label = logarithmic ? "Training loss (log scale)" : "Training loss";
+  options.log_y = logarithmic;
+  options.width = 520;
+  return {
+      "Faint: loss of single steps (means of neighbours where there are many). Bold: exponential moving "
+      "average, decay 0.98.",
+      training_plot(curves, options)};
+}
+
+void read_curves(const std::string& path, Report& report) {
+  std::vector<StageSeries> stages;                                  // in the order of training
   std::map<std::string, std::map<std::string, Series>> validation;  // by score, by stage
-  const auto text = [&](const json& line, const char* field, const char* otherwise) {
-    if (!line.is_object() || !line.contains(field)) return std::string(otherwise);
-    if (!line[field].is_string())
-      fail(ErrorCode::data, "[report] ", path, ": expected ", field, " to be text, got ", line.dump());
-    return line[field].get<std::string>();
+  const auto find = [&](const std::string& name) {
+    return std::find_if(stages.begin(), stages.end(), [&](const StageSeries& s) { return s.name == name; });
   };
-  for (const json& line : read_json_log(path)) {
-    const std::string kind = text(line, "kind", "");
-    if (kind != "step" && kind != "validation") continue;
-    const std::string stage = text(line, "stage", "training");
-    if (kind == "step" && line.contains("step") && line["step"].is_number()) {
-      if (!loss.contains(stage)) stages.push_back(stage);
-      const double step = line["step"];
-      last_step[stage] = step;
-      if (line.contains("loss") && line["loss"].is_number()) loss[stage][step] = line["loss"];
-    } else if (kind == "validation") {
+  for (const LogLine& line : read_log(path)) {
+    if (const auto* step = std::get_if<StepLine>(&line)) {
+      auto stage = find(step->stage);
+      if (stage == stages.end()) stage = stages.insert(stages.end(), StageSeries{step->stage, {}, {}});
+      stage->last_step = static_cast<double>(step->step);
+      stage->loss[stage->last_step] = step->loss;
+      for (const auto& [name, value] : step->terms) stage->terms[name][stage->last_step] = value;
+    } else if (const auto* v = std::get_if<ValidationLine>(&line)) {
       // Lines without a step stand for the end of the steps so far.
-      const double step =
-          line.contains("step") && line["step"].is_number() ? line["step"].get<double>() : last_step[stage];
-      for (const auto& [key, value] : line.items())
-        if (value.is_number() && key != "step" && key != "seconds") validation[key][stage][step] = value;
+      const auto stage = find(v->stage);
+      const double at = v->step                 ? static_cast<double>(*v->step)
+                        : stage == stages.end() ? 0
+                                                : stage->last_step;
+      for (const auto& [score, value] : v->values)
+        if (std::isfinite(value)) validation[score][v->stage][at] = value;
     }
   }
-  for (const std::string& stage : stages) {
-    const Series& series = loss[stage];
-    if (series.empty()) continue;
-    const bool logarithmic =
-        std::all_of(series.begin(), series.end(), [](const auto& p) { return p.second > 0; });
-    PlotOptions options;
-    options.title = "Loss, " + stage;
-    options.x_label = "Step";
-    options.y_label = logarithmic ? "Training loss (log scale)" : "Training loss";
-    options.log_y = logarithmic;
-    options.width = 520;
-    report.training.push_back(
-        {"Faint: loss of single steps (means of neighbours where there are many). Bold: "
-         "exponential moving average, decay 0.98.",
-         training_plot({curve_of(stage, series)}, options)});
-  }
+  for (const StageSeries& stage : stages) report.training.push_back(training_figure(stage));
   for (const auto& [score, by_stage] : validation) {
     std::vector<Curve> curves;
     size_t points = 0;
@@ -155,58 +158,56 @@ void read_log(const std::string& path, Report& report) {
   if (stages.empty()) report.missing.push_back("training curves: " + path + " has no steps");
 }
 
-std::string map_path(const std::string& folder, const char* name) {
-  const std::string path = folder + '/' + name + ".nii.gz";
-  return file_exists(path) ? path : "";
-}
-
-Tensor read_map(const std::string& path, const NiftiHeader& grid, const std::string& grid_path) {
-  NiftiHeader header;
-  const Tensor volume = read_volume(path, &header);
-  check_same_grid(header, path, grid, grid_path);
+Tensor one_volume(const Tensor& volume) {
   return volume.view(0, {volume.dim(1), volume.dim(2), volume.dim(3)});
 }
 
 /// The maps of a case; false without an image.
-bool read_case(const std::string& folder, ReportCase& c) {
-  const std::string image = map_path(folder, "image");
-  if (image.empty()) return false;
-  const Tensor volume = read_volume(image, &c.header);
-  c.image = volume.view(0, {volume.dim(1), volume.dim(2), volume.dim(3)});
-  const auto labels = [&](const char* name, Tensor& to) {
-    const std::string path = map_path(folder, name);
-    if (path.empty()) return;
+bool read_case(const RunFolder& run, ReportCase& c) {
+  const std::string image = run.validation_map(c.name, "image");
+  if (!file_exists(image)) return false;
+  c.image = one_volume(read_volume(image, &c.header));
+  // Calls read(path, header) where the map is there, and checks that it lies on the image's grid.
+  const auto map = [&](const char* name, auto&& read) {
+    const std::string path = run.validation_map(c.name, name);
+    if (!file_exists(path)) return;
     NiftiHeader header;
-    to = read_labels(path, 0, &header);
+    read(path, &header);
     check_same_grid(header, path, c.header, image);
   };
-  labels("truth", c.truth);
-  labels("mask", c.mask);
-  if (const std::string path = map_path(folder, "entropy"); !path.empty())
-    c.entropy = read_map(path, c.header, image);
-  if (const std::string path = map_path(folder, "mutual_information"); !path.empty())
-    c.mutual_information = read_map(path, c.header, image);
+  const auto labels = [](Tensor& to) {
+    return [&to](const std::string& path, NiftiHeader* header) { to = read_labels(path, 0, header); };
+  };
+  const auto values = [](Tensor& to) {
+    return
+        [&to](const std::string& path, NiftiHeader* header) { to = one_volume(read_volume(path, header)); };
+  };
+  map("truth", labels(c.truth));
+  map("mask", labels(c.mask));
+  map("entropy", values(c.entropy));
+  map("mutual_information", values(c.mutual_information));
   return true;
 }
 
-void read_cases(const std::string& folder, const std::string& image_unit, Report& report) {
-  const ScoreTable* main = report.scores.rows.empty() ? nullptr : &report.scores.rows.back().table;
-  for (const std::string& name : list_folder(folder)) {
-    if (!is_folder(folder + '/' + name)) continue;
+void read_cases(const RunFolder& run, const std::string& image_unit, Report& report) {
+  for (const std::string& name : list_folder(run.validation())) {
+    if (!is_folder(run.validation() + '/' + name)) continue;
     ++report.cases_available;
     if (report.cases.size() == kReportCases) continue;
     ReportCase c;
     c.name = name;
-    if (!read_case(folder + '/' + name, c)) {
+    c.image_unit = image_unit;
+    if (!read_case(run, c)) {
       --report.cases_available;
-      report.missing.push_back("pictures of " + name + ": " + folder + '/' + name +
-                               "/image.nii.gz is not there");
+      report.missing.push_back("pictures of " + name + ": " + run.validation_map(name, "image") +
+                               " is not there");
       continue;
     }
-    c.image_unit = image_unit;
     report.cases.push_back(std::move(c));
   }
-  if (main) report.cases_available = std::max(report.cases_available, main->cases.size());
+  if (!report.scores.rows.empty())
+    report.cases_available =
+        std::max(report.cases_available, detail::main_row(report.scores).table.cases.size());
 }
 
 int largest_label(const Report& report) {
@@ -222,34 +223,31 @@ int largest_label(const Report& report) {
 
 Report read_run(const std::string& folder) {
   if (!is_folder(folder)) fail(ErrorCode::data, "[report] ", folder, ": expected a run folder");
+  const RunFolder run{folder};
   Report report;
   report.subtitle = "Run folder: " + folder;
-  const std::string manifest = folder + "/manifest.json", metrics = folder + "/metrics.json",
-                    log = folder + "/log.jsonl", validation = folder + "/validation";
-  const auto present = [&](const std::string& path, const char* what, bool there) {
-    if (!there) report.missing.push_back(std::string(what) + ": " + path + " is not there");
-    return there;
+  const auto present = [&](const std::string& path, const char* what) {
+    if (file_exists(path) || is_folder(path)) return true;
+    report.missing.push_back(std::string(what) + ": " + path + " is not there");
+    return false;
   };
-  if (present(metrics, "scores and calibration", file_exists(metrics)))
-    report.scores = run_scores_from_json(read_text(metrics), metrics);
-  const std::string split = report.scores.split;
+  if (present(run.metrics(), "scores and calibration"))
+    report.scores = run_scores_from_json(read_text(run.metrics()), run.metrics());
   std::string image_unit;
-  if (present(manifest, "facts of the run", file_exists(manifest))) {
-    const json record = read_manifest(manifest);
-    read_facts(record, report);
-    if (record.contains("modality") && record["modality"] == "ct") image_unit = "HU";
+  if (present(run.manifest(), "facts of the run")) {
+    const Manifest manifest = read_manifest(run.manifest());
+    read_facts(manifest, report);
+    if (manifest.modality == "ct") image_unit = "HU";
+    if (report.scores.split.empty()) report.scores.split = manifest.split;
   }
-  if (!split.empty()) report.scores.split = split;
-  if (present(log, "training curves", file_exists(log))) read_log(log, report);
-  if (present(validation, "pictures of cases", is_folder(validation)))
-    read_cases(validation, image_unit, report);
+  if (present(run.log(), "training curves")) read_curves(run.log(), report);
+  if (present(run.validation(), "pictures of cases")) read_cases(run, image_unit, report);
   if (report.missing.size() == 4)
     fail(ErrorCode::data, "[report] ", folder,
-         ": expected a run folder with metrics.json, manifest.json, log.jsonl or "
-         "validation/, found none of them");
+         ": expected a run folder with scores, a manifest, a log or maps of cases, found none of them");
   if (report.title.empty()) report.title = "Segmentation run";
-  for (const MethodScores& m : report.scores.rows)
-    if (!m.table.class_names.empty()) report.class_names = m.table.class_names;
+  for (const ScoreRow& row : report.scores.rows)
+    if (!row.table.class_names.empty()) report.class_names = row.table.class_names;
   const int labels = largest_label(report);
   if (report.class_names.empty()) report.class_names = {"background"};
   while (static_cast<int>(report.class_names.size()) <= labels)

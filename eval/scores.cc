@@ -1,6 +1,8 @@
 #include "eval/scores.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "eval/agreement.h"
 #include "eval/statistics.h"
@@ -83,24 +85,14 @@ ScoredCase score_case(const CaseInput& in, const ScoreOptions& options) {
   return scored;
 }
 
-void ScoreTable::add(const ScoredCase& scored) {
-  cases.push_back(scored.scores);
-  reliability += scored.reliability;
+void add(ScoreTable& table, const ScoredCase& scored) {
+  table.cases.push_back(scored.scores);
+  table.reliability += scored.reliability;
 }
 
-std::map<std::string, Summary> summarise(const ScoreTable& table) {
-  std::map<std::string, std::vector<double>> columns;
-  for (const CaseScores& c : table.cases)
-    for (const auto& [key, value] : c.values) columns[key].push_back(value);
-  std::map<std::string, Summary> summary;
-  for (const auto& [key, values] : columns)
-    summary[key] = {*mean_of(values), std_of(values), static_cast<int64_t>(values.size())};
-  return summary;
-}
-
-ScoreMap pooled_scores(const ScoreTable& table) {
-  ScoreMap pooled;
-  put(pooled, "ece_top15", ece(table.reliability));
+void pool(ScoreTable& table) {
+  table.pooled.clear();
+  put(table.pooled, "ece_top15", ece(table.reliability));
   std::vector<double> uncertainty, error;
   for (const CaseScores& c : table.cases) {
     const auto entropy = c.values.find("entropy_foreground"), dsc = c.values.find("dsc.mean_foreground");
@@ -108,8 +100,28 @@ ScoreMap pooled_scores(const ScoreTable& table) {
     uncertainty.push_back(entropy->second);
     error.push_back(1 - dsc->second);
   }
-  put(pooled, "casewise_spearman", spearman(uncertainty, error));
-  return pooled;
+  put(table.pooled, "casewise_spearman", spearman(uncertainty, error));
+}
+
+std::string to_text(const ScoreTable& table) {
+  std::string out = "score                                    mean         std   cases\n";
+  const auto line = [&](const std::string& key, double mean, const Score& deviation, int64_t count) {
+    std::string name = key;
+    if (const size_t dot = key.find('.'); dot != std::string::npos) {
+      const std::string rest = key.substr(dot + 1);
+      for (size_t c = 1; c < table.class_names.size(); ++c)
+        if (rest == std::to_string(c)) name += " (" + table.class_names[c] + ")";
+    }
+    name.resize(std::max<size_t>(name.size(), 34), ' ');
+    char spread[32] = "-", text[96];
+    if (deviation) std::snprintf(spread, sizeof spread, "%.5g", *deviation);
+    std::snprintf(text, sizeof text, " %10.5g  %10s  %6lld\n", mean, spread, static_cast<long long>(count));
+    out += name + text;
+  };
+  for (const auto& [key, s] : summarise(table)) line(key, s.mean, s.std, s.count);
+  for (const auto& [key, value] : table.pooled)
+    line("pooled " + key, value, std::nullopt, static_cast<int64_t>(table.cases.size()));
+  return out;
 }
 
 }  // namespace voxgrad

@@ -7,20 +7,9 @@
 
 #include "io/safetensors.h"
 #include "methods/method.h"
+#include "run/folder.h"
 
 namespace voxgrad {
-
-/// Names of the files in a run folder.
-struct RunFolder {
-  std::string path;
-  std::string model() const { return path + "/model.safetensors"; }
-  std::string checkpoint() const { return path + "/checkpoint.safetensors"; }
-  std::string config() const { return path + "/config.toml"; }
-  std::string log() const { return path + "/log.jsonl"; }
-  std::string metrics() const { return path + "/metrics.json"; }
-  std::string manifest() const { return path + "/manifest.json"; }
-  std::string validation() const { return path + "/validation"; }
-};
 
 /// Where training stands.
 struct TrainingState {

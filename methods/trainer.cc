@@ -2,14 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "io/file.h"
-#include "io/run_record.h"
 #include "io/sha256.h"
 #include "io/system_info.h"
 #include "methods/training_steps.h"
+#include "run/log.h"
+#include "run/manifest.h"
 #include "tensor/allocator.h"
 #include "tensor/conv.h"
 #include "tensor/cpu/isa.h"
@@ -95,6 +95,10 @@ class Trainer {
     return o;
   }
   void write_record(const std::string& status);
+  RuntimeRecord runtime() const {
+    return {std::string(name_of(cpu_isa())), winograd_allowed(), config_.text("train.precision"),
+            options_.device.str()};
+  }
 
   const TrainOptions& options_;
   Config config_;
@@ -106,7 +110,7 @@ class Trainer {
   std::unique_ptr<Method> method_;
   TrainingState state_;
   std::optional<Tensor> averaged_;  // weights of the stage under way, for save_weights
-  std::optional<JsonLog> log_;
+  std::optional<RunLog> log_;
   std::string where_;  // "step k of n of STAGE"
 };
 
@@ -154,13 +158,7 @@ void Trainer::train_stage(size_t stage, const StageOptions& s, const std::map<st
     ++state_.step;
     where();
     const double seconds = since(begun);
-    log_->write({{"kind", "step"},
-                 {"stage", s.name},
-                 {"step", state_.step},
-                 {"loss", loss},
-                 {"lr", lr},
-                 {"grad_norm", norm},
-                 {"seconds", seconds}});
+    log_->write(StepLine{s.name, state_.step, loss, {}, lr, norm, seconds});
     if (options_.progress)
       options_.progress(
           {s.name, state_.step, s.steps, loss, seconds,
@@ -188,21 +186,17 @@ void Trainer::save_weights(bool complete) {
 
 // Each start of a run leaves a line that says what computed from there on: a manifest has room for the last.
 void Trainer::log_start() {
-  const nlohmann::json now = {
-      {"kernels", name_of(cpu_isa())}, {"winograd", winograd_allowed()}, {"device", options_.device.str()}};
-  nlohmann::json before;
+  std::optional<RuntimeRecord> before;
   if (file_exists(run_.log()))
-    for (const nlohmann::json& line : read_json_log(run_.log()))
-      if (line.value("kind", "") == "start") before = line["arithmetic"];
-  if (!before.is_null() && before != now)
-    say(cat("the run went so far with ", before.dump(), ", goes on with ", now.dump(),
+    for (const LogLine& line : read_log(run_.log()))
+      if (const auto* start = std::get_if<StartLine>(&line)) before = start->runtime;
+  const RuntimeRecord now = runtime();
+  if (before && *before != now)
+    say(cat("the run went so far with ", to_json(*before).dump(), ", goes on with ", to_json(now).dump(),
             ": results may differ from those of one of them by rounding"));
   log_->write(
-      {{"kind", "start"},
-       {"stage", state_.stage < method_->stages().size() ? method_->stages()[state_.stage].name : "scoring"},
-       {"step", state_.step},
-       {"voxgrad", build_info().version},
-       {"arithmetic", now}});
+      StartLine{state_.stage < method_->stages().size() ? method_->stages()[state_.stage].name : "scoring",
+                state_.step, build_info().version, now});
 }
 
 void Trainer::log_validation_of_prior() {
@@ -222,48 +216,46 @@ void Trainer::log_validation_of_prior() {
   };
   const double seen = mean_nll(training_), unseen = mean_nll(calibration_);
   if (seen == 0) return;
-  log_->write(
-      {{"kind", "validation"}, {"stage", "prior"}, {"nll_training", seen}, {"nll_calibration", unseen}});
+  log_->write(ValidationLine{"prior", {}, {{"nll_training", seen}, {"nll_calibration", unseen}}});
   say(cat("prior: NLL ", seen, " on training cases, ", unseen, " on calibration cases"));
 }
 
 void Trainer::write_record(const std::string& status) {
-  nlohmann::json m = machine_record();
-  m["status"] = status;
-  m["method"] = method_->name();
-  m["dataset"] = dataset_.name;
-  m["modality"] = method_->plan().modality;
-  m["seed"] = state_.seed;
-  m["split"] = split_.text;
-  m["data_sha256"] = state_.data;
-  m["constants"] = method_->constants;
+  Manifest m;
+  m.machine = machine_record();
+  m.status = status;
+  m.method = method_->name();
+  m.dataset = dataset_.name;
+  m.modality = method_->plan().modality;
+  m.seed = state_.seed;
+  m.split = split_.text;
+  m.data_sha256 = state_.data;
+  m.constants = method_->constants;
   const double before =
-      file_exists(run_.manifest()) ? read_manifest(run_.manifest()).value("seconds", 0.0) : 0;
-  m["seconds"] = since(start_) + (options_.resume ? before : 0);
-  int64_t parameters = 0;
-  for (size_t s = 0; s < method_->stages().size(); ++s) parameters += method_->parameters(s).count();
-  m["parameters"] = parameters;
-  m["threads"] = thread_count();
-  if (file_exists(run_.model())) m["model_sha256"] = sha256_of_file(run_.model());
+      options_.resume && file_exists(run_.manifest()) ? read_manifest(run_.manifest()).seconds : 0;
+  m.seconds = since(start_) + before;
+  for (size_t s = 0; s < method_->stages().size(); ++s) m.parameters += method_->parameters(s).count();
+  m.threads = thread_count();
+  m.runtime = runtime();
+  if (file_exists(run_.model())) m.model_sha256 = sha256_of_file(run_.model());
   if (options_.device.is_cuda()) {
-    m["device"] = describe_device(options_.device);
-    m["convolutions"] = convolution_report(options_.device);
-    m["graphs"] = device_options().graphs;
-    m["device_memory_peak"] = device_memory(options_.device).peak;
+    m.device_text = describe_device(options_.device);
+    m.convolutions = convolution_report(options_.device);
+    m.graphs = device_options().graphs;
+    m.device_memory_peak = device_memory(options_.device).peak;
   }
   write_manifest(run_.manifest(), m);
 }
 
 // What a finished run was started with, from its manifest: its checkpoint is not read again.
 void Trainer::expect_same_run() {
-  const nlohmann::json m = read_manifest(run_.manifest());
-  const auto expect = [&](const char* field, const nlohmann::json& given) {
-    if (m.contains(field) && m[field] != given)
-      fail(ErrorCode::usage, "[train] ", run_.path, ": was started with ", field, " ", m[field].dump(),
-           ", not ", given.dump());
-  };
-  expect("method", options_.method);
-  expect("seed", options_.seed);
+  const Manifest m = read_manifest(run_.manifest());
+  if (m.method != options_.method)
+    fail(ErrorCode::usage, "[train] ", run_.path, ": was started with method ", m.method, ", not ",
+         options_.method);
+  if (m.seed != options_.seed)
+    fail(ErrorCode::usage, "[train] ", run_.path, ": was started with seed ", m.seed, ", not ",
+         options_.seed);
 }
 
 TrainResult Trainer::run() {
@@ -327,14 +319,15 @@ TrainResult Trainer::run() {
   // Lines of steps behind the checkpoint are dropped, and so is what is said of a stage before the next one
   // has a checkpoint: they will be written again.
   log_.emplace(run_.log());
-  log_->keep([&](const nlohmann::json& line) {
-    if (line.value("kind", "") == "start") return true;
-    const bool validation = line.value("kind", "") == "validation";
+  log_->keep([&](const LogLine& line) {
+    if (std::holds_alternative<StartLine>(line)) return true;
+    const auto* step = std::get_if<StepLine>(&line);
+    const auto* validation = std::get_if<ValidationLine>(&line);
+    if (!step && !validation) return false;
     for (size_t s = 0; s < stages.size(); ++s)
-      if (stages[s].name == line.value("stage", ""))
-        return validation
-                   ? s + 1 < state_.stage || (s + 1 == state_.stage && state_.step > 0)
-                   : s < state_.stage || (s == state_.stage && line.value("step", int64_t{0}) <= state_.step);
+      if (stages[s].name == (step ? step->stage : validation->stage))
+        return validation ? s + 1 < state_.stage || (s + 1 == state_.stage && state_.step > 0)
+                          : s < state_.stage || (s == state_.stage && step->step <= state_.step);
     return false;
   });
   log_start();

@@ -76,9 +76,8 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
   const Plan& plan = method.plan();
   ScoreOptions scoring;
   scoring.classes = plan.classes();
-  const auto row = [&](const std::string& name) {
-    MethodScores m;
-    m.name = name;
+  const auto row = [&](const std::string& key, const std::string& label, RowRole role) {
+    ScoreRow m{key, label, role, {}};
     m.table.class_names = plan.label_names;
     m.table.options = scoring;
     return m;
@@ -99,9 +98,11 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
   const std::string drawn = method.fixed_samples() == 1 ? ""
                                                         : cat(" (M = ", options.sampling.samples,
                                                               ", S = ", options.sampling.sampler.steps, ")");
-  MethodScores prior = row("prior"), tempered = row("prior + temperature"),
-               mean_of_samples = row(method.name() + " mean of samples" + drawn),
-               sampled = row(method.name() + drawn);
+  ScoreRow prior = row("prior", "prior", RowRole::baseline),
+           tempered = row("prior-tempered", "prior + temperature", RowRole::baseline),
+           mean_of_samples = row(method.name() + "-mean-of-samples",
+                                 method.name() + " mean of samples" + drawn, RowRole::variant),
+           sampled = row(method.name(), method.name() + drawn, RowRole::method);
   for (size_t i = 0; i < total; ++i) {
     const Case& c = dataset.cases[static_cast<size_t>(split.scored[i])];
     if (options.progress) options.progress(c.name, i, total);
@@ -113,12 +114,12 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     input.spacing = spacing_of(loaded.header);
     read_extras(dataset, c, loaded, plan.classes(), input);
     // Scores of a probability map on the image's grid, without those of samples.
-    const auto deterministic = [&](MethodScores& to, const Tensor& probabilities) {
+    const auto deterministic = [&](ScoreRow& to, const Tensor& probabilities) {
       CaseInput one = input;
       one.annotations.clear();
       one.probabilities = probabilities;
       one.prediction = most_probable_class(one.probabilities);
-      to.table.add(score_case(one, scoring));
+      add(to.table, score_case(one, scoring));
     };
     if (const Tensor p = method.prior_probabilities(prepared, options.sampling); p.defined()) {
       deterministic(prior, invert_probabilities(p, prepared));
@@ -135,17 +136,15 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
       input.samples = p.samples;
       input.mutual_information = p.mutual_information;
     }
-    sampled.table.add(score_case(input, scoring));
+    add(sampled.table, score_case(input, scoring));
     if (static_cast<int64_t>(i) < options.keep_cases) keep_maps(run, c, loaded, p);
   }
-  for (MethodScores* m : {&prior, &tempered, &mean_of_samples, &sampled})
-    if (!m->table.cases.empty()) scores.rows.push_back(std::move(*m));
-  for (const MethodScores& m : scores.rows) {
-    std::string name = m.name.substr(0, m.name.find(" (M"));
-    for (char& ch : name)
-      if (ch == ' ' || ch == '+') ch = '-';
-    write_text(run.path + "/metrics-" + name + ".csv", to_csv(m.table));
-  }
+  for (ScoreRow* m : {&prior, &tempered, &mean_of_samples, &sampled})
+    if (!m->table.cases.empty()) {
+      pool(m->table);
+      write_text(run.metrics_csv(m->key), to_csv(m->table));
+      scores.rows.push_back(std::move(*m));
+    }
   write_text(run.metrics(), to_json(scores));
   return scores;
 }

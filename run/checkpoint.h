@@ -12,16 +12,20 @@ struct Checkpoint {
   uint64_t seed = 0;
   std::string data_sha256;  ///< of the data that training sees
   // Where it stands.
-  std::string stage;  ///< name of the stage under way; empty: all have ended
-  int64_t step = 0;   ///< steps done in it
+  std::string stage;  ///< name of the stage under way, one of `stages`; empty: all have ended
+  int64_t step = 0;   ///< steps done in it; 0 where all have ended
   Constants constants;
   std::vector<StageRecord> stages;  ///< of the stages that have ended or begun, in order
   NamedTensors weights;             ///< of these stages
   NamedTensors optimizer;           ///< of the stage under way ("m", "v", "ema")
 };
 
+/// Writes atomically, format 2. Equal content gives equal bytes. ErrorCode::internal, naming file and field,
+/// for values that read_checkpoint would refuse.
 void write_checkpoint(const std::string& path, const Checkpoint& checkpoint);
-/// ErrorCode::data, naming file and field, where it is missing, damaged or of another kind or format.
+/// ErrorCode::data, naming file and field, where it is missing, damaged, of another kind or format, or
+/// impossible: a stage under way that is not in the list, a step that is negative or stands behind the last
+/// stage. Checkpoints of format 1 are refused: such a run cannot be resumed.
 Checkpoint read_checkpoint(const std::string& path);
 
 }  // namespace voxgrad

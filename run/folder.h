@@ -1,7 +1,8 @@
 // run/: what a run leaves behind, reader and writer side by side. folder.h (this file: the names of the
 // files), manifest.h (what ran where, on which bytes), log.h (a line for each start, step and validation),
 // scores.h (the rows of metrics.json), model.h (model.safetensors, all that prediction needs), checkpoint.h
-// (where training stands). Nobody outside this folder names a file or a field of a run.
+// (where training stands), runtime_record.h (what computed), fields.h (typed JSON, for this folder alone).
+// Nobody outside this folder names a file or a field of a run.
 #pragma once
 #include <string>
 

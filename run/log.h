@@ -1,6 +1,8 @@
 // log.jsonl: one JSON object a line, appended as a run goes. "kind" says which of these it is; lines of other
 // kinds, of a later version, are kept and passed over.
 #pragma once
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -42,7 +44,8 @@ class RunLog {
   /// Opens a log, or the one that a run left: half a line at its end is removed. ErrorCode::data, naming
   /// file, line and field, for any other line that is no JSON object or lacks a field of its kind.
   explicit RunLog(std::string path);
-  /// Appends a line and flushes it to the system. Numbers that are not finite are written as null.
+  /// Appends a line and flushes it to the system. Numbers that are not finite are written as null. An
+  /// OtherLine is written as its kind alone.
   void write(const LogLine& line);
   /// Keeps the lines for which `wanted` is true: a resumed run takes out those that it will write again.
   void keep(const std::function<bool(const LogLine&)>& wanted);
@@ -51,7 +54,9 @@ class RunLog {
   std::string path_;
 };
 
-/// The lines of a log, in order; half a line at the end is left out. Reads the logs of format 1 too.
+/// The lines of a log, in order; half a line at the end is left out. Numbers that were not finite are NaN.
+/// Reads the logs of format 1 too: their start lines name the instruction set and no precision, their step
+/// lines have no terms. ErrorCode::data, naming file, line and field, for what is damaged.
 std::vector<LogLine> read_log(const std::string& path);
 
 }  // namespace voxgrad

@@ -32,7 +32,8 @@ struct Manifest {
   nlohmann::json machine;           ///< machine_record()
 };
 
-/// Writes atomically, indented, keys sorted. Bytes that are no UTF-8 (names of files) are replaced.
+/// Writes format 2 atomically, indented, keys sorted. Bytes that are no UTF-8 (names of files) are replaced.
+/// What a run on the CPU or without a model does not have is left out.
 void write_manifest(const std::string& path, const Manifest& manifest);
 /// Reads format 2 and 1. Fields that are absent keep their defaults. ErrorCode::data, naming file and field,
 /// for JSON that is damaged, a field of another type, or another format.

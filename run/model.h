@@ -17,6 +17,12 @@ using Constants = std::map<std::string, double>;
 using NamedTensors = std::map<std::string, Tensor>;
 
 /// SHA-256 in hexadecimal over names, types, shapes and bytes of tensors in the order of their names.
+///
+/// The bytes are these parts, one after the other. A number is 8 bytes, little-endian. A text is its length
+/// as a number, then its bytes. So no two contents give the same bytes.
+///   text "voxgrad weights", number of tensors, and for each tensor, sorted by the bytes of its name:
+///   text name, text type ("f32"), number of axes, each extent, number of bytes, the elements (little-endian,
+///   last axis fastest).
 std::string weights_digest(const NamedTensors& weights);
 
 /// From `low` to `high`, both seen in training.
@@ -63,10 +69,15 @@ struct ModelFile {
   std::string digest;  ///< of weights, plan and constants; set by read_model and write_model
 };
 
-/// SHA-256 over weights, plan and constants: what a prediction depends on beside the image.
+/// SHA-256 in hexadecimal over weights, plan and constants: what training found and a prediction depends on.
+///
+/// The bytes, in the terms of weights_digest: text "voxgrad model", text weights_digest(weights), text plan,
+/// number of constants, and for each constant, sorted by name: text name, 8 bytes of its IEEE double,
+/// little-endian.
 std::string model_digest(const ModelFile& model);
 
-/// Writes atomically, sets `digest`.
+/// Writes atomically, sets `digest` and `format`. Equal content gives equal bytes. ErrorCode::internal,
+/// naming file and field, for values that read_model would refuse (a constant that is not finite).
 void write_model(const std::string& path, ModelFile& model);
 /// Reads and checks the digest. `warn` is told once where a file of format 1 has none. ErrorCode::data,
 /// naming file and field, where it is missing, damaged, of another kind or format, or not what its digest

@@ -2,6 +2,8 @@
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace voxgrad {
 
@@ -21,5 +23,7 @@ RuntimeRecord runtime_record_from_json(const nlohmann::json& object, const std::
 
 /// {"voxgrad", "compiler", "build", "libraries", "system": {...}}: build and machine.
 nlohmann::json machine_record();
+/// What a machine_record says, for people: {"Compiler", "g++ 12.2.0"} and so on. What it lacks is left out.
+std::vector<std::pair<std::string, std::string>> machine_facts(const nlohmann::json& machine);
 
 }  // namespace voxgrad

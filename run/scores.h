@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace voxgrad {
@@ -24,7 +25,8 @@ struct ScoreOptions {
 /// Bins of confidence; bin b of n holds confidences in (b/n, (b+1)/n] (the first also 0). Sums, so that the
 /// bins of several cases can be added: the pooled reliability diagram.
 struct Reliability {
-  explicit Reliability(int bins = 15)
+  Reliability() : Reliability(15) {}
+  explicit Reliability(int bins)
       : confidence(static_cast<size_t>(bins)),
         correct(static_cast<size_t>(bins)),
         count(static_cast<size_t>(bins)) {}

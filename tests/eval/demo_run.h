@@ -8,7 +8,9 @@
 #include "eval/uncertainty.h"
 #include "io/file.h"
 #include "io/nifti.h"
-#include "io/run_record.h"
+#include "run/folder.h"
+#include "run/log.h"
+#include "run/manifest.h"
 #include "tensor/random.h"
 
 namespace voxgrad::testing_data {
@@ -71,16 +73,21 @@ inline DemoCase demo_case(uint64_t seed) {
   return c;
 }
 
-/// Writes a run: log, manifest, metrics of three methods on ten cases, maps of `pictures` cases.
+/// A made-up SHA-256.
+inline std::string demo_digest(char digit) { return std::string(64, digit); }
+
+/// Writes a run: log, manifest, metrics of four rows on ten cases, maps of `pictures` cases.
 inline void write_demo_run(const std::string& folder, int pictures) {
   make_folders(folder);
-  const std::vector<std::string> names = {"background", "anterior", "posterior"};
+  const RunFolder files{folder};
   RunScores run;
-  for (const char* name : {"prior", "prior + temperature", "PGRD (M = 16, S = 5)"}) {
-    run.rows.emplace_back();
-    run.rows.back().name = name;
-    run.rows.back().table.class_names = names;
-    run.rows.back().table.options.classes = 3;
+  run.rows = {{"prior", "prior", RowRole::baseline, {}},
+              {"prior-tempered", "prior + temperature", RowRole::baseline, {}},
+              {"pgrd", "PGRD (M = 16, S = 5)", RowRole::method, {}}};
+  const std::vector<double> temperatures = {0.4, 0.8, 1};
+  for (ScoreRow& row : run.rows) {
+    row.table.class_names = {"background", "anterior", "posterior"};
+    row.table.options.classes = 3;
   }
   for (int k = 0; k < 10; ++k) {
     const DemoCase c = demo_case(static_cast<uint64_t>(k));
@@ -88,54 +95,67 @@ inline void write_demo_run(const std::string& folder, int pictures) {
     in.name = "hippocampus_" + std::to_string(101 + 7 * k);
     in.truth = c.truth;
     in.spacing = {1.2, 1, 1};
-    for (size_t r = 0; r < 3; ++r) {
-      in.probabilities = r == 2 ? c.probabilities : apply_temperature(c.probabilities, r == 0 ? 0.4 : 0.8);
+    for (size_t r = 0; r < run.rows.size(); ++r) {
+      in.probabilities =
+          temperatures[r] == 1 ? c.probabilities : apply_temperature(c.probabilities, temperatures[r]);
       in.prediction = most_probable_class(in.probabilities);
-      run.rows[r].table.add(score_case(in, run.rows[r].table.options));
+      add(run.rows[r].table, score_case(in, run.rows[r].table.options));
     }
     if (k >= pictures) continue;
-    const std::string maps = folder + "/validation/" + in.name;
-    make_folders(maps);
-    write_volume(maps + "/image.nii.gz", c.header, c.image);
-    write_volume(maps + "/truth.nii.gz", c.header, c.truth, 1002);
-    write_volume(maps + "/mask.nii.gz", c.header, c.mask, 1002);
-    write_volume(maps + "/entropy.nii.gz", c.header, c.entropy);
-    write_volume(maps + "/mutual_information.nii.gz", c.header, c.mutual_information);
+    make_folders(files.validation() + "/" + in.name);
+    const auto map = [&](const char* name) { return files.validation_map(in.name, name); };
+    write_volume(map("image"), c.header, c.image);
+    write_volume(map("truth"), c.header, c.truth, 1002);
+    write_volume(map("mask"), c.header, c.mask, 1002);
+    write_volume(map("entropy"), c.header, c.entropy);
+    write_volume(map("mutual_information"), c.header, c.mutual_information);
   }
+  for (ScoreRow& row : run.rows) pool(row.table);
   run.split =
       "Fold 0: 40 training cases; of 20 validation cases every second by name (10) fitted temperatures and "
       "tau_out, the other 10 were scored.";
   run.notes = {"Made-up data: this page tests the report <and nothing else>."};
-  write_text(folder + "/metrics.json", to_json(run));
-  nlohmann::json manifest = machine_record();
-  manifest["status"] = "complete";
-  manifest["method"] = "pgrd";
-  manifest["dataset"] = "demonstration";
-  manifest["seed"] = 7;
-  manifest["seconds"] = 8123.4;
-  manifest["parameters"] = 1234567;
-  manifest["constants"] = {{"prior_temperature", 1.412}, {"tau_out", 0.231}};
-  write_manifest(folder + "/manifest.json", manifest);
-  JsonLog log(folder + "/log.jsonl");
+  write_text(files.metrics(), to_json(run));
+  Manifest manifest;
+  manifest.status = "finished";
+  manifest.method = "pgrd";
+  manifest.dataset = "demonstration";
+  manifest.modality = "mri";
+  manifest.seed = 7;
+  manifest.seconds = 8123.4;
+  manifest.parameters = 1234567;
+  manifest.constants = {{"prior_temperature", 1.412}, {"tau_out", 0.231}};
+  manifest.stages = {{"prior", demo_digest('a'), demo_digest('a'), true, 0},
+                     {"denoiser", demo_digest('b'), "", false, 600}};
+  manifest.data_sha256 = demo_digest('d');
+  manifest.model_sha256 = demo_digest('e');
+  manifest.model_digest = demo_digest('f');
+  manifest.runtime = {"avx512", true, "fp32", "cpu"};
+  manifest.threads = 2;
+  manifest.machine = machine_record();
+  write_manifest(files.manifest(), manifest);
+  RunLog log(files.log());
+  log.write(StartLine{"prior", 0, "0.1.0", manifest.runtime});
   const Philox random{1, Stream::test, 41};
-  for (const char* stage : {"prior", "denoiser"})
+  for (const std::string stage : {"prior", "denoiser"})
     for (int step = 1; step <= 600; ++step) {
       const double noise = 1 + 0.25 * static_cast<double>(random.normal(static_cast<uint64_t>(step) +
-                                                                        (stage[0] == 'p' ? 0 : 5000)));
-      log.write({{"kind", "step"},
-                 {"stage", stage},
-                 {"step", step},
-                 {"lr", 1e-3},
-                 {"seconds", 0.4 * step},
-                 {"loss", std::max(0.01, (0.06 + 1.2 * std::exp(-step / 90.0)) * noise)}});
-      if (stage[0] == 'd' && step % 100 == 0)
-        log.write({{"kind", "validation"},
-                   {"stage", stage},
-                   {"step", step},
-                   {"dsc", 0.86 - 0.3 * std::exp(-step / 150.0)}});
+                                                                        (stage == "prior" ? 0 : 5000)));
+      StepLine line;
+      line.stage = stage;
+      line.step = step;
+      line.learning_rate = 1e-3;
+      line.seconds = 0.4 * step;
+      line.loss = std::max(0.01, (0.06 + 1.2 * std::exp(-step / 90.0)) * noise);
+      if (stage == "denoiser")
+        line.terms = {{"full resolution", 0.6 * line.loss},
+                      {"half resolution", 0.25 * line.loss},
+                      {"quarter resolution", 0.1 * line.loss * noise * noise}};
+      log.write(line);
+      if (stage == "denoiser" && step % 100 == 0)
+        log.write(ValidationLine{stage, step, {{"dsc", 0.86 - 0.3 * std::exp(-step / 150.0)}}});
     }
-  log.write(
-      {{"kind", "validation"}, {"stage", "prior"}, {"nll_training", 0.0214}, {"nll_calibration", 0.0254}});
+  log.write(ValidationLine{"prior", {}, {{"nll_training", 0.0214}, {"nll_calibration", 0.0254}}});
 }
 
 }  // namespace voxgrad::testing_data

@@ -45,11 +45,26 @@ class ReportOfARun : public testing::Test {
 TEST_F(ReportOfARun, HasEveryPartAndLoadsNothing) {
   write_demo_run(folder_, 2);
   const std::string html = report_html(read_run(folder_));
-  for (const char* part :
-       {"not a medical device", "pgrd on demonstration", "prior + temperature", "Paired differences",
-        "Reliability diagram", "hippocampus_101", "Fold 0:", "2 h 15 min", "tau_out 0.231",
-        "Radiological convention", "2 of 10 cases are shown", "Loss, denoiser", "Validation: dsc",
-        "this page tests the report &lt;and nothing else&gt;", "NSD tolerance: 1 mm"})
+  for (const char* part : {"not a medical device",
+                           "pgrd on demonstration",
+                           "prior + temperature",
+                           "Paired differences",
+                           "Reliability diagram",
+                           "hippocampus_101",
+                           "Fold 0:",
+                           "2 h 15 min",
+                           "tau_out 0.231",
+                           "Radiological convention",
+                           "2 of 10 cases are shown",
+                           "Loss, prior",
+                           "Loss and its terms, denoiser",
+                           "quarter resolution",
+                           "Validation: dsc",
+                           "taken as it was, weights aaaaaaaaaaaa<",
+                           "600 steps, from scratch, weights bbbbbbbbbbbb<",
+                           "PGRD (M = 16, S = 5) \u2212 prior<",
+                           "this page tests the report &lt;and nothing else&gt;",
+                           "NSD tolerance: 1 mm"})
     EXPECT_NE(html.find(part), std::string::npos) << part;
   EXPECT_EQ(count_of(html, "class=\"case\""), 2u);
   EXPECT_EQ(html.find("Missing in this run"), std::string::npos);
@@ -62,7 +77,7 @@ TEST_F(ReportOfARun, HasEveryPartAndLoadsNothing) {
 }
 
 TEST_F(ReportOfARun, SaysWhatIsMissing) {
-  write_text(folder_ + "/metrics.json", to_json(RunScores{}));
+  write_text(RunFolder{folder_}.metrics(), to_json(RunScores{}));
   const std::string html = report_html(read_run(folder_));
   for (const char* part : {"training curves: ", "facts of the run: ", "pictures of cases: "})
     EXPECT_NE(html.find(part), std::string::npos) << part;
@@ -80,9 +95,16 @@ TEST_F(ReportOfARun, DamagedOrEmptyFoldersAreDataErrors) {
     }
   };
   expect_data_error("found none of them");
-  write_text(folder_ + "/metrics.json", "{\"rows\": 3}");
-  expect_data_error("metrics.json");
-  write_text(folder_ + "/metrics.json", to_json(RunScores{}));
+  const RunFolder run{folder_};
+  write_text(run.metrics(), "{\"rows\": 3}");
+  expect_data_error(run.metrics() + ": rows: expected a list, got 3");
+  write_text(run.metrics(), to_json(RunScores{}));
+  write_text(run.log(), "{\"kind\": \"step\", \"stage\": \"prior\", \"step\": \"one\"}\n");
+  expect_data_error(run.log() + ":1: step: expected a whole number");
+  write_text(run.log(), "");
+  write_text(run.manifest(), "{\"format\": 3}");
+  expect_data_error(run.manifest() + ": format: expected 2, got 3");
+  write_text(run.manifest(), "{\"format\": 2}");
   const auto c = demo_case(1);
   make_folders(folder_ + "/validation/a");
   write_volume(folder_ + "/validation/a/image.nii.gz", c.header, c.image);
@@ -90,11 +112,64 @@ TEST_F(ReportOfARun, DamagedOrEmptyFoldersAreDataErrors) {
   expect_data_error("/validation/a/truth.nii.gz: expected the grid of ");
 }
 
+// A run as version 1 wrote it.
+TEST_F(ReportOfARun, OfFormat1) {
+  const RunFolder run{folder_};
+  const std::string metrics = R"json({"rows": [
+    {"name": "prior", "metrics": {"cases": {"a": {"dsc": {"mean_foreground": 0.5}, "nll": 0.2}}}},
+    {"name": "PGRD (M = 8, S = 4)", "metrics": {"cases": {"a": {"dsc": {"mean_foreground": 0.75}, "nll": 0.1}}}}],
+    "notes": [], "split": "Fold 0."})json";
+  const std::string manifest = R"json({"voxgrad": "0.1.0", "compiler": "g++ 12.2.0", "build": "release",
+    "kernels": "avx2", "winograd": true, "libraries": {"zlib": "1.2.13"},
+    "system": {"cpu": "A CPU", "logical_cpus": 4}, "status": "finished", "method": "pgrd",
+    "dataset": "old", "modality": "ct", "seed": 3, "seconds": 60.0, "threads": 4,
+    "constants": {"tau_out": 0.25}})json";
+  const std::string start = R"json({"arithmetic":{"device":"cpu","kernels":"avx2","winograd":true},)json"
+                            R"json("kind":"start","stage":"prior","step":0,"voxgrad":"0.1.0"})json";
+  const std::string step = R"json({"grad_norm":1.0,"kind":"step","loss":0.5,"lr":0.001,"seconds":1.0,)json"
+                           R"json("stage":"prior","step":)json";
+  const std::string validation =
+      R"json({"kind":"validation","nll_calibration":0.3,"nll_training":0.2,"stage":"prior"})json";
+  write_text(run.metrics(), metrics);
+  write_text(run.manifest(), manifest);
+  write_text(run.log(), start + "\n" + step + "1}\n" + step + "2}\n" + validation + "\n");
+  const Report report = read_run(folder_);
+  const std::string html = report_html(report);
+  for (const char* part : {"pgrd on old", "PGRD (M = 8, S = 4) \u2212 prior<", "Loss, prior", "avx2",
+                           "A CPU, 4 CPUs", "tau_out 0.25", "Validation, prior, nll_training", "zlib 1.2.13"})
+    EXPECT_NE(html.find(part), std::string::npos) << part;
+  ASSERT_EQ(report.missing.size(), 1u);
+  EXPECT_NE(report.missing[0].find("pictures of cases"), std::string::npos);
+}
+
+// The method is told by its role, wherever its row stands.
+TEST(Report, TheMethodIsARole) {
+  RunScores scores;
+  const auto row = [](const char* key, RowRole role, double dsc) {
+    ScoreRow r{key, key, role, {}};
+    r.table.cases = {{"a", {{"dsc.mean_foreground", dsc}}}, {"b", {{"dsc.mean_foreground", dsc}}}};
+    return r;
+  };
+  scores.rows = {row("theirs", RowRole::baseline, 0.5), row("ours", RowRole::method, 0.75),
+                 row("ours-mean", RowRole::variant, 0.7)};
+  EXPECT_EQ(detail::main_row(scores).key, "ours");
+  const std::string table = detail::comparison_table(scores);
+  for (const char* part : {"ours \u2212 theirs<", "ours \u2212 ours-mean<", "25.00"})
+    EXPECT_NE(table.find(part), std::string::npos) << part;
+  EXPECT_EQ(table.find("theirs \u2212"), std::string::npos);
+  const std::string cases = detail::case_tables(scores);
+  EXPECT_LT(cases.find("<summary>ours,"), cases.find("<summary>theirs,"));
+  EXPECT_EQ(cases.find("<details open>"), 0u);
+  scores.rows.erase(scores.rows.begin() + 1);
+  EXPECT_EQ(detail::comparison_table(scores), "");
+  EXPECT_EQ(detail::main_row(scores).key, "ours-mean");
+}
+
 TEST(Report, EscapesWhatComesFromFiles) {
   Report r;
   r.title = "<b>&\"title\"";
   r.scores.rows.resize(1);
-  r.scores.rows[0].name = "<i>method</i>";
+  r.scores.rows[0].label = "<i>method</i>";
   r.scores.rows[0].table.cases = {{"<script>case", {{"nll", 0.5}}}};
   r.class_names = {"background", "</script><script>alert(1)"};
   const auto c = demo_case(1);
@@ -133,6 +208,21 @@ TEST(Figures, SmoothingHasNoBiasAtTheStart) {
   EXPECT_DOUBLE_EQ(s[0], 2);
   EXPECT_DOUBLE_EQ(s[1], 2);
   EXPECT_DOUBLE_EQ(s[2], (0.25 * 2 + 0.5 * 2 + 1 * 4) / 1.75);
+}
+
+TEST(Figures, ALongLegendHasLinesOfItsOwn) {
+  const std::vector<double> x = {1, 2}, y = {1, 2};
+  PlotOptions options;
+  options.y_label = "Loss";
+  options.width = 300;
+  const auto height = [](const std::string& svg) {
+    std::smatch m;
+    return std::regex_search(svg, m, std::regex("viewBox=\"0 0 [0-9.]+ ([0-9.]+)")) ? std::stod(m[1]) : 0;
+  };
+  EXPECT_EQ(height(line_plot({{"a", x, y}, {"b", x, y}}, options)), options.height);
+  const std::string long_name(20, 'n');
+  EXPECT_EQ(height(line_plot({{long_name, x, y}, {long_name, x, y}, {long_name, x, y}}, options)),
+            options.height + 3 * 18);
 }
 
 TEST(Figures, EmptyAndOddDataDoNotBreakThePicture) {

@@ -20,8 +20,9 @@ ScoreTable table() {
                        {"entropy_foreground", 0.4 - 0.1 * i}};
     if (i == 1) c.scores.values["dsc.2"] = 0.25;
     c.reliability.add(0.75, i != 0);
-    t.add(c);
+    add(t, c);
   }
+  pool(t);
   return t;
 }
 
@@ -31,7 +32,7 @@ TEST(Scores, SummaryCountsOnlyCasesThatHaveAScore) {
   EXPECT_NEAR(*s.at("dsc.mean_foreground").std, 0.1, 1e-15);
   EXPECT_EQ(s.at("dsc.2").count, 1);
   EXPECT_FALSE(s.at("dsc.2").std);
-  const ScoreMap pooled = pooled_scores(table());
+  const ScoreMap pooled = table().pooled;
   EXPECT_NEAR(pooled.at("ece_top15"), 0.75 - 2.0 / 3, 1e-15);
   EXPECT_NEAR(pooled.at("casewise_spearman"), 1, 1e-15);  // less entropy where the Dice is higher
 }
@@ -47,43 +48,69 @@ TEST(Scores, JsonHasTheDocumentedShape) {
   EXPECT_EQ(text.find("null"), std::string::npos);
 }
 
-TEST(Scores, RunFileRoundTrip) {
-  RunScores run;
-  run.rows = {{"prior", table()}, {"PGRD", table()}};
-  run.notes = {"a note"};
-  run.split = "fold 0";
-  const std::string text = to_json(run);
-  const RunScores back = run_scores_from_json(text, "metrics.json");
-  ASSERT_EQ(back.rows.size(), 2u);
-  EXPECT_EQ(back.rows[1].name, "PGRD");
-  EXPECT_EQ(back.rows[0].table.cases[1].values, table().cases[1].values);
-  EXPECT_EQ(back.rows[0].table.class_names, table().class_names);
-  EXPECT_EQ(back.rows[0].table.reliability.count, table().reliability.count);
-  EXPECT_EQ(to_json(back), text);
-  EXPECT_EQ(run_scores_from_json(to_json(table()), "metrics.json").rows.size(), 1u);
-}
-
-TEST(Scores, DamagedRunFilesAreDataErrors) {
-  for (const char* text :
-       {"{", "[]", "{\"rows\": [{\"name\": \"x\"}]}", "{\"cases\": {\"a\": 1}}",
-        "{\"cases\": {}, \"reliability\": {\"confidence\": [1], \"accuracy\": [], \"count\": []}}"}) {
-    try {
-      run_scores_from_json(text, "RUN/metrics.json");
-      FAIL() << text;
-    } catch (const Error& e) {
-      EXPECT_EQ(e.code(), ErrorCode::data);
-      EXPECT_NE(std::string(e.what()).find("RUN/metrics.json"), std::string::npos);
+// The bytes of `voxgrad evaluate -o FILE`, which other programs read.
+TEST(Scores, JsonOfOnePredictionHasTheseBytes) {
+  ScoreTable t;
+  t.class_names = {"background", "lesion"};
+  ScoredCase c;
+  c.scores = {"a", {{"dsc.1", 0.5}, {"dsc.mean_foreground", 0.5}, {"nll", 0.25}}};
+  c.reliability = Reliability(2);
+  c.reliability.add(0.75, true);
+  t.reliability = Reliability(2);
+  add(t, c);
+  pool(t);
+  EXPECT_EQ(to_json(t), R"({
+  "cases": {
+    "a": {
+      "dsc": {
+        "1": 0.5,
+        "mean_foreground": 0.5
+      },
+      "nll": 0.25
     }
-  }
+  },
+  "count": {
+    "dsc": {
+      "1": 1.0,
+      "mean_foreground": 1.0
+    },
+    "nll": 1.0
+  },
+  "labels": {
+    "1": "lesion"
+  },
+  "mean": {
+    "dsc": {
+      "1": 0.5,
+      "mean_foreground": 0.5
+    },
+    "nll": 0.25
+  },
+  "options": {
+    "classes": 2,
+    "foreground_radius_mm": 5.0,
+    "nsd_tolerance_mm": 1.0
+  },
+  "pooled": {
+    "ece_top15": 0.25
+  },
+  "reliability": {
+    "accuracy": [
+      0.0,
+      1.0
+    ],
+    "confidence": [
+      0.0,
+      0.75
+    ],
+    "count": [
+      0,
+      1
+    ]
+  },
+  "std": {}
 }
-
-TEST(Scores, CsvLeavesAbsentScoresEmptyAndQuotesNames) {
-  ScoreTable t = table();
-  t.cases[2].name = "a,\"b\"";
-  const std::string csv = to_csv(t);
-  EXPECT_EQ(csv.substr(0, csv.find('\n')), "case,dsc.2,dsc.mean_foreground,entropy_foreground,nll");
-  EXPECT_NE(csv.find("\ncase_0,,0.5,"), std::string::npos);
-  EXPECT_NE(csv.find("\n\"a,\"\"b\"\"\","), std::string::npos);
+)");
 }
 
 TEST(Scores, WithoutProbabilitiesOnlyOverlapAndSurfaces) {

@@ -40,6 +40,7 @@ struct Include {
 };
 std::vector<Include> includes_of(const std::string& folder) {
   std::vector<Include> all;
+  if (!fs::is_directory(kRoot / folder)) return all;  // the build says "no sources yet"
   const std::regex pattern(R"re(^\s*#\s*include\s*[<"]([^>"]+)[>"])re");
   for (const auto& entry : fs::recursive_directory_iterator(kRoot / folder)) {
     const std::string ext = entry.path().extension();
@@ -78,7 +79,8 @@ TEST(House, ExternalHeadersHaveOneOwner) {
     for (const std::string& file : files) {
       const std::string folder = file.substr(0, file.find('/'));
       if (header.rfind("spdlog/", 0) == 0) {
-        EXPECT_TRUE(folder == "apps" || folder == "methods") << file << " logs; only apps/ and methods/ may";
+        EXPECT_TRUE(folder == "apps" || folder == "methods" || folder == "pretrain" || folder == "train")
+            << file << " logs; only apps/, methods/, pretrain/ and train/ may";
       }
       if (header.rfind("CLI/", 0) == 0) {
         EXPECT_EQ(folder, "apps") << file;

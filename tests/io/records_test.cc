@@ -1,10 +1,6 @@
-// SHA-256, PNG, base64, run logs, manifests and what is said about the machine.
-#include <cmath>
-#include <fstream>
-
+// SHA-256, PNG, base64, and what is said about the machine.
 #include "io/file.h"
 #include "io/png.h"
-#include "io/run_record.h"
 #include "io/sha256.h"
 #include "io/system_info.h"
 #include "testing.h"
@@ -12,7 +8,6 @@
 namespace voxgrad {
 namespace {
 
-using nlohmann::json;
 using testing::bytes_of;
 using testing::expect_error;
 using testing::put_file;
@@ -68,59 +63,6 @@ TEST(Base64, PublishedVectors) {  // RFC 4648
                                                          {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, coded] : vectors) EXPECT_EQ(base64(bytes_of(plain)), coded);
   EXPECT_EQ(base64(bytes_of("\xfb\xff\xbf")), "+/+/");
-}
-
-TEST(JsonLog, AppendsAndReads) {
-  const TemporaryFolder folder;
-  JsonLog log(folder / "log.jsonl");
-  log.write({{"step", 1}, {"loss", 0.5}});
-  log.write({{"step", 2}, {"loss", std::nan("")}, {"name", "\xff"}});
-  EXPECT_EQ(read_text(folder / "log.jsonl"),
-            "{\"loss\":0.5,\"step\":1}\n{\"loss\":null,\"name\":\"\xef\xbf\xbd\",\"step\":2}\n");
-  const auto lines = read_json_log(folder / "log.jsonl");
-  ASSERT_EQ(lines.size(), 2u);
-  EXPECT_EQ(lines[0]["loss"], 0.5);
-  expect_error([&] { log.write(json::array()); }, ErrorCode::internal, {"object"});
-}
-
-TEST(JsonLog, AResumedRunGoesOnWhereItsCheckpointIs) {
-  const TemporaryFolder folder;
-  const std::string path = folder / "log.jsonl";
-  {
-    JsonLog log(path);
-    for (int step = 1; step <= 5; ++step) log.write({{"step", step}});
-  }
-  std::ofstream(path, std::ios::app) << "{\"step\": 6, \"lo";  // the process died here
-  EXPECT_EQ(read_json_log(path).size(), 5u);
-  JsonLog log(path);
-  log.keep([](const json& line) { return line["step"] <= 3; });
-  log.write({{"step", 4}, {"again", true}});
-  EXPECT_EQ(read_text(path), "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"again\":true,\"step\":4}\n");
-  EXPECT_EQ(folder.entries(), 1u);
-}
-
-TEST(JsonLog, OtherDamageIsNamed) {
-  const TemporaryFolder folder;
-  put_file(folder / "log", "{\"a\":1}\n[]\n{\"b\":1}\n");
-  expect_error([&] { read_json_log(folder / "log"); }, ErrorCode::data, {folder / "log:2"});
-  put_file(folder / "log", "{\"a\":1}\n{\"b\":\n{\"b\":1}\n");
-  expect_error([&] { JsonLog log(folder / "log"); }, ErrorCode::data, {folder / "log:2"});
-}
-
-TEST(Manifest, RecordsFilesAndMachine) {
-  const TemporaryFolder folder;
-  put_file(folder / "in.nii", "abc");
-  json manifest = machine_record();
-  manifest["inputs"] = {file_record(folder / "in.nii")};
-  manifest["bad name"] = "\xff";
-  write_manifest(folder / "manifest.json", manifest);
-  const json read = read_manifest(folder / "manifest.json");
-  EXPECT_EQ(read["inputs"][0]["bytes"], 3);
-  EXPECT_EQ(read["inputs"][0]["sha256"], "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_EQ(read["system"]["logical_cpus"], system_info().logical_cpus);
-  EXPECT_TRUE(read["libraries"].contains("zlib"));
-  put_file(folder / "manifest.json", "{");
-  expect_error([&] { read_manifest(folder / "manifest.json"); }, ErrorCode::data, {folder / "manifest.json"});
 }
 
 TEST(SystemInfo, IsPlausible) {

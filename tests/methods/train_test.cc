@@ -6,10 +6,10 @@
 #include "eval/report.h"
 #include "eval/run_report.h"
 #include "io/file.h"
-#include "io/run_record.h"
 #include "io/sha256.h"
 #include "methods/prediction.h"
 #include "methods/trainer.h"
+#include "run/log.h"
 #include "tensor/conv.h"
 #include "tensor/parallel.h"
 #include "tests/temporary_folder.h"
@@ -243,8 +243,8 @@ TEST_P(TrainTest, AModelIsCompleteWhenOnlyItsScoresAreMissing) {
 TEST_P(TrainTest, AStopBetweenStagesLosesNothingOfTheLog) {
   const auto validations = [&](const std::string& run) {
     int n = 0;
-    for (const auto& line : read_json_log(folder_ + "/" + run + "/log.jsonl"))
-      n += line.value("kind", "") == "validation";
+    for (const LogLine& line : read_log(RunFolder{folder_ + "/" + run}.log()))
+      n += std::holds_alternative<ValidationLine>(line);
     return n;
   };
   ASSERT_EQ(train(options("whole"), config()).end, TrainEnd::finished);
@@ -280,8 +280,8 @@ TEST_P(TrainTest, AResumptionWithOtherArithmeticIsSaidAndRecorded) {
   allow_winograd(before);
   EXPECT_NE(said.find("goes on with"), std::string::npos) << said;
   std::vector<bool> winograd;
-  for (const auto& line : read_json_log(o.run + "/log.jsonl"))
-    if (line.value("kind", "") == "start") winograd.push_back(line["arithmetic"]["winograd"].get<bool>());
+  for (const LogLine& line : read_log(RunFolder{o.run}.log()))
+    if (const auto* start = std::get_if<StartLine>(&line)) winograd.push_back(start->runtime.winograd);
   EXPECT_EQ(winograd, (std::vector<bool>{before, before, !before}));
 }
 

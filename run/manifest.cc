@@ -1,0 +1,113 @@
+#include "run/manifest.h"
+
+#include <climits>
+
+#include "io/file.h"
+#include "run/fields.h"
+#include "run/folder.h"
+
+namespace voxgrad {
+namespace {
+
+using detail::Fields;
+using nlohmann::json;
+
+/// Calls read() where the field is there.
+template <class Read>
+void optional(const Fields& f, const char* key, Read&& read) {
+  if (f.has(key)) read();
+}
+
+void read_text_field(const Fields& f, const char* key, std::string& to) {
+  optional(f, key, [&] { to = f.text(key); });
+}
+
+/// The fields that both formats have at the same place.
+void read_common(const Fields& f, Manifest& m) {
+  read_text_field(f, "status", m.status);
+  read_text_field(f, "method", m.method);
+  optional(f, "seed", [&] { m.seed = f.unsigned_whole("seed"); });
+  read_text_field(f, "dataset", m.dataset);
+  read_text_field(f, "modality", m.modality);
+  read_text_field(f, "split", m.split);
+  read_text_field(f, "data_sha256", m.data_sha256);
+  optional(f, "constants", [&] { m.constants = f.object("constants").numbers(); });
+  optional(f, "parameters", [&] { m.parameters = f.whole("parameters"); });
+  optional(f, "seconds", [&] { m.seconds = f.number("seconds"); });
+  read_text_field(f, "model_sha256", m.model_sha256);
+  optional(f, "threads", [&] { m.threads = static_cast<int>(f.whole("threads", 0, INT_MAX)); });
+  read_text_field(f, "convolutions", m.convolutions);
+  optional(f, "graphs", [&] { m.graphs = f.boolean("graphs"); });
+  optional(f, "device_memory_peak", [&] { m.device_memory_peak = f.unsigned_whole("device_memory_peak"); });
+}
+
+/// Format 1: the record of the machine stood among the other fields, and so did the arithmetic. "device" is
+/// describe_device, only where that was a CUDA device.
+void read_format_1(const json& object, const Fields& f, Manifest& m) {
+  for (const char* key : {"voxgrad", "compiler", "build", "libraries", "system"})
+    if (f.has(key)) m.machine[key] = object.at(key);
+  read_text_field(f, "kernels", m.runtime.instruction_set);
+  optional(f, "winograd", [&] { m.runtime.winograd = f.boolean("winograd"); });
+  read_text_field(f, "device", m.device_text);
+  m.runtime.device = m.device_text.empty() ? "cpu" : m.device_text.substr(0, m.device_text.find(' '));
+}
+
+void read_format_2(const json& object, const Fields& f, Manifest& m) {
+  optional(f, "stages", [&] { m.stages = detail::stages_from(f.list("stages"), f.where(), "stages"); });
+  read_text_field(f, "model_digest", m.model_digest);
+  optional(f, "runtime", [&] { m.runtime = detail::runtime_from(f.object("runtime")); });
+  read_text_field(f, "device_text", m.device_text);
+  optional(f, "machine", [&] {
+    f.object("machine");
+    m.machine = object.at("machine");
+  });
+}
+
+}  // namespace
+
+void write_manifest(const std::string& path, const Manifest& m) {
+  json object = {{"format", kRunFormat},
+                 {"status", m.status},
+                 {"method", m.method},
+                 {"seed", m.seed},
+                 {"dataset", m.dataset},
+                 {"modality", m.modality},
+                 {"split", m.split},
+                 {"data_sha256", m.data_sha256},
+                 {"constants", json(m.constants)},
+                 {"stages", detail::stages_json(m.stages)},
+                 {"parameters", m.parameters},
+                 {"seconds", m.seconds},
+                 {"runtime", to_json(m.runtime)},
+                 {"threads", m.threads}};
+  // What a run on the CPU, or one that has no model yet, does not have is left out.
+  const auto add = [&](const char* key, const std::string& text) {
+    if (!text.empty()) object[key] = text;
+  };
+  add("model_sha256", m.model_sha256);
+  add("model_digest", m.model_digest);
+  add("device_text", m.device_text);
+  add("convolutions", m.convolutions);
+  if (m.graphs || !m.device_text.empty()) object["graphs"] = m.graphs;
+  if (m.device_memory_peak > 0) object["device_memory_peak"] = m.device_memory_peak;
+  if (!m.machine.is_null()) object["machine"] = m.machine;
+  write_text(path, detail::dump_json(object, 2) + '\n');
+}
+
+Manifest read_manifest(const std::string& path) {
+  const std::string where = "[manifest] " + path;
+  const json object = detail::parse_json(read_text(path), where);
+  const Fields f(object, where);
+  Manifest m;
+  if (f.has("format") && object["format"] != kRunFormat)
+    f.refuse("format", std::to_string(kRunFormat), detail::shown(object["format"]));
+  m.format = f.has("format") ? kRunFormat : 1;
+  read_common(f, m);
+  if (m.format == 1)
+    read_format_1(object, f, m);
+  else
+    read_format_2(object, f, m);
+  return m;
+}
+
+}  // namespace voxgrad
