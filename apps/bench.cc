@@ -9,7 +9,6 @@
 
 #include "apps/commands.h"
 #include "apps/train_options.h"
-#include "methods/configuration.h"
 #include "nn/losses.h"
 #include "nn/unet.h"
 #include "optim/optimizer.h"
@@ -72,9 +71,9 @@ double forward_operations(const UNetConfig& c, const Arguments& a) {
 }
 
 void run(const Arguments& a) {
-  a.device.use(a.precision);
-  const Device device = a.device.open();
-  (void)a.device.memory_limit();
+  const Runtime runtime = a.device.start({.precision = a.precision});
+  const Device device = runtime.device();
+  (void)a.device.memory_limit(runtime);
   UNetConfig c;
   for (int64_t i = 0; i < a.levels; ++i) {
     c.features.push_back(std::min<int64_t>(a.base << i, 320));
@@ -82,7 +81,7 @@ void run(const Arguments& a) {
     c.strides.push_back({s, s, s});
     c.kernels.push_back({3, 3, 3});
   }
-  c.precision = precision_of(a.precision);
+  c.precision = runtime.activations();
   if (a.size % (int64_t{1} << (a.levels - 1)) != 0)
     fail(ErrorCode::usage, "bench: expected --size to be a multiple of ", int64_t{1} << (a.levels - 1),
          ", got ", a.size);

@@ -12,11 +12,13 @@
 #include "data/phantom.h"
 #include "eval/run_report.h"
 #include "io/file.h"
-#include "methods/trainer.h"
+#include "methods/training.h"
+#include "run/folder.h"
 
 namespace voxgrad::apps {
 namespace {
 
+constexpr const char* kMethod = "pgrd";
 constexpr int kCases = 24;
 constexpr double kLowestDsc = 0.7;  // a demo below it fails: seeds differ by .02 around .84
 
@@ -60,16 +62,15 @@ void run(const Arguments& a) {
   }
 
   // Shorter than the defaults: the phantom is small.
-  Config config = default_config();
-  config.set("prior.steps", int64_t{600});
-  config.set("denoiser.steps", int64_t{800});
-  TrainOptions train;
-  train.dataset = data;
-  train.method = "pgrd";
+  const std::unique_ptr<Method> method = make_method(kMethod);
+  Config config = method->config();
+  for (const char* const setting : {"prior.steps=600", "denoiser.steps=800"}) config.set(setting);
+  TrainRequest train;
   train.run = run;
   train.seed = a.seed;
   train.resume = is_folder(run);
-  train.memory = memory_limit("");
+  MemoryBounds memory;
+  memory.host = memory_limit("");
   ProgressLine line;
   train.progress = [&](const TrainProgress& p) { line.show(p); };
   train.message = [&](const std::string& text) {
@@ -77,29 +78,32 @@ void run(const Arguments& a) {
     spdlog::info("{}", text);
   };
   train.stop_requested = [] { return interrupted(); };
-  TrainResult result = voxgrad::train(train, config);
+  const TrainResult result = train_method(*method, data, train, memory);
   line.clear();
-  if (result.end == TrainEnd::already_finished) {
-    const std::string metrics = run + "/metrics.json";
-    result.scores = run_scores_from_json(read_text(metrics), metrics);
-  } else if (result.end != TrainEnd::finished) {
+  if (result.end != TrainEnd::finished && result.end != TrainEnd::already_finished) {
     spdlog::warn("stopped at {}; the same command goes on from there", result.stopped_at);
     return;
   }
   Report report = read_run(run);
-  const ScoreRow &prior = result.scores.rows.front(), &pgrd = result.scores.rows.back();
+  const std::vector<ScoreRow>& rows = report.scores.rows;  // read_run has found them
+  const ScoreRow* const own = report.scores.method();
+  if (!own || rows.front().role != RowRole::baseline)
+    fail(ErrorCode::verification, "[demo] ", run, ": expected scores of the method and of a baseline");
+  const ScoreRow &baseline = rows.front(), &method_row = *own;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!resume) report.facts.emplace_back("Demo took", duration_text(seconds));
-  for (const ScoreRow* row : {&prior, &pgrd})
+  for (const ScoreRow* row : {&baseline, &method_row})
     report.facts.emplace_back("NLL above the exact posterior, " + row->label,
                               cat(mean_of(*row, "nll_excess")));
   write_text(page, report_html(report));
 
-  std::cout << "mean foreground DSC on held-out cases: prior " << mean_of(prior, "dsc.mean_foreground")
-            << ", PGRD " << mean_of(pgrd, "dsc.mean_foreground") << "\nNLL above the exact posterior: prior "
-            << mean_of(prior, "nll_excess") << ", PGRD " << mean_of(pgrd, "nll_excess")
-            << "\nreport: " << page << "\n";
-  if (const double dsc = mean_of(pgrd, "dsc.mean_foreground"); dsc < kLowestDsc)
+  std::cout << "mean foreground DSC on held-out cases: " << baseline.label << " "
+            << mean_of(baseline, "dsc.mean_foreground") << ", " << method_row.label << " "
+            << mean_of(method_row, "dsc.mean_foreground")
+            << "\nNLL above the exact posterior: " << baseline.label << " " << mean_of(baseline, "nll_excess")
+            << ", " << method_row.label << " " << mean_of(method_row, "nll_excess") << "\nreport: " << page
+            << "\n";
+  if (const double dsc = mean_of(method_row, "dsc.mean_foreground"); dsc < kLowestDsc)
     fail(ErrorCode::verification, "[demo] expected a mean DSC of at least ", kLowestDsc, ", got ", dsc);
 }
 

@@ -23,10 +23,11 @@ void add_plan(CLI::App& app) {
   command->add_option("-o,--output", *file, "Write the plan to this file (TOML) and not to standard output");
   arguments->add_plan_options(*command);
   command->callback([folder, file, arguments] {
-    const Config config = arguments->make("");
+    // The plan is the same for every method.
+    const std::unique_ptr<Method> method = configured_method(method_names().front(), *arguments);
     const Dataset dataset = open_dataset(*folder);
-    const RunSplit split = run_split(dataset, static_cast<int>(config.integer("train.fold")));
-    const std::string text = plan_to_toml(make_plan(dataset, split.train, plan_options(config)));
+    const RunSplit split = run_split(dataset, static_cast<int>(method->common.fold));
+    const std::string text = plan_to_toml(make_plan(dataset, split.train, method->common.plan));
     if (file->empty())
       std::cout << text;
     else

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <string>
 
-#include "methods/trainer.h"
+#include "train/training_run.h"
 
 namespace voxgrad::apps {
 

@@ -1,8 +1,5 @@
 // voxgrad train DATASET --method pgrd -o RUN
 #include <spdlog/spdlog.h>
-#include <unistd.h>
-
-#include <chrono>
 #include <iostream>
 
 #include "apps/commands.h"
@@ -10,15 +7,17 @@
 #include "apps/signals.h"
 #include "apps/train_options.h"
 #include "io/file.h"
-#include "methods/trainer.h"
+#include "methods/training.h"
+#include "run/folder.h"
 
 namespace voxgrad::apps {
 namespace {
 
 struct Arguments {
-  TrainOptions train;
+  std::string dataset, method, memory;
+  std::vector<std::string> from;
+  TrainRequest request;
   ConfigArguments config;
-  std::string memory;
   DeviceChoice device;
   bool print_config = false, print_table = false;
 };
@@ -44,41 +43,42 @@ void run(Arguments& a) {
     std::cout << configuration_document();
     return;
   }
-  if (a.print_config && a.train.dataset.empty()) {
-    std::cout << a.config.make(a.train.resume ? a.train.run : "").to_toml();
-    return;
-  }
-  if (a.train.dataset.empty() || a.train.run.empty())
+  TrainRequest& request = a.request;
+  if (!a.print_config && (a.dataset.empty() || request.run.empty()))
     fail(ErrorCode::usage, "train: expected DATASET and -o RUN");
-  const Config config = a.config.make(a.train.resume ? a.train.run : "");
+  const std::unique_ptr<Method> method = request.resume ? resumed_method(a.method, a.config, request.run)
+                                                        : configured_method(a.method, a.config);
   if (a.print_config) {
-    std::cout << config.to_toml();
+    std::cout << method->config().to_toml();
     return;
   }
   watch_signals();
-  a.train.memory = memory_limit(a.memory);
-  a.device.use(config.text("train.precision"));
-  a.train.device = a.device.open();
-  a.train.device_memory = a.device.memory_limit();
+  a.device.open();
+  for (const std::string& text : a.from) request.from.push_back(parse_stage_source(text));
+  MemoryBounds memory;
+  memory.host = memory_limit(a.memory);
+  request.runtime = a.device.start(method->common.runtime);
+  memory.device = a.device.memory_limit(request.runtime);
   ProgressLine line;
-  a.train.progress = [&](const TrainProgress& p) { line.show(p); };
-  a.train.message = [&](const std::string& text) {
+  request.progress = [&](const TrainProgress& p) { line.show(p); };
+  request.message = [&](const std::string& text) {
     line.clear();
     spdlog::info("{}", text);
   };
-  a.train.stop_requested = [] { return interrupted(); };
-  const TrainResult result = train(a.train, config);
+  request.stop_requested = [] { return interrupted(); };
+  const TrainResult result = train_method(*method, a.dataset, request, memory);
   line.clear();
+  const std::string metrics = RunFolder{request.run}.metrics();
   switch (result.end) {
     case TrainEnd::already_finished:
-      spdlog::info("{} is finished already: nothing to do", a.train.run);
+      spdlog::info("{} is finished already: nothing to do", request.run);
       break;
     case TrainEnd::out_of_time:
     case TrainEnd::stopped:
       spdlog::warn("stopped at {}; --resume goes on from there", result.stopped_at);
       break;
     case TrainEnd::finished:
-      print_scores(result.scores);
+      print_scores(run_scores_from_json(read_text(metrics), metrics));
       break;
   }
 }
@@ -88,20 +88,25 @@ void run(Arguments& a) {
 void add_train(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* c = app.add_subcommand("train", "Train a method on a data set and score it on held-out cases");
-  c->add_option("DATASET", a->train.dataset, "Folder in nnU-Net raw or Decathlon layout");
-  c->add_option("--method", a->train.method, "One of: " + CLI::detail::join(method_names(), ", "))
+  c->add_option("DATASET", a->dataset, "Folder in nnU-Net raw or Decathlon layout");
+  c->add_option("--method", a->method, "One of: " + CLI::detail::join(method_names(), ", "))
       ->default_val("pgrd");
-  c->add_option("-o,--output", a->train.run, "Run folder, made where it is not there");
-  c->add_option("--seed", a->train.seed, "Seed of everything random")->default_val(1);
-  c->add_option("--max-minutes", a->train.max_minutes, "Save and stop after this long (exit code 0)")
+  c->add_option("-o,--output", a->request.run, "Run folder, made where it is not there");
+  c->add_option("--seed", a->request.seed, "Seed of everything random")->default_val(1);
+  c->add_option("--max-minutes", a->request.max_minutes, "Save and stop after this long (exit code 0)")
       ->check(CLI::PositiveNumber);
-  c->add_flag("--resume", a->train.resume, "Go on with a run that was stopped");
+  c->add_flag("--resume", a->request.resume, "Go on with a run that was stopped");
+  c->add_option("--from", a->from,
+                "Take a trained stage of another run as it is; with :train at the end its training goes on "
+                "from there; may be given several times")
+      ->type_name("RUN:STAGE")
+      ->allow_extra_args(false);
   a->device.add_to(*c);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
-  c->add_flag("--print-config", a->print_config, "Print the whole configuration and stop");
+  c->add_flag("--print-config", a->print_config, "Print the method's whole configuration and stop");
   c->add_flag("--print-config-table", a->print_table,
               "Print the table of all keys as Markdown (docs/configuration.md) and stop");
-  a->config.add_to(*c);
+  a->config.add_training_options(*c);
   c->callback([a] { run(*a); });
 }
 

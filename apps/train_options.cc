@@ -1,50 +1,80 @@
 #include "apps/train_options.h"
 
+#include <spdlog/spdlog.h>
+
 #include "io/file.h"
 #include "io/system_info.h"
 #include "tensor/allocator.h"
 
 namespace voxgrad::apps {
 
+void ConfigArguments::add_short(CLI::App& c, const std::string& flag, const std::string& key,
+                                const std::string& text) {
+  c.add_option_function<std::string>(
+       flag, [this, key](const std::string& value) { short_.push_back(key + "=" + value); },
+       text + " (" + key + ")")
+      ->type_name("VALUE");
+}
+
+void ConfigArguments::add_set(CLI::App& c) {
+  c.add_option("--set", assignments_,
+               "One KEY=VALUE of the configuration; may be given several times (docs/configuration.md)")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
 void ConfigArguments::add_plan_options(CLI::App& c) {
-  c.add_option("--config", file, "TOML file; every key is in docs/configuration.md");
-  c.add_option("--set", assignments, "One KEY=VALUE of the configuration; may be given several times");
-  c.add_option("--fold", fold, "Fold that is left out for validation (train.fold)")
-      ->check(CLI::NonNegativeNumber);
-  c.add_option("--dims", dims, "2 or 3: plan for slices or volumes (plan.dims)")
-      ->check(CLI::IsMember({2, 3}));
+  c.add_option("--config", file_, "TOML file; every key is in docs/configuration.md");
+  add_set(c);
+  add_short(c, "--fold", "train.fold", "Fold that is left out for validation");
+  add_short(c, "--dims", "plan.dims", "2 or 3: plan for slices or volumes");
 }
 
-void ConfigArguments::add_to(CLI::App& c) {
+void ConfigArguments::add_training_options(CLI::App& c) {
   add_plan_options(c);
-  c.add_option("--max-steps", max_steps, "Most steps of each stage (train.max_steps)")
-      ->check(CLI::PositiveNumber);
-  c.add_option("--checkpoint-every", checkpoint_every, "Steps between checkpoints (train.checkpoint_every)")
-      ->check(CLI::PositiveNumber);
-  c.add_option("--precision", precision, "fp32, bf16, or tf32 on a CUDA device (train.precision)")
-      ->check(CLI::IsMember({"fp32", "tf32", "bf16"}));
+  add_short(c, "--max-steps", "train.max_steps", "Most steps of each stage");
+  add_short(c, "--checkpoint-every", "train.checkpoint_every", "Steps between checkpoints");
+  add_short(c, "--precision", "runtime.precision", "auto, fp32, bf16, or tf32 on a CUDA device");
 }
 
-Config ConfigArguments::make(const std::string& resumed_run) const {
-  const auto apply = [&](Config& config) {
-    if (!file.empty()) config.read_toml(read_text(file), file);
-    if (fold >= 0) config.set("train.fold", fold);
-    if (max_steps > 0) config.set("train.max_steps", max_steps);
-    if (checkpoint_every > 0) config.set("train.checkpoint_every", checkpoint_every);
-    if (dims > 0) config.set("plan.dims", int64_t{dims});
-    if (!precision.empty()) config.set("train.precision", precision);
-    for (const std::string& a : assignments) config.set(a);
-  };
-  Config config = default_config();
-  const std::string saved = resumed_run + "/config.toml";
-  const bool resuming = !resumed_run.empty() && file_exists(saved);
-  if (resuming) config.read_toml(read_text(saved), saved);
-  const std::string before = config.to_toml();
-  apply(config);
-  if (resuming && config.to_toml() != before)
+void ConfigArguments::add_prediction_options(CLI::App& c) {
+  add_set(c);
+  add_short(c, "--samples", "sampling.samples", "M, samples a case; default: as trained");
+  add_short(c, "--steps", "sampling.steps", "S, evaluations of the network a sample; default: as trained");
+  add_short(c, "--sampler", "sampling.sampler", "Reverse process; default: as trained");
+  add_short(c, "--precision", "runtime.precision", "auto, fp32, bf16, or tf32 on a CUDA device");
+}
+
+void ConfigArguments::apply(Config& config) const {
+  if (!file_.empty()) config.read_toml(read_text(file_), file_);
+  for (const auto* all : {&short_, &assignments_})
+    for (const std::string& assignment : *all) config.set(assignment);
+}
+
+void say_no_effect(const std::string& key, const std::string& method) {
+  spdlog::warn("{} has no effect for {}", key, method);
+}
+
+std::unique_ptr<Method> configured_method(const std::string& name, const ConfigArguments& arguments) {
+  std::unique_ptr<Method> method = make_method(name);
+  Config config = method->config([&](const std::string& key) { say_no_effect(key, name); });
+  arguments.apply(config);
+  return method;
+}
+
+std::unique_ptr<Method> resumed_method(const std::string& name, const ConfigArguments& arguments,
+                                       const std::string& run) {
+  const std::string saved = RunFolder{run}.config();
+  if (!file_exists(saved)) return configured_method(name, arguments);
+  std::unique_ptr<Method> method = make_method(name);
+  Config config = method->config([&](const std::string& key) { say_no_effect(key, name); });
+  config.read_toml(read_text(saved), saved);
+  const std::string before = config.to_toml(Config::Print::model);
+  arguments.apply(config);
+  if (config.to_toml(Config::Print::model) != before)
     fail(ErrorCode::usage, "[train] ", saved,
          ": the configuration given differs from the one the run was started with; resume without it");
-  return config;
+  return method;
 }
 
 void DeviceChoice::add_to(CLI::App& c) {
@@ -54,22 +84,6 @@ void DeviceChoice::add_to(CLI::App& c) {
                "Memory of a CUDA device to stay under: 40G, 500M (default: all it has)");
   c.add_flag("--nondeterministic", nondeterministic,
              "Allow convolutions of a CUDA device whose bits differ from run to run");
-}
-
-Device DeviceChoice::open() const {
-  const Device d = parse_device(device);
-  require_device(d);
-  return d;
-}
-
-void DeviceChoice::use(const std::string& precision) const {
-  const Precision p = parse_precision(precision);
-  const Device d = parse_device(device);
-  require_precision(d, p);
-  if (nondeterministic && !d.is_cuda())
-    fail(ErrorCode::usage, "--nondeterministic: expected with --device cuda; the CPU has one way");
-  device_options().tf32 = p == Precision::tf32;
-  device_options().nondeterministic = nondeterministic;
 }
 
 namespace {
@@ -94,8 +108,8 @@ int64_t parse_bytes(const char* option, const std::string& text) {
 
 }  // namespace
 
-int64_t DeviceChoice::memory_limit() const {
-  const Device d = open();
+int64_t DeviceChoice::memory_limit(const Runtime& runtime) const {
+  const Device& d = runtime.device();
   if (!d.is_cuda()) {
     if (!memory.empty())
       fail(ErrorCode::usage, "--device-memory: expected with --device cuda; --memory bounds the CPU's");

@@ -2,26 +2,38 @@
 #pragma once
 #include <CLI/CLI.hpp>
 
-#include "methods/configuration.h"
-#include "tensor/device.h"
+#include "methods/registry.h"
 
 namespace voxgrad::apps {
 
 /// --config, --set and the short options that stand for single keys.
-struct ConfigArguments {
-  std::string file, precision;
-  std::vector<std::string> assignments;
-  int64_t fold = -1, max_steps = 0, checkpoint_every = 0;
-  int dims = 0;
-
+class ConfigArguments {
+ public:
   /// The options that decide the plan.
   void add_plan_options(CLI::App& command);
   /// These and those of training.
-  void add_to(CLI::App& command);
-  /// Defaults, then (on resume) RUN/config.toml, then --config, then the single options. On resume a key that
-  /// differs from the run's is ErrorCode::usage.
-  Config make(const std::string& resumed_run) const;
+  void add_training_options(CLI::App& command);
+  /// --set and the short options of keys that a prediction may change.
+  void add_prediction_options(CLI::App& command);
+  /// Sets what was given: --config first, then short options, then --set.
+  void apply(Config& config) const;
+
+ private:
+  /// `flag` VALUE stands for --set KEY=VALUE.
+  void add_short(CLI::App& command, const std::string& flag, const std::string& key, const std::string& text);
+  void add_set(CLI::App& command);
+  std::string file_;
+  std::vector<std::string> short_, assignments_;  // KEY=VALUE
 };
+
+/// A method with the options of a new run: defaults, then what was given. Says which keys have no effect.
+std::unique_ptr<Method> configured_method(const std::string& name, const ConfigArguments& arguments);
+/// The same of a run that goes on: what RUN/config.toml has. Another value for a key that is not of the
+/// runtime is ErrorCode::usage.
+std::unique_ptr<Method> resumed_method(const std::string& name, const ConfigArguments& arguments,
+                                       const std::string& run);
+/// Tells the user of a key without effect.
+void say_no_effect(const std::string& key, const std::string& method);
 
 /// Bytes of "8G", "500M", "1000000"; half of the RAM where it is empty. Also caps the allocator.
 int64_t memory_limit(const std::string& text);
@@ -31,14 +43,16 @@ struct DeviceChoice {
   std::string device = "cpu", memory;
   bool nondeterministic = false;
   void add_to(CLI::App& c);
-  /// Opens the device. Throws ErrorCode::device with the reason.
-  Device open() const;
-  /// Sets what a precision (a name of train.precision) means for it, and which engines it may use. Throws
-  /// ErrorCode::usage where the device does not offer it.
-  void use(const std::string& precision) const;
+  /// Opens the device, before a command reads anything. Throws ErrorCode::device with the reason.
+  void open() const { require_device(parse_device(device)); }
+  /// The runtime of a command. Throws ErrorCode::device, or ErrorCode::usage where the device does not offer
+  /// what is asked for.
+  Runtime start(const RuntimeOptions& options) const {
+    return {options, parse_device(device), nondeterministic};
+  }
   /// Bytes that groups of samples may take on a CUDA device, half of what it may be asked for. Caps its pool
   /// where a bound is given. 0 on the CPU.
-  int64_t memory_limit() const;
+  int64_t memory_limit(const Runtime& runtime) const;
 };
 
 }  // namespace voxgrad::apps

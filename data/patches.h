@@ -6,10 +6,12 @@ namespace voxgrad {
 
 struct AugmentOptions {
   bool enabled = true;
-  bool mirror = true;
+  bool mirror = false;
   // Probabilities of nnU-Net's default augmentation.
   double rotation = 0.2, scaling = 0.2, noise = 0.1, blur = 0.2, brightness = 0.15, contrast = 0.15,
          low_resolution = 0.25, gamma = 0.3;
+  /// The keys augment.*.
+  void declare(OptionList& options);
 };
 
 struct Batch {

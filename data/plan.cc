@@ -125,7 +125,7 @@ Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const Plan
   plan.channel_names = dataset.channel_names;
   plan.label_names = dataset.label_names;
   plan.modality = dataset.is_ct() ? "ct" : "mri";
-  plan.batch_size = options.batch_size;
+  plan.batch_size = static_cast<int>(options.batch_size);
   Fingerprint f;
   f.foreground.resize(dataset.channel_names.size());
   f.anything.resize(dataset.channel_names.size());
@@ -139,7 +139,7 @@ Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const Plan
   const auto coarsest = std::max_element(target.begin(), target.end());
   const double ratio = *coarsest / *std::min_element(target.begin(), target.end());
   const bool slices = dataset.is_ct() && ratio > kAnisotropy && coarsest == target.begin();
-  plan.dims = options.dims != 0 ? options.dims : f.flat || slices ? 2 : 3;
+  plan.dims = options.dims != 0 ? static_cast<int>(options.dims) : f.flat || slices ? 2 : 3;
   plan.spacing = target;
   if (plan.dims == 2) plan.spacing[0] = 0;
   plan.anisotropic = plan.dims == 3 && ratio > kAnisotropy;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "tensor/options.h"
 
 namespace voxgrad {
 
@@ -35,13 +36,15 @@ struct Plan {
 };
 
 struct PlanOptions {
-  int dims = 0;            ///< 0: 2-D where the depth is 1 or CT has a spacing ratio over 3
-  int base_features = 16;  ///< nnU-Net's 32 is for a GPU
-  int max_features = 320;
-  int max_stages = 5;
+  int64_t dims = 0;
+  int64_t base_features = 16;
+  int64_t max_features = 320;
+  int64_t max_stages = 5;
   int64_t max_patch_voxels = 96 * 96 * 96;
-  int64_t max_patch_pixels = 512 * 512;  ///< the same of a 2-D plan
-  int batch_size = 2;
+  int64_t max_patch_pixels = 512 * 512;
+  int64_t batch_size = 2;
+  /// The keys plan.*.
+  void declare(OptionList& options);
 };
 
 /// Reads the images of `cases` (indices) and decides. Deterministic. ErrorCode::usage for options out of

@@ -71,7 +71,7 @@ void plan_network(Plan& plan, const Triple& shape, const std::array<double, 3>& 
       patch[a] = std::max(kMinimumPatch, std::min<int64_t>(shape[a], std::llround(scale / spacing[a])));
   const int64_t budget = plan.dims == 2 ? options.max_patch_pixels : options.max_patch_voxels;
   for (;;) {
-    const Topology t = topology_of(patch, spacing, first_axis, options.max_stages);
+    const Topology t = topology_of(patch, spacing, first_axis, static_cast<int>(options.max_stages));
     Triple multiple{}, padded{};
     for (size_t a = 0; a < 3; ++a) {
       multiple[a] = t.divisor[a] > 1 ? std::max(t.divisor[a], kMultiple) : 1;

@@ -63,7 +63,8 @@ Tensor readout(const Tensor& y0, const std::string& kind, double tau) {
   return p;
 }
 
-void SampleAggregator::add(const Tensor& p) {
+void SampleAggregator::add(const Tensor& p, double weight) {
+  require(weight > 0, "[aggregate] expected a positive weight, got ", weight);
   const int64_t k = p.dim(-1);
   if (count_ == 0) {
     sum_ = Tensor::zeros(p.shape());
@@ -72,18 +73,20 @@ void SampleAggregator::add(const Tensor& p) {
   require(p.shape() == sum_.shape(), "[aggregate] expected samples of shape ", sum_.shape(), ", got ",
           p.shape());
   ++count_;
+  weight_ += weight;
   const float* in = p.data<float>();
   float *sum = sum_.mutable_data<float>(), *h = entropy_sum_.mutable_data<float>();
+  const float w = static_cast<float>(weight);
   parallel_ranges(p.numel() / k, kGrain, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin * k; i < end * k; ++i) sum[i] += in[i];
-    for (int64_t v = begin; v < end; ++v) h[v] += entropy_row(in + v * k, k, 1);
+    for (int64_t i = begin * k; i < end * k; ++i) sum[i] += in[i] * w;
+    for (int64_t v = begin; v < end; ++v) h[v] += entropy_row(in + v * k, k, 1) * w;
   });
 }
 
 Tensor SampleAggregator::mean() const {
   require(count_ > 0, "[aggregate] expected at least one sample");
   Tensor m = Tensor::empty(sum_.shape());
-  const float factor = 1 / static_cast<float>(count_);
+  const float factor = 1 / static_cast<float>(weight_);
   for_rows(sum_, sum_.dim(-1), m, [=](const float* x, float* y, int64_t k) {
     for (int64_t i = 0; i < k; ++i) y[i] = x[i] * factor;
   });
@@ -93,7 +96,7 @@ Tensor SampleAggregator::mean() const {
 Tensor SampleAggregator::entropy() const {
   require(count_ > 0, "[aggregate] expected at least one sample");
   Tensor h = Tensor::empty(entropy_sum_.shape());
-  const float factor = 1 / static_cast<float>(count_);
+  const float factor = 1 / static_cast<float>(weight_);
   for_rows(sum_, 1, h, [=](const float* x, float* y, int64_t k) { *y = entropy_row(x, k, factor); });
   return h;
 }
@@ -102,7 +105,7 @@ Tensor SampleAggregator::mutual_information() const {
   Tensor mi = entropy();
   const float* h = entropy_sum_.data<float>();
   float* o = mi.mutable_data<float>();
-  const float factor = 1 / static_cast<float>(count_);
+  const float factor = 1 / static_cast<float>(weight_);
   for (int64_t i = 0; i < mi.numel(); ++i) o[i] = std::max(0.0f, o[i] - h[i] * factor);
   return mi;
 }

@@ -13,16 +13,17 @@ Tensor readout(const Tensor& y0, const std::string& kind, double tau);
 /// Gathers samples one by one.
 class SampleAggregator {
  public:
-  /// Adds one sample's probabilities [..., K].
-  void add(const Tensor& probabilities);
+  /// Adds one sample's probabilities [..., K] with a positive weight.
+  void add(const Tensor& probabilities, double weight = 1);
   int64_t count() const { return count_; }
-  Tensor mean() const;                ///< [..., K], the mean probability
+  Tensor mean() const;                ///< [..., K], the weighted mean probability
   Tensor entropy() const;             ///< [...], of the mean, in nats
   Tensor mutual_information() const;  ///< [...], H(mean) - mean H(sample), in nats, at least 0
 
  private:
-  Tensor sum_;          // of probabilities
+  Tensor sum_;          // of probabilities times weights
   Tensor entropy_sum_;  // of the samples' entropies
+  double weight_ = 0;   // of all samples
   int64_t count_ = 0;
 };
 

@@ -11,7 +11,9 @@ struct SamplerOptions {
   std::string variance =
       "posterior";                  ///< ddpm: "posterior" (1 - a)(1 - abar_s)/(1 - abar_t) or "upper" 1 - a
   std::string spacing = "uniform";  ///< "uniform" or "log-snr"
-  int64_t steps = 5;                ///< evaluations of the network
+  int64_t steps = 2;                ///< evaluations of the network
+  /// The keys of a sampler in a table.
+  void declare(OptionTable& table);
 };
 
 /// r_s = state r_t + clean r0_hat + previous r0_hat_previous + noise z, on the residual (so pi is put back at

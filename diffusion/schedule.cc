@@ -8,6 +8,13 @@
 
 namespace voxgrad {
 
+void ScheduleOptions::declare(OptionList& options) {
+  options.table("diffusion")
+      .integer("steps", steps, 1, 100000, "T, steps of the forward process")
+      .word("schedule", kind, {"cosine", "linear"}, "noise schedule")
+      .flag("zero_terminal_snr", zero_terminal_snr, "rescale so that alpha_bar(T) = 0 (Lin et al. 2024)");
+}
+
 NoiseSchedule::NoiseSchedule(const std::string& kind, int64_t steps, bool zero_terminal_snr) {
   if (steps < 1) fail(ErrorCode::usage, "[schedule] expected at least one step, got ", steps);
   const double total = static_cast<double>(steps);

@@ -6,7 +6,17 @@
 #include <string>
 #include <vector>
 
+#include "tensor/options.h"
+
 namespace voxgrad {
+
+struct ScheduleOptions {
+  int64_t steps = 1000;
+  std::string kind = "cosine";
+  bool zero_terminal_snr = false;
+  /// The keys diffusion.*.
+  void declare(OptionList& options);
+};
 
 /// beta_1..beta_T and alpha_bar_t = prod (1 - beta_k), in double; alpha_bar(0) = 1.
 class NoiseSchedule {
@@ -15,6 +25,7 @@ class NoiseSchedule {
   /// to .02 at T = 1000, scaled by 1000 / T). zero_terminal_snr: square roots of alpha_bar shifted and scaled
   /// so that alpha_bar(T) = 0 (Lin et al. 2024, algorithm 1).
   NoiseSchedule(const std::string& kind, int64_t steps, bool zero_terminal_snr);
+  explicit NoiseSchedule(const ScheduleOptions& o) : NoiseSchedule(o.kind, o.steps, o.zero_terminal_snr) {}
 
   int64_t steps() const { return static_cast<int64_t>(alpha_bar_.size()) - 1; }
   double alpha_bar(int64_t t) const;

@@ -21,7 +21,7 @@
 namespace voxgrad {
 namespace {
 
-ConfigValue value_of(const toml::node& node, const std::string& where) {
+OptionValue value_of(const toml::node& node, const std::string& where) {
   if (const auto* v = node.as_boolean()) return v->get();
   if (const auto* v = node.as_integer()) return v->get();
   if (const auto* v = node.as_floating_point()) return v->get();
@@ -37,33 +37,44 @@ ConfigValue value_of(const toml::node& node, const std::string& where) {
   fail(ErrorCode::usage, where, "expected a boolean, number, string or list, got a date, time or table");
 }
 
-void walk(const toml::table& table, const std::string& prefix, const std::string& file, Config& config) {
+struct Entry {
+  std::string key, place;  // "[config] FILE:LINE: "
+  const toml::node* node;
+};
+
+void walk(const toml::table& table, const std::string& prefix, const std::string& file, const Config& config,
+          std::vector<Entry>& entries) {
   for (const auto& [name, node] : table) {
     const std::string key = prefix + std::string(name.str());
-    if (const auto* inner = node.as_table(); inner && !config.has(key)) {
-      walk(*inner, key + ".", file, config);
-      continue;
-    }
-    const std::string place = cat("[config] ", file, ":", node.source().begin.line, ": ");
-    if (!config.has(key))
-      fail(ErrorCode::usage, place, key, ": expected a known key", config.suggestion(key));
-    const ConfigValue value = value_of(node, place + key + ": ");
-    const std::string wrong = config.problem(key, value);
-    if (!wrong.empty()) fail(ErrorCode::usage, place, key, ": ", wrong);
-    config.set(key, value);
+    if (const auto* inner = node.as_table(); inner && !config.has(key))
+      walk(*inner, key + ".", file, config, entries);
+    else
+      entries.push_back({key, cat("[config] ", file, ":", node.source().begin.line, ": "), &node});
   }
 }
 
 }  // namespace
 
-void Config::read_toml(const std::string& text, const std::string& file_name) {
-  Config read = *this;  // on an error this configuration stays as it was
+void Config::read_toml(const std::string& text, const std::string& file_name, Unknown unknown) {
+  std::vector<std::pair<const Option*, OptionValue>> values;  // set once all are known to be right
   try {
-    walk(toml::parse(text, file_name), "", file_name, read);
+    const toml::table root = toml::parse(text, file_name);
+    std::vector<Entry> entries;
+    walk(root, "", file_name, *this, entries);
+    for (const Entry& e : entries) {
+      if (pass_over(e.key)) continue;
+      const Option* const known = find(e.key);
+      if (!known && unknown == Unknown::ignore) continue;
+      if (!known) fail(ErrorCode::usage, e.place, e.key, ": expected a known key", suggestion(e.key));
+      OptionValue value = value_of(*e.node, e.place + e.key + ": ");
+      const std::string wrong = problem(*known, value);
+      if (!wrong.empty()) fail(ErrorCode::usage, e.place, e.key, ": ", wrong);
+      values.emplace_back(known, std::move(value));
+    }
   } catch (const toml::parse_error& e) {
     fail(ErrorCode::usage, "[config] ", file_name, ":", e.source().begin.line, ": ", e.description());
   }
-  values_ = std::move(read.values_);
+  for (const auto& [known, value] : values) known->set(value);
 }
 
 }  // namespace voxgrad

@@ -16,6 +16,31 @@ Philox start(uint64_t case_seed, int64_t m) { return {case_seed, Stream::start, 
 
 }  // namespace
 
+void SamplingOptions::declare(OptionList& options) {
+  OptionTable table = options.table("sampling", OptionUse::prediction);
+  table.integer("samples", samples, 1, 100000, "M, samples a case")
+      .number(
+          "stop_tolerance", stop_tolerance, 0, 1,
+          "early stop: no more samples once four more changed the samples' mean probability of no class at "
+          "any voxel by more than this; 0: always all M");
+  sampler.declare(table);
+  table
+      .word("readout", readout, {"softmax", "clip"},
+            "probabilities of a sample: softmax(s / tau_out) as in the paper, or clipped to [0, 1] and "
+            "renormalised")
+      .word("mean", mean, {"first-estimates", "samples"},
+            "mean probability: of the samples, as in the paper, or of their first estimates, made at t = T "
+            "where they are the conditional mean of the label")
+      .number("tau_out", tau_out, 0, 100,
+              "tau_out of the readout softmax; 0: fitted on the calibration cases and stored in the model");
+}
+
+uint64_t case_seed(const std::string& case_name, uint64_t seed) {
+  uint64_t h = 14695981039346656037u;  // FNV-1a
+  for (const char c : case_name) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return seed ^ h;
+}
+
 Tensor start_noise(uint64_t case_seed, int64_t m, const Shape& shape) {
   return random_normal(shape, start(case_seed, m));
 }
@@ -38,11 +63,11 @@ GroupSampler::GroupSampler(const Setting& setting)
   const int64_t voxels = patch[0] * patch[1] * patch[2], features = s_.plan.features[0];
   const int64_t shares = static_cast<int64_t>(windows_.size()) * voxels * features * int64_t{sizeof(float)};
   // Half of the bound for what is kept, so that samples still go in large groups.
-  const int64_t memory = s_.options.memory_on(device_);
+  const int64_t memory = s_.work.memory_on(device_);
   keep_ = shares <= memory / 2;
   // A sample keeps its state, the blended estimate and one more volume (noise, or the estimate before).
   const int64_t volume = static_cast<int64_t>(s_.pi.nbytes()), kept = 3 * volume;
-  const int64_t once = (keep_ ? shares : 0) + (s_.options.first_estimates ? 2 * volume : 0);
+  const int64_t once = (keep_ ? shares : 0) + (s_.options.first_estimates() ? 2 * volume : 0);
   group_ = group_size(memory - once, voxels, features, kept);
 }
 
@@ -77,9 +102,8 @@ void GroupSampler::estimate_window(const Samples& s, size_t w, Tensor& y0) {
   shift_volume(s.state, {-at[0], -at[1], -at[2]}, 0, r);
   precondition_state(s.constants, r, in);
   const Tensor pi = gather_windows(pi_, {windows_[w]}, s_.plan.patch);
-  const Var f = s_.head.finest(
-      s_.denoiser.from_share(in, share_of(w, pi), s_.time(constant_of(s.constants, ProcessConstant::time))));
-  estimate_clean(s.constants, r, pi, f.value(), y0);
+  const Tensor f = s_.denoiser.sample(in, share_of(w, pi), constant_of(s.constants, ProcessConstant::time));
+  estimate_clean(s.constants, r, pi, f, y0);
 }
 
 void GroupSampler::estimate(const Samples& s) {
@@ -88,7 +112,7 @@ void GroupSampler::estimate(const Samples& s) {
   fill(y0, 0);
   const Triple& patch = s_.plan.patch;
   for (size_t w = 0; w < windows_.size(); ++w) {
-    if (s_.options.poll) s_.options.poll();
+    if (s_.work.poll) s_.work.poll();
     Tensor window = Tensor::empty_on(device_, {y0.dim(0), patch[0], patch[1], patch[2], y0.dim(4)});
     estimate_window(s, w, window);
     add_window(window, weight_, windows_[w].begin, y0);
@@ -124,13 +148,13 @@ std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
   }
   for (size_t i = 0; i < steps_.size(); ++i) {
     const ReverseStep& step = steps_[i];
-    if (s_.options.poll) s_.options.poll();
+    if (s_.work.poll) s_.work.poll();
     const std::vector<int64_t> times(static_cast<size_t>(count), step.t);
     s.constants.copy_from(process_constants(s_.schedule, times, s_.residual_sd, step));
     s.draw.copy_from(Tensor::from<int64_t>({2}, {first, static_cast<int64_t>(i)}));
     s.last = step.s == 0;
     s.step->run();
-    if (i == 0 && s_.options.first_estimates) {
+    if (i == 0 && s_.options.first_estimates()) {
       if (!first_sum_.defined()) {
         first_sum_ = Tensor::empty_on(device_, pi_.shape());
         fill(first_sum_, 0);

@@ -8,25 +8,37 @@
 
 #include "diffusion/aggregate.h"
 #include "diffusion/residual.h"
+#include "methods/denoiser.h"
 #include "methods/method.h"
-#include "nn/unet.h"
 #include "tensor/graph.h"
 
 namespace voxgrad {
+
+/// How samples are drawn and read.
+struct SamplingOptions {
+  int64_t samples = 16;  ///< M
+  SamplerOptions sampler;
+  double stop_tolerance = 0;  ///< EarlyStop's
+  std::string readout = "clip", mean = "first-estimates";
+  double tau_out = 0;
+  /// The keys sampling.*.
+  void declare(OptionList& options);
+  /// Whether the mean probability comes from the samples' first estimates.
+  bool first_estimates() const { return mean == "first-estimates"; }
+};
 
 class GroupSampler {
  public:
   struct Setting {
     const Plan& plan;
     const NoiseSchedule& schedule;
-    const UNet& denoiser;  ///< reads [c_in r_t, X, pi]
-    const TimeEmbedding& time;
-    const Heads& head;
+    const Denoiser& denoiser;
     double residual_sd;
     const Tensor& image;  ///< [D, H, W, C], at least the plan's patch; on any device, as pi
     const Tensor& pi;     ///< [D, H, W, K]
     uint64_t seed;        ///< of this case
-    const SampleOptions& options;
+    const SamplingOptions& options;
+    const Work& work;
   };
   /// What `setting` refers to must outlive the sampler.
   explicit GroupSampler(const Setting& setting);
@@ -43,7 +55,7 @@ class GroupSampler {
   /// Mean over all samples drawn so far of their first estimates of y0, clipped and renormalised,
   /// [D, H, W, K], on the CPU. That estimate is made at t = T, where the state says nothing about y0: it is
   /// the conditional mean E[y | X], the probabilities themselves. Undefined unless
-  /// SampleOptions::first_estimates.
+  /// SamplingOptions::first_estimates.
   Tensor first_estimate() const;
 
  private:
@@ -81,6 +93,8 @@ class GroupSampler {
   int64_t first_count_ = 0;
 };
 
+/// The seed of a case's samples.
+uint64_t case_seed(const std::string& case_name, uint64_t seed);
 /// Standard normal noise that sample m starts from.
 Tensor start_noise(uint64_t case_seed, int64_t m, const Shape& shape);
 

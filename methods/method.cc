@@ -2,37 +2,68 @@
 
 #include <algorithm>
 
-#include "methods/pgrd.h"
-#include "methods/prior.h"
+#include "methods/registry.h"
 
 namespace voxgrad {
 
-std::vector<std::string> method_names() { return {"unet", "pgrd", "pgrd-no-dds"}; }
-
-std::unique_ptr<Method> make_method(const std::string& name, const Plan& plan, const Config& config) {
-  if (name == "unet") return std::make_unique<UNetMethod>(plan, config);
-  if (name == "pgrd") return std::make_unique<Pgrd>(plan, config, name);
-  if (name == "pgrd-no-dds") {
-    Config without = config;
-    without.set("denoiser.lambda", 0.0);
-    return std::make_unique<Pgrd>(plan, without, name);
-  }
-  std::string known;
-  for (const std::string& n : method_names()) known += (known.empty() ? "" : ", ") + n;
-  fail(ErrorCode::usage, "[method] expected one of ", known, ", got ", name);
+void CommonOptions::declare(OptionList& options) {
+  plan.declare(options);
+  augment.declare(options);
+  options.table("train")
+      .integer("max_steps", max_steps, 0, 1e7, "caps the steps of every stage; 0: no cap")
+      .integer("checkpoint_every", checkpoint_every, 1, 1e7, "steps between checkpoints")
+      .flag(
+          "recompute", recompute,
+          "compute activations again in the backward pass instead of keeping them: a quarter less memory for "
+          "a few per cent more time; the same bits")
+      .integer("fold", fold, 0, 1000, "which fold is left out for validation")
+      .integer("max_scored", max_scored, 0, 1e6, "most validation cases that are scored at the end; 0: all")
+      .integer("keep_cases", keep_cases, 0, 1000,
+               "scored cases whose maps are kept in RUN/validation for the report");
+  runtime.declare(options);
 }
 
-SampleOptions sample_options(const Config& c) {
-  SampleOptions o;
-  o.samples = c.integer("sampling.samples");
-  o.first_estimates = c.text("sampling.mean") == "first-estimates";
-  o.stop_tolerance = c.number("sampling.stop_tolerance");
-  o.sampler.kind = c.text("sampling.sampler");
-  o.sampler.steps = c.integer("sampling.steps");
-  o.sampler.eta = c.number("sampling.eta");
-  o.sampler.variance = c.text("sampling.variance");
-  o.sampler.spacing = c.text("sampling.spacing");
-  return o;
+Config Method::config(std::function<void(const std::string&)> no_effect) const {
+  Config config(options_);
+  std::set<std::string> foreign;
+  for (const std::string& key : all_option_keys())
+    if (!config.has(key)) foreign.insert(key);
+  config.accept_foreign(std::move(foreign), std::move(no_effect));
+  return config;
+}
+
+void Method::build(const Plan& plan, const Runtime& runtime) {
+  plan_ = plan;
+  runtime_ = runtime;
+  make_networks();
+}
+
+std::vector<std::pair<std::string, Parameters*>> Method::networks() {
+  const TrainingData none;
+  std::vector<std::pair<std::string, Parameters*>> all;
+  for (const Stage& s : stages(none, {})) all.emplace_back(s.name, s.parameters);
+  return all;
+}
+
+void Method::move_to_device() {
+  for (const auto& [name, p] : networks())
+    if (p->allocated() && p->values().device() != runtime_.device()) p->move_to(runtime_.device());
+}
+
+double Method::constant(const std::string& name) const {
+  const auto it = constants.find(name);
+  if (it == constants.end())
+    fail(ErrorCode::data, "[", name_, "] the model has no ", name,
+         ": its training was stopped before it was found; go on with `voxgrad train --resume`");
+  return it->second;
+}
+
+std::function<Tensors(uint64_t, int64_t)> patches_of(const std::vector<PreprocessedCase>& cases,
+                                                     const Plan& plan, const AugmentOptions& augment) {
+  return [&cases, &plan, augment](uint64_t seed, int64_t step) {
+    const Batch b = training_batch(cases, plan, augment, seed, step);
+    return Tensors{b.image, b.label};
+  };
 }
 
 int64_t group_size(int64_t memory, int64_t voxels, int64_t features, int64_t kept) {

@@ -1,104 +1,150 @@
-// methods/: method.h (this file: what a row of the paper's table is; all share the trainer, prediction and
-// scoring behind this interface), configuration.h (keys of config.toml), volume.h (a network over a whole
-// volume), prior.h, pgrd.h (the methods), group_sampler.h (samples of the residual), batch_feed.h (the
-// batches of steps), training_steps.h (the steps of a stage), trainer.h, validation.h (scores of held-out
-// cases), prediction.h (`voxgrad predict`), run_folder.h (files of a run).
+// methods/: method.h (this file: what a method is), registry.h (the list of all), one file a method (unet.cc,
+// mc_dropout.cc, pgrd.cc, pgrd_no_dds.cc). What they share: segmenter.h (a U-Net that segments),
+// group_sampler.h (samples of the residual), volume.h (a network over a whole volume). What is done with any
+// of them: training.h, validation.h (scores of held-out cases), prediction.h (`voxgrad predict`), model.h
+// (from a file to a method). docs/adding-a-method.md adds one.
 #pragma once
 #include <functional>
-#include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
-#include "diffusion/sampler.h"
-#include "methods/configuration.h"
-#include "methods/volume.h"
-#include "nn/parameters.h"
+#include "data/patches.h"
+#include "io/config.h"
+#include "run/scores.h"
+#include "tensor/runtime.h"
+#include "train/training_run.h"
 
 namespace voxgrad {
 
-/// Numbers that a method finds in the data and keeps with its weights ("residual_sd", "tau_out").
-using Constants = std::map<std::string, double>;
+/// Cases at the plan's spacing, with labels.
+struct TrainingData {
+  std::vector<PreprocessedCase> training, calibration;
+};
 
-/// How samples are drawn.
-struct SampleOptions {
-  int64_t samples = 16;
-  SamplerOptions sampler;
+/// What work on cases may take, and the seed of what it draws.
+struct Work {
   uint64_t seed = 0;
-  bool first_estimates = true;        ///< the mean probability comes from the samples' first estimates
-  double stop_tolerance = 0;          ///< EarlyStop's; 0: all samples are drawn
   int64_t memory = int64_t{4} << 30;  ///< bytes that groups of samples, and what is kept of them, may take
-  int64_t device_memory = int64_t{4} << 30;  ///< bytes that groups may take where a CUDA device draws them
-  std::function<void()> poll;                ///< called between evaluations; may throw to stop
+  int64_t device_memory = int64_t{4} << 30;  ///< bytes that groups may take where a CUDA device computes
+  std::function<void()> poll = {};           ///< called between evaluations; may throw to stop
 
   /// The bound of what computes on `device`.
   int64_t memory_on(const Device& device) const { return device.is_cuda() ? device_memory : memory; }
 };
 
-class Method {
+/// How a method is trained.
+class Recipe {
  public:
-  Method(Plan plan, Config config) : plan_(std::move(plan)), config_(std::move(config)) {}
-  virtual ~Method() = default;
+  virtual ~Recipe() = default;
+  /// The stages, trained one after the other. Their functions may refer to `data` and `work`, which outlive
+  /// them; this call itself reads neither, since a model is loaded without data.
+  virtual std::vector<Stage> stages(const TrainingData& data, const Work& work) = 0;
+  /// Called after the last stage: fits what calibrates the method (on the calibration cases) and keeps it as
+  /// constants.
+  virtual void fit(const TrainingData& /*data*/, const Work& /*work*/) {}
+};
+
+/// A named estimate of the mean probability.
+struct EstimateInfo {
+  std::string key;    ///< letters, digits and '-': for --estimate and names of files
+  std::string label;  ///< for tables
+  RowRole role = RowRole::method;
+  bool of_samples = false;  ///< the weighted mean of the samples: whoever receives them makes it
+};
+
+/// Takes what a predictor gives for a case, on the grid of PreprocessedCase::image.
+class Receiver {
+ public:
+  virtual ~Receiver() = default;
+  /// Whether an estimate is of use: what nobody wants need not be computed.
+  virtual bool wants(const std::string& estimate) const = 0;
+  /// The next sample's probabilities [D, H, W, K].
+  virtual void sample(const Tensor& probabilities, double weight) = 0;
+  /// An estimate's probabilities [D, H, W, K].
+  virtual void estimate(const std::string& key, const Tensor& probabilities) = 0;
+};
+
+/// What a trained method gives for a case.
+class Predictor {
+ public:
+  virtual ~Predictor() = default;
+  /// What predict() gives: baselines and variants in the order of a table, then the method's own, once.
+  virtual std::vector<EstimateInfo> estimates() const = 0;
+  /// Gives samples and wanted estimates; samples in the same order, with the same bits, whatever the memory.
+  /// A method that is deterministic gives one sample.
+  virtual void predict(const PreprocessedCase& c, const Work& work, Receiver& to) = 0;
+  /// What a reader of the scores must know.
+  virtual std::vector<std::string> notes() const { return {}; }
+  /// What a user of predictions must know: settings that differ from those that were fitted for.
+  virtual std::vector<std::string> warnings() const { return {}; }
+};
+
+/// Options of every recipe.
+struct CommonOptions {
+  PlanOptions plan;
+  AugmentOptions augment;
+  int64_t max_steps = 0, checkpoint_every = 250, fold = 0, max_scored = 0, keep_cases = 6;
+  bool recompute = true;
+  RuntimeOptions runtime;
+  void declare(OptionList& options);
+};
+
+/// A row of the paper's table: recipe, predictor and options. Made in three steps: the registry makes it,
+/// config() reads its options, build() makes its networks.
+class Method : public Recipe, public Predictor {
+ public:
+  Method() = default;
   Method(const Method&) = delete;
   Method& operator=(const Method&) = delete;
 
+  const std::string& name() const { return name_; }
+  /// Sets and prints the options of this method. Keys of other methods are accepted, told to `no_effect` and
+  /// not stored.
+  Config config(std::function<void(const std::string& key)> no_effect = {}) const;
+  /// As they are declared, with their present values.
+  const OptionList& options() const { return options_; }
+  /// Makes the networks for a plan. ErrorCode::usage for options that contradict each other.
+  void build(const Plan& plan, const Runtime& runtime);
   const Plan& plan() const { return plan_; }
-  const Config& config() const { return config_; }
-  virtual std::string name() const = 0;
+  const Runtime& runtime() const { return runtime_; }
+  /// To be called once a trained model's options are read and before a user changes some.
+  virtual void loaded() {}
+  /// The stages by name with their parameters, in the order of training.
+  std::vector<std::pair<std::string, Parameters*>> networks();
+  /// Moves the networks that have weights to the runtime's device; they compute there from now on.
+  void move_to_device();
 
-  // Training.
-  /// The stages, trained one after the other, each with its parameters.
-  virtual std::vector<StageOptions> stages() const = 0;
-  virtual Parameters& parameters(size_t stage) = 0;
-  /// Moves the networks that have weights to a device; they compute there from now on.
-  void move_to(const Device& device) {
-    for (size_t s = 0; s < stages().size(); ++s)
-      if (Parameters& p = parameters(s); p.allocated() && p.values().device() != device) p.move_to(device);
-  }
-  /// Called when a stage starts, before its first step and not on resume: finds constants from the data, with
-  /// the seed, memory bound and poll of the options.
-  virtual void begin_stage(size_t /*stage*/, const std::vector<PreprocessedCase>& /*training*/,
-                           const std::vector<PreprocessedCase>& /*calibration*/,
-                           const SampleOptions& /*options*/) {}
-  /// Puts what the loss of a step reads beside the batch of `examples` (times, keys of random numbers) where
-  /// the networks compute: a function of (seed, step). On a device always in the same memory, so that a
-  /// recorded loss can be replayed for another step.
-  virtual void prepare(size_t /*stage*/, int64_t /*examples*/, uint64_t /*seed*/, int64_t /*step*/) {}
-  /// The loss of a batch, which may lie on any device: a pure function of (weights, batch, what prepare()
-  /// left).
-  virtual Var loss(size_t stage, const Batch& batch) = 0;
-
-  // Inference, on cases at the plan's spacing.
-  /// Draws samples and hands each to `sink` as the method's raw estimate [D, H, W, K], in order, on
-  /// the grid of PreprocessedCase::image; fewer than options.samples after an early stop. Returns the mean
-  /// probability [D, H, W, K] where the method has a better estimate of it than the mean over the samples;
-  /// otherwise undefined.
-  virtual Tensor sample(const PreprocessedCase& c, const SampleOptions& options,
-                        const std::function<void(const Tensor& raw)>& sink) = 0;
-  /// Probabilities [D, H, W, K] of a raw estimate.
-  virtual Tensor probabilities(const Tensor& raw) const = 0;
-  /// How many samples a deterministic method gives whatever is asked for; 0: as many as asked for.
-  virtual int64_t fixed_samples() const { return 0; }
-  /// The deterministic prior's probabilities [D, H, W, K]; undefined for methods without one.
-  virtual Tensor prior_probabilities(const PreprocessedCase& /*c*/, const SampleOptions& /*options*/) {
-    return {};
-  }
-  /// Fits the readout on calibration cases after training (tau_out); may do nothing.
-  virtual void fit_readout(const std::vector<PreprocessedCase>& /*calibration*/,
-                           const SampleOptions& /*options*/) {}
-
+  CommonOptions common;
   Constants constants;
 
  protected:
+  /// Declares the options of this method beside the common ones.
+  virtual void declare(OptionList& options) = 0;
+  /// Makes the networks: plan() and runtime() are set.
+  virtual void make_networks() = 0;
+  /// A constant; ErrorCode::data where training has not come so far.
+  double constant(const std::string& name) const;
+
+ private:
+  friend std::unique_ptr<Method> make_method(const std::string& name);
+  std::string name_;
+  OptionList options_;
   Plan plan_;
-  Config config_;
+  Runtime runtime_;
 };
 
-/// Names that make_method knows.
-std::vector<std::string> method_names();
-/// Throws ErrorCode::usage for an unknown name, listing the known ones.
-std::unique_ptr<Method> make_method(const std::string& name, const Plan& plan, const Config& config);
+/// An entry of the registry.
+struct MethodRecord {
+  std::string name;
+  std::string text;  ///< what it is, one line
+  std::unique_ptr<Method> (*make)();
+};
 
-/// Sample options as the configuration has them.
-SampleOptions sample_options(const Config& config);
+/// A labelled batch of training patches, {image, label}, for Stage::batch.
+std::function<Tensors(uint64_t seed, int64_t step)> patches_of(const std::vector<PreprocessedCase>& cases,
+                                                               const Plan& plan,
+                                                               const AugmentOptions& augment);
 
 /// How many windows of `voxels` a network of `features` channels at full resolution may evaluate at once in
 /// `memory` bytes, where each also keeps `kept` bytes between evaluations (a sample's state on its volume).

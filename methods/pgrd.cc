@@ -5,90 +5,114 @@
 
 #include "diffusion/aggregate.h"
 #include "eval/calibrate.h"
-#include "methods/group_sampler.h"
+#include "eval/metrics.h"
+#include "methods/volume.h"
 
 namespace voxgrad {
 namespace {
 
-int64_t time_features(const Config& config) {
-  const int64_t size = config.integer("denoiser.time_features");
-  if (size % 2 != 0)
-    fail(ErrorCode::usage, "[config] denoiser.time_features: expected an even number, got ", size);
-  return size;
-}
+constexpr const char *kPrior = "prior", *kTempered = "prior-tempered", *kMeanOfSamples = "mean-of-samples";
+constexpr double kTauOut = 0.2;  // of a model that was stopped before the fit, or without calibration cases
+constexpr int64_t kSdBatches = 32;         // batches that the residual's standard deviation is estimated from
+constexpr size_t kCasesOfValidation = 20;  // at most so many cases a mean NLL of the prior
 
-UNetConfig denoiser_config(const Plan& plan, const Config& config) {
-  // The network reads [c_in r_t, X, pi] and gives F, K channels.
-  UNetConfig c = unet_config(plan, config, plan.channels() + 2 * plan.classes());
-  c.embedding = config.integer("denoiser.time_features");
+DenoiserConfig denoiser_config(const Plan& plan, const Runtime& runtime, const DenoiserOptions& options) {
+  DenoiserConfig c;
+  c.unet = unet_config(plan, runtime, plan.channels() + 2 * plan.classes());
+  c.channels = plan.classes();
+  c.time_features = options.time_features;
+  c.auxiliary_channels = options.lambda > 0 && options.dds == "heads" ? plan.classes() : 0;
   return c;
-}
-
-uint64_t hash_name(const std::string& name) {
-  uint64_t h = 14695981039346656037u;  // FNV-1a
-  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return h;
-}
-
-uint64_t case_seed(const std::string& case_name, uint64_t seed) { return seed ^ hash_name(case_name); }
-
-// Brings a value to a device, into the memory of the one before.
-void put(Tensor& place, const Tensor& value, const Device& device) {
-  if (!place.defined() || place.device() != device || place.shape() != value.shape())
-    place = Tensor::empty_on(device, value.shape(), value.dtype());
-  place.copy_from(value);
 }
 
 }  // namespace
 
-Tensor start_noise(const std::string& case_name, uint64_t seed, int64_t m, const Shape& shape) {
-  return start_noise(case_seed(case_name, seed), m, shape);
+struct Pgrd::Networks {
+  Networks(const Plan& plan, const Runtime& runtime, const SegmenterOptions& prior_options,
+           const DenoiserOptions& options, const ScheduleOptions& diffusion)
+      : prior(kPrior, prior_options, plan, unet_config(plan, runtime, plan.channels())),
+        denoiser("denoiser", denoiser_config(plan, runtime, options)),
+        schedule(diffusion) {}
+
+  Segmenter prior;
+  Denoiser denoiser;
+  NoiseSchedule schedule;
+  Tensor constants;  // process_constants of t = 1 .. T where the denoiser computes; undefined until needed
+};
+
+Pgrd::Pgrd(bool with_dds) : with_dds_(with_dds) {
+  if (!with_dds) denoiser.lambda = 0;
+}
+Pgrd::~Pgrd() = default;
+
+void Pgrd::declare(OptionList& options) {
+  prior.declare(options.table(kPrior));
+  OptionTable table = options.table("denoiser");
+  denoiser.stage.declare(table);
+  if (with_dds_)
+    table
+        .number("lambda", denoiser.lambda, 0, 100,
+                "weight of deep diffusion supervision (equation 9); 0 is the ablation without DDS")
+        .word("dds", denoiser.dds, {"heads", "estimate"},
+              "heads: 1x1x1 heads on every decoder level (II.C, equation 6); estimate: softmax(y0_hat / "
+              "dds_tau) (II.F)")
+        .number("dds_tau", denoiser.dds_tau, 0.01, 100, "temperature tau of equation 6");
+  table.integer("time_features", denoiser.time_features, 2, 4096, "size of the embedding of t; even")
+      .number("residual_sd", denoiser.residual_sd, 0, 10,
+              "standard deviation of the residual for preconditioning; 0: estimated from the training data; "
+              "1: the paper's plain v-prediction")
+      .flag(
+          "tempered_prior", denoiser.tempered_prior,
+          "pi is the prior after temperature scaling (fitted on the calibration cases) instead of the prior "
+          "itself");
+  diffusion.declare(options);
+  sampling.declare(options);
 }
 
-Pgrd::Pgrd(const Plan& plan, const Config& config, std::string name)
-    : Method(plan, config),
-      name_(std::move(name)),
-      prior_(plan_, config_),
-      schedule_(config.text("diffusion.schedule"), config.integer("diffusion.steps"),
-                config.boolean("diffusion.zero_terminal_snr")),
-      lambda_(config.number("denoiser.lambda")),
-      heads_(config.text("denoiser.dds") == "heads"),
-      time_(params_, "denoiser.time", time_features(config_), time_features(config_)),
-      net_(params_, "denoiser", denoiser_config(plan_, config_)),
-      head_(params_, "denoiser.head", net_.config().features, 1, plan_.classes(), /*zero=*/true) {
-  if (lambda_ > 0 && heads_)
-    auxiliary_.emplace(params_, "denoiser.auxiliary", net_.config().features, deep_levels(net_.config()),
-                       plan_.classes());
-  reverse_steps(schedule_,
-                sample_options(config_).sampler);  // refuses what no sampler can do, before training
+void Pgrd::make_networks() {
+  n_ = std::make_unique<Networks>(plan(), runtime(), prior, denoiser, diffusion);
+  reverse_steps(n_->schedule, sampling.sampler);  // refuses what no sampler can do, before training
 }
 
-std::vector<StageOptions> Pgrd::stages() const {
-  return {stage_options(config_, "prior"), stage_options(config_, "denoiser")};
+std::vector<Stage> Pgrd::stages(const TrainingData& data, const Work& work) {
+  Stage first = n_->prior.stage(data.training, common.augment);
+  // The prior has seen the training cases: how much surer it is there decides what the denoiser learns
+  // (docs/method.md).
+  first.end = [this, &data, &work] {
+    const auto mean_nll = [&](const std::vector<PreprocessedCase>& cases) {
+      double sum = 0;
+      const size_t count = std::min(cases.size(), kCasesOfValidation);
+      for (size_t i = 0; i < count; ++i) {
+        const PreprocessedCase& c = cases[i];
+        const Tensor p = n_->prior.volume_probabilities(c.image, 1, work).to(Device::cpu());
+        sum += nll(content_of(p, c), content_of(c.label, c)).value_or(0);
+      }
+      return count ? sum / static_cast<double>(count) : 0;
+    };
+    return std::map<std::string, double>{{"nll_training", mean_nll(data.training)},
+                                         {"nll_calibration", mean_nll(data.calibration)}};
+  };
+  return {first,
+          {.name = "denoiser",
+           .parameters = &n_->denoiser.parameters(),
+           .options = denoiser.stage,
+           .begin = [this, &data, &work] { begin_denoiser(data, work); },
+           .batch = patches_of(data.training, plan(), common.augment),
+           .loss = [this](const Tensors& batch,
+                          const StepRandom& random) { return denoiser_loss(batch, random); }}};
 }
 
-double Pgrd::constant(const std::string& name) const {
-  const auto it = constants.find(name);
-  if (it == constants.end())
-    fail(ErrorCode::data, "[pgrd] the model has no ", name,
-         ": its training was stopped before the denoiser began; ", "go on with `voxgrad train --resume`");
-  return it->second;
-}
-
-void Pgrd::begin_stage(size_t stage, const std::vector<PreprocessedCase>& training,
-                       const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) {
-  if (stage != 1) return;
-  constants["prior_temperature"] = fit_prior_temperature(prior_, calibration, options);
-  constants["pi_temperature"] =
-      config_.boolean("denoiser.tempered_prior") ? constants["prior_temperature"] : 1;
-  double sd = config_.number("denoiser.residual_sd");
+void Pgrd::begin_denoiser(const TrainingData& data, const Work& work) {
+  constants["prior_temperature"] = fit_segmenter_temperature(n_->prior, data.calibration, work);
+  constants["pi_temperature"] = denoiser.tempered_prior ? constants["prior_temperature"] : 1;
+  double sd = denoiser.residual_sd;
   if (sd == 0) {
     // Over patches as the denoiser will see them. Residuals are mostly near zero: their sd is small.
     double power = 0, count = 0;
-    for (int64_t step = 0; step < 32; ++step) {
-      if (options.poll) options.poll();
-      const Batch b = training_batch(training, plan_, augment_options(config_), options.seed, step);
-      const Tensor pi = prior_.batch_probabilities(b.image, constants["pi_temperature"]).to(Device::cpu());
+    for (int64_t step = 0; step < kSdBatches; ++step) {
+      if (work.poll) work.poll();
+      const Batch b = training_batch(data.training, plan(), common.augment, work.seed, step);
+      const Tensor pi = n_->prior.batch_probabilities(b.image, constants["pi_temperature"]).to(Device::cpu());
       power += residual_power(b.label, pi);
       count += static_cast<double>(pi.numel());
     }
@@ -97,58 +121,48 @@ void Pgrd::begin_stage(size_t stage, const std::vector<PreprocessedCase>& traini
   constants["residual_sd"] = sd;
 }
 
-Var Pgrd::deep_supervision(const std::vector<Var>& pyramid, const Var& output, const ResidualExample& example,
-                           const Tensor& pi, const Tensor& label) const {
-  if (heads_) {
+Var Pgrd::deep_supervision(const std::vector<Var>& pyramid, const Var& f, const ResidualExample& example,
+                           const Tensor& step, const Tensor& pi, const Tensor& label) const {
+  if (denoiser.dds == "heads") {
     std::vector<Var> scaled;
-    const double tau = config_.number("denoiser.dds_tau");
-    for (const Var& logits : (*auxiliary_)(pyramid)) scaled.push_back(ops::scale(logits, 1 / tau));
-    return deep_segmentation_loss(scaled, label, {1, 0});
+    for (const Var& logits : n_->denoiser.auxiliary(pyramid))
+      scaled.push_back(ops::scale(logits, 1 / denoiser.dds_tau));
+    return deep_segmentation_loss(scaled, label, {1, 0}).total;
   }
   // y0_hat = pi + c_skip r_t + c_out F, which is affine in F.
-  const Var residual = ops::axpby(constant_of(step_constants_, ProcessConstant::skip), Var(example.state),
-                                  constant_of(step_constants_, ProcessConstant::out), output);
-  return ops::cross_entropy(ops::scale(ops::add(residual, Var(pi)), 1 / config_.number("denoiser.dds_tau")),
-                            label);
+  const Var residual = ops::axpby(constant_of(step, ProcessConstant::skip), Var(example.state),
+                                  constant_of(step, ProcessConstant::out), f);
+  return ops::cross_entropy(ops::scale(ops::add(residual, Var(pi)), 1 / denoiser.dds_tau), label);
 }
 
-void Pgrd::prepare(size_t stage, int64_t examples, uint64_t seed, int64_t step) {
-  if (stage == 0) return;
-  const auto draw = static_cast<uint32_t>(step);
-  const Philox times{seed, Stream::time_step, draw};
-  std::vector<int64_t> t;
-  for (int64_t i = 0; i < examples; ++i)
-    t.push_back(1 + times.below(static_cast<uint64_t>(i), schedule_.steps()));
-  put(step_constants_, process_constants(schedule_, t, constant("residual_sd")), net_.device());
-  put(step_noise_, Tensor::from<int64_t>({2}, {static_cast<int64_t>(seed), int64_t{draw}}), net_.device());
-}
-
-Var Pgrd::loss(size_t stage, const Batch& batch) {
-  if (stage == 0) return prior_.loss(batch);
+Loss Pgrd::denoiser_loss(const Tensors& batch, const StepRandom& random) const {
   // The networks, the noise and the losses are in one place; a batch that is elsewhere is brought there.
-  const Tensor image = batch.image.to(net_.device()), label = batch.label.to(net_.device());
-  const Tensor pi = prior_.batch_probabilities(image, constant("pi_temperature"));
-  Tensor eps = Tensor::empty_on(pi.device(), pi.shape());
-  fill_normal(eps, {0, Stream::noise, 0}, step_noise_);
-  const ResidualExample e = make_residual_example(step_constants_, label, pi, eps);
-  const std::vector<Var> pyramid =
-      net_({Var(e.input), Var(image), Var(pi)}, time_(constant_of(step_constants_, ProcessConstant::time)));
-  const Var output = head_.finest(pyramid);
-  const Var velocity = ops::mse(output, Var(e.target));
-  if (lambda_ == 0) return velocity;
-  return ops::add(velocity, ops::scale(deep_supervision(pyramid, output, e, pi, label), lambda_));
+  const Device device = n_->denoiser.device();
+  const Tensor image = batch[0].to(device), label = batch[1].to(device);
+  if (!n_->constants.defined() || n_->constants.device() != device) {
+    std::vector<int64_t> times(static_cast<size_t>(n_->schedule.steps()));
+    for (size_t i = 0; i < times.size(); ++i) times[i] = static_cast<int64_t>(i) + 1;
+    n_->constants = process_constants(n_->schedule, times, constant("residual_sd")).to(device);
+  }
+  const Tensor step = random_columns(n_->constants, random, Stream::time_step, image.dim(0));
+  const Tensor pi = n_->prior.batch_probabilities(image, constant("pi_temperature"));
+  Tensor eps = Tensor::empty_on(device, pi.shape());
+  fill_normal(eps, random, Stream::noise);
+  const ResidualExample e = make_residual_example(step, label, pi, eps);
+  const Denoiser::Output o =
+      n_->denoiser({Var(e.input), Var(image), Var(pi)}, constant_of(step, ProcessConstant::time));
+  const Var velocity = ops::mse(o.f, Var(e.target));
+  if (denoiser.lambda == 0) return {velocity, {}};
+  const Var supervision = deep_supervision(o.pyramid, o.f, e, step, pi, label);
+  return Loss::sum({{"velocity", velocity}, {"supervision", ops::scale(supervision, denoiser.lambda)}});
 }
 
-Tensor Pgrd::prior_probabilities(const PreprocessedCase& c, const SampleOptions& options) {
-  return prior_.volume_probabilities(c.image, 1, options).to(Device::cpu());
-}
-
-Tensor Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
-                    const std::function<void(const Tensor&)>& sink) {
-  const Tensor image = c.image.to(net_.device());
-  const Tensor pi = prior_.volume_probabilities(image, constant("pi_temperature"), options);
-  GroupSampler sampler({plan_, schedule_, net_, time_, head_, constant("residual_sd"), image, pi,
-                        case_seed(c.name, options.seed), options});
+Tensor Pgrd::draw(const PreprocessedCase& c, const SamplingOptions& options, const Work& work,
+                  const std::function<void(const Tensor&)>& sink) const {
+  const Tensor image = c.image.to(n_->denoiser.device());
+  const Tensor pi = n_->prior.volume_probabilities(image, constant("pi_temperature"), work);
+  GroupSampler sampler({plan(), n_->schedule, n_->denoiser, constant("residual_sd"), image, pi,
+                        case_seed(c.name, work.seed), options, work});
   EarlyStop stop(options.stop_tolerance);
   int64_t group = sampler.group();
   if (options.stop_tolerance > 0) {
@@ -160,42 +174,81 @@ Tensor Pgrd::sample(const PreprocessedCase& c, const SampleOptions& options,
   for (int64_t first = 0; first < options.samples; first += group)
     for (const Tensor& sample : sampler.draw(first, std::min(group, options.samples - first))) {
       sink(sample);
-      if (options.stop_tolerance > 0 && stop.add(probabilities(sample))) return sampler.first_estimate();
+      if (options.stop_tolerance > 0 && stop.add(readout(sample, options.readout, tau_out())))
+        return sampler.first_estimate();
     }
   return sampler.first_estimate();
 }
 
-Tensor Pgrd::probabilities(const Tensor& raw) const {
-  const std::string& kind = config_.text("sampling.readout");
-  double tau = config_.number("sampling.tau_out");
-  if (tau == 0) {
-    // A run that was stopped before the fit (prediction warns about it) reads out with a moderate tau.
-    const auto fitted = constants.find("tau_out");
-    tau = fitted != constants.end() ? fitted->second : 0.2;
-  }
-  return readout(raw, kind, tau);
+double Pgrd::tau_out() const {
+  if (sampling.tau_out > 0) return sampling.tau_out;
+  const auto fitted = constants.find("tau_out");
+  return fitted != constants.end() ? fitted->second : kTauOut;
 }
 
-void Pgrd::fit_readout(const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) {
-  if (config_.number("sampling.tau_out") > 0 || config_.text("sampling.readout") != "softmax") return;
+std::vector<EstimateInfo> Pgrd::estimates() const {
+  std::vector<EstimateInfo> all{{kPrior, kPrior, RowRole::baseline},
+                                {kTempered, "prior + temperature", RowRole::baseline}};
+  const std::string drawn = cat(" (M = ", sampling.samples, ", S = ", sampling.sampler.steps, ")");
+  if (sampling.first_estimates())
+    all.push_back(
+        {kMeanOfSamples, name() + " mean of samples" + drawn, RowRole::variant, /*of_samples=*/true});
+  all.push_back({name(), name() + drawn, RowRole::method, /*of_samples=*/!sampling.first_estimates()});
+  return all;
+}
+
+void Pgrd::predict(const PreprocessedCase& c, const Work& work, Receiver& to) {
+  if (to.wants(kPrior) || to.wants(kTempered)) {
+    const Tensor p = n_->prior.volume_probabilities(c.image, 1, work).to(Device::cpu());
+    if (to.wants(kPrior)) to.estimate(kPrior, p);
+    if (to.wants(kTempered)) to.estimate(kTempered, apply_temperature(p, constant("prior_temperature")));
+  }
+  const Tensor mean = draw(
+      c, sampling, work, [&](const Tensor& raw) { to.sample(readout(raw, sampling.readout, tau_out()), 1); });
+  if (mean.defined()) to.estimate(name(), mean);
+}
+
+void Pgrd::fit(const TrainingData& data, const Work& work) {
+  if (sampling.tau_out > 0 || sampling.readout != "softmax") return;
   // Samples are kept as they are, since each tau reads them anew: as many cases as the memory bound allows.
-  SampleOptions all = options;
+  SamplingOptions all = sampling;
   all.stop_tolerance = 0;
   std::vector<LabelledSamples> labelled;
   int64_t kept = 0;
-  for (const PreprocessedCase& c : calibration) {
+  for (const PreprocessedCase& c : data.calibration) {
     if (!c.label.defined()) continue;
-    const int64_t bytes = options.samples * c.label.numel() * plan_.classes() * int64_t{sizeof(float)};
-    if (!labelled.empty() && kept + bytes > options.memory / 2) break;
+    const int64_t bytes = all.samples * c.label.numel() * plan().classes() * int64_t{sizeof(float)};
+    if (!labelled.empty() && kept + bytes > work.memory / 2) break;
     kept += bytes;
     LabelledSamples l{{}, content_of(c.label, c)};
-    sample(c, all, [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });
+    draw(c, all, work, [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });
     labelled.push_back(std::move(l));
   }
-  constants["tau_out"] = labelled.empty() ? 0.2 : fit_tau_out(labelled);
+  constants["tau_out"] = labelled.empty() ? kTauOut : fit_tau_out(labelled);
   constants["tau_out_cases"] = static_cast<double>(labelled.size());
-  constants["tau_out_samples"] = static_cast<double>(options.samples);
-  constants["tau_out_steps"] = static_cast<double>(reverse_steps(schedule_, options.sampler).size());
+  constants["tau_out_samples"] = static_cast<double>(all.samples);
+  constants["tau_out_steps"] = static_cast<double>(reverse_steps(n_->schedule, all.sampler).size());
 }
+
+std::vector<std::string> Pgrd::notes() const {
+  if (!sampling.first_estimates()) return {};
+  return {cat(name(),
+              ": the mean probability comes from the samples' first estimates (sampling.mean); \"mean of "
+              "samples\" averages the finished samples, as the paper does.")};
+}
+
+std::vector<std::string> Pgrd::warnings() const {
+  const SamplerOptions &now = sampling.sampler, &then = fitted_.sampler;
+  if (sampling.first_estimates() || !constants.contains("tau_out_samples")) return {};
+  if (sampling.samples == fitted_.samples && now.steps == then.steps && now.kind == then.kind &&
+      now.spacing == then.spacing && now.eta == then.eta && now.variance == then.variance)
+    return {};
+  return {cat("tau_out was fitted for M = ", fitted_.samples, ", S = ", then.steps, ", ", then.kind,
+              "; with other samples the probabilities may be less well calibrated")};
+}
+
+extern const MethodRecord pgrd_method{
+    "pgrd", "prior-guided residual diffusion: samples of the residual to a frozen prior",
+    []() -> std::unique_ptr<Method> { return std::make_unique<Pgrd>(/*with_dds=*/true); }};
 
 }  // namespace voxgrad

@@ -1,49 +1,62 @@
 // Prior-Guided Residual Diffusion: a frozen prior, and a denoiser of the residual to it (docs/method.md).
 #pragma once
-#include <optional>
-
 #include "diffusion/residual.h"
-#include "methods/prior.h"
+#include "methods/group_sampler.h"
+#include "methods/segmenter.h"
 
 namespace voxgrad {
 
-/// r_T of sample m of a case, standard normal: a function of (seed, name of the case, m).
-Tensor start_noise(const std::string& case_name, uint64_t seed, int64_t m, const Shape& shape);
+struct DenoiserOptions {
+  StageOptions stage{
+      .steps = 4000, .learning_rate = 1e-3, .optimizer = {.clip_norm = 12, .ema_decay = 0.995}};
+  double lambda = 0.1;        ///< weight of deep diffusion supervision; 0: without
+  std::string dds = "heads";  ///< "heads" or "estimate"
+  double dds_tau = 0.5;
+  int64_t time_features = 64;
+  double residual_sd = 0;
+  bool tempered_prior = true;
+};
 
 class Pgrd : public Method {
  public:
-  Pgrd(const Plan& plan, const Config& config, std::string name);
-  std::string name() const override { return name_; }
-  std::vector<StageOptions> stages() const override;
-  Parameters& parameters(size_t stage) override { return stage == 0 ? prior_.parameters() : params_; }
-  void begin_stage(size_t stage, const std::vector<PreprocessedCase>& training,
-                   const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) override;
-  void prepare(size_t stage, int64_t examples, uint64_t seed, int64_t step) override;
-  Var loss(size_t stage, const Batch& batch) override;
-  Tensor sample(const PreprocessedCase& c, const SampleOptions& options,
-                const std::function<void(const Tensor&)>& sink) override;
-  Tensor probabilities(const Tensor& raw) const override;
-  Tensor prior_probabilities(const PreprocessedCase& c, const SampleOptions& options) override;
-  void fit_readout(const std::vector<PreprocessedCase>& calibration, const SampleOptions& options) override;
+  /// Without deep diffusion supervision its keys are not there.
+  explicit Pgrd(bool with_dds);
+  ~Pgrd() override;
+  std::vector<Stage> stages(const TrainingData& data, const Work& work) override;
+  void fit(const TrainingData& data, const Work& work) override;
+  std::vector<EstimateInfo> estimates() const override;
+  void predict(const PreprocessedCase& c, const Work& work, Receiver& to) override;
+  std::vector<std::string> notes() const override;
+  std::vector<std::string> warnings() const override;
+  void loaded() override { fitted_ = sampling; }
+
+  /// Draws samples and hands each on as the raw estimate y0 [D, H, W, K], in order: fewer than asked for
+  /// after an early stop. Returns the mean of their first estimates where the options ask for it, else
+  /// undefined.
+  Tensor draw(const PreprocessedCase& c, const SamplingOptions& options, const Work& work,
+              const std::function<void(const Tensor& raw)>& sink) const;
+
+  SegmenterOptions prior;
+  DenoiserOptions denoiser;
+  ScheduleOptions diffusion;
+  SamplingOptions sampling;
+
+ protected:
+  void declare(OptionList& options) override;
+  void make_networks() override;
 
  private:
-  double constant(const std::string& name) const;
-  /// Equation 6 in the reading that the configuration chooses.
-  Var deep_supervision(const std::vector<Var>& pyramid, const Var& output, const ResidualExample& example,
-                       const Tensor& pi, const Tensor& label) const;
+  struct Networks;
+  Loss denoiser_loss(const Tensors& batch, const StepRandom& random) const;
+  /// Equation 6 in the reading that the options choose.
+  Var deep_supervision(const std::vector<Var>& pyramid, const Var& f, const ResidualExample& example,
+                       const Tensor& constants, const Tensor& pi, const Tensor& label) const;
+  void begin_denoiser(const TrainingData& data, const Work& work);
+  double tau_out() const;
 
-  std::string name_;
-  Prior prior_;
-  NoiseSchedule schedule_;
-  double lambda_;
-  bool heads_;
-  Parameters params_;
-  TimeEmbedding time_;
-  UNet net_;
-  Heads head_;
-  std::optional<Heads> auxiliary_;
-  // Of the step that was prepared last: process_constants, and seed and draw of its noise.
-  Tensor step_constants_, step_noise_;
+  bool with_dds_;
+  SamplingOptions fitted_;  // that tau_out of a loaded model was fitted for
+  std::unique_ptr<Networks> n_;
 };
 
 }  // namespace voxgrad

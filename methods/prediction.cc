@@ -1,5 +1,8 @@
 #include "methods/prediction.h"
 
+#include <algorithm>
+#include <map>
+
 #include "diffusion/aggregate.h"
 #include "eval/metrics.h"
 #include "io/file.h"
@@ -41,7 +44,7 @@ void refuse_folder_of_inputs(const std::string& output, const std::vector<Case>&
          parent);
 }
 
-// // What an earlier prediction left of a case and this one does not write: together they would be scored as
+// What an earlier prediction left of a case and this one does not write: together they would be scored as
 // one. The mask goes first and is written last, so that a case without its mask was cut off.
 void remove_leftovers(const PredictOptions& options, const std::string& name, size_t samples) {
   const std::string& output = options.output;
@@ -55,9 +58,15 @@ void remove_leftovers(const PredictOptions& options, const std::string& name, si
       if (digits && file == "sample_" + number + ".nii.gz" && std::stoul(number) > samples)
         leftovers.push_back(folder + "/" + file);
     }
-  const std::string file = output + "/probabilities/" + name + ".nii.gz",
-                    mask = output + "/" + name + ".nii.gz";
-  if (!options.save_probabilities && file_exists(file)) leftovers.push_back(file);
+  const std::string file = name + ".nii.gz", mask = output + "/" + file;
+  const auto unless = [&](bool kept, const std::string& path) {
+    if (!kept && file_exists(path)) leftovers.push_back(path);
+  };
+  unless(options.save_probabilities, output + "/probabilities/" + file);
+  if (const std::string all = output + "/estimates"; is_folder(all))
+    for (const std::string& key : list_folder(all))
+      unless(std::find(options.estimates.begin(), options.estimates.end(), key) != options.estimates.end(),
+             all + "/" + key + "/" + file);
   if (leftovers.empty()) return;
   if (options.warn)
     options.warn(cat(output, ": files of an earlier prediction of ", name,
@@ -80,32 +89,84 @@ Tensor channels_first(const Tensor& v) {
   return out;
 }
 
-CasePrediction predict_case(Method& method, const PreprocessedCase& c, const SampleOptions& options,
-                            bool keep_samples) {
-  SampleAggregator aggregate;
-  CasePrediction p;
-  const Tensor mean = method.sample(c, options, [&](const Tensor& raw) {
-    const Tensor on_grid = invert_probabilities(method.probabilities(raw), c);
-    aggregate.add(on_grid);
-    if (keep_samples) p.samples.push_back(most_probable_class(on_grid));
-  });
-  p.mutual_information = aggregate.mutual_information();
-  if (mean.defined()) {
-    if (keep_samples) p.mean_of_samples = aggregate.mean();
-    aggregate = {};
-    aggregate.add(invert_probabilities(mean, c));
+namespace {
+
+// Brings what arrives onto the input's grid.
+class OnGrid : public Receiver {
+ public:
+  OnGrid(const PreprocessedCase& c, const CaseRequest& request, const std::vector<EstimateInfo>& estimates)
+      : case_(c), request_(request), estimates_(estimates) {}
+
+  bool wants(const std::string& key) const override {
+    for (const EstimateInfo& info : estimates_)
+      if (info.key == key && info.role == RowRole::method) return true;
+    return request_.wants && request_.wants(key);
   }
-  p.probabilities = aggregate.mean();
-  p.entropy = aggregate.entropy();
-  p.mask = most_probable_class(p.probabilities);
-  return p;
+  void sample(const Tensor& probabilities, double weight) override {
+    const Tensor on_grid = invert_probabilities(probabilities, case_);
+    mean_.add(on_grid, weight);
+    ++prediction_.drawn;
+    if (request_.keep_samples) prediction_.samples.push_back(most_probable_class(on_grid));
+  }
+  void estimate(const std::string& key, const Tensor& probabilities) override {
+    deliver(key, invert_probabilities(probabilities, case_));
+  }
+  CasePrediction finish() {
+    require(prediction_.drawn > 0, "[predict] expected at least one sample");
+    prediction_.mutual_information = mean_.mutual_information();
+    for (const EstimateInfo& info : estimates_)
+      if (info.of_samples && wants(info.key)) deliver(info.key, mean_.mean());
+    require(prediction_.mask.defined(), "[predict] expected the method's own estimate");
+    return std::move(prediction_);
+  }
+
+ private:
+  void deliver(const std::string& key, const Tensor& on_grid) {
+    for (const EstimateInfo& info : estimates_) {
+      if (info.key != key) continue;
+      if (info.role == RowRole::method) {
+        SampleAggregator one;
+        one.add(on_grid);
+        prediction_.probabilities = one.mean();
+        prediction_.entropy = one.entropy();
+        prediction_.mask = most_probable_class(prediction_.probabilities);
+      } else if (request_.other) {
+        request_.other(info, on_grid);
+      }
+      return;
+    }
+    fail(ErrorCode::internal, "[predict] expected a declared estimate, got ", key);
+  }
+
+  const PreprocessedCase& case_;
+  const CaseRequest& request_;
+  const std::vector<EstimateInfo>& estimates_;
+  SampleAggregator mean_;
+  CasePrediction prediction_;
+};
+
+}  // namespace
+
+CasePrediction predict_case(Predictor& predictor, const PreprocessedCase& c, const CaseRequest& request) {
+  const std::vector<EstimateInfo> estimates = predictor.estimates();
+  OnGrid receiver(c, request, estimates);
+  predictor.predict(c, request.work, receiver);
+  return receiver.finish();
 }
 
 std::vector<std::string> predict_files(Method& method, const PredictOptions& options) {
   const Plan& plan = method.plan();
   const std::vector<Case> cases = find_cases(options.images, plan.channels());
   refuse_folder_of_inputs(options.output, cases);
+  std::string known;
+  for (const EstimateInfo& e : method.estimates()) known += (known.empty() ? "" : ", ") + e.key;
+  for (const std::string& key : options.estimates) {
+    const std::vector<EstimateInfo> all = method.estimates();
+    if (std::none_of(all.begin(), all.end(), [&](const EstimateInfo& e) { return e.key == key; }))
+      fail(ErrorCode::usage, "[predict] --estimate: expected one of ", known, ", got ", key);
+  }
   for (const char* sub : {"", "/entropy", "/mutual_information"}) make_folders(options.output + sub);
+  for (const std::string& key : options.estimates) make_folders(options.output + "/estimates/" + key);
   if (options.save_probabilities) make_folders(options.output + "/probabilities");
   std::vector<std::string> names;
   for (const Case& c : cases) {
@@ -114,8 +175,16 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
     for (const std::string& text : loaded.warnings)
       if (options.warn) options.warn(text);
     const PreprocessedCase prepared = preprocess(loaded, plan);
-    const CasePrediction p = predict_case(method, prepared, options.sampling, options.save_samples);
     const std::string file = "/" + c.name + ".nii.gz";
+    const auto wanted = [&](const std::string& key) {
+      return std::find(options.estimates.begin(), options.estimates.end(), key) != options.estimates.end();
+    };
+    std::map<std::string, Tensor> others;
+    const CasePrediction p =
+        predict_case(method, prepared,
+                     {options.work, options.save_samples, wanted,
+                      [&](const EstimateInfo& info, const Tensor& on_grid) { others[info.key] = on_grid; }});
+    if (wanted(method.estimates().back().key)) others[method.estimates().back().key] = p.probabilities;
     remove_leftovers(options, c.name, p.samples.size());
     if (options.save_samples) {
       const std::string folder = options.output + "/samples/" + c.name;
@@ -126,6 +195,8 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
     }
     if (options.save_probabilities)
       write_volume(options.output + "/probabilities" + file, loaded.header, channels_first(p.probabilities));
+    for (const auto& [key, probabilities] : others)
+      write_volume(options.output + "/estimates/" + key + file, loaded.header, channels_first(probabilities));
     write_volume(options.output + "/entropy" + file, loaded.header, p.entropy);
     write_volume(options.output + "/mutual_information" + file, loaded.header, p.mutual_information);
     write_volume(options.output + file, loaded.header, as_bytes_or_ints(p.mask, plan.classes()),

@@ -1,34 +1,41 @@
 // From an image to mask, probabilities and uncertainty on its own grid.
 #pragma once
-#include "methods/run_folder.h"
+#include "methods/method.h"
 
 namespace voxgrad {
 
 struct CasePrediction {
-  Tensor probabilities;         ///< f32 [D, H, W, K], the method's mean probability
+  Tensor probabilities;         ///< f32 [D, H, W, K], the method's own estimate
   Tensor mask;                  ///< i32 [D, H, W], its most probable class
-  Tensor entropy;               ///< f32 [D, H, W], of the mean probability, nats
+  Tensor entropy;               ///< f32 [D, H, W], of `probabilities`, nats
   Tensor mutual_information;    ///< f32 [D, H, W], of the samples, nats; 0 for a deterministic method
-  Tensor mean_of_samples;       ///< f32 [D, H, W, K], where asked for and not `probabilities` itself
   std::vector<Tensor> samples;  ///< i32 [D, H, W] each, where asked for
+  int64_t drawn = 0;            ///< how many samples arrived
 };
 
-/// `keep_samples`: samples and mean_of_samples are asked for. Draws samples and brings each back onto the
-/// input's grid before they are averaged; the mean probability is that average, or the method's better
-/// estimate of it (Method::sample).
-CasePrediction predict_case(Method& method, const PreprocessedCase& c, const SampleOptions& options,
-                            bool keep_samples);
+/// What is wanted of a case beside the method's own estimate.
+struct CaseRequest {
+  Work work;
+  bool keep_samples = false;
+  std::function<bool(const std::string& key)> wants = {};  ///< which other estimates; empty: none
+  /// Called with each of them on the input's grid, f32 [D, H, W, K].
+  std::function<void(const EstimateInfo& info, const Tensor& probabilities)> other = {};
+};
+
+/// Brings samples and estimates back onto the input's grid one by one; the mean of the samples is made there.
+CasePrediction predict_case(Predictor& predictor, const PreprocessedCase& c, const CaseRequest& request);
 
 struct PredictOptions {
   std::vector<std::string> images;  ///< files or folders
   std::string output;
-  SampleOptions sampling;
+  Work work;
   bool save_samples = false, save_probabilities = false;
+  std::vector<std::string> estimates;  ///< keys of further estimates to write
   std::function<void(const std::string& name, size_t done, size_t total)> progress;
   std::function<void(const std::string& text)> warn;
 };
 /// `voxgrad predict`: OUT/CASE.nii.gz, OUT/entropy/, OUT/mutual_information/ and what was asked for. Returns
-/// the names.
+/// the names. ErrorCode::usage for an estimate that the method does not have.
 std::vector<std::string> predict_files(Method& method, const PredictOptions& options);
 
 /// [D, H, W, K] -> [K, D, H, W], as NIfTI keeps channels.

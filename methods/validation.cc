@@ -11,6 +11,8 @@
 namespace voxgrad {
 namespace {
 
+constexpr int kIntentLabel = 1002;  // NIFTI_INTENT_LABEL
+
 // The annotations and the exact posterior of a case where the data set has them (ratersTr/rater*/,
 // posteriorTr/).
 void read_extras(const Dataset& dataset, const Case& c, const LoadedCase& loaded, int classes,
@@ -33,15 +35,16 @@ void read_extras(const Dataset& dataset, const Case& c, const LoadedCase& loaded
 }
 
 void keep_maps(const RunFolder& run, const Case& c, const LoadedCase& loaded, const CasePrediction& p) {
-  const std::string folder = run.validation() + "/" + c.name;
-  make_folders(folder);
-  const Tensor& image = loaded.image;
-  write_volume(folder + "/image.nii.gz", loaded.header, channels_first(image).rows(0, 1));
-  write_volume(folder + "/truth.nii.gz", loaded.header, loaded.label, 1002);
-  write_volume(folder + "/mask.nii.gz", loaded.header, p.mask, 1002);
-  write_volume(folder + "/entropy.nii.gz", loaded.header, p.entropy);
-  write_volume(folder + "/mutual_information.nii.gz", loaded.header, p.mutual_information);
-  write_volume(folder + "/probabilities.nii.gz", loaded.header, channels_first(p.probabilities));
+  const auto write = [&](const char* map, const Tensor& volume, int intent = 0) {
+    write_volume(run.validation_map(c.name, map), loaded.header, volume, intent);
+  };
+  make_folders(run.validation() + "/" + c.name);
+  write("image", channels_first(loaded.image).rows(0, 1));
+  write("truth", loaded.label, kIntentLabel);
+  write("mask", p.mask, kIntentLabel);
+  write("entropy", p.entropy);
+  write("mutual_information", p.mutual_information);
+  write("probabilities", channels_first(p.probabilities));
 }
 
 }  // namespace
@@ -76,12 +79,6 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
   const Plan& plan = method.plan();
   ScoreOptions scoring;
   scoring.classes = plan.classes();
-  const auto row = [&](const std::string& key, const std::string& label, RowRole role) {
-    ScoreRow m{key, label, role, {}};
-    m.table.class_names = plan.label_names;
-    m.table.options = scoring;
-    return m;
-  };
   RunScores scores;
   scores.split = split.text;
   size_t total = split.scored.size();
@@ -89,62 +86,58 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
   if (total < split.scored.size())
     scores.notes.push_back(
         cat("Only the first ", total, " of ", split.scored.size(), " cases were scored (train.max_scored)."));
-  if (method.fixed_samples() != 1 && options.sampling.first_estimates)
-    scores.notes.push_back(cat(
-        method.name(),
-        ": the mean probability comes from the samples' first estimates (sampling.mean); \"mean of samples\" "
-        "averages the finished samples, as the paper does."));
-  const auto temperature = method.constants.find("prior_temperature");
-  const std::string drawn = method.fixed_samples() == 1 ? ""
-                                                        : cat(" (M = ", options.sampling.samples,
-                                                              ", S = ", options.sampling.sampler.steps, ")");
-  ScoreRow prior = row("prior", "prior", RowRole::baseline),
-           tempered = row("prior-tempered", "prior + temperature", RowRole::baseline),
-           mean_of_samples = row(method.name() + "-mean-of-samples",
-                                 method.name() + " mean of samples" + drawn, RowRole::variant),
-           sampled = row(method.name(), method.name() + drawn, RowRole::method);
+  for (const std::string& note : method.notes()) scores.notes.push_back(note);
+  for (const EstimateInfo& info : method.estimates()) {
+    ScoreRow row{info.key, info.label, info.role, {}};
+    row.table.class_names = plan.label_names;
+    row.table.options = scoring;
+    scores.rows.push_back(std::move(row));
+  }
+  const auto row = [&](const std::string& key) -> ScoreRow& {
+    return *std::find_if(scores.rows.begin(), scores.rows.end(),
+                         [&](const ScoreRow& r) { return r.key == key; });
+  };
+  const std::string own = scores.method()->key;
   for (size_t i = 0; i < total; ++i) {
     const Case& c = dataset.cases[static_cast<size_t>(split.scored[i])];
     if (options.progress) options.progress(c.name, i, total);
     const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
     const PreprocessedCase prepared = preprocess(loaded, plan);
+    if (!loaded.label.defined())
+      fail(ErrorCode::data, "[train] ", dataset.folder, ": case ", c.name, ": expected a label");
     CaseInput input;
     input.name = c.name;
     input.truth = loaded.label;
     input.spacing = spacing_of(loaded.header);
     read_extras(dataset, c, loaded, plan.classes(), input);
-    // Scores of a probability map on the image's grid, without those of samples.
-    const auto deterministic = [&](ScoreRow& to, const Tensor& probabilities) {
+    CaseRequest request;
+    request.work = options.work;
+    request.keep_samples = true;
+    request.wants = [](const std::string&) { return true; };
+    // Scores of a probability map without those of samples.
+    request.other = [&](const EstimateInfo& info, const Tensor& probabilities) {
       CaseInput one = input;
       one.annotations.clear();
       one.probabilities = probabilities;
       one.prediction = most_probable_class(one.probabilities);
-      add(to.table, score_case(one, scoring));
+      add(row(info.key).table, score_case(one, scoring));
     };
-    if (const Tensor p = method.prior_probabilities(prepared, options.sampling); p.defined()) {
-      deterministic(prior, invert_probabilities(p, prepared));
-      if (temperature != method.constants.end())
-        deterministic(tempered, invert_probabilities(apply_temperature(p, temperature->second), prepared));
-    }
-    const CasePrediction p = predict_case(method, prepared, options.sampling, true);
-    if (p.mean_of_samples.defined()) deterministic(mean_of_samples, p.mean_of_samples);
+    const CasePrediction p = predict_case(method, prepared, request);
     input.prediction = p.mask;
     input.probabilities = p.probabilities;
-    if (method.fixed_samples() == 1)
-      input.annotations.clear();
-    else {
+    if (p.drawn > 1) {
       input.samples = p.samples;
       input.mutual_information = p.mutual_information;
+    } else {
+      input.annotations.clear();
     }
-    add(sampled.table, score_case(input, scoring));
+    add(row(own).table, score_case(input, scoring));
     if (static_cast<int64_t>(i) < options.keep_cases) keep_maps(run, c, loaded, p);
   }
-  for (ScoreRow* m : {&prior, &tempered, &mean_of_samples, &sampled})
-    if (!m->table.cases.empty()) {
-      pool(m->table);
-      write_text(run.metrics_csv(m->key), to_csv(m->table));
-      scores.rows.push_back(std::move(*m));
-    }
+  for (ScoreRow& r : scores.rows) {
+    pool(r.table);
+    write_text(run.metrics_csv(r.key), to_csv(r.table));
+  }
   write_text(run.metrics(), to_json(scores));
   return scores;
 }

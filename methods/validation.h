@@ -1,7 +1,7 @@
 // What happens after training: the split in words and indices, and the scores of the run.
 #pragma once
-#include "eval/scores.h"
-#include "methods/run_folder.h"
+#include "methods/method.h"
+#include "run/folder.h"
 
 namespace voxgrad {
 
@@ -16,12 +16,12 @@ struct RunSplit {
 RunSplit run_split(const Dataset& dataset, int fold);
 
 struct ValidationOptions {
-  SampleOptions sampling;
+  Work work;
   int64_t max_scored = 0, keep_cases = 6;
   std::function<void(const std::string& name, size_t done, size_t total)> progress;
 };
-/// Scores prior, tempered prior and the method on the scored cases, on their own grids, writes
-/// RUN/metrics.json and a CSV for each row, and keeps the maps of some cases in RUN/validation.
+/// Scores every estimate of the method on the scored cases, on their own grids, writes RUN/metrics.json and a
+/// CSV for each row, and keeps the maps of some cases in RUN/validation.
 RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset, const RunSplit& split,
                    const ValidationOptions& options);
 

@@ -15,32 +15,36 @@ Tensor downsample_labels(const Tensor& label, const Triple& factor) {
   return out.reshape({n, d / factor[0], h / factor[1], w / factor[2]});
 }
 
-Var segmentation_loss(const Var& logits, const Tensor& label, const SegmentationLoss& weights) {
+SegmentationTerms segmentation_loss(const Var& logits, const Tensor& label, const SegmentationLoss& weights) {
   const Tensor there = label.to(logits.value().device());
-  Var loss;
+  SegmentationTerms terms;
   const auto include = [&](const Var& term, double weight) {
     const Var scaled = weight == 1 ? term : ops::scale(term, weight);
-    loss = loss.defined() ? ops::add(loss, scaled) : scaled;
+    terms.total = terms.total.defined() ? ops::add(terms.total, scaled) : scaled;
   };
-  if (weights.cross_entropy > 0) include(ops::cross_entropy(logits, there), weights.cross_entropy);
-  if (weights.dice > 0) include(ops::soft_dice(logits, there), weights.dice);
-  require(loss.defined(), "[segmentation_loss] expected a positive weight");
-  return loss;
+  if (weights.cross_entropy > 0)
+    include(terms.cross_entropy = ops::cross_entropy(logits, there), weights.cross_entropy);
+  if (weights.dice > 0) include(terms.dice = ops::soft_dice(logits, there), weights.dice);
+  require(terms.total.defined(), "[segmentation_loss] expected a positive weight");
+  return terms;
 }
 
-Var deep_segmentation_loss(const std::vector<Var>& logits, const Tensor& label,
-                           const SegmentationLoss& weights) {
+SegmentationTerms deep_segmentation_loss(const std::vector<Var>& logits, const Tensor& label,
+                                         const SegmentationLoss& weights) {
   double total = 0;
   for (size_t i = 0; i < logits.size(); ++i) total += std::ldexp(1.0, -static_cast<int>(i));
-  Var loss;
+  SegmentationTerms all;
   for (size_t i = 0; i < logits.size(); ++i) {
     const Shape& s = logits[i].shape();
     const Triple factor{label.dim(1) / s[1], label.dim(2) / s[2], label.dim(3) / s[3]};
-    const Var term = ops::scale(segmentation_loss(logits[i], downsample_labels(label, factor), weights),
-                                std::ldexp(1.0, -static_cast<int>(i)) / total);
-    loss = loss.defined() ? ops::add(loss, term) : term;
+    const SegmentationTerms level = segmentation_loss(logits[i], downsample_labels(label, factor), weights);
+    const Var term = ops::scale(level.total, std::ldexp(1.0, -static_cast<int>(i)) / total);
+    if (i == 0)
+      all = {term, level.cross_entropy, level.dice};
+    else
+      all.total = ops::add(all.total, term);
   }
-  return loss;
+  return all;
 }
 
 }  // namespace voxgrad

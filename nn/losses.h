@@ -11,12 +11,16 @@ struct SegmentationLoss {
   double cross_entropy = 1, dice = 1;
 };
 
+struct SegmentationTerms {
+  Var total;                ///< what is minimised
+  Var cross_entropy, dice;  ///< before their weights; undefined where the weight is 0
+};
 /// Cross-entropy plus soft Dice of logits [N, D, H, W, K] against label i32 [N, D, H, W].
-Var segmentation_loss(const Var& logits, const Tensor& label, const SegmentationLoss& weights);
+SegmentationTerms segmentation_loss(const Var& logits, const Tensor& label, const SegmentationLoss& weights);
 
 /// The same over levels (full resolution first, each with the label at its size), weighted 2^-level and
-/// normalised.
-Var deep_segmentation_loss(const std::vector<Var>& logits, const Tensor& label,
-                           const SegmentationLoss& weights);
+/// normalised. Cross-entropy and Dice are those of full resolution.
+SegmentationTerms deep_segmentation_loss(const std::vector<Var>& logits, const Tensor& label,
+                                         const SegmentationLoss& weights);
 
 }  // namespace voxgrad

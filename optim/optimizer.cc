@@ -7,6 +7,16 @@
 
 namespace voxgrad {
 
+void OptimizerOptions::declare(OptionTable& table) {
+  table.word("optimizer", kind, {"adam", "adamw", "sgd"}, "sgd is Nesterov momentum, as nnU-Net trains")
+      .number("momentum", momentum, 0, 0.9999, "of sgd")
+      .number("weight_decay", weight_decay, 0, 1,
+              "adamw: decoupled; otherwise added to the gradient; nnU-Net's sgd uses 3e-5")
+      .number("clip_norm", clip_norm, 0, 1e9, "largest L2 norm of the gradient; 0: no clipping")
+      .number("ema_decay", ema_decay, 0, 0.99999,
+              "of the averaged weights that are saved and used; 0: the last weights");
+}
+
 Optimizer::Optimizer(const OptimizerOptions& options, const Tensor& params) : options_(options) {
   if (options.kind != "adam" && options.kind != "adamw" && options.kind != "sgd")
     fail(ErrorCode::usage, "[optimizer] expected adam, adamw or sgd, got ", options.kind);

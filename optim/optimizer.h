@@ -4,6 +4,7 @@
 #include <string>
 
 #include "tensor/optim.h"
+#include "tensor/options.h"
 
 namespace voxgrad {
 
@@ -15,6 +16,8 @@ struct OptimizerOptions {
       0;                 ///< adamw: decoupled (Loshchilov and Hutter 2019); otherwise added to the gradient
   double clip_norm = 0;  ///< gradients are scaled to at most this L2 norm; 0: not
   double ema_decay = 0;  ///< of the average of the weights; 0: the weights themselves
+  /// The keys of an optimizer in a table.
+  void declare(OptionTable& table);
 };
 
 /// Updates a flat parameter buffer. Its state can be saved and read back to the bit.

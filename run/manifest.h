@@ -21,7 +21,7 @@ struct Manifest {
   int64_t parameters = 0;
   double seconds = 0;        ///< over all starts of the run
   std::string model_sha256;  ///< of the file; empty: none written yet
-  std::string model_digest;  ///< of weights, plan and constants
+  std::string model_digest;  ///< model_digest of the model
   // What computed.
   RuntimeRecord runtime;  ///< as resolved; config.toml has it as asked
   int threads = 0;

@@ -109,10 +109,12 @@ std::string model_digest(const ModelFile& model) {
   digest.text("voxgrad model");
   digest.text(weights_digest(model.weights));
   digest.text(model.plan);
-  digest.number(model.constants.size());
-  for (const auto& [name, value] : model.constants) {
-    digest.text(name);
-    digest.number(std::bit_cast<uint64_t>(value));
+  for (const auto* numbers : {&model.constants, &model.thresholds}) {
+    digest.number(numbers->size());
+    for (const auto& [name, value] : *numbers) {
+      digest.text(name);
+      digest.number(std::bit_cast<uint64_t>(value));
+    }
   }
   return digest.hex();
 }
@@ -170,7 +172,7 @@ ModelFile read_model(const std::string& path, const std::function<void(const std
       warn(path + ": a model of format 1 has no digest: whether its weights are whole cannot be checked");
   } else if (const std::string& stored = meta.text("digest"); stored != m.digest) {
     fail(ErrorCode::data, where, ": digest: expected ", stored, ", got ", m.digest,
-         ": the weights, plan or constants were changed");
+         ": the weights, plan, constants or thresholds were changed");
   }
   return m;
 }

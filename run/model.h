@@ -66,14 +66,15 @@ struct ModelFile {
   std::map<std::string, double> thresholds;  ///< decision thresholds by name; none: the most probable class
   Provenance provenance;
   NamedTensors weights;
-  std::string digest;  ///< of weights, plan and constants; set by read_model and write_model
+  std::string digest;  ///< model_digest; set by read_model and write_model
 };
 
-/// SHA-256 in hexadecimal over weights, plan and constants: what training found and a prediction depends on.
+/// SHA-256 in hexadecimal over weights, plan, constants and thresholds: what training found and a prediction
+/// depends on.
 ///
 /// The bytes, in the terms of weights_digest: text "voxgrad model", text weights_digest(weights), text plan,
 /// number of constants, and for each constant, sorted by name: text name, 8 bytes of its IEEE double,
-/// little-endian.
+/// little-endian; the same of the thresholds.
 std::string model_digest(const ModelFile& model);
 
 /// Writes atomically, sets `digest` and `format`. Equal content gives equal bytes. ErrorCode::internal,

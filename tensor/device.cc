@@ -93,6 +93,10 @@ Precision parse_precision(const std::string& text) {
   fail(ErrorCode::usage, "expected a precision fp32, tf32 or bf16, got ", text);
 }
 
+std::string name_of(Precision precision) {
+  return precision == Precision::bf16 ? "bf16" : precision == Precision::tf32 ? "tf32" : "fp32";
+}
+
 void require_precision(const Device& device, Precision precision) {
   if (precision == Precision::tf32 && !device.is_cuda())
     fail(ErrorCode::usage,

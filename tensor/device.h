@@ -25,6 +25,7 @@ Device parse_device(const std::string& text);
 enum class Precision : uint8_t { fp32, tf32, bf16 };
 /// "fp32", "tf32" or "bf16". Throws ErrorCode::usage for another text.
 Precision parse_precision(const std::string& text);
+std::string name_of(Precision precision);
 /// Throws ErrorCode::usage where a device cannot compute in a precision: TF32 is a mode of CUDA devices.
 void require_precision(const Device& device, Precision precision);
 

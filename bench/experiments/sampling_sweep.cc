@@ -8,7 +8,10 @@
 #include "diffusion/aggregate.h"
 #include "eval/calibrate.h"
 #include "eval/reliability.h"
+#include "methods/model.h"
+#include "methods/pgrd.h"
 #include "methods/validation.h"
+#include "methods/volume.h"
 
 namespace voxgrad {
 namespace {
@@ -25,12 +28,12 @@ struct Drawn {
   std::vector<LabelledSamples> first_estimates;  // their mean, a case each
 };
 
-Drawn draw(Method& method, const std::vector<PreprocessedCase>& cases, const SampleOptions& options) {
+Drawn draw(const Pgrd& method, const std::vector<PreprocessedCase>& cases, const SamplingOptions& options) {
   Drawn d;
   for (const PreprocessedCase& c : cases) {
     LabelledSamples l{{}, content_of(c.label, c)};
-    const Tensor mean =
-        method.sample(c, options, [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });
+    const Tensor mean = method.draw(c, options, {.seed = 1},
+                                    [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });
     d.first_estimates.push_back({{content_of(mean, c)}, l.truth});
     d.cases.push_back(std::move(l));
   }
@@ -83,34 +86,50 @@ void print_rows(const Setting& s, int64_t samples, const Drawn& fitted, const Dr
           score(scored.first_estimates, 1, "clip", 1, classes));
 }
 
+/// An estimate of a case, and nothing else of it.
+struct OneEstimate : Receiver {
+  explicit OneEstimate(std::string wanted_key) : key(std::move(wanted_key)) {}
+  bool wants(const std::string& estimate) const override { return estimate == key; }
+  void sample(const Tensor&, double) override {}
+  void estimate(const std::string& name, const Tensor& probabilities) override {
+    if (name == key) result = probabilities;
+  }
+  std::string key;
+  Tensor result;
+};
+
 /// The network without samples: the prior, and the prior after temperature scaling.
-void print_prior(Method& method, const std::vector<PreprocessedCase>& calibration,
+void print_prior(Pgrd& method, const std::vector<PreprocessedCase>& calibration,
                  const std::vector<PreprocessedCase>& scored) {
-  const auto draw_prior = [&](const std::vector<PreprocessedCase>& cases, double temperature) {
-    Drawn d;
-    for (const PreprocessedCase& c : cases)
-      d.cases.push_back(
-          {{content_of(
-               apply_temperature(method.prior_probabilities(c, sample_options(method.config())), temperature),
-               c)},
-           content_of(c.label, c)});
-    return d;
-  };
-  for (const double temperature : {1.0, method.constants.at("prior_temperature")}) {
+  method.sampling.samples = 1;
+  for (const EstimateInfo& info : method.estimates()) {
+    if (info.role != RowRole::baseline) continue;
+    const auto draw_estimate = [&](const std::vector<PreprocessedCase>& cases) {
+      std::vector<LabelledSamples> all;
+      for (const PreprocessedCase& c : cases) {
+        OneEstimate one(info.key);
+        method.predict(c, {}, one);
+        all.push_back({{content_of(one.result, c)}, content_of(c.label, c)});
+      }
+      return all;
+    };
     const int classes = method.plan().classes();
-    const Means c = score(draw_prior(calibration, temperature).cases, 1, "clip", 1, classes),
-                t = score(draw_prior(scored, temperature).cases, 1, "clip", 1, classes);
-    std::printf("| prior, temperature %.2f | | | | | | %.2f | %.3f | %.3f | %.2f | %.3f | %.3f | |\n",
-                temperature, c.dsc, c.nll, c.ece, t.dsc, t.nll, t.ece);
+    const Means c = score(draw_estimate(calibration), 1, "clip", 1, classes),
+                t = score(draw_estimate(scored), 1, "clip", 1, classes);
+    std::printf("| %s | | | | | | %.2f | %.3f | %.3f | %.2f | %.3f | %.3f | |\n", info.label.c_str(), c.dsc,
+                c.nll, c.ece, t.dsc, t.nll, t.ece);
   }
 }
 
 /// All settings, or the `only`-th (from 1).
 void sweep(const std::string& run, const std::string& folder, int64_t most, int64_t only) {
-  LoadedModel model = load_model({run});
-  Method& method = *model.method;
+  LoadedModel model = open_model({run});
+  build(model, Runtime());
+  Pgrd* const pgrd = dynamic_cast<Pgrd*>(model.method.get());
+  if (!pgrd) fail(ErrorCode::usage, run, ": expected a run of pgrd, got ", model.method->name());
+  Pgrd& method = *pgrd;
   const Dataset dataset = open_dataset(folder);
-  const RunSplit split = run_split(dataset, static_cast<int>(method.config().integer("train.fold")));
+  const RunSplit split = run_split(dataset, static_cast<int>(method.common.fold));
   const auto load = [&](const std::vector<int>& which) {
     std::vector<PreprocessedCase> cases;
     for (const int i : which)
@@ -131,14 +150,13 @@ void sweep(const std::string& run, const std::string& folder, int64_t most, int6
       {"ddim", 5, "log-snr", 0},  {"dpmpp", 5, "log-snr", 0}, {"ddim", 5, "uniform", 1}};
   if (only > 0) settings = {settings.at(static_cast<size_t>(only - 1))};
   for (const Setting& s : settings) {
-    SampleOptions o = sample_options(method.config());
+    SamplingOptions o = method.sampling;
     o.samples = most;
-    o.first_estimates = true;
+    o.mean = "first-estimates";
     o.sampler.kind = s.sampler;
     o.sampler.steps = s.steps;
     o.sampler.spacing = s.spacing;
     o.sampler.eta = s.eta;
-    o.seed = 1;
     o.stop_tolerance = 0;
     const Drawn fitted = draw(method, calibration, o), drawn = draw(method, scored, o);
     for (int64_t samples = o.samples; samples >= std::min<int64_t>(4, o.samples) && samples * 4 >= o.samples;

@@ -149,26 +149,25 @@ class PgrdTask : public Task {
     case_.name = "case";
     case_.image = read_safetensors(command.at("file")).tensors.at("x").clone();
     const Triple size{case_.image.dim(0), case_.image.dim(1), case_.image.dim(2)};
-    options_.samples = command.at("samples");
-    options_.sampler.steps = command.at("steps");
-    Config config = default_config();
-    config.set("train.precision", command.value("precision", "fp32"));
-    method_ = std::make_unique<Pgrd>(plan_of(command, size), config, "pgrd");
+    SamplingOptions& sampling = method_->sampling;
+    sampling.samples = command.at("samples");
+    sampling.sampler.steps = command.at("steps");
+    method_->build(plan_of(command, size),
+                   Runtime({.precision = command.value("precision", "fp32")}, device_of(command), false));
     constexpr double sd = 0.3;
     method_->constants = {{"pi_temperature", 1}, {"residual_sd", sd}};
     SafeTensors weights;
-    for (const size_t stage : {size_t{0}, size_t{1}}) {
-      Parameters& p = method_->parameters(stage);
-      p.allocate(stage);
-      perturb(p, static_cast<uint32_t>(3 + stage));
-      weights.tensors.merge(p.named(p.values()));
+    uint32_t stage = 0;
+    for (const auto& [name, p] : method_->networks()) {
+      p->allocate(stage);
+      perturb(*p, 3 + stage++);
+      weights.tensors.merge(p->named(p->values()));
     }
     write_safetensors(command.at("weights"), weights);
     device = device_of(command);
-    method_->move_to(device);
-    const NoiseSchedule schedule(config.text("diffusion.schedule"), config.integer("diffusion.steps"),
-                                 config.boolean("diffusion.zero_terminal_snr"));
-    for (const ReverseStep& s : reverse_steps(schedule, options_.sampler)) {
+    method_->move_to_device();
+    const NoiseSchedule schedule(method_->diffusion);
+    for (const ReverseStep& s : reverse_steps(schedule, sampling.sampler)) {
       const Preconditioning c = precondition(schedule.alpha_bar(s.t), sd);
       reply["steps"].push_back({{"t", s.t},
                                 {"last", s.s == 0},
@@ -178,12 +177,12 @@ class PgrdTask : public Task {
                                 {"skip", c.skip},
                                 {"out", c.out}});
     }
-    reply["time_features"] = config.integer("denoiser.time_features");
+    reply["time_features"] = method_->denoiser.time_features;
   }
   void run(const std::string& part) override {
     if (part != "sample") fail(ErrorCode::usage, "[pgrd] no part ", part);
     samples_.clear();
-    method_->sample(case_, options_, [&](const Tensor& raw) { samples_.push_back(raw); });
+    method_->draw(case_, method_->sampling, {}, [&](const Tensor& raw) { samples_.push_back(raw); });
   }
   // The samples, and the noise they started from, which the peer starts from too.
   std::map<std::string, Tensor> results() override {
@@ -192,15 +191,14 @@ class PgrdTask : public Task {
     for (size_t m = 0; m < samples_.size(); ++m) {
       r["sample." + std::to_string(m)] = samples_[m];
       r["start." + std::to_string(m)] =
-          start_noise(case_.name, options_.seed, static_cast<int64_t>(m), samples_[m].shape());
+          start_noise(case_seed(case_.name, 0), static_cast<int64_t>(m), samples_[m].shape());
     }
     return r;
   }
 
  private:
   PreprocessedCase case_;
-  SampleOptions options_;
-  std::unique_ptr<Pgrd> method_;
+  std::unique_ptr<Pgrd> method_ = std::make_unique<Pgrd>(/*with_dds=*/true);
   std::vector<Tensor> samples_;
 };
 

@@ -207,6 +207,7 @@ TEST(Augment, TransformsComeAsOftenAsAskedAndInTheirRanges) {
   constexpr int kDraws = 4000;
   for (uint32_t i = 0; i < kDraws; ++i) {
     AugmentOptions o;
+    o.mirror = true;
     o.scaling = 0;
     const Augmentation a = draw_augmentation(o, plan, {8, Stream::augment, i}, 1);
     rotated += a.resampled;

@@ -60,7 +60,7 @@ TEST_P(GraphSafety, ATrainingStepCanBeCaptured) {
     fill_normal(eps, random, Stream::noise);
     const std::vector<Var> out = heads(net({Var(eps)}, GetParam() ? time(times) : Var(), &random));
     EXPECT_EQ(out[0].value().device(), device);
-    tape.backward(ops::add(deep_segmentation_loss(out, label, {1, 1}), ops::mse(out[0], Var(target))));
+    tape.backward(ops::add(deep_segmentation_loss(out, label, {1, 1}).total, ops::mse(out[0], Var(target))));
     optimizer.update(values, parameters.grads());
   } catch (const Error& e) {
     ADD_FAILURE() << e.what();

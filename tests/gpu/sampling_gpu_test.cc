@@ -1,7 +1,7 @@
 // Samples drawn on the device: those of the CPU to rounding, and one graph a step the bits of single
 // work.
 #include "methods/group_sampler.h"
-#include "methods/prior.h"
+#include "methods/segmenter.h"
 #include "tests/gpu/gpu_check.h"
 #include "tests/methods/small_sampling.h"
 
@@ -10,7 +10,7 @@ namespace {
 
 struct Sampling : test::SmallSampling {
   Sampling(const Device& device, const Triple& shape, const std::string& kind) : SmallSampling(shape, 4) {
-    if (device.is_cuda()) parameters.move_to(device);
+    if (device.is_cuda()) net.parameters().move_to(device);
     options.samples = 4;
     use(kind);
   }
@@ -68,7 +68,7 @@ TEST_F(GpuSamplingWindows, SharesNotKeptGiveTheSameBits) {
     return sampler.draw(0, 1)[0];
   };
   const Tensor kept = draw(true);
-  s.options.device_memory = 1;
+  s.work.device_memory = 1;
   test::expect_same_bits(draw(false), kept);
 }
 
@@ -95,11 +95,11 @@ TEST_F(GpuSamplingWindows, AGraphIsRecordedForThreeStepsOfGroupsOfOneSize) {
 
 TEST_F(GpuSamplingWindows, OfThePriorAreBlendedAsOnTheCpu) {
   Sampling s(Device::cpu(), {4, 4, 5}, "ddim");
-  Prior prior(s.plan, default_config());
+  Segmenter prior("prior", {}, s.plan, unet_config(s.plan, Runtime(), 1));
   prior.parameters().allocate(3);
-  const Tensor cpu = prior.volume_probabilities(s.image, 1.3, s.options);
+  const Tensor cpu = prior.volume_probabilities(s.image, 1.3, s.work);
   prior.parameters().move_to(Device::cuda());
-  const Tensor device = prior.volume_probabilities(s.image, 1.3, s.options);
+  const Tensor device = prior.volume_probabilities(s.image, 1.3, s.work);
   EXPECT_TRUE(device.device().is_cuda());
   EXPECT_LE(test::relative_error(device, cpu), 1e-5);
 }

@@ -60,7 +60,7 @@ struct Training {
     const std::vector<Var> levels = heads(net({Var(image)}, {}, &random));
     Var sum;
     for (size_t i = 0; i < levels.size(); ++i) {
-      const Var term = segmentation_loss(levels[i], labels[i], {1, 1});
+      const Var term = segmentation_loss(levels[i], labels[i], {1, 1}).total;
       sum = sum.defined() ? ops::add(sum, term) : term;
     }
     loss.copy_from(sum.value());

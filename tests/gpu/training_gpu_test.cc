@@ -6,12 +6,11 @@
 #include "data/phantom.h"
 #include "io/file.h"
 #include "io/sha256.h"
-#include "methods/pgrd.h"
-#include "methods/run_folder.h"
-#include "methods/trainer.h"
-#include "methods/training_steps.h"
+#include "methods/registry.h"
+#include "methods/training.h"
 #include "tests/gpu/gpu_check.h"
 #include "tests/temporary_folder.h"
+#include "train/stage_steps.h"
 
 namespace voxgrad {
 namespace {
@@ -29,30 +28,44 @@ Plan small_plan() {
   return plan;
 }
 
-Batch make_batch(int64_t step) {
+Tensors make_batch(int64_t step) {
   std::vector<int32_t> label(2 * 64);
   for (size_t i = 0; i < label.size(); ++i)
     label[i] = static_cast<int32_t>((i * i + static_cast<size_t>(step)) % 3);
-  return {
-      test::noise({2, 4, 4, 4, 1}, static_cast<uint32_t>(step)), Tensor::from({2, 4, 4, 4}, label), {}, {}};
+  return {test::noise({2, 4, 4, 4, 1}, static_cast<uint32_t>(step)), Tensor::from({2, 4, 4, 4}, label)};
 }
 
 struct Training {
   std::vector<float> losses;
+  std::vector<std::map<std::string, double>> terms;
   Tensor values, averaged;
   std::string manner;
 };
 
-Training run(const Device& device, size_t stage, const Config& config) {
-  Pgrd method(small_plan(), config, "pgrd");
-  for (size_t s = 0; s < 2; ++s) method.parameters(s).allocate(s);
-  method.constants = {{"pi_temperature", 1.3}, {"residual_sd", 0.4}};
-  method.move_to(device);
-  OptimizerOptions o = method.stages()[stage].optimizer;
-  o.clip_norm = 0.5;
-  TrainingSteps steps({method, stage, device, o, false, 77, 0, kSteps, make_batch});
+using Settings = std::vector<std::string>;  // KEY=VALUE
+
+/// Steps of the stage `name` of a method.
+Training run(const Device& device, const std::string& method_name, const std::string& name,
+             const Settings& settings) {
+  const std::unique_ptr<Method> method = make_method(method_name);
+  for (const std::string& s : settings) method->config().set(s);
+  method->build(small_plan(), Runtime({}, device, false));
+  uint64_t seed = 0;
+  for (const auto& [stage, p] : method->networks()) p->allocate(seed++);
+  method->constants = {{"pi_temperature", 1.3}, {"residual_sd", 0.4}};
+  method->move_to_device();
+  const TrainingData none;
+  std::vector<Stage> stages = method->stages(none, {});
+  Stage& stage = *std::find_if(stages.begin(), stages.end(), [&](const Stage& s) { return s.name == name; });
+  stage.options.optimizer.clip_norm = 0.5;
+  stage.batch = [](uint64_t, int64_t step) { return make_batch(step); };
+  StageSteps steps({stage, device, false, 77, 77, 0, kSteps});
   Training t;
-  for (int64_t step = 0; step < kSteps; ++step) t.losses.push_back(static_cast<float>(steps.next(1e-2).loss));
+  for (int64_t step = 0; step < kSteps; ++step) {
+    const StageSteps::Step s = steps.next(1e-2);
+    t.losses.push_back(static_cast<float>(s.loss));
+    t.terms.push_back(s.terms);
+  }
   t.values = steps.values().to(Device::cpu()).clone();
   t.averaged = steps.optimizer().averaged(steps.values()).to(Device::cpu()).clone();
   t.manner = steps.manner();
@@ -62,15 +75,19 @@ Training run(const Device& device, size_t stage, const Config& config) {
 class GpuTraining : public test::OnGpu {
  protected:
   void TearDown() override { device_options().graphs = true; }
-  static void expect_one_result(size_t stage, const Config& config) {
-    const Training cpu = run(Device::cpu(), stage, config), replayed = run(Device::cuda(), stage, config);
+  static void expect_one_result(const std::string& method, const std::string& stage,
+                                const Settings& settings = {}) {
+    const Training cpu = run(Device::cpu(), method, stage, settings),
+                   replayed = run(Device::cuda(), method, stage, settings);
     device_options().graphs = false;
-    const Training single = run(Device::cuda(), stage, config);
+    const Training single = run(Device::cuda(), method, stage, settings);
     device_options().graphs = true;
     EXPECT_NE(replayed.manner.find("one graph of "), std::string::npos) << replayed.manner;
     EXPECT_EQ(single.manner, "");
     EXPECT_EQ(cpu.manner, "");
     EXPECT_EQ(replayed.losses, single.losses);
+    EXPECT_EQ(replayed.terms, single.terms);
+    EXPECT_EQ(cpu.terms[0].size(), 2u);
     test::expect_same_bits(replayed.values, single.values);
     test::expect_same_bits(replayed.averaged, single.averaged);
     // Sums in another order, and updates of Adam, which amplifies where gradients are near 0. The first loss
@@ -81,16 +98,16 @@ class GpuTraining : public test::OnGpu {
   }
 };
 
-TEST_F(GpuTraining, StepsOfThePrior) { expect_one_result(0, default_config()); }
+TEST_F(GpuTraining, StepsOfThePrior) { expect_one_result("pgrd", "prior"); }
 TEST_F(GpuTraining, StepsOfTheDenoiser) {
-  expect_one_result(1, default_config());
-  std::cout << "bits " << test::checksum(run(Device::cuda(), 1, default_config()).values) << '\n';
+  expect_one_result("pgrd", "denoiser");
+  std::cout << "bits " << test::checksum(run(Device::cuda(), "pgrd", "denoiser", {}).values) << '\n';
 }
 TEST_F(GpuTraining, StepsOfTheDenoiserWithItsEstimateSupervised) {
-  Config c = default_config();
-  c.set("denoiser.dds", std::string("estimate"));
-  expect_one_result(1, c);
+  expect_one_result("pgrd", "denoiser", {"denoiser.dds=estimate"});
 }
+// Every replay has masks of its own: with those of the recorded step the losses would be others.
+TEST_F(GpuTraining, StepsWithDropout) { expect_one_result("mc-dropout", "network"); }
 
 // A batch that cannot be made is its own step's matter: the step before is whole.
 TEST_F(GpuTraining, ABatchThatFailsIsToldAtItsStep) {
@@ -100,7 +117,7 @@ TEST_F(GpuTraining, ABatchThatFailsIsToldAtItsStep) {
   });
   feed.next();
   feed.ahead();
-  test::expect_same_bits(feed.batch().image, make_batch(0).image);
+  test::expect_same_bits(feed.batch()[0], make_batch(0)[0]);
   EXPECT_THROW(feed.next(), Error);
   BatchFeed one(Device::cuda(), 0, 1, make_batch);
   one.next();
@@ -117,24 +134,21 @@ class Runs {
     phantom.size = size;
     write_phantom(folder_ + "/data", phantom);
   }
-  TrainOptions options(const std::string& run, const Device& device,
-                       const std::string& method = "pgrd") const {
-    TrainOptions o;
-    o.dataset = folder_ + "/data";
-    o.method = method;
-    o.run = folder_ + "/" + run;
-    o.device = device;
-    return o;
+  TrainRequest request(const std::string& run, const Device& device) const {
+    TrainRequest r;
+    r.run = folder_ + "/" + run;
+    r.runtime = Runtime({}, device, false);
+    return r;
   }
-  // Few steps on slices.
-  static Config config() {
-    Config c = default_config();
-    c.set("plan.dims", int64_t{2});
-    c.set("plan.base_features", int64_t{4});
-    c.set("train.max_steps", int64_t{kSteps});
-    c.set("train.max_scored", int64_t{1});
-    c.set("sampling.samples", int64_t{1});
-    return c;
+  TrainResult train(const TrainRequest& request, const std::string& name = "pgrd",
+                    const Settings& settings = few_steps_on_slices()) const {
+    const std::unique_ptr<Method> method = make_method(name);
+    for (const std::string& s : settings) method->config().set(s);
+    return train_method(*method, folder_ + "/data", request);
+  }
+  static Settings few_steps_on_slices() {
+    return {"plan.dims=2", "plan.base_features=4", cat("train.max_steps=", kSteps), "train.max_scored=1",
+            "sampling.samples=1"};
   }
 
  private:
@@ -147,11 +161,11 @@ TEST_F(GpuTraining, TheTrainerWithAndWithoutGraphs) {
   const Runs runs(3, 16);
   std::vector<std::string> said;
   const auto files = [&](const std::string& run) {
-    TrainOptions o = runs.options(run, Device::cuda());
+    TrainRequest o = runs.request(run, Device::cuda());
     o.message = [&](const std::string& line) { said.push_back(line); };
-    EXPECT_EQ(train(o, Runs::config()).end, TrainEnd::finished);
-    return sha256_of_file(o.run + "/model.safetensors") + sha256_of_file(o.run + "/checkpoint.safetensors") +
-           read_text(o.run + "/metrics.json");
+    EXPECT_EQ(runs.train(o).end, TrainEnd::finished);
+    return sha256_of_file(RunFolder{o.run}.model()) + sha256_of_file(RunFolder{o.run}.checkpoint()) +
+           read_text(RunFolder{o.run}.metrics());
   };
   const auto stages_as_graphs = [&] {
     return std::count_if(said.begin(), said.end(), [](const std::string& line) {
@@ -172,15 +186,22 @@ TEST_F(GpuTraining, TheTrainerWithAndWithoutGraphs) {
 TEST_F(GpuTraining, ARunMovesBetweenDevices) {
   const Runs runs(3, 16);
   const auto weights = [&](const std::string& run, const Device& first, const Device& then) {
-    TrainOptions o = runs.options(run, first);
+    TrainRequest o = runs.request(run, first);
     std::string last;
     o.progress = [&](const TrainProgress& p) { last = cat(p.stage, ' ', p.step); };
     o.stop_requested = [&] { return last == "denoiser 2"; };
-    EXPECT_EQ(train(o, Runs::config()).end, TrainEnd::stopped);
-    o = runs.options(run, then);
+    EXPECT_EQ(runs.train(o).end, TrainEnd::stopped);
+    o = runs.request(run, then);
     o.resume = true;
-    EXPECT_EQ(train(o, Runs::config()).end, TrainEnd::finished);
-    return load_model(RunFolder{o.run}).method->parameters(1).values().clone();
+    EXPECT_EQ(runs.train(o).end, TrainEnd::finished);
+    const NamedTensors all = read_model(RunFolder{o.run}.model()).weights;
+    std::vector<float> denoiser;
+    for (const auto& [name, tensor] : all)
+      if (name.starts_with("denoiser.")) {
+        const std::vector<float> values = tensor.to_vector<float>();
+        denoiser.insert(denoiser.end(), values.begin(), values.end());
+      }
+    return Tensor::from({static_cast<int64_t>(denoiser.size())}, denoiser);
   };
   const Device cpu = Device::cpu(), cuda = Device::cuda();
   const Tensor stayed = weights("stayed", cpu, cpu);
@@ -198,11 +219,13 @@ class GpuPhantom : public test::OnGpu {
 
 TEST_F(GpuPhantom, IsLearntAsOnTheCpu) {
   const Runs runs(16, 32);
-  Config config = default_config();
-  config.set("train.max_steps", int64_t{120});
   const auto dice = [&](const Device& device) {
-    const TrainResult r = train(runs.options(device.is_cuda() ? "cuda" : "cpu", device, "unet"), config);
-    return summarise(r.scores.rows.at(0).table).at("dsc.mean_foreground").mean;
+    const TrainRequest r = runs.request(device.is_cuda() ? "cuda" : "cpu", device);
+    runs.train(r, "unet", {"train.max_steps=120"});
+    const std::string file = RunFolder{r.run}.metrics();
+    return summarise(run_scores_from_json(read_text(file), file).method()->table)
+        .at("dsc.mean_foreground")
+        .mean;
   };
   const double cpu = dice(Device::cpu());
   EXPECT_GT(cpu, 0.5);

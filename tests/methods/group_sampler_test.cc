@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "methods/pgrd.h"
+#include "methods/volume.h"
 #include "tensor/parallel.h"
 #include "tests/methods/small_sampling.h"
 
@@ -36,7 +37,7 @@ TEST_P(GroupSampling, SharesKeptOrComputedAgainGiveTheSameBits) {
   ASSERT_TRUE(f.sampler().keeps_shares());
   EXPECT_GE(f.sampler().group(), f.options.samples);
   const auto kept = f.draw();
-  f.options.memory = 1;
+  f.work.memory = 1;
   ASSERT_FALSE(f.sampler().keeps_shares());
   EXPECT_EQ(f.sampler().group(), 1);
   EXPECT_EQ(f.draw(), kept);
@@ -75,11 +76,9 @@ TEST_P(GroupSamplingAsALoop, OverSamplesStepsAndWindows) {
                      pi = gather_windows(f.pi, w, f.plan.patch);
         Tensor in = Tensor::empty(r.shape());
         precondition_state(constants, r, in);
-        const Tensor out =
-            f.head
-                .finest(f.net({Var(in), Var(gather_windows(f.image, w, f.plan.patch)), Var(pi)},
-                              f.time(Tensor::full({1}, static_cast<double>(t)))))
-                .value();
+        const Tensor out = f.net({Var(in), Var(gather_windows(f.image, w, f.plan.patch)), Var(pi)},
+                                 Tensor::full({1}, static_cast<double>(t)))
+                               .f.value();
         estimate_clean(constants, r, pi, out, in);
         return in;
       });
@@ -106,14 +105,14 @@ TEST_P(GroupSampling, TheFirstEstimateIsTheMeanOfOneStepWhateverTheStepsAndTheMe
     return s.first_estimate();
   };
   const auto of_three_steps = first_estimate().to_vector<float>();
-  f.options.memory = 1;
+  f.work.memory = 1;
   EXPECT_EQ(first_estimate().to_vector<float>(), of_three_steps);
   f.options.sampler.steps = 1;
   GroupSampler one_step = f.sampler();
   SampleAggregator mean;
   for (int64_t m = 0; m < f.options.samples; ++m) mean.add(readout(one_step.draw(m, 1)[0], "clip", 1));
   EXPECT_EQ(mean.mean().to_vector<float>(), of_three_steps);
-  f.options.first_estimates = false;
+  f.options.mean = "samples";
   EXPECT_FALSE(first_estimate().defined());
 }
 
@@ -125,21 +124,23 @@ INSTANTIATE_TEST_SUITE_P(Samplers, GroupSamplingAsALoop,
 
 TEST(EarlyStopOfPgrd, DrawsAPrefixOfTheSamplesWhateverTheMemory) {
   const Fixture f({8, 12, 9});
-  Pgrd method(f.plan, default_config(), "pgrd");
+  Pgrd method(/*with_dds=*/true);
+  method.build(f.plan, Runtime());
   method.constants = {{"pi_temperature", 1}, {"residual_sd", Fixture::kSd}};
-  method.parameters(0).allocate(1);
-  method.parameters(1).allocate(2);
+  uint64_t seed = 1;
+  for (const auto& [name, p] : method.networks()) p->allocate(seed++);
   PreprocessedCase c;
   c.name = "case";
   c.image = f.image;
   const auto draw = [&](double tolerance, int64_t memory) {
-    SampleOptions o = f.options;
+    SamplingOptions o = f.options;
     o.samples = 11;
     o.stop_tolerance = tolerance;
-    o.memory = memory;
+    Work work;
+    work.memory = memory;
     std::vector<std::vector<float>> all;
     const Tensor mean =
-        method.sample(c, o, [&](const Tensor& raw) { all.push_back(raw.to_vector<float>()); });
+        method.draw(c, o, work, [&](const Tensor& raw) { all.push_back(raw.to_vector<float>()); });
     all.push_back(mean.to_vector<float>());
     return all;
   };
@@ -153,8 +154,8 @@ TEST(EarlyStopOfPgrd, DrawsAPrefixOfTheSamplesWhateverTheMemory) {
   // Groups of 1, 2 and 3 samples, too.
   std::vector<int64_t> groups;
   for (int64_t memory = 1; groups.size() < 3 && memory < int64_t{1} << 30; memory += 1 << 12) {
-    Fixture small = f;
-    small.options.memory = memory;
+    Fixture small({8, 12, 9});
+    small.work.memory = memory;
     const int64_t group = small.sampler().group();
     if (!groups.empty() && groups.back() == group) continue;
     groups.push_back(group);

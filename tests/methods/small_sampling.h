@@ -8,33 +8,28 @@ namespace voxgrad::test {
 struct SmallSampling {
   static constexpr double kSd = 0.3;
 
-  SmallSampling(const Triple& shape, int64_t patch)
-      : schedule("cosine", 1000, false),
-        time(parameters, "net.time", 8, 8),
-        net(parameters, "net", config()),
-        head(parameters, "net.head", config().features, 1, 2) {
+  SmallSampling(const Triple& shape, int64_t patch) : schedule("cosine", 1000, false), net("net", config()) {
     plan.patch = {patch, patch, patch};
     plan.channel_names = {"image"};
     plan.label_names = {"background", "one"};
     plan.features = {4, 8};
-    plan.strides = config().strides;
-    plan.kernels = config().kernels;
-    parameters.allocate(0);
-    const Tensor z = random_normal(parameters.values().shape(), {1, Stream::test, 0});
-    for (int64_t i = 0; i < z.numel(); ++i)
-      parameters.values().mutable_data<float>()[i] += 0.1f * z.data<float>()[i];
+    plan.strides = config().unet.strides;
+    plan.kernels = config().unet.kernels;
+    net.parameters().allocate(0);
+    const Tensor values = net.parameters().values(), z = random_normal(values.shape(), {1, Stream::test, 0});
+    for (int64_t i = 0; i < z.numel(); ++i) values.mutable_data<float>()[i] += 0.1f * z.data<float>()[i];
     image = random_normal({shape[0], shape[1], shape[2], 1}, {1, Stream::test, 1});
     pi = random_uniform({shape[0], shape[1], shape[2], 2}, {1, Stream::test, 2});
     options.sampler.steps = 3;
     use("ddim");
   }
-  static UNetConfig config() {
-    UNetConfig c;
-    c.in_channels = 5;
-    c.features = {4, 8};
-    c.strides = {{1, 1, 1}, {2, 2, 2}};
-    c.kernels = {{3, 3, 3}, {3, 3, 3}};
-    c.embedding = 8;
+  static DenoiserConfig config() {
+    DenoiserConfig c;
+    c.unet.in_channels = 5;
+    c.unet.features = {4, 8};
+    c.unet.strides = {{1, 1, 1}, {2, 2, 2}};
+    c.unet.kernels = {{3, 3, 3}, {3, 3, 3}};
+    c.time_features = 8;
     return c;
   }
   void use(const std::string& kind) {
@@ -42,17 +37,15 @@ struct SmallSampling {
     options.sampler.eta = kind == "ddim" ? 0.5 : 0;  // noise in the steps too
   }
   GroupSampler sampler() const {
-    return GroupSampler({plan, schedule, net, time, head, kSd, image, pi, 17, options});
+    return GroupSampler({plan, schedule, net, kSd, image, pi, 17, options, work});
   }
 
   Plan plan;
   NoiseSchedule schedule;
-  Parameters parameters;
-  TimeEmbedding time;
-  UNet net;
-  Heads head;
+  Denoiser net;
   Tensor image, pi;
-  SampleOptions options;
+  SamplingOptions options;
+  Work work;
 };
 
 }  // namespace voxgrad::test

@@ -7,9 +7,13 @@
 #include "eval/run_report.h"
 #include "io/file.h"
 #include "io/sha256.h"
+#include "methods/model.h"
 #include "methods/prediction.h"
-#include "methods/trainer.h"
+#include "methods/registry.h"
+#include "methods/training.h"
+#include "run/folder.h"
 #include "run/log.h"
+#include "run/manifest.h"
 #include "tensor/conv.h"
 #include "tensor/parallel.h"
 #include "tests/temporary_folder.h"
@@ -32,22 +36,36 @@ class TrainTest : public ::testing::TestWithParam<const char*> {
   void TearDown() override { set_thread_count(2); }
 
   std::string data() const { return folder_ + "/data"; }
-  static Config config() {
-    Config c = default_config();
-    c.set("plan.base_features", int64_t{4});
-    c.set("train.max_steps", int64_t{4});
-    c.set("train.checkpoint_every", int64_t{1});
-    c.set("sampling.samples", int64_t{2});
-    c.set("sampling.steps", int64_t{2});
-    return c;
+  using Settings = std::vector<std::string>;
+  /// A method that is trained in a moment; `more`: KEY=VALUE.
+  static std::unique_ptr<Method> small(const std::string& name = "pgrd", const Settings& more = {}) {
+    std::unique_ptr<Method> method = make_method(name);
+    Config c = method->config();
+    for (const char* s : {"plan.base_features=4", "train.max_steps=4", "train.checkpoint_every=1",
+                          "sampling.samples=2", "sampling.steps=2"})
+      c.set(s);
+    for (const std::string& s : more) c.set(s);
+    return method;
   }
-  TrainOptions options(const std::string& run) const {
-    TrainOptions o;
-    o.dataset = data();
-    o.method = "pgrd";
-    o.run = folder_ + "/" + run;
-    o.seed = 5;
-    return o;
+  TrainRequest options(const std::string& run) const {
+    TrainRequest r;
+    r.run = folder_ + "/" + run;
+    r.seed = 5;
+    return r;
+  }
+  TrainResult train(TrainRequest request, const std::string& name = "pgrd", const Settings& more = {}) const {
+    const std::unique_ptr<Method> method = small(name, more);
+    request.runtime = Runtime(method->common.runtime, Device::cpu(), false);
+    return train_method(*method, data(), request);
+  }
+  LoadedModel load(const std::string& run, const std::string& precision = "auto") const {
+    LoadedModel model = open_model({folder_ + "/" + run});
+    build(model, Runtime({.precision = precision}, Device::cpu(), false));
+    return model;
+  }
+  RunScores scores(const std::string& run) const {
+    const std::string file = RunFolder{folder_ + "/" + run}.metrics();
+    return run_scores_from_json(read_text(file), file);
   }
   std::string hash(const std::string& run) const {
     return sha256_of_file(folder_ + "/" + run + "/model.safetensors") +
@@ -58,68 +76,70 @@ class TrainTest : public ::testing::TestWithParam<const char*> {
 };
 
 TEST_P(TrainTest, TheSameBitsWithAnyNumberOfThreads) {
-  for (const std::string precision : {"fp32", "bf16"}) {
-    Config c = config();
-    c.set("train.precision", precision);
-    for (const int threads : {1, 3}) {
-      set_thread_count(threads);
-      EXPECT_EQ(train(options(precision + std::to_string(threads)), c).end, TrainEnd::finished);
+  for (const std::string method : {"pgrd", "mc-dropout"})
+    for (const std::string precision : {"fp32", "bf16"}) {
+      const std::string name = method + precision;
+      for (const int threads : {1, 3}) {
+        set_thread_count(threads);
+        EXPECT_EQ(
+            train(options(name + std::to_string(threads)), method, {"runtime.precision=" + precision}).end,
+            TrainEnd::finished);
+      }
+      EXPECT_EQ(hash(name + "1"), hash(name + "3")) << name;
+      EXPECT_EQ(read_text(folder_ + "/" + name + "1/metrics.json"),
+                read_text(folder_ + "/" + name + "3/metrics.json"));
     }
-    EXPECT_EQ(hash(precision + "1"), hash(precision + "3")) << precision;
-    EXPECT_EQ(read_text(folder_ + "/" + precision + "1/metrics.json"),
-              read_text(folder_ + "/" + precision + "3/metrics.json"));
-  }
-  const auto weights = [&](const std::string& run) {
-    return load_model({folder_ + "/" + run}).method->parameters(0).values().to_vector<float>();
-  };
-  EXPECT_NE(weights("fp321"), weights("bf161"));
-  // A model trained in bf16 holds f32 weights, and computes in either.
-  EXPECT_EQ(load_model({folder_ + "/bf161"}).method->config().text("train.precision"), "bf16");
-  EXPECT_EQ(load_model({folder_ + "/bf161"}, "fp32").method->config().text("train.precision"), "fp32");
+  // A model trained in bf16 holds f32 weights and says nothing of it.
+  EXPECT_NE(open_model({folder_ + "/pgrdfp321"}).file.digest,
+            open_model({folder_ + "/pgrdbf161"}).file.digest);
+  EXPECT_EQ(open_model({folder_ + "/pgrdfp321"}).file.config,
+            open_model({folder_ + "/pgrdbf161"}).file.config);
+  EXPECT_EQ(read_manifest(RunFolder{folder_ + "/pgrdbf161"}.manifest()).runtime.precision, "bf16");
 }
 
 TEST_P(TrainTest, StoppedAnywhereAndResumedGivesTheSameBits) {
-  Config c = config();
-  c.set("sampling.readout", std::string("softmax"));  // tau_out is fitted
-  ASSERT_EQ(train(options("whole"), c).end, TrainEnd::finished);
+  const Settings softmax{"sampling.readout=softmax", "sampling.mean=samples"};  // tau_out is fitted
+  ASSERT_EQ(train(options("whole"), "pgrd", softmax).end, TrainEnd::finished);
   // Stop after every few polls until it ends by itself.
-  TrainOptions o = options("pieces");
+  TrainRequest o = options("pieces");
   int stops = 0;
   for (int round = 0; round < 50; ++round) {
     int polls = 0;
     o.stop_requested = [&polls] { return ++polls > kLoads + 3; };
     o.resume = round > 0;
-    const TrainResult r = train(o, c);
+    const TrainResult r = train(o, "pgrd", softmax);
     if (r.end == TrainEnd::finished || r.end == TrainEnd::already_finished) break;
     EXPECT_EQ(r.end, TrainEnd::stopped);
     EXPECT_FALSE(r.stopped_at.empty());
-    if (++stops == 5) o.stop_requested = {};
-    if (stops >= 5) {
+    if (++stops == 5) {
       o.stop_requested = {};
-      EXPECT_EQ(train(o, c).end, TrainEnd::finished);
+      o.resume = true;
+      EXPECT_EQ(train(o, "pgrd", softmax).end, TrainEnd::finished);
       break;
     }
   }
   EXPECT_GT(stops, 1);
   EXPECT_EQ(hash("whole"), hash("pieces"));
-  EXPECT_EQ(load_model({folder_ + "/pieces"}).method->constants.count("tau_out"), 1u);
+  EXPECT_EQ(open_model({folder_ + "/pieces"}).file.constants.count("tau_out"), 1u);
   // A finished run changes nothing.
   const std::string before = hash("pieces");
   o.resume = true;
-  EXPECT_EQ(train(o, c).end, TrainEnd::already_finished);
+  o.stop_requested = {};
+  EXPECT_EQ(train(o, "pgrd", softmax).end, TrainEnd::already_finished);
   EXPECT_EQ(hash("pieces"), before);
+  // Other samples than tau_out was fitted for are told.
+  LoadedModel model = load("pieces");
+  EXPECT_TRUE(model.method->warnings().empty());
+  model.method->config().set("sampling.samples=5");
+  ASSERT_EQ(model.method->warnings().size(), 1u);
+  EXPECT_NE(model.method->warnings()[0].find("fitted for M = 2, S = 2"), std::string::npos);
 }
 
 TEST_P(TrainTest, NumbersThatAreNotFiniteEndTheTraining) {
-  Config c = config();
-  c.set("train.max_steps", int64_t{200});
-  c.set("prior.optimizer", std::string("sgd"));  // every step makes the weights about -9 times as large
-  c.set("prior.schedule", std::string("constant"));
-  c.set("prior.learning_rate", 10.0);
-  c.set("prior.weight_decay", 1.0);
-  c.set("prior.momentum", 0.0);
-  try {
-    train(options("run"), c);
+  try {  // every step makes the weights about -9 times as large
+    train(options("run"), "pgrd",
+          {"train.max_steps=200", "prior.optimizer=sgd", "prior.schedule=constant", "prior.learning_rate=10",
+           "prior.weight_decay=1", "prior.momentum=0"});
     ADD_FAILURE() << "expected an error";
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::diverged);
@@ -128,66 +148,62 @@ TEST_P(TrainTest, NumbersThatAreNotFiniteEndTheTraining) {
 }
 
 TEST_P(TrainTest, RefusesToOverwriteAndToResumeSomethingElse) {
-  ASSERT_EQ(train(options("run"), config()).end, TrainEnd::finished);
-  const auto code = [&](const TrainOptions& o, const Config& c) {
+  ASSERT_EQ(train(options("run")).end, TrainEnd::finished);
+  const auto code = [&](const TrainRequest& o, const std::string& method = "pgrd") {
     try {
-      train(o, c);
+      train(o, method);
     } catch (const Error& e) {
       return e.code();
     }
     return ErrorCode::internal;
   };
-  EXPECT_EQ(code(options("run"), config()), ErrorCode::usage);
-  TrainOptions other = options("stopped");
+  EXPECT_EQ(code(options("run")), ErrorCode::usage);
+  TrainRequest other = options("stopped");
   int polls = 0;
   other.stop_requested = [&polls] { return ++polls > kLoads + 2; };
-  ASSERT_EQ(train(other, config()).end, TrainEnd::stopped);
+  ASSERT_EQ(train(other).end, TrainEnd::stopped);
   other.stop_requested = {};
   other.resume = true;
   other.seed = 6;
-  EXPECT_EQ(code(other, config()), ErrorCode::usage);
+  EXPECT_EQ(code(other), ErrorCode::usage);
   other.seed = 5;
-  other.method = "unet";
-  EXPECT_EQ(code(other, config()), ErrorCode::usage);
+  EXPECT_EQ(code(other, "unet"), ErrorCode::usage);
   // A finished run too, and a folder that is not there.
-  TrainOptions finished = options("run");
+  TrainRequest finished = options("run");
   finished.resume = true;
-  EXPECT_EQ(train(finished, config()).end, TrainEnd::already_finished);
+  EXPECT_EQ(train(finished).end, TrainEnd::already_finished);
+  EXPECT_EQ(code(finished, "unet"), ErrorCode::usage);
   finished.seed = 6;
-  EXPECT_EQ(code(finished, config()), ErrorCode::usage);
-  finished = options("run");
-  finished.resume = true;
-  finished.method = "unet";
-  EXPECT_EQ(code(finished, config()), ErrorCode::usage);
+  EXPECT_EQ(code(finished), ErrorCode::usage);
   finished = options("misspelt");
   finished.resume = true;
-  EXPECT_EQ(code(finished, config()), ErrorCode::usage);
+  EXPECT_EQ(code(finished), ErrorCode::usage);
   EXPECT_FALSE(file_exists(folder_ + "/misspelt"));
 }
 
 // The report of a run that was stopped and resumed: its log has lines of every kind.
 TEST_P(TrainTest, ItsReportCanBeMade) {
-  TrainOptions o = options("run");
+  TrainRequest o = options("run");
   int polls = 0;
   o.stop_requested = [&polls] { return ++polls > kLoads + 2; };
-  ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
+  ASSERT_EQ(train(o).end, TrainEnd::stopped);
   o.stop_requested = {};
   o.resume = true;
-  ASSERT_EQ(train(o, config()).end, TrainEnd::finished);
+  ASSERT_EQ(train(o).end, TrainEnd::finished);
   const std::string html = report_html(read_run(o.run));
-  for (const char* const text : {"Loss, prior", "Loss, denoiser", "prior + temperature"})
+  for (const char* const text :
+       {"Loss and its terms, prior", "Loss and its terms, denoiser", "prior + temperature"})
     EXPECT_NE(html.find(text), std::string::npos) << text;
 }
 
 TEST_P(TrainTest, PredictionsLieOnTheInputsGridAndDoNotDependOnGrouping) {
-  ASSERT_EQ(train(options("run"), config()).end, TrainEnd::finished);
-  LoadedModel model = load_model({folder_ + "/run"});
-  EXPECT_TRUE(model.complete);
+  ASSERT_EQ(train(options("run")).end, TrainEnd::finished);
+  LoadedModel model = load("run");
+  EXPECT_TRUE(model.file.complete);
   PredictOptions p;
   p.images = {data() + "/imagesTr"};
   p.output = folder_ + "/out";
-  p.sampling = sample_options(model.method->config());
-  p.sampling.samples = 3;
+  model.method->config().set("sampling.samples=3");
   p.save_probabilities = p.save_samples = true;
   EXPECT_EQ(predict_files(*model.method, p).size(), 6u);
   NiftiHeader image, mask;
@@ -207,13 +223,13 @@ TEST_P(TrainTest, PredictionsLieOnTheInputsGridAndDoNotDependOnGrouping) {
   EXPECT_TRUE(file_exists(p.output + "/samples/phantom_001/sample_003.nii.gz"));
   EXPECT_TRUE(file_exists(p.output + "/entropy/phantom_001.nii.gz"));
   const std::string before = read_text(p.output + "/probabilities/phantom_001.nii.gz");
-  p.sampling.memory = 1;  // one sample at a time
+  p.work.memory = 1;  // one sample at a time
   predict_files(*model.method, p);
   EXPECT_EQ(read_text(p.output + "/probabilities/phantom_001.nii.gz"), before);
   // What an earlier prediction left of a case goes: it is not of the new mask. Foreign files stay.
   write_text(p.output + "/samples/phantom_001/sample_of_mine.nii.gz", "");
   p.save_probabilities = false;
-  p.sampling.samples = 2;
+  model.method->config().set("sampling.samples=2");
   predict_files(*model.method, p);
   EXPECT_FALSE(file_exists(p.output + "/probabilities/phantom_001.nii.gz"));
   EXPECT_TRUE(file_exists(p.output + "/samples/phantom_001/sample_002.nii.gz"));
@@ -222,22 +238,20 @@ TEST_P(TrainTest, PredictionsLieOnTheInputsGridAndDoNotDependOnGrouping) {
 }
 
 TEST_P(TrainTest, AStoppedRunIsMarkedUnfinished) {
-  TrainOptions o = options("run");
+  TrainRequest o = options("run");
   int polls = 0;
   o.stop_requested = [&polls] { return ++polls > kLoads + 2; };
-  ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
-  LoadedModel model = load_model({folder_ + "/run"});
-  EXPECT_FALSE(model.complete);
+  ASSERT_EQ(train(o).end, TrainEnd::stopped);
+  EXPECT_FALSE(open_model({folder_ + "/run"}).file.complete);
 }
 
 TEST_P(TrainTest, AModelIsCompleteWhenOnlyItsScoresAreMissing) {
-  TrainOptions o = options("run");
-  o.method = "unet";
+  TrainRequest o = options("run");
   bool scoring = false;
   o.progress = [&scoring](const TrainProgress& p) { scoring = p.stage == "validation"; };
   o.stop_requested = [&scoring] { return scoring; };
-  ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
-  EXPECT_TRUE(load_model({folder_ + "/run"}).complete);
+  ASSERT_EQ(train(o, "unet").end, TrainEnd::stopped);
+  EXPECT_TRUE(open_model({folder_ + "/run"}).file.complete);
 }
 
 TEST_P(TrainTest, AStopBetweenStagesLosesNothingOfTheLog) {
@@ -247,28 +261,28 @@ TEST_P(TrainTest, AStopBetweenStagesLosesNothingOfTheLog) {
       n += std::holds_alternative<ValidationLine>(line);
     return n;
   };
-  ASSERT_EQ(train(options("whole"), config()).end, TrainEnd::finished);
+  ASSERT_EQ(train(options("whole")).end, TrainEnd::finished);
   EXPECT_EQ(validations("whole"), 1);
   for (int extra = 3; extra < 9; ++extra) {  // around the prior's last step and its validation
-    TrainOptions o = options("run" + std::to_string(extra));
+    TrainRequest o = options("run" + std::to_string(extra));
     int polls = 0;
     o.stop_requested = [&] { return ++polls > kLoads + extra; };
-    ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
+    ASSERT_EQ(train(o).end, TrainEnd::stopped);
     o.stop_requested = {};
     o.resume = true;
-    ASSERT_EQ(train(o, config()).end, TrainEnd::finished);
+    ASSERT_EQ(train(o).end, TrainEnd::finished);
     EXPECT_EQ(validations(o.run.substr(folder_.size() + 1)), 1) << extra;
   }
 }
 
 TEST_P(TrainTest, AResumptionWithOtherArithmeticIsSaidAndRecorded) {
-  TrainOptions o = options("run");
+  TrainRequest o = options("run");
   std::string said;
   o.message = [&said](const std::string& text) { said += text + "\n"; };
   const auto resume_until = [&](int extra) {
     int polls = 0;
     o.stop_requested = [&polls, extra] { return ++polls > kLoads + extra; };
-    ASSERT_EQ(train(o, config()).end, TrainEnd::stopped);
+    ASSERT_EQ(train(o).end, TrainEnd::stopped);
     o.resume = true;
   };
   resume_until(2);
@@ -281,16 +295,14 @@ TEST_P(TrainTest, AResumptionWithOtherArithmeticIsSaidAndRecorded) {
   EXPECT_NE(said.find("goes on with"), std::string::npos) << said;
   std::vector<bool> winograd;
   for (const LogLine& line : read_log(RunFolder{o.run}.log()))
-    if (const auto* start = std::get_if<StartLine>(&line)) winograd.push_back(start->runtime.winograd);
+    if (const auto* l = std::get_if<StartLine>(&line)) winograd.push_back(l->runtime.winograd);
   EXPECT_EQ(winograd, (std::vector<bool>{before, before, !before}));
 }
 
 TEST_P(TrainTest, WhatCannotBeSampledIsRefusedBeforeTraining) {
   for (const char* wrong : {"sampling.steps=2000", "denoiser.time_features=7"}) {
-    Config c = config();
-    c.set(wrong);
     try {
-      train(options("never"), c);
+      train(options("never"), "pgrd", {wrong});
       FAIL() << wrong;
     } catch (const Error& e) {
       EXPECT_EQ(e.code(), ErrorCode::usage) << e.what();
@@ -299,9 +311,107 @@ TEST_P(TrainTest, WhatCannotBeSampledIsRefusedBeforeTraining) {
   }
 }
 
+// Nine rows of a table share one prior.
+TEST_P(TrainTest, APriorIsTakenFromAnotherRun) {
+  ASSERT_EQ(train(options("unet"), "unet").end, TrainEnd::finished);
+  TrainRequest o = options("pgrd");
+  o.from = {parse_stage_source(folder_ + "/unet:prior")};
+  std::string said;
+  o.message = [&said](const std::string& text) { said += text + "\n"; };
+  ASSERT_EQ(train(o).end, TrainEnd::finished);
+  EXPECT_EQ(said.find("other cases"), std::string::npos) << said;
+  const ModelFile unet = open_model({folder_ + "/unet"}).file, pgrd = open_model({folder_ + "/pgrd"}).file;
+  EXPECT_EQ(pgrd.provenance.stages[0].from, unet.provenance.stages[0].digest);
+  for (const auto& [name, tensor] : unet.weights)
+    EXPECT_EQ(pgrd.weights.at(name).to_vector<float>(), tensor.to_vector<float>()) << name;
+  // It is the prior that this run would have trained: the rest has the same bits too.
+  ASSERT_EQ(train(options("both")).end, TrainEnd::finished);
+  EXPECT_EQ(pgrd.digest, open_model({folder_ + "/both"}).file.digest);
+  o = options("other");
+  o.from = {parse_stage_source(folder_ + "/unet:prior")};
+  try {
+    train(o, "pgrd", {"plan.base_features=8"});
+    FAIL() << "expected an error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::usage);
+    EXPECT_NE(std::string(e.what()).find("the same network"), std::string::npos) << e.what();
+  }
+}
+
+// Whatever a method gives is scored under its name, and can be written.
+TEST_P(TrainTest, EveryEstimateHasARowAndCanBeWritten) {
+  const std::map<std::string, std::vector<std::string>> estimates{
+      {"unet", {"unet"}},
+      {"mc-dropout", {"no-dropout", "mc-dropout"}},
+      {"pgrd-no-dds", {"prior", "prior-tempered", "mean-of-samples", "pgrd-no-dds"}}};
+  for (const auto& [name, keys] : estimates) {
+    ASSERT_EQ(train(options(name), name).end, TrainEnd::finished);
+    const RunScores all = scores(name);
+    std::vector<std::string> rows;
+    for (const ScoreRow& row : all.rows) {
+      rows.push_back(row.key);
+      EXPECT_EQ(row.table.cases.size(), 2u);
+      EXPECT_TRUE(file_exists(RunFolder{folder_ + "/" + name}.metrics_csv(row.key)));
+    }
+    EXPECT_EQ(rows, keys);
+    EXPECT_EQ(all.method()->key, name);
+    const auto has = [&](const std::string& score) {
+      return all.method()->table.cases[0].values.contains(score);
+    };
+    EXPECT_EQ(has("ged_squared"), name != "unet");  // of samples, of which one is none
+    LoadedModel model = load(name);
+    PredictOptions p;
+    p.images = {data() + "/imagesTr/phantom_001_0000.nii.gz"};
+    p.output = folder_ + "/out-" + name;
+    p.save_probabilities = true;
+    p.estimates = keys;
+    predict_files(*model.method, p);
+    const auto read = [&](const std::string& file) {
+      return read_volume(p.output + file + "/phantom_001.nii.gz").to_vector<float>();
+    };
+    EXPECT_EQ(read("/estimates/" + name), read("/probabilities"));
+    if (keys.size() > 1) {
+      EXPECT_NE(read("/estimates/" + keys[0]), read("/probabilities"));
+    }
+    // What an earlier prediction left goes.
+    p.estimates = {keys[0]};
+    predict_files(*model.method, p);
+    for (const std::string& key : keys)
+      EXPECT_EQ(file_exists(p.output + "/estimates/" + key + "/phantom_001.nii.gz"), key == keys[0]) << key;
+    p.estimates = {"posterior"};
+    try {
+      predict_files(*model.method, p);
+      FAIL() << "expected an error";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::usage);
+      EXPECT_NE(std::string(e.what()).find("expected one of " + keys[0]), std::string::npos) << e.what();
+    }
+  }
+}
+
+TEST_P(TrainTest, SamplesOfDropoutDifferAndDependOnTheSeedAlone) {
+  ASSERT_EQ(train(options("run"), "mc-dropout").end, TrainEnd::finished);
+  LoadedModel model = load("run");
+  const auto predict = [&](uint64_t seed, int64_t memory) {
+    PredictOptions p;
+    p.images = {data() + "/imagesTr/phantom_001_0000.nii.gz"};
+    p.output = folder_ + "/out";
+    p.work.seed = seed;
+    p.work.memory = memory;
+    p.save_probabilities = true;
+    predict_files(*model.method, p);
+    EXPECT_GT(read_volume(p.output + "/mutual_information/phantom_001.nii.gz").to_vector<float>(),
+              std::vector<float>(16 * 16 * 16, 0.0f));
+    return read_text(p.output + "/probabilities/phantom_001.nii.gz");
+  };
+  const std::string one = predict(1, int64_t{1} << 30);
+  EXPECT_EQ(predict(1, 1), one);
+  EXPECT_NE(predict(2, 1), one);
+}
+
 TEST_P(TrainTest, PredictNeverReplacesItsInput) {
-  ASSERT_EQ(train(options("run"), config()).end, TrainEnd::finished);
-  LoadedModel model = load_model({folder_ + "/run"});
+  ASSERT_EQ(train(options("run")).end, TrainEnd::finished);
+  LoadedModel model = load("run");
   const std::string scans = folder_ + "/scans";
   make_folders(scans);
   make_folders(folder_ + "/channels");
@@ -310,7 +420,6 @@ TEST_P(TrainTest, PredictNeverReplacesItsInput) {
   const std::string before = read_text(scans + "/a.nii.gz");
   PredictOptions p;
   p.images = {scans + "/a.nii.gz"};
-  p.sampling = sample_options(model.method->config());
   for (const std::string& folder :
        {scans, folder_ + "/channels", data() + "/labelsTr", data() + "/labelsTr/"}) {
     p.images = {folder == folder_ + "/channels" ? folder : scans + "/a.nii.gz"};
@@ -330,7 +439,7 @@ INSTANTIATE_TEST_SUITE_P(Modality, TrainTest, ::testing::Values("mri", "ct"),
 
 TEST(Model, MissingAndForeignFilesAreNamed) {
   try {
-    load_model({"/nonexistent-run"});
+    open_model({"/nonexistent-run"});
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::data);
@@ -340,7 +449,7 @@ TEST(Model, MissingAndForeignFilesAreNamed) {
 
 TEST(Method, UnknownNamesListTheKnownOnes) {
   try {
-    make_method("segnet", {}, default_config());
+    make_method("segnet");
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::usage);

@@ -79,8 +79,8 @@ TEST(UNet, GradientOfEveryParameterAgreesWithFiniteDifferences) {
   const Tensor label = Tensor::from<int32_t>({2, 2, 4, 4}, every_third(64));
   test::expect_gradient_of_parameters(net.p, [&] {
     const Denoiser::Output o = net({Var(s), Var(x)}, t);
-    return ops::add(segmentation_loss(o.out, label, {1, 1}),
-                    deep_segmentation_loss(o.auxiliary, label, {1, 0}));
+    return ops::add(segmentation_loss(o.out, label, {1, 1}).total,
+                    deep_segmentation_loss(o.auxiliary, label, {1, 0}).total);
   });
 }
 
@@ -99,8 +99,8 @@ TEST(UNet, GradientWithDropoutAgreesWithFiniteDifferences) {
         net.p,
         [&] {
           const Denoiser::Output o = net({Var(x)}, t, &random);
-          return ops::add(segmentation_loss(o.out, label, {1, 1}),
-                          deep_segmentation_loss(o.auxiliary, label, {1, 0}));
+          return ops::add(segmentation_loss(o.out, label, {1, 1}).total,
+                          deep_segmentation_loss(o.auxiliary, label, {1, 0}).total);
         },
         recompute);
 }
@@ -345,8 +345,8 @@ TEST(UNet, InBf16StaysCloseToF32AndHasTheSameBitsOnAnyNumberOfThreads) {
     Tape tape;
     const Denoiser::Output o = net({Var(x)}, t);
     EXPECT_EQ(o.out.value().dtype(), DType::f32);
-    tape.backward(ops::add(segmentation_loss(o.out, label, {1, 1}),
-                           deep_segmentation_loss(o.auxiliary, label, {1, 0})));
+    tape.backward(ops::add(segmentation_loss(o.out, label, {1, 1}).total,
+                           deep_segmentation_loss(o.auxiliary, label, {1, 0}).total));
     set_thread_count(2);
     return std::pair(o.out.value(), p.grads());
   };

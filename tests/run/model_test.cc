@@ -167,6 +167,7 @@ TEST(ModelFile, TheDigestIsOfWeightsPlanAndConstants) {
   EXPECT_NE(after([](ModelFile& m) { m.constants["tau_out"] += 1e-16; }), before);
   EXPECT_NE(after([](ModelFile& m) { m.constants["zero"] = 0; }), before);
   EXPECT_NE(after([](ModelFile& m) { m.constants.erase("tiny"); }), before);
+  EXPECT_NE(after([](ModelFile& m) { m.thresholds["one"] = 0.4; }), before);
   EXPECT_NE(after([](ModelFile& m) { m.weights["prior.weight"].mutable_data<float>()[5] = 7; }), before);
   EXPECT_EQ(after([](ModelFile& m) { m.provenance.seed = 2; }), before);
   EXPECT_EQ(after([](ModelFile& m) { m.complete = false; }), before);
@@ -181,7 +182,7 @@ TEST(ModelFile, AChangeOfWeightsPlanOrConstantsIsRefused) {
   const auto refused = [&] {
     expect_error([&] { read_model(path); }, ErrorCode::data,
                  {"[model] " + path + ": digest: expected " + m.digest + ", got ",
-                  ": the weights, plan or constants were changed"});
+                  ": the weights, plan, constants or thresholds were changed"});
   };
   Bytes bytes = whole;
   bytes.back() ^= std::byte{1};

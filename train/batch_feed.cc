@@ -1,10 +1,10 @@
-#include "methods/batch_feed.h"
+#include "train/batch_feed.h"
 
 #include <utility>
 
 namespace voxgrad {
 
-BatchFeed::BatchFeed(const Device& device, int64_t first, int64_t end, std::function<Batch(int64_t)> make)
+BatchFeed::BatchFeed(const Device& device, int64_t first, int64_t end, std::function<Tensors(int64_t)> make)
     : device_(device), step_(first), end_(end), make_(std::move(make)) {}
 
 void BatchFeed::next() {
@@ -22,13 +22,12 @@ void BatchFeed::next() {
 void BatchFeed::ahead() {
   if (!device_.is_cuda() || step_ == end_ || (queue_ && queue_->waiting())) return;
   try {
-    const Batch made = make_(step_);
+    const Tensors made = make_(step_);
     if (!queue_) {
-      batch_.image = Tensor::empty_on(device_, made.image.shape(), made.image.dtype());
-      batch_.label = Tensor::empty_on(device_, made.label.shape(), made.label.dtype());
-      queue_.emplace(std::vector<Tensor>{batch_.image, batch_.label});
+      for (const Tensor& t : made) batch_.push_back(Tensor::empty_on(device_, t.shape(), t.dtype()));
+      queue_.emplace(batch_);
     }
-    queue_->push({made.image, made.label});
+    queue_->push(made);
   } catch (...) {
     failure_ = std::current_exception();
   }

@@ -4,8 +4,8 @@
 #include <functional>
 #include <optional>
 
-#include "data/patches.h"
 #include "tensor/input_queue.h"
+#include "train/stage.h"
 
 namespace voxgrad {
 
@@ -14,11 +14,11 @@ namespace voxgrad {
 class BatchFeed {
  public:
   /// `make(step)` for the steps [first, end).
-  BatchFeed(const Device& device, int64_t first, int64_t end, std::function<Batch(int64_t)> make);
+  BatchFeed(const Device& device, int64_t first, int64_t end, std::function<Tensors(int64_t)> make);
   /// Puts the next step's batch in place. A step after the last one is an error.
   void next();
   /// The batch in place: the same tensors at every step on a device.
-  const Batch& batch() const { return batch_; }
+  const Tensors& batch() const { return batch_; }
   /// To be called once the work of a step is queued. What goes wrong with the next batch next() throws, since
   /// this step is not its concern.
   void ahead();
@@ -26,8 +26,8 @@ class BatchFeed {
  private:
   Device device_;
   int64_t step_, end_;  // step that next() puts in place
-  std::function<Batch(int64_t)> make_;
-  Batch batch_;
+  std::function<Tensors(int64_t)> make_;
+  Tensors batch_;
   std::optional<InputQueue> queue_;
   std::exception_ptr failure_;  // of ahead()
 };

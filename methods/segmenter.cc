@@ -1,0 +1,93 @@
+#include "methods/segmenter.h"
+
+#include <algorithm>
+
+#include "eval/calibrate.h"
+#include "methods/volume.h"
+
+namespace voxgrad {
+
+void SegmenterOptions::declare(OptionTable table) {
+  stage.declare(table);
+  table.number("cross_entropy", loss.cross_entropy, 0, 100, "weight of the cross-entropy")
+      .number("dice", loss.dice, 0, 100, "weight of the soft Dice loss")
+      .flag("deep_supervision", deep_supervision,
+            "losses on the coarser decoder levels too, weights 2^-level");
+}
+
+UNetConfig unet_config(const Plan& plan, const Runtime& runtime, int64_t in_channels) {
+  UNetConfig c;
+  c.precision = runtime.activations();
+  c.in_channels = in_channels;
+  c.features.assign(plan.features.begin(), plan.features.end());
+  c.strides = plan.strides;
+  c.kernels = plan.kernels;
+  return c;
+}
+
+Segmenter::Segmenter(const std::string& name, const SegmenterOptions& options, const Plan& plan,
+                     const UNetConfig& config)
+    : name_(name),
+      options_(options),
+      plan_(plan),
+      net_(params_, name, config),
+      heads_(params_, name + ".head", config.features, options.deep_supervision ? deep_levels(config) : 1,
+             plan.classes()) {
+  if (options.loss.cross_entropy <= 0 && options.loss.dice <= 0)
+    fail(ErrorCode::usage, "[config] ", name, ".cross_entropy, ", name,
+         ".dice: expected at least one above 0");
+}
+
+Stage Segmenter::stage(const std::vector<PreprocessedCase>& cases, const AugmentOptions& augment) {
+  return {.name = name_,
+          .parameters = &params_,
+          .options = options_.stage,
+          .batch = patches_of(cases, plan_, augment),
+          .loss = [this](const Tensors& batch, const StepRandom& random) {
+            const std::vector<Var> levels = heads_(net_({Var(batch[0])}, {}, &random));
+            const SegmentationTerms t = deep_segmentation_loss(levels, batch[1], options_.loss);
+            Loss loss{t.total, {}};
+            if (t.cross_entropy.defined()) loss.terms.emplace_back("cross_entropy", t.cross_entropy);
+            if (t.dice.defined()) loss.terms.emplace_back("dice", t.dice);
+            return loss;
+          }};
+}
+
+Tensor Segmenter::batch_probabilities(const Tensor& image, double temperature,
+                                      const StepRandom* random) const {
+  const NoTape off;  // whoever trains on these keeps nothing of the network
+  return ops::softmax(heads_.finest(net_({Var(image)}, {}, random)).detach(), temperature).value();
+}
+
+Tensor Segmenter::volume_probabilities(const Tensor& image, double temperature, const Work& work,
+                                       std::optional<uint64_t> random) const {
+  const Triple shape{image.dim(0), image.dim(1), image.dim(2)};
+  const Tensor there = image.to(device());
+  const int64_t voxels = plan_.patch[0] * plan_.patch[1] * plan_.patch[2];
+  // A mask of dropout depends on its place in the batch: with it windows go one by one, so that no bound of
+  // memory changes a result.
+  const int64_t group =
+      random ? 1 : std::min<int64_t>(8, group_size(work.memory_on(device()), voxels, plan_.features[0]));
+  StepRandom step(device());
+  int64_t window = 0;
+  return over_windows(
+      shape, plan_.patch, plan_.classes(), group,
+      [&](const std::vector<Window>& w) {
+        if (random) step.set(*random, window++);
+        return batch_probabilities(gather_windows(there, w, plan_.patch), temperature,
+                                   random ? &step : nullptr);
+      },
+      work.poll);
+}
+
+double fit_segmenter_temperature(const Segmenter& segmenter, const std::vector<PreprocessedCase>& cases,
+                                 const Work& work) {
+  std::vector<LabelledProbabilities> labelled;
+  for (const PreprocessedCase& c : cases)
+    if (c.label.defined())
+      labelled.push_back({content_of(segmenter.volume_probabilities(c.image, 1, work).to(Device::cpu()), c),
+                          content_of(c.label, c)});
+  return labelled.empty() ? 1 : fit_temperature(labelled);
+}
+
+}  // namespace voxgrad

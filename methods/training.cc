@@ -1,0 +1,197 @@
+#include "methods/training.h"
+
+#include <algorithm>
+#include <set>
+
+#include "data/grid.h"
+#include "io/sha256.h"
+#include "methods/validation.h"
+#include "tensor/allocator.h"
+
+namespace voxgrad {
+namespace {
+
+// What of the cases goes into the model, for warnings at prediction.
+struct Seen {
+  std::set<std::string> axes;
+  std::vector<SeenRange> spacing, intensity;
+
+  void add(const LoadedCase& c) {
+    axes.insert(axis_letters(c.header));
+    const auto widen = [](std::vector<SeenRange>& ranges, size_t i, double low, double high) {
+      if (i == ranges.size()) ranges.push_back({low, high});
+      ranges[i] = {std::min(ranges[i].low, low), std::max(ranges[i].high, high)};
+    };
+    for (int axis = 0; axis < 3; ++axis)
+      widen(spacing, static_cast<size_t>(axis), c.header.spacing(axis), c.header.spacing(axis));
+    const int64_t channels = c.image.dim(3);
+    const float* const x = c.image.data<float>();
+    std::vector<float> low(x, x + channels), high = low;
+    for (int64_t i = 0; i < c.image.numel(); ++i) {
+      const size_t k = static_cast<size_t>(i % channels);
+      low[k] = std::min(low[k], x[i]);
+      high[k] = std::max(high[k], x[i]);
+    }
+    for (size_t k = 0; k < low.size(); ++k)
+      widen(intensity, k, static_cast<double>(low[k]), static_cast<double>(high[k]));
+  }
+};
+
+// Of names, shapes and voxels: what training and the fits see.
+std::string hash_of(const TrainingData& data) {
+  Sha256 h;
+  for (const auto* cases : {&data.training, &data.calibration})
+    for (const PreprocessedCase& c : *cases) {
+      const std::string head =
+          cat(cases == &data.training ? "training " : "calibration ", c.name, " ", c.image.shape(), "\n");
+      h.update(head.data(), head.size());
+      h.update(c.image.raw(), c.image.nbytes());
+      h.update(c.label.raw(), c.label.nbytes());
+    }
+  return h.hex();
+}
+
+// Where a network of one plan computes on data of another, weights mean something else.
+void expect_same_network(const Plan& a, const Plan& b, const std::string& where) {
+  const auto expect = [&](bool same, const char* field) {
+    if (!same)
+      fail(ErrorCode::usage, "[train] --from ", where, ": plan: expected the same ", field,
+           " as this run's (`voxgrad plan` shows it)");
+  };
+  expect(a.dims == b.dims, "dims");
+  expect(a.modality == b.modality, "modality");
+  expect(a.channel_names == b.channel_names, "channels");
+  expect(a.label_names == b.label_names, "labels");
+  expect(a.spacing == b.spacing, "spacing");
+  expect(a.features == b.features && a.strides == b.strides && a.kernels == b.kernels, "network");
+  expect(a.mask_normalisation == b.mask_normalisation && a.anisotropic == b.anisotropic, "preprocessing");
+  bool same = a.intensity.size() == b.intensity.size();
+  for (size_t i = 0; same && i < a.intensity.size(); ++i)
+    same = a.intensity[i].low == b.intensity[i].low && a.intensity[i].high == b.intensity[i].high &&
+           a.intensity[i].mean == b.intensity[i].mean && a.intensity[i].std == b.intensity[i].std;
+  expect(same, "intensities");
+}
+
+class MethodTraining {
+ public:
+  MethodTraining(Method& method, const std::string& folder, const TrainRequest& request,
+                 const MemoryBounds& memory)
+      : method_(method), folder_(folder), request_(request), memory_(memory), run_(request) {}
+
+  TrainResult operator()() {
+    return run_.train(method_.name(), [this] { return prepare(); });
+  }
+
+ private:
+  TrainingJob prepare();
+  std::vector<PreprocessedCase> load(const std::vector<int>& which, std::vector<std::string>& warnings);
+  // The bounds are half of the caps; the cases in memory, and parameters, count against the caps too.
+  void bound_work() {
+    const auto rest = [](int64_t bound, uint64_t taken) {
+      return std::max(bound - static_cast<int64_t>(taken / 2), bound / 8);
+    };
+    const Device& device = request_.runtime.device();
+    work_.memory = rest(memory_.host, memory_stats().current);
+    if (device.is_cuda()) work_.device_memory = rest(memory_.device, device_memory(device).live);
+  }
+
+  Method& method_;
+  const std::string& folder_;
+  const TrainRequest& request_;
+  const MemoryBounds& memory_;
+  TrainingRun run_;
+  Dataset dataset_;
+  RunSplit split_;
+  TrainingData data_;
+  Seen seen_;
+  Work work_;
+};
+
+std::vector<PreprocessedCase> MethodTraining::load(const std::vector<int>& which,
+                                                   std::vector<std::string>& warnings) {
+  std::vector<PreprocessedCase> cases;
+  const Plan& plan = method_.plan();
+  for (const int i : which) {
+    run_.poll();
+    const Case& c = dataset_.cases[static_cast<size_t>(i)];
+    const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
+    warnings.insert(warnings.end(), loaded.warnings.begin(), loaded.warnings.end());
+    seen_.add(loaded);
+    cases.push_back(preprocess(loaded, plan));
+    if (!cases.back().label.defined())
+      fail(ErrorCode::data, "[train] ", dataset_.folder, ": case ", c.name, ": expected a label");
+  }
+  return cases;
+}
+
+TrainingJob MethodTraining::prepare() {
+  const CommonOptions& common = method_.common;
+  dataset_ = open_dataset(folder_);
+  split_ = run_split(dataset_, static_cast<int>(common.fold));
+  if (split_.train.empty())
+    fail(ErrorCode::data, "[train] ", folder_, ": expected at least one training case in fold ", common.fold);
+  method_.build(make_plan(dataset_, split_.train, common.plan), request_.runtime);
+  run_.say(split_.text);
+  std::vector<std::string> warnings;
+  data_.training = load(split_.train, warnings);
+  data_.calibration = load(split_.calibration, warnings);
+  if (!warnings.empty())
+    run_.say(cat("warning: ", warnings[0], "; ", warnings.size(),
+                 warnings.size() == 1 ? " warning" : " warnings", " in all, listed by `voxgrad check`"));
+  work_.seed = request_.seed;
+  work_.poll = [this] { run_.poll(); };
+  bound_work();
+
+  TrainingJob job;
+  job.method = method_.name();
+  job.plan = plan_to_json(method_.plan());
+  job.data_sha256 = hash_of(data_);
+  const Config config = method_.config();
+  job.config = config.to_toml();
+  job.model_config = config.to_toml(Config::Print::model);
+  job.dataset = dataset_.name;
+  job.modality = method_.plan().modality;
+  job.split = split_.text;
+  for (const std::string& letters : seen_.axes)
+    job.axis_codes += (job.axis_codes.empty() ? "" : ",") + letters;
+  job.spacing = seen_.spacing;
+  job.intensity = seen_.intensity;
+  job.stages = method_.stages(data_, work_);
+  job.constants = &method_.constants;
+  job.max_steps = common.max_steps;
+  job.checkpoint_every = common.checkpoint_every;
+  job.recompute = common.recompute;
+  job.accept = [this, sha = job.data_sha256](const ModelFile& model, const StageSource& source) {
+    const std::string where = source.run + ":" + source.stage;
+    expect_same_network(plan_from_json(model.plan, where), method_.plan(), where);
+    if (model.provenance.data_sha256 != sha)
+      run_.say(
+          cat("warning: ", where,
+              " was trained on other cases than this run has: it may have seen calibration or scored cases"));
+  };
+  job.fit = [this] {
+    bound_work();
+    method_.fit(data_, work_);
+  };
+  job.score = [this] {
+    bound_work();
+    ValidationOptions v;
+    v.work = work_;
+    v.max_scored = method_.common.max_scored;
+    v.keep_cases = method_.common.keep_cases;
+    v.progress = [this](const std::string&, size_t done, size_t total) {
+      run_.show("validation", done, total);
+    };
+    validate(run_.folder(), method_, dataset_, split_, v);
+  };
+  return job;
+}
+
+}  // namespace
+
+TrainResult train_method(Method& method, const std::string& dataset, const TrainRequest& request,
+                         const MemoryBounds& memory) {
+  return MethodTraining(method, dataset, request, memory)();
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,91 @@
+// Options are declared once, beside the struct that they fill: member, key, default, range and text together.
+// The default is what the member holds when it is declared. io/config.h parses and prints what is declared.
+//
+//   struct Smoothing {
+//     double sigma = 1.5;
+//     void declare(OptionList& options) {
+//       options.table("smoothing").number("sigma", sigma, 0, 10, "standard deviation of the filter, voxels");
+//     }
+//   };
+#pragma once
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace voxgrad {
+
+using OptionValue = std::variant<bool, int64_t, double, std::string, std::vector<double>>;
+
+/// When an option has an effect.
+enum class OptionUse {
+  training,    ///< it is fixed once a run has begun
+  prediction,  ///< the model keeps it, a prediction may change it
+  runtime      ///< how and how fast something is computed: never in a model, and a resumed run may change it
+};
+
+struct Option {
+  std::string key;  ///< dotted: "prior.steps" is `steps` in the TOML table [prior]
+  std::variant<bool*, int64_t*, double*, std::string*, std::vector<double>*> member;
+  OptionValue default_value;              ///< its alternative is the type
+  double min = -1e300, max = 1e300;       ///< range of a number (each element of a list)
+  std::vector<std::string> choices = {};  ///< allowed values of a string; empty: any
+  std::string text;                       ///< one sentence for the documentation; units and source
+  OptionUse use = OptionUse::training;
+
+  OptionValue value() const;
+  /// `value` has the type of default_value.
+  void set(const OptionValue& value) const;
+};
+
+class OptionList;
+
+/// Declares the options of one table. The members must outlive the list.
+class OptionTable {
+ public:
+  OptionTable(OptionList& list, std::string name, OptionUse use)
+      : list_(&list), name_(std::move(name)), use_(use) {}
+  OptionTable& flag(const std::string& key, bool& member, const std::string& text);
+  OptionTable& integer(const std::string& key, int64_t& member, double min, double max,
+                       const std::string& text);
+  OptionTable& number(const std::string& key, double& member, double min, double max,
+                      const std::string& text);
+  OptionTable& word(const std::string& key, std::string& member, std::vector<std::string> choices,
+                    const std::string& text);
+  OptionTable& numbers(const std::string& key, std::vector<double>& member, double min, double max,
+                       const std::string& text);
+
+ private:
+  template <class T>
+  OptionTable& add(const std::string& key, T& member, double min, double max,
+                   std::vector<std::string> choices, const std::string& text);
+  OptionList* list_;
+  std::string name_;
+  OptionUse use_;
+};
+
+class OptionList {
+ public:
+  /// Empty `name`: the keys stand at the top.
+  OptionTable table(const std::string& name, OptionUse use = OptionUse::training) {
+    return {*this, name, use};
+  }
+  /// Throws ErrorCode::internal for a key that was declared already, and for a default out of its range.
+  void add(Option option);
+  const std::vector<Option>& all() const { return options_; }
+
+ private:
+  std::vector<Option> options_;
+};
+
+/// What is wrong with a value for an option, "expected ..., got ..."; empty: nothing. An integer for a number
+/// becomes one.
+std::string option_problem(const Option& option, OptionValue& value);
+/// "from 1 to 1000", "at least 0", "one of ...", or nothing.
+std::string range_text(const Option& option);
+/// "true or false", "an integer", ...
+const char* type_name(const OptionValue& value);
+/// The value as TOML: numbers in the shortest form that reads back as the same.
+std::string value_text(const OptionValue& value);
+
+}  // namespace voxgrad

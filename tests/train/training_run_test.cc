@@ -1,0 +1,323 @@
+// The engine of training on a toy without labels: stages, terms, stop and resume, groups of ranks, stages
+// that another run has trained.
+#include "train/training_run.h"
+
+#include <gtest/gtest.h>
+
+#include "autograd/ops.h"
+#include "io/file.h"
+#include "run/checkpoint.h"
+#include "run/log.h"
+#include "run/manifest.h"
+#include "tests/temporary_folder.h"
+
+namespace voxgrad {
+namespace {
+
+// Two stages that fit a vector to noise of their own; the second one starts from the mean of the first.
+struct Toy {
+  Toy() {
+    for (size_t s = 0; s < 2; ++s) parameters[s].add(names[s] + ".w", {8}, {Init::normal, 1});
+  }
+  Toy(const Toy&) = delete;
+
+  TrainingJob job() {
+    TrainingJob j;
+    j.method = "toy";
+    j.plan = "{}";
+    j.data_sha256 = data;
+    j.config = j.model_config = "x = 1\n";
+    j.dataset = "noise";
+    j.constants = &constants;
+    j.checkpoint_every = 2;
+    for (size_t s = 0; s < 2; ++s) {
+      Stage stage;
+      stage.name = names[s];
+      stage.parameters = &parameters[s];
+      stage.options.steps = 6;
+      stage.options.learning_rate = 0.1;
+      stage.batch = [](uint64_t seed, int64_t step) {
+        return Tensors{random_normal({8}, {seed, Stream::test, static_cast<uint32_t>(step)})};
+      };
+      stage.loss = [this, s](const Tensors& batch, const StepRandom& random) {
+        Tensor noise = Tensor::empty({8});
+        fill_normal(noise, random, Stream::noise);
+        const Var w = parameters[s][0];
+        return Loss::sum({{"fit", ops::mse(w, Var(batch[0]))}, {"noise", ops::mse(w, Var(noise))}});
+      };
+      if (s == 1)
+        stage.begin = [this] {
+          ++begun;
+          constants["start"] = ops::mean(parameters[0][0]).value().item();
+        };
+      stage.end = [this, s] {
+        ++ended;
+        if (stop_in_end && s == 0) stop_in_end();
+        return std::map<std::string, double>{{"score", static_cast<double>(s)}};
+      };
+      j.stages.push_back(std::move(stage));
+    }
+    j.fit = [this] { constants["fitted"] = 1; };
+    j.score = [this] { scored = true; };
+    return j;
+  }
+
+  const std::array<std::string, 2> names{"first", "second"};
+  std::array<Parameters, 2> parameters;
+  Constants constants;
+  std::string data = "d";
+  int begun = 0, ended = 0;
+  bool scored = false;
+  std::function<void()> stop_in_end;
+};
+
+class TrainingRunTest : public ::testing::Test {
+ protected:
+  TrainRequest request(const std::string& run) const {
+    TrainRequest r;
+    r.run = folder_ + "/" + run;
+    return r;
+  }
+  static TrainResult train(const TrainRequest& request, Toy& toy) {
+    TrainingRun run(request);
+    return run.train("toy", [&] { return toy.job(); });
+  }
+  TrainResult train(const std::string& run) const {
+    Toy toy;
+    return train(request(run), toy);
+  }
+  ModelFile model(const std::string& run) const { return read_model(RunFolder{folder_ + "/" + run}.model()); }
+  template <class F>
+  void expect_refused(const TrainRequest& r, ErrorCode code, const std::string& text, F&& change) const {
+    Toy toy;
+    change(toy);
+    try {
+      train(r, toy);
+      ADD_FAILURE() << "expected an error: " << text;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), code) << e.what();
+      EXPECT_NE(std::string(e.what()).find(text), std::string::npos) << e.what();
+    }
+  }
+  void expect_refused(const TrainRequest& r, ErrorCode code, const std::string& text) const {
+    expect_refused(r, code, text, [](Toy&) {});
+  }
+
+  const testing::TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
+};
+
+TEST_F(TrainingRunTest, TrainsStagesOneAfterTheOtherAndLogsNamedTerms) {
+  Toy toy;
+  ASSERT_EQ(train(request("run"), toy).end, TrainEnd::finished);
+  EXPECT_TRUE(toy.scored);
+  EXPECT_EQ(toy.ended, 2);
+  const RunFolder run{folder_ + "/run"};
+  int steps = 0;
+  std::vector<std::string> kinds;
+  for (const LogLine& line : read_log(run.log())) {
+    if (const auto* l = std::get_if<StepLine>(&line)) {
+      ++steps;
+      ASSERT_EQ(l->terms.size(), 2u);
+      EXPECT_FLOAT_EQ(static_cast<float>(l->terms.at("fit") + l->terms.at("noise")),
+                      static_cast<float>(l->loss));
+    }
+    if (const auto* l = std::get_if<ValidationLine>(&line)) kinds.push_back(l->stage);
+  }
+  EXPECT_EQ(steps, 12);
+  EXPECT_EQ(kinds, (std::vector<std::string>{"first", "second"}));
+  const ModelFile m = model("run");
+  EXPECT_TRUE(m.complete);
+  EXPECT_EQ(m.constants.at("fitted"), 1);
+  ASSERT_EQ(m.provenance.stages.size(), 2u);
+  EXPECT_EQ(m.provenance.stages[1].digest, weights_digest({{"second.w", m.weights.at("second.w")}}));
+  const Manifest manifest = read_manifest(run.manifest());
+  EXPECT_EQ(manifest.status, "finished");
+  EXPECT_EQ(manifest.stages, m.provenance.stages);
+  EXPECT_EQ(manifest.model_digest, m.digest);
+  EXPECT_EQ(manifest.parameters, 16);
+}
+
+// Stopped before every poll there is, and resumed: the same bits.
+TEST_F(TrainingRunTest, StoppedAnywhereAndResumedGivesTheSameBits) {
+  train("whole");
+  const std::string want = model("whole").digest;
+  for (int at = 0;; ++at) {
+    const std::string name = "stopped" + std::to_string(at);
+    TrainRequest r = request(name);
+    int polls = 0;
+    r.stop_requested = [&] { return polls++ == at; };
+    Toy toy;
+    const TrainResult first = train(r, toy);
+    if (first.end == TrainEnd::finished) {
+      EXPECT_EQ(at, 12);  // a poll a step
+      break;
+    }
+    EXPECT_EQ(read_manifest(RunFolder{r.run}.manifest()).status, "stopped at " + first.stopped_at);
+    EXPECT_FALSE(model(name).complete);
+    r.stop_requested = {};
+    r.resume = true;
+    Toy again;
+    EXPECT_EQ(train(r, again).end, TrainEnd::finished);
+    EXPECT_EQ(model(name).digest, want) << "stopped at " << first.stopped_at;
+    EXPECT_EQ(again.begun, first.stopped_at.find("of second") == std::string::npos ||
+                                   first.stopped_at.starts_with("step 0")
+                               ? 1
+                               : 0)
+        << first.stopped_at;
+  }
+}
+
+TEST_F(TrainingRunTest, StoppedWhileAStageIsScoredItIsScoredAgain) {
+  train("whole");
+  TrainRequest r = request("run");
+  bool stop = false;
+  r.stop_requested = [&] { return stop; };
+  Toy toy;
+  {
+    TrainingRun run(r);
+    toy.stop_in_end = [&] {
+      stop = true;
+      run.poll();
+    };
+    EXPECT_EQ(run.train("toy", [&] { return toy.job(); }).stopped_at, "the validation of first");
+  }
+  r.stop_requested = {};
+  r.resume = true;
+  Toy again;
+  EXPECT_EQ(train(r, again).end, TrainEnd::finished);
+  EXPECT_EQ(again.ended, 2);
+  EXPECT_EQ(model("run").digest, model("whole").digest);
+}
+
+TEST_F(TrainingRunTest, AResumedRunIsTheOneThatWasStarted) {
+  TrainRequest r = request("run");
+  int polls = 0;
+  r.stop_requested = [&] { return polls++ == 3; };
+  Toy toy;
+  ASSERT_EQ(train(r, toy).end, TrainEnd::stopped);
+  r.stop_requested = {};
+  expect_refused(r, ErrorCode::usage, "holds a run already");
+  r.resume = true;
+  r.seed = 2;
+  expect_refused(r, ErrorCode::usage, "was started with --seed 1, not 2");
+  r.seed = 1;
+  expect_refused(r, ErrorCode::data, "are not those", [](Toy& t) { t.data = "other"; });
+  TrainRequest missing = request("none");
+  missing.resume = true;
+  expect_refused(missing, ErrorCode::usage, "no such folder");
+  EXPECT_FALSE(file_exists(folder_ + "/none"));
+  // A checkpoint that says what cannot be.
+  const RunFolder run{r.run};
+  Checkpoint c = read_checkpoint(run.checkpoint());
+  c.step = 7;
+  write_checkpoint(run.checkpoint(), c);
+  expect_refused(r, ErrorCode::data, "step: expected at most 6 of first, got 7");
+}
+
+// Ranks with the same batches: gradients are twice as large, and Adam's steps the same but for rounding;
+// without the sum nothing would change at all.
+TEST_F(TrainingRunTest, GradientsAreSummedOverTheGroupBeforeTheUpdate) {
+  struct Twice : Group {
+    int size() const override { return 2; }
+    void all_sum(Tensor& g) override {
+      ++calls;
+      float* const p = g.mutable_data<float>();
+      for (int64_t i = 0; i < g.numel(); ++i) p[i] *= 2;
+    }
+    int calls = 0;
+  } group;
+  TrainRequest r = request("group");
+  r.group = &group;
+  Toy toy;
+  train(r, toy);
+  EXPECT_EQ(group.calls, 12);
+  train("alone");
+  const auto norms = [&](const std::string& run) {
+    std::vector<double> all;
+    for (const LogLine& line : read_log(folder_ + "/" + run + "/log.jsonl"))
+      if (const auto* l = std::get_if<StepLine>(&line)) all.push_back(l->gradient_norm);
+    return all;
+  };
+  EXPECT_NEAR(norms("group")[0], 2 * norms("alone")[0], 1e-5);
+}
+
+TEST_F(TrainingRunTest, AStageOfAnotherRunIsTakenAsItIs) {
+  train("source");
+  const StageRecord source = model("source").provenance.stages[0];
+  TrainRequest r = request("taken");
+  r.seed = 9;
+  r.from = {parse_stage_source(folder_ + "/source:first")};
+  Toy toy;
+  ASSERT_EQ(train(r, toy).end, TrainEnd::finished);
+  const ModelFile m = model("taken");
+  EXPECT_EQ(m.provenance.stages[0].digest, source.digest);
+  EXPECT_EQ(m.provenance.stages[0].from, source.digest);
+  EXPECT_TRUE(m.provenance.stages[0].frozen);
+  EXPECT_EQ(m.provenance.stages[0].steps, 0);
+  EXPECT_EQ(read_manifest(RunFolder{r.run}.manifest()).stages[0].from, source.digest);
+  EXPECT_EQ(m.weights.at("first.w").to_vector<float>(),
+            model("source").weights.at("first.w").to_vector<float>());
+  EXPECT_EQ(m.constants.at("start"), model("source").constants.at("start"));
+  EXPECT_NE(m.provenance.stages[1].digest, model("source").provenance.stages[1].digest);
+
+  // A resumed run does not need the other one.
+  r.run = folder_ + "/resumed";
+  int polls = 0;
+  r.stop_requested = [&] { return polls++ == 2; };
+  Toy stopped, again;
+  ASSERT_EQ(train(r, stopped).end, TrainEnd::stopped);
+  remove_file(folder_ + "/source/model.safetensors");
+  r.stop_requested = {};
+  r.resume = true;
+  r.from.clear();
+  ASSERT_EQ(train(r, again).end, TrainEnd::finished);
+  EXPECT_EQ(model("resumed").digest, m.digest);
+}
+
+TEST_F(TrainingRunTest, TrainingStartsFromAStageOfAnotherRun) {
+  train("source");
+  TrainRequest r = request("run");
+  r.seed = 9;
+  r.from = {parse_stage_source(folder_ + "/source:first:train")};
+  Toy toy;
+  ASSERT_EQ(train(r, toy).end, TrainEnd::finished);
+  const StageRecord record = model("run").provenance.stages[0], source = model("source").provenance.stages[0];
+  EXPECT_EQ(record.from, source.digest);
+  EXPECT_NE(record.digest, source.digest);
+  EXPECT_EQ(record.steps, 6);
+  // The first loss is that of the source's weights, not that of fresh ones.
+  const auto first_loss = [&](const std::string& run) {
+    for (const LogLine& line : read_log(folder_ + "/" + run + "/log.jsonl"))
+      if (const auto* l = std::get_if<StepLine>(&line)) return l->loss;
+    return 0.0;
+  };
+  r.run = folder_ + "/fresh";
+  r.from.clear();
+  Toy fresh;
+  train(r, fresh);
+  EXPECT_LT(first_loss("run"), first_loss("fresh"));
+}
+
+TEST_F(TrainingRunTest, WhatIsNoStageOfAnotherRunIsRefused) {
+  train("source");
+  const auto with = [&](const std::string& from) {
+    TrainRequest r = request("run");
+    r.from = {parse_stage_source(from)};
+    return r;
+  };
+  expect_refused(with(folder_ + "/source:third"), ErrorCode::usage, "a stage of toy (first, second)");
+  expect_refused(with(folder_ + "/nowhere:first"), ErrorCode::data, "nowhere/model.safetensors");
+  TrainRequest stopped = request("half");
+  int polls = 0;
+  stopped.stop_requested = [&] { return polls++ == 2; };
+  Toy toy;
+  ASSERT_EQ(train(stopped, toy).end, TrainEnd::stopped);
+  expect_refused(with(folder_ + "/half:first"), ErrorCode::data, "a stage that has ended");
+  for (const char* wrong : {"", "run", ":first", "run:", "run:first:train:"})
+    EXPECT_THROW(parse_stage_source(wrong), Error) << wrong;
+  EXPECT_EQ(parse_stage_source("a:b/run:first").run, "a:b/run");
+}
+
+}  // namespace
+}  // namespace voxgrad

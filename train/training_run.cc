@@ -1,0 +1,446 @@
+#include "train/training_run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "io/file.h"
+#include "io/sha256.h"
+#include "io/system_info.h"
+#include "run/checkpoint.h"
+#include "run/log.h"
+#include "run/manifest.h"
+#include "tensor/conv.h"
+#include "tensor/parallel.h"
+#include "train/seeds.h"
+#include "train/stage_steps.h"
+
+namespace voxgrad {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+
+// Thrown by poll() when a user or the clock wants training to end; what is done is kept.
+struct Stopped {
+  TrainEnd end;
+};
+
+constexpr const char* kScoring = "scoring";  // the log's stage behind the last one
+
+RuntimeRecord record_of(const Runtime& r) {
+  return {std::string(name_of(r.instruction_set())), r.winograd(), name_of(r.precision()), r.device().str()};
+}
+
+}  // namespace
+
+StageSource parse_stage_source(const std::string& text) {
+  StageSource source;
+  std::string rest = text;
+  if (rest.ends_with(":train")) {
+    source.train = true;
+    rest.resize(rest.size() - 6);
+  }
+  const size_t colon = rest.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == rest.size())
+    fail(ErrorCode::usage, "[train] --from: expected RUN:STAGE or RUN:STAGE:train, got ", text);
+  source.run = rest.substr(0, colon);
+  source.stage = rest.substr(colon + 1);
+  return source;
+}
+
+struct TrainingRun::State {
+  explicit State(const TrainRequest& r) : request(r), folder{r.run}, start(Clock::now()) {}
+
+  // The stage under way: an index into the job's stages; their number once all have ended.
+  size_t stage = 0;
+  int64_t step = 0;  // steps done in it
+
+  const TrainRequest& request;
+  RunFolder folder;
+  Clock::time_point start;
+  std::optional<FolderLock> lock;
+  TrainingJob job;
+  std::vector<StageRecord> records;  // a stage each
+  std::optional<Tensor> averaged;    // weights of a stage that was stopped, for save_model
+  std::optional<RunLog> log;
+  std::string where;   // "step k of n of STAGE"
+  double earlier = 0;  // seconds of earlier starts
+
+  int64_t steps_of(const Stage& s) const {
+    return job.max_steps > 0 ? std::min(s.options.steps, job.max_steps) : s.options.steps;
+  }
+  /// Whether a checkpoint has weights of the stage: it has begun, or was taken from another run.
+  bool has_weights(size_t s) const {
+    return s < stage || (s == stage && step > 0) || !records[s].from.empty();
+  }
+  NamedTensors weights_of(size_t s, const Tensor& flat) const {
+    return job.stages[s].parameters->named(flat);
+  }
+  void poll() const {
+    if (request.stop_requested && request.stop_requested()) throw Stopped{TrainEnd::stopped};
+    if (request.max_minutes > 0 && since(start) > request.max_minutes * 60)
+      throw Stopped{TrainEnd::out_of_time};
+  }
+  void say(const std::string& text) const {
+    if (request.message) request.message(text);
+  }
+
+  bool finished() const;
+  void expect_same(const std::string& field, const std::string& was, const std::string& is,
+                   ErrorCode code = ErrorCode::usage) const;
+  void begin();
+  void take(const StageSource& source);
+  void load(const Checkpoint& saved, NamedTensors& optimizer);
+  void open_log();
+  void save(const NamedTensors& optimizer) const;
+  void save_model(bool complete) const;
+  void write_record(const std::string& now) const;
+  void train_stage(const NamedTensors& saved);
+  void end_stage();
+};
+
+// Complete weights, scores and a manifest that says so.
+bool TrainingRun::State::finished() const {
+  return file_exists(folder.metrics()) && file_exists(folder.model()) && file_exists(folder.manifest()) &&
+         read_manifest(folder.manifest()).status == "finished" && read_model(folder.model()).complete;
+}
+
+void TrainingRun::State::expect_same(const std::string& field, const std::string& was, const std::string& is,
+                                     ErrorCode code) const {
+  if (was != is) fail(code, "[train] ", folder.path, ": was started with ", field, " ", was, ", not ", is);
+}
+
+// A stage of another run. On return its weights are in the parameters.
+void TrainingRun::State::take(const StageSource& source) {
+  size_t which = 0;
+  std::string names;
+  for (; which < job.stages.size() && job.stages[which].name != source.stage; ++which)
+    names += (names.empty() ? "" : ", ") + job.stages[which].name;
+  if (which == job.stages.size())
+    fail(ErrorCode::usage, "[train] --from ", source.run, ":", source.stage, ": expected a stage of ",
+         job.method, " (", names, ")");
+  const RunFolder from{source.run};
+  const ModelFile model =
+      read_model(from.model(), [this](const std::string& text) { say("warning: " + text); });
+  const auto ended =
+      std::find_if(model.provenance.stages.begin(), model.provenance.stages.end(),
+                   [&](const StageRecord& r) { return r.name == source.stage && !r.digest.empty(); });
+  if (ended == model.provenance.stages.end() && !(model.format == 1 && model.complete))
+    fail(ErrorCode::data, "[train] --from ", source.run, ":", source.stage,
+         ": expected a stage that has ended; ", from.model(), " has ",
+         model.complete ? "no such stage" : "none of this name");
+  if (job.accept) job.accept(model, source);
+  const Stage& stage = job.stages[which];
+  stage.parameters->allocate(weights_seed(request.seed, which));
+  stage.parameters->read(stage.parameters->values(), model.weights, "", from.model());
+  StageRecord& record = records[which];
+  record.from = weights_digest(weights_of(which, stage.parameters->values()));
+  if (ended != model.provenance.stages.end() && record.from != ended->digest)
+    fail(ErrorCode::data, "[train] ", from.model(), ": provenance: expected the digest of ", source.stage,
+         " ", record.from, ", got ", ended->digest);
+  record.frozen = !source.train;
+  say(cat(source.stage, source.train ? ": training starts from " : ": taken from ", source.run, ", digest ",
+          record.from.substr(0, 12)));
+}
+
+void TrainingRun::State::load(const Checkpoint& saved, NamedTensors& optimizer) {
+  expect_same("--method", saved.method, job.method);
+  if (saved.plan != job.plan)
+    fail(ErrorCode::usage, "[train] ", folder.checkpoint(),
+         ": was made with another plan: data set or configuration have changed");
+  expect_same("--seed", cat(saved.seed), cat(request.seed));
+  if (saved.data_sha256 != job.data_sha256)
+    fail(ErrorCode::data, "[train] ", job.dataset, ": the training and calibration cases are not those that ",
+         folder.path, " was started with");
+  *job.constants = saved.constants;
+  stage = 0;
+  while (stage < job.stages.size() && job.stages[stage].name != saved.stage) ++stage;
+  if (stage == job.stages.size() && !saved.stage.empty())
+    fail(ErrorCode::data, "[train] ", folder.checkpoint(), ": stage: expected one of ", job.method, ", got ",
+         saved.stage);
+  step = saved.step;
+  if (stage < job.stages.size() && step > steps_of(job.stages[stage]))
+    fail(ErrorCode::data, "[train] ", folder.checkpoint(), ": step: expected at most ",
+         steps_of(job.stages[stage]), " of ", saved.stage, ", got ", step);
+  for (const StageRecord& r : saved.stages)
+    for (size_t s = 0; s < job.stages.size(); ++s) {
+      if (job.stages[s].name != r.name) continue;
+      records[s] = r;
+      if (!has_weights(s)) continue;
+      Parameters& p = *job.stages[s].parameters;
+      p.allocate(weights_seed(request.seed, s));
+      p.read(p.values(), saved.weights, "", folder.checkpoint());
+    }
+  optimizer = saved.optimizer;
+}
+
+void TrainingRun::State::save(const NamedTensors& optimizer) const {
+  Checkpoint c;
+  c.method = job.method;
+  c.plan = job.plan;
+  c.seed = request.seed;
+  c.data_sha256 = job.data_sha256;
+  if (stage < job.stages.size()) c.stage = job.stages[stage].name;
+  c.step = step;
+  c.constants = *job.constants;
+  for (size_t s = 0; s < job.stages.size(); ++s) {
+    if (has_weights(s)) c.weights.merge(weights_of(s, job.stages[s].parameters->values()));
+    if (has_weights(s) || s == stage) c.stages.push_back(records[s]);
+  }
+  c.optimizer = optimizer;
+  write_checkpoint(folder.checkpoint(), c);
+}
+
+void TrainingRun::State::save_model(bool complete) const {
+  ModelFile m;
+  m.method = job.method;
+  m.plan = job.plan;
+  m.config = job.model_config;
+  m.constants = *job.constants;
+  m.complete = complete;
+  m.axis_codes = job.axis_codes;
+  m.spacing = job.spacing;
+  m.intensity = job.intensity;
+  m.provenance = {request.seed, job.dataset, job.data_sha256, build_info().version, records};
+  for (size_t s = 0; s < job.stages.size(); ++s) {
+    Parameters& p = *job.stages[s].parameters;
+    if (!p.allocated()) p.allocate(weights_seed(request.seed, s));
+    m.weights.merge(weights_of(s, s == stage && averaged ? *averaged : p.values()));
+  }
+  write_model(folder.model(), m);
+}
+
+void TrainingRun::State::write_record(const std::string& now) const {
+  Manifest m;
+  m.status = now;
+  m.method = job.method;
+  m.seed = request.seed;
+  m.dataset = job.dataset;
+  m.modality = job.modality;
+  m.split = job.split;
+  m.data_sha256 = job.data_sha256;
+  m.constants = *job.constants;
+  m.stages = records;
+  for (const Stage& s : job.stages) m.parameters += s.parameters->count();
+  m.seconds = since(start) + earlier;
+  if (file_exists(folder.model()) && now != "running") {
+    m.model_sha256 = sha256_of_file(folder.model());
+    m.model_digest = read_model(folder.model()).digest;
+  }
+  m.runtime = record_of(request.runtime);
+  m.threads = thread_count();
+  if (const Device device = request.runtime.device(); device.is_cuda()) {
+    m.device_text = describe_device(device);
+    m.convolutions = convolution_report(device);
+    m.graphs = device_options().graphs;
+    m.device_memory_peak = device_memory(device).peak;
+  }
+  m.machine = machine_record();
+  write_manifest(folder.manifest(), m);
+}
+
+// Lines of steps behind the checkpoint are dropped, and what is said of a stage that has not ended: they will
+// be written again. Each start leaves a line that says what computed from there on: a manifest has room for
+// the last.
+void TrainingRun::State::open_log() {
+  const RuntimeRecord now = record_of(request.runtime);
+  std::optional<RuntimeRecord> before;
+  log.emplace(folder.log());
+  log->keep([&](const LogLine& line) {
+    if (const auto* l = std::get_if<StartLine>(&line)) before = l->runtime;
+    const auto index = [&](const std::string& name) {
+      size_t s = 0;
+      while (s < job.stages.size() && job.stages[s].name != name) ++s;
+      return s;
+    };
+    if (const auto* l = std::get_if<StepLine>(&line)) {
+      const size_t s = index(l->stage);
+      return s < job.stages.size() && (s < stage || (s == stage && l->step <= step));
+    }
+    if (const auto* l = std::get_if<ValidationLine>(&line)) return index(l->stage) < stage;
+    return true;
+  });
+  if (before && *before != now)
+    say(cat("the run went so far with ", to_json(*before).dump(), ", goes on with ", to_json(now).dump(),
+            ": results may differ from those of one of them by rounding"));
+  log->write(StartLine{stage < job.stages.size() ? job.stages[stage].name : kScoring, step,
+                       build_info().version, now});
+}
+
+void TrainingRun::State::train_stage(const NamedTensors& saved) {
+  const Stage& s = job.stages[stage];
+  Parameters& p = *s.parameters;
+  const Device device = request.runtime.device();
+  if (step == 0) {
+    where = cat("the start of ", s.name);
+    if (!p.allocated()) p.allocate(weights_seed(request.seed, stage));
+    if (s.begin) s.begin();
+  }
+  if (p.values().device() != device) p.move_to(device);
+  const auto begun = Clock::now();
+  const int64_t first = step, end = steps_of(s);
+  const uint64_t seed = steps_seed(request.seed, stage);
+  StageSteps all({s, device, job.recompute, seed, seed, first, end, request.group});
+  Optimizer& optimizer = all.optimizer();
+  if (step > 0) optimizer.load_state(saved, step, folder.checkpoint());
+  const auto say_where = [&] { where = cat("step ", step, " of ", end, " of ", s.name); };
+  bool said = false;
+  say_where();
+  while (step < end) {
+    try {
+      poll();
+    } catch (const Stopped&) {
+      if (step > 0) {
+        averaged = optimizer.averaged(all.values());
+        save(optimizer.state());
+      }
+      throw;
+    }
+    const double lr = learning_rate(s.options.schedule, s.options.learning_rate, step, end, s.options.warmup);
+    const StageSteps::Step done = all.next(lr);
+    if (!said) {
+      const std::string manner = all.manner();
+      if (!manner.empty()) say(cat(s.name, ": ", manner));
+      said = !manner.empty();
+    }
+    ++step;
+    say_where();
+    const double seconds = since(begun);
+    log->write(StepLine{s.name, step, done.loss, done.terms, lr, done.norm, seconds});
+    if (request.progress)
+      request.progress({s.name, step, end, done.loss, seconds,
+                        seconds / static_cast<double>(step - first) * static_cast<double>(end - step)});
+    if (step % job.checkpoint_every == 0 && step < end) save(optimizer.state());
+  }
+  // From here on the stage's weights are the averaged ones, frozen.
+  const Tensor last = all.values();
+  p.use(optimizer.averaged(last).clone());
+  records[stage].steps = end;
+  try {
+    end_stage();
+  } catch (const Stopped&) {  // a resumed run comes here again: it needs the last weights and the moments
+    const Tensor final = p.values();
+    p.use(last);
+    save(optimizer.state());
+    p.use(final);
+    throw;
+  }
+}
+
+// The stage's weights are final.
+void TrainingRun::State::end_stage() {
+  const Stage& s = job.stages[stage];
+  if (s.end) {
+    where = cat("the validation of ", s.name);
+    const std::map<std::string, double> scores = s.end();
+    if (!scores.empty()) {
+      log->write(ValidationLine{s.name, std::nullopt, scores});
+      std::string text;
+      for (const auto& [name, value] : scores) text += cat(text.empty() ? "" : ", ", name, " ", value);
+      say(cat(s.name, ": ", text));
+    }
+  }
+  records[stage].name = s.name;
+  records[stage].digest = weights_digest(weights_of(stage, s.parameters->values()));
+  ++stage;
+  step = 0;
+  save({});
+}
+
+TrainingRun::TrainingRun(const TrainRequest& request) : state_(std::make_unique<State>(request)) {
+  const RunFolder& folder = state_->folder;
+  if (request.resume && !is_folder(folder.path))
+    fail(ErrorCode::usage, "[train] ", folder.path,
+         ": expected a run to go on with, there is no such folder");
+  make_folders(folder.path);
+  state_->lock.emplace(folder.path);
+  remove_stale_temporaries(folder.path);
+  if ((file_exists(folder.checkpoint()) || file_exists(folder.model())) && !request.resume)
+    fail(ErrorCode::usage, "[train] ", folder.path, ": holds a run already; --resume goes on with it");
+}
+
+TrainingRun::~TrainingRun() = default;
+
+const RunFolder& TrainingRun::folder() const { return state_->folder; }
+void TrainingRun::poll() const { state_->poll(); }
+void TrainingRun::say(const std::string& text) const { state_->say(text); }
+void TrainingRun::show(const std::string& what, size_t done, size_t total) const {
+  if (state_->request.progress)
+    state_->request.progress({what, static_cast<int64_t>(done), static_cast<int64_t>(total), 0, 0, 0});
+}
+
+TrainResult TrainingRun::train(const std::string& method, const std::function<TrainingJob()>& prepare) {
+  State& s = *state_;
+  const TrainRequest& request = s.request;
+  if (request.resume && file_exists(s.folder.manifest())) {
+    const Manifest m = read_manifest(s.folder.manifest());
+    s.expect_same("--method", m.method, method);
+    s.expect_same("--seed", cat(m.seed), cat(request.seed));
+    s.earlier = m.seconds;
+    if (s.finished()) return {TrainEnd::already_finished, ""};
+  }
+  TrainResult result;
+  bool complete = false;
+  try {
+    s.where = "reading the data";
+    s.job = prepare();
+    s.records.resize(s.job.stages.size());
+    for (size_t i = 0; i < s.job.stages.size(); ++i) s.records[i].name = s.job.stages[i].name;
+  } catch (const Stopped& stop) {  // nothing is done yet
+    return {stop.end, s.where};
+  }
+  NamedTensors optimizer;
+  if (file_exists(s.folder.checkpoint())) {
+    if (!request.from.empty())
+      fail(ErrorCode::usage, "[train] --from: expected without --resume, which has the stages of the run");
+    s.load(read_checkpoint(s.folder.checkpoint()), optimizer);
+    s.say(cat("resuming at stage ", s.stage + 1, ", step ", s.step));
+  } else {
+    for (const StageSource& source : request.from) s.take(source);
+    write_text(s.folder.config(), s.job.config);
+    if (!request.from.empty()) s.save({});  // a resumed run does not need the other one
+  }
+  const std::vector<Stage>& stages = s.job.stages;
+  const Device device = request.runtime.device();
+  const auto move = [&] {  // what a checkpoint or another run holds was read to the CPU
+    for (const Stage& stage : stages)
+      if (stage.parameters->allocated() && stage.parameters->values().device() != device)
+        stage.parameters->move_to(device);
+  };
+  s.open_log();
+  s.write_record("running");
+  move();
+  try {
+    while (s.stage < stages.size()) {
+      if (s.records[s.stage].frozen)
+        s.end_stage();
+      else
+        s.train_stage(optimizer);
+      optimizer.clear();
+    }
+    move();
+    if (s.job.fit) {
+      s.where = "calibration";
+      show(s.where, 0, 1);
+      s.job.fit();
+    }
+    std::string found;
+    for (const auto& [name, value] : *s.job.constants)
+      found += (found.empty() ? "" : ", ") + name + " " + cat(value);
+    if (!found.empty()) s.say(found);
+    complete = true;
+    s.save_model(complete);
+    s.where = "validation";
+    if (s.job.score) s.job.score();
+  } catch (const Stopped& stop) {
+    s.save_model(complete);
+    s.write_record("stopped at " + s.where);
+    return {stop.end, s.where};
+  }
+  s.write_record("finished");
+  return result;
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,101 @@
+// A run: its folder, stages one after the other, checkpoints, log and manifest, stop and resume. What is
+// trained comes as a TrainingJob.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "run/folder.h"
+#include "run/model.h"
+#include "tensor/runtime.h"
+#include "train/group.h"
+#include "train/stage.h"
+
+namespace voxgrad {
+
+struct TrainProgress {
+  std::string stage;  ///< of the job, "calibration" or "validation"
+  int64_t step = 0, steps = 0;
+  double loss = 0;         ///< of this step
+  double seconds = 0;      ///< since this stage began in this process
+  double eta_seconds = 0;  ///< of this stage
+};
+
+/// A stage that another run has trained.
+struct StageSource {
+  std::string run, stage;
+  bool train = false;  ///< its weights are where training starts; otherwise they are taken as they are
+};
+/// "RUN:STAGE", or "RUN:STAGE:train". ErrorCode::usage for another text.
+StageSource parse_stage_source(const std::string& text);
+
+/// What the user asks for.
+struct TrainRequest {
+  std::string run;  ///< folder, made where it is not there
+  uint64_t seed = 1;
+  bool resume = false;
+  double max_minutes = 0;  ///< 0: no limit
+  std::vector<StageSource> from;
+  Runtime runtime;
+  Group* group = nullptr;  ///< null: this process alone
+  std::function<void(const TrainProgress&)> progress = {};
+  std::function<void(const std::string&)> message = {};  ///< one line for the user
+  std::function<bool()> stop_requested = {};             ///< polled every step
+};
+
+/// What is trained.
+struct TrainingJob {
+  // Identity: a resumed run must agree.
+  std::string method;
+  std::string plan;         ///< plan_to_json, or what else fixes the shapes of the weights
+  std::string data_sha256;  ///< of the data that training sees
+  // For config.toml, manifest and model.
+  std::string config;        ///< config.toml: as asked
+  std::string model_config;  ///< what of it the model keeps
+  std::string dataset, modality, split;
+  std::string axis_codes;  ///< ModelFile::axis_codes, spacing, intensity
+  std::vector<SeenRange> spacing, intensity;
+  // How.
+  std::vector<Stage> stages;
+  Constants* constants = nullptr;  ///< what hooks find, kept with the weights
+  int64_t max_steps = 0;           ///< caps the steps of every stage; 0: no cap
+  int64_t checkpoint_every = 250;
+  bool recompute = true;  ///< Tape::set_recompute
+  /// Throws where a stage of another model cannot serve this job.
+  std::function<void(const ModelFile& model, const StageSource& source)> accept = {};
+  std::function<void()> fit = {};    ///< after the last stage: finds constants; then the model is complete
+  std::function<void()> score = {};  ///< scores the complete model
+};
+
+enum class TrainEnd { finished, already_finished, out_of_time, stopped };
+struct TrainResult {
+  TrainEnd end = TrainEnd::finished;
+  std::string stopped_at;  ///< "step 120 of 500 of prior"
+};
+
+class TrainingRun {
+ public:
+  /// Makes and locks the folder. A folder that holds a run is refused without `resume`, a folder that is not
+  /// there with it (ErrorCode::usage).
+  explicit TrainingRun(const TrainRequest& request);
+  ~TrainingRun();
+  TrainingRun(const TrainingRun&) = delete;
+  TrainingRun& operator=(const TrainingRun&) = delete;
+
+  const RunFolder& folder() const;
+  /// Trains what `prepare` returns, which may poll() while it reads its data; a finished run is left as it
+  /// is. `method`: what the job will be. A resumed run ends in the same bits as one that was never stopped.
+  TrainResult train(const std::string& method, const std::function<TrainingJob()>& prepare);
+  /// To be called between pieces of long work: ends the training where the user or the clock wants it to.
+  void poll() const;
+  void say(const std::string& text) const;
+  /// Shows how far something other than a stage's steps is.
+  void show(const std::string& what, size_t done, size_t total) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace voxgrad
