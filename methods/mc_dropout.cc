@@ -3,7 +3,6 @@
 // bottleneck, as public segmentation code has it (Kendall et al. 2017: Bayesian SegNet drops in the deepest
 // levels).
 #include "methods/segmenter.h"
-#include "tensor/seed.h"
 
 namespace voxgrad {
 namespace {
@@ -21,13 +20,10 @@ class McDropout : public Method {
     const Tensor image = c.image.to(network_->device());
     if (to.wants("no-dropout"))
       to.estimate("no-dropout", network_->volume_probabilities(image, 1, work).to(Device::cpu()));
-    const Seed of_case = Seed{work.seed}.child(c.name);
     for (int64_t m = 0; m < samples_; ++m)
       to.sample(
-          network_
-              ->volume_probabilities(image, 1, work, of_case.child("sample", static_cast<uint64_t>(m)).value)
-              .to(Device::cpu()),
-          1);
+          network_->volume_probabilities(image, 1, work, sample_seed(c.name, work.seed, m)).to(Device::cpu()),
+          /*weight=*/1);
   }
 
  protected:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "methods/registry.h"
+#include "tensor/seed.h"
 
 namespace voxgrad {
 
@@ -48,6 +49,18 @@ std::vector<std::pair<std::string, Parameters*>> Method::networks() {
 void Method::move_to_device() {
   for (const auto& [name, p] : networks())
     if (p->allocated() && p->values().device() != runtime_.device()) p->move_to(runtime_.device());
+}
+
+std::unique_ptr<Method> make_method(const MethodRecord& record) {
+  std::unique_ptr<Method> method = record.make();
+  method->name_ = record.name;
+  method->common.declare(method->options_);
+  method->declare(method->options_);
+  return method;
+}
+
+uint64_t sample_seed(const std::string& case_name, uint64_t seed, int64_t m) {
+  return Seed{seed}.child("cases").child(case_name).child("sample", static_cast<uint64_t>(m)).value;
 }
 
 double Method::constant(const std::string& name) const {

@@ -90,6 +90,8 @@ struct CommonOptions {
   void declare(OptionList& options);
 };
 
+struct MethodRecord;
+
 /// A row of the paper's table: recipe, predictor and options. Made in three steps: the registry makes it,
 /// config() reads its options, build() makes its networks.
 class Method : public Recipe, public Predictor {
@@ -127,7 +129,7 @@ class Method : public Recipe, public Predictor {
   double constant(const std::string& name) const;
 
  private:
-  friend std::unique_ptr<Method> make_method(const std::string& name);
+  friend std::unique_ptr<Method> make_method(const MethodRecord& record);
   std::string name_;
   OptionList options_;
   Plan plan_;
@@ -140,6 +142,12 @@ struct MethodRecord {
   std::string text;  ///< what it is, one line
   std::unique_ptr<Method> (*make)();
 };
+
+/// Makes a method with its default options.
+std::unique_ptr<Method> make_method(const MethodRecord& record);
+
+/// The seed of sample m of a case: what a predictor draws from it, no other sample, case or seed draws.
+uint64_t sample_seed(const std::string& case_name, uint64_t seed, int64_t m);
 
 /// A labelled batch of training patches, {image, label}, for Stage::batch.
 std::function<Tensors(uint64_t seed, int64_t step)> patches_of(const std::vector<PreprocessedCase>& cases,

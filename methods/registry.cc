@@ -36,13 +36,7 @@ std::vector<std::string> method_names() {
 std::unique_ptr<Method> make_method(const std::string& name) {
   std::string known;
   for (const MethodRecord* m : kMethods) {
-    if (m->name == name) {
-      std::unique_ptr<Method> method = m->make();
-      method->name_ = name;
-      method->common.declare(method->options_);
-      method->declare(method->options_);
-      return method;
-    }
+    if (m->name == name) return make_method(*m);
     known += (known.empty() ? "" : ", ") + m->name;
   }
   fail(ErrorCode::usage, "[method] expected one of ", known, ", got ", name);
@@ -52,7 +46,7 @@ const std::set<std::string>& all_option_keys() {
   static const std::set<std::string> keys = [] {
     std::set<std::string> all;
     for (const MethodRecord* m : kMethods) {
-      const std::unique_ptr<Method> method = make_method(m->name);
+      const std::unique_ptr<Method> method = make_method(*m);
       for (const Option& o : method->options().all()) all.insert(o.key);
     }
     return all;
@@ -78,7 +72,7 @@ std::string configuration_document() {
   constexpr const char* types[] = {"boolean", "integer", "number", "string", "list of numbers"};
   constexpr const char* uses[] = {"training", "prediction", "runtime"};
   for (const MethodRecord* m : kMethods) {
-    const std::unique_ptr<Method> method = make_method(m->name);
+    const std::unique_ptr<Method> method = make_method(*m);
     for (const Option& o : method->options().all()) {
       const std::string row = "| `" + o.key + "` | " + types[o.default_value.index()] + " | `" +
                               cell(value_text(o.default_value)) + "` | " + cell(range_text(o)) + " | " +

@@ -38,18 +38,21 @@ Segmenter::Segmenter(const std::string& name, const SegmenterOptions& options, c
          ".dice: expected at least one above 0");
 }
 
+Loss Segmenter::loss(const std::vector<Var>& x, const Tensor& label, const StepRandom& random) const {
+  const SegmentationTerms t = deep_segmentation_loss(heads_(net_(x, {}, &random)), label, options_.loss);
+  Loss loss{t.total, {}};
+  if (t.cross_entropy.defined()) loss.terms.emplace_back("cross_entropy", t.cross_entropy);
+  if (t.dice.defined()) loss.terms.emplace_back("dice", t.dice);
+  return loss;
+}
+
 Stage Segmenter::stage(const std::vector<PreprocessedCase>& cases, const AugmentOptions& augment) {
   return {.name = name_,
           .parameters = &params_,
           .options = options_.stage,
           .batch = patches_of(cases, plan_, augment),
           .loss = [this](const Tensors& batch, const StepRandom& random) {
-            const std::vector<Var> levels = heads_(net_({Var(batch[0])}, {}, &random));
-            const SegmentationTerms t = deep_segmentation_loss(levels, batch[1], options_.loss);
-            Loss loss{t.total, {}};
-            if (t.cross_entropy.defined()) loss.terms.emplace_back("cross_entropy", t.cross_entropy);
-            if (t.dice.defined()) loss.terms.emplace_back("dice", t.dice);
-            return loss;
+            return loss({Var(batch[0])}, batch[1], random);
           }};
 }
 

@@ -31,6 +31,9 @@ class Segmenter {
 
   Parameters& parameters() { return params_; }
   Device device() const { return net_.device(); }
+  /// Dice and cross-entropy of inputs [N, D, H, W, *], read side by side, against label i32 [N, D, H, W],
+  /// with dropout where the network has some.
+  Loss loss(const std::vector<Var>& x, const Tensor& label, const StepRandom& random) const;
   /// The stage that trains it with Dice and cross-entropy on `cases`. What they refer to outlives the stage.
   Stage stage(const std::vector<PreprocessedCase>& cases, const AugmentOptions& augment);
   /// softmax(logits / temperature) of a batch [N, D, H, W, C] -> [N, D, H, W, K], where the network computes.

@@ -1,0 +1,75 @@
+// The bits of a small training and its samples, so that a change that should not change them shows. A change
+// that should (of seeds, of a method, of a kernel's order of sums) puts new digests here and says why.
+#include <gtest/gtest.h>
+
+#include "data/phantom.h"
+#include "io/sha256.h"
+#include "methods/model.h"
+#include "methods/registry.h"
+#include "methods/training.h"
+#include "run/folder.h"
+#include "tensor/cpu/isa.h"
+#include "tests/temporary_folder.h"
+
+namespace voxgrad {
+namespace {
+
+// Of weights, plan and constants, and of the first sample of a case.
+struct Digests {
+  const char *model, *sample;
+};
+
+struct FirstSample : Receiver {
+  bool wants(const std::string&) const override { return false; }
+  void sample(const Tensor& p, double) override {
+    if (digest.empty()) digest = weights_digest({{"sample", p}});
+  }
+  void estimate(const std::string&, const Tensor&) override {}
+  std::string digest;
+};
+
+class Golden : public ::testing::TestWithParam<std::pair<const char*, Digests>> {};
+
+TEST_P(Golden, ATrainingHasItsKnownBits) {
+  // AVX2 and AVX-512 agree to the bit; portable kernels do not fuse multiplication and addition.
+  if (cpu_isa() < CpuIsa::avx2) GTEST_SKIP() << "the digests are those of AVX2 and AVX-512";
+  const testing::TemporaryFolder folder;
+  PhantomOptions phantom;
+  phantom.cases = 6;
+  phantom.size = 16;
+  phantom.seed = 3;
+  write_phantom(folder.path() + "/data", phantom);
+  const std::unique_ptr<Method> method = make_method(GetParam().first);
+  Config config = method->config();
+  for (const char* s :
+       {"plan.base_features=4", "train.max_steps=4", "train.max_scored=1", "sampling.samples=2"})
+    config.set(s);
+  TrainRequest request;
+  request.run = folder.path() + "/run";
+  request.seed = 5;
+  ASSERT_EQ(train_method(*method, folder.path() + "/data", request).end, TrainEnd::finished);
+  const ModelFile model = read_model(RunFolder{request.run}.model());
+  EXPECT_EQ(model.digest.substr(0, 16), GetParam().second.model);
+  PreprocessedCase c;
+  c.name = "case";
+  const Triple& patch = method->plan().patch;
+  c.image = random_normal({patch[0], patch[1], patch[2], 1}, {1, Stream::test, 0});
+  FirstSample first;
+  method->predict(c, {.seed = 7}, first);
+  EXPECT_EQ(first.digest.substr(0, 16), GetParam().second.sample);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Methods, Golden,
+    ::testing::Values(std::pair{"unet", Digests{"42ec955d0cdc51c2", "007cd15887aae376"}},
+                      std::pair{"mc-dropout", Digests{"9c6303f78b128dac", "7c3c48c34f4d2dbc"}},
+                      std::pair{"pgrd-no-dds", Digests{"f44fca0168a1893a", "46517ea7c1852ded"}},
+                      std::pair{"pgrd", Digests{"e50a4667abaa11db", "8e2ae1591223356c"}}),
+    [](const auto& p) {
+      std::string name = p.param.first;
+      std::replace(name.begin(), name.end(), '-', '_');
+      return name;
+    });
+
+}  // namespace
+}  // namespace voxgrad
