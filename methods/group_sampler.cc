@@ -12,8 +12,6 @@ namespace {
 
 Triple extent(const Tensor& volume) { return {volume.dim(0), volume.dim(1), volume.dim(2)}; }
 
-Philox start(uint64_t case_seed, int64_t m) { return {case_seed, Stream::start, static_cast<uint32_t>(m)}; }
-
 }  // namespace
 
 void SamplingOptions::declare(OptionList& options) {
@@ -35,14 +33,8 @@ void SamplingOptions::declare(OptionList& options) {
               "tau_out of the readout softmax; 0: fitted on the calibration cases and stored in the model");
 }
 
-uint64_t case_seed(const std::string& case_name, uint64_t seed) {
-  uint64_t h = 14695981039346656037u;  // FNV-1a
-  for (const char c : case_name) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return seed ^ h;
-}
-
-Tensor start_noise(uint64_t case_seed, int64_t m, const Shape& shape) {
-  return random_normal(shape, start(case_seed, m));
+Tensor start_noise(const std::string& case_name, uint64_t seed, int64_t m, const Shape& shape) {
+  return random_normal(shape, {sample_seed(case_name, seed, m), Stream::start, 0});
 }
 
 GroupSampler::GroupSampler(const Setting& setting)
@@ -86,7 +78,7 @@ void GroupSampler::allocate(int64_t count, int64_t groups) {
   samples_.emplace();
   Samples& s = *samples_;
   s.constants = Tensor::empty_on(device_, {kProcessConstants, count});
-  s.draw = Tensor::empty_on(device_, {2}, DType::i64);
+  s.keys = Tensor::empty_on(device_, {count, 2}, DType::i64);
   s.state = Tensor::empty_on(device_, shape);
   s.y0 = Tensor::empty_on(device_, shape);
   if (some([](const ReverseStep& r) { return r.previous != 0; }))
@@ -124,7 +116,7 @@ void GroupSampler::reverse(Samples& s) {
   if (s.z.defined())
     for (int64_t m = 0; m < s.z.dim(0); ++m) {
       Tensor z = s.z.rows(m, 1);
-      fill_normal(z, {s_.seed + static_cast<uint64_t>(m) + 1, Stream::ancestral, 0}, s.draw);
+      fill_normal(z, {0, Stream::ancestral, 0}, s.keys.rows(m, 1).reshape({2}));
     }
   reverse_residual(s.constants, s.y0, pi_, s.z, s.state, s.previous);
 }
@@ -142,16 +134,20 @@ std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
   if (!samples_ || samples_->state.dim(0) != count)
     allocate(count, std::max<int64_t>((s_.options.samples - first) / count, 1));
   Samples& s = *samples_;
+  std::vector<int64_t> keys;
   for (int64_t m = 0; m < count; ++m) {
+    const uint64_t seed = sample_seed(s_.case_name, s_.seed, first + m);
     Tensor state = s.state.rows(m, 1);
-    fill_normal(state, start(s_.seed, first + m));
+    fill_normal(state, {seed, Stream::start, 0});
+    keys.insert(keys.end(), {static_cast<int64_t>(seed), 0});
   }
   for (size_t i = 0; i < steps_.size(); ++i) {
     const ReverseStep& step = steps_[i];
     if (s_.work.poll) s_.work.poll();
     const std::vector<int64_t> times(static_cast<size_t>(count), step.t);
     s.constants.copy_from(process_constants(s_.schedule, times, s_.residual_sd, step));
-    s.draw.copy_from(Tensor::from<int64_t>({2}, {first, static_cast<int64_t>(i)}));
+    for (size_t m = 0; m < keys.size() / 2; ++m) keys[2 * m + 1] = static_cast<int64_t>(i);
+    s.keys.copy_from(Tensor::from<int64_t>({count, 2}, keys));
     s.last = step.s == 0;
     s.step->run();
     if (i == 0 && s_.options.first_estimates()) {

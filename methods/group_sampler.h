@@ -36,7 +36,8 @@ class GroupSampler {
     double residual_sd;
     const Tensor& image;  ///< [D, H, W, C], at least the plan's patch; on any device, as pi
     const Tensor& pi;     ///< [D, H, W, K]
-    uint64_t seed;        ///< of this case
+    const std::string& case_name;
+    uint64_t seed;  ///< with the case's name it makes those of the samples (sample_seed)
     const SamplingOptions& options;
     const Work& work;
   };
@@ -62,7 +63,7 @@ class GroupSampler {
   // Samples under way. Buffers of N samples [N, D, H, W, K] that every step reads and writes in their place.
   struct Samples {
     Tensor constants;    // process_constants of the step
-    Tensor draw;         // what a step adds to seed and draw of its noise, i64 [2]
+    Tensor keys;         // seed and draw of each sample's noise in this step, i64 [N, 2]
     Tensor state, y0;    // r_t, and y0_hat blended over the windows
     Tensor previous, z;  // r0_hat of the step before, and noise: where the sampler has them
     bool last;           // whether no state follows the step
@@ -93,9 +94,7 @@ class GroupSampler {
   int64_t first_count_ = 0;
 };
 
-/// The seed of a case's samples.
-uint64_t case_seed(const std::string& case_name, uint64_t seed);
-/// Standard normal noise that sample m starts from.
-Tensor start_noise(uint64_t case_seed, int64_t m, const Shape& shape);
+/// r_T of sample m of a case, standard normal [D, H, W, K] or [1, D, H, W, K].
+Tensor start_noise(const std::string& case_name, uint64_t seed, int64_t m, const Shape& shape);
 
 }  // namespace voxgrad

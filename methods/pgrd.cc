@@ -108,10 +108,11 @@ void Pgrd::begin_denoiser(const TrainingData& data, const Work& work) {
   double sd = denoiser.residual_sd;
   if (sd == 0) {
     // Over patches as the denoiser will see them. Residuals are mostly near zero: their sd is small.
+    const uint64_t seed = Seed{work.seed}.child("residual_sd").value;
     double power = 0, count = 0;
     for (int64_t step = 0; step < kSdBatches; ++step) {
       if (work.poll) work.poll();
-      const Batch b = training_batch(data.training, plan(), common.augment, work.seed, step);
+      const Batch b = training_batch(data.training, plan(), common.augment, seed, step);
       const Tensor pi = n_->prior.batch_probabilities(b.image, constants["pi_temperature"]).to(Device::cpu());
       power += residual_power(b.label, pi);
       count += static_cast<double>(pi.numel());
@@ -161,8 +162,8 @@ Tensor Pgrd::draw(const PreprocessedCase& c, const SamplingOptions& options, con
                   const std::function<void(const Tensor&)>& sink) const {
   const Tensor image = c.image.to(n_->denoiser.device());
   const Tensor pi = n_->prior.volume_probabilities(image, constant("pi_temperature"), work);
-  GroupSampler sampler({plan(), n_->schedule, n_->denoiser, constant("residual_sd"), image, pi,
-                        case_seed(c.name, work.seed), options, work});
+  GroupSampler sampler({plan(), n_->schedule, n_->denoiser, constant("residual_sd"), image, pi, c.name,
+                        work.seed, options, work});
   EarlyStop stop(options.stop_tolerance);
   int64_t group = sampler.group();
   if (options.stop_tolerance > 0) {

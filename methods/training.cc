@@ -138,7 +138,8 @@ TrainingJob MethodTraining::prepare() {
   if (!warnings.empty())
     run_.say(cat("warning: ", warnings[0], "; ", warnings.size(),
                  warnings.size() == 1 ? " warning" : " warnings", " in all, listed by `voxgrad check`"));
-  work_.seed = request_.seed;
+  const Seed seed = Seed{request_.seed}.child("fold", static_cast<uint64_t>(common.fold));
+  work_.seed = seed.value;
   work_.poll = [this] { run_.poll(); };
   bound_work();
 
@@ -156,6 +157,7 @@ TrainingJob MethodTraining::prepare() {
     job.axis_codes += (job.axis_codes.empty() ? "" : ",") + letters;
   job.spacing = seen_.spacing;
   job.intensity = seen_.intensity;
+  job.seed = seed;
   job.stages = method_.stages(data_, work_);
   job.constants = &method_.constants;
   job.max_steps = common.max_steps;

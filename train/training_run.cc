@@ -13,7 +13,6 @@
 #include "run/manifest.h"
 #include "tensor/conv.h"
 #include "tensor/parallel.h"
-#include "train/seeds.h"
 #include "train/stage_steps.h"
 
 namespace voxgrad {
@@ -70,6 +69,11 @@ struct TrainingRun::State {
 
   int64_t steps_of(const Stage& s) const {
     return job.max_steps > 0 ? std::min(s.options.steps, job.max_steps) : s.options.steps;
+  }
+  /// Of what a stage draws: its first "weights", its "batches" (order of the cases, places, augmentation),
+  /// the "draws" of its loss.
+  uint64_t seed_of(size_t s, std::string_view what) const {
+    return job.seed.child("stages").child(job.stages[s].name).child(what).value;
   }
   /// Whether a checkpoint has weights of the stage: it has begun, or was taken from another run.
   bool has_weights(size_t s) const {
@@ -133,7 +137,7 @@ void TrainingRun::State::take(const StageSource& source) {
          model.complete ? "no such stage" : "none of this name");
   if (job.accept) job.accept(model, source);
   const Stage& stage = job.stages[which];
-  stage.parameters->allocate(weights_seed(request.seed, which));
+  stage.parameters->allocate(seed_of(which, "weights"));
   stage.parameters->read(stage.parameters->values(), model.weights, "", from.model());
   StageRecord& record = records[which];
   record.from = weights_digest(weights_of(which, stage.parameters->values()));
@@ -170,7 +174,7 @@ void TrainingRun::State::load(const Checkpoint& saved, NamedTensors& optimizer) 
       records[s] = r;
       if (!has_weights(s)) continue;
       Parameters& p = *job.stages[s].parameters;
-      p.allocate(weights_seed(request.seed, s));
+      p.allocate(seed_of(s, "weights"));
       p.read(p.values(), saved.weights, "", folder.checkpoint());
     }
   optimizer = saved.optimizer;
@@ -206,7 +210,7 @@ void TrainingRun::State::save_model(bool complete) const {
   m.provenance = {request.seed, job.dataset, job.data_sha256, build_info().version, records};
   for (size_t s = 0; s < job.stages.size(); ++s) {
     Parameters& p = *job.stages[s].parameters;
-    if (!p.allocated()) p.allocate(weights_seed(request.seed, s));
+    if (!p.allocated()) p.allocate(seed_of(s, "weights"));
     m.weights.merge(weights_of(s, s == stage && averaged ? *averaged : p.values()));
   }
   write_model(folder.model(), m);
@@ -275,14 +279,14 @@ void TrainingRun::State::train_stage(const NamedTensors& saved) {
   const Device device = request.runtime.device();
   if (step == 0) {
     where = cat("the start of ", s.name);
-    if (!p.allocated()) p.allocate(weights_seed(request.seed, stage));
+    if (!p.allocated()) p.allocate(seed_of(stage, "weights"));
     if (s.begin) s.begin();
   }
   if (p.values().device() != device) p.move_to(device);
   const auto begun = Clock::now();
   const int64_t first = step, end = steps_of(s);
-  const uint64_t seed = steps_seed(request.seed, stage);
-  StageSteps all({s, device, job.recompute, seed, seed, first, end, request.group});
+  StageSteps all({s, device, job.recompute, seed_of(stage, "batches"), seed_of(stage, "draws"), first, end,
+                  request.group});
   Optimizer& optimizer = all.optimizer();
   if (step > 0) optimizer.load_state(saved, step, folder.checkpoint());
   const auto say_where = [&] { where = cat("step ", step, " of ", end, " of ", s.name); };

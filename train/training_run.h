@@ -9,6 +9,7 @@
 #include "run/folder.h"
 #include "run/model.h"
 #include "tensor/runtime.h"
+#include "tensor/seed.h"
 #include "train/group.h"
 #include "train/stage.h"
 
@@ -57,6 +58,7 @@ struct TrainingJob {
   std::string axis_codes;  ///< ModelFile::axis_codes, spacing, intensity
   std::vector<SeenRange> spacing, intensity;
   // How.
+  Seed seed;  ///< where the stages' seeds come from: a child of the request's
   std::vector<Stage> stages;
   Constants* constants = nullptr;  ///< what hooks find, kept with the weights
   int64_t max_steps = 0;           ///< caps the steps of every stage; 0: no cap

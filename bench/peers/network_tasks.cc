@@ -191,7 +191,7 @@ class PgrdTask : public Task {
     for (size_t m = 0; m < samples_.size(); ++m) {
       r["sample." + std::to_string(m)] = samples_[m];
       r["start." + std::to_string(m)] =
-          start_noise(case_seed(case_.name, 0), static_cast<int64_t>(m), samples_[m].shape());
+          start_noise(case_.name, 0, static_cast<int64_t>(m), samples_[m].shape());
     }
     return r;
   }

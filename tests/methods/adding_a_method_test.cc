@@ -1,7 +1,6 @@
 // docs/adding-a-method.md shows a file that compiles, trains and predicts.
 #include <gtest/gtest.h>
 
-
 #include "data/phantom.h"
 #include "io/file.h"
 #include "methods/prediction.h"

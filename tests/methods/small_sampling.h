@@ -37,13 +37,14 @@ struct SmallSampling {
     options.sampler.eta = kind == "ddim" ? 0.5 : 0;  // noise in the steps too
   }
   GroupSampler sampler() const {
-    return GroupSampler({plan, schedule, net, kSd, image, pi, 17, options, work});
+    return GroupSampler({plan, schedule, net, kSd, image, pi, name, 17, options, work});
   }
 
   Plan plan;
   NoiseSchedule schedule;
   Denoiser net;
   Tensor image, pi;
+  std::string name = "case";
   SamplingOptions options;
   Work work;
 };

@@ -26,6 +26,7 @@ struct Toy {
     j.method = "toy";
     j.plan = "{}";
     j.data_sha256 = data;
+    j.seed = Seed{seed};
     j.config = j.model_config = "x = 1\n";
     j.dataset = "noise";
     j.constants = &constants;
@@ -66,6 +67,7 @@ struct Toy {
   std::array<Parameters, 2> parameters;
   Constants constants;
   std::string data = "d";
+  uint64_t seed = 1;
   int begun = 0, ended = 0;
   bool scored = false;
   std::function<void()> stop_in_end;
@@ -80,6 +82,7 @@ class TrainingRunTest : public ::testing::Test {
   }
   static TrainResult train(const TrainRequest& request, Toy& toy) {
     TrainingRun run(request);
+    toy.seed = request.seed;
     return run.train("toy", [&] { return toy.job(); });
   }
   TrainResult train(const std::string& run) const {
