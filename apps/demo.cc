@@ -18,7 +18,6 @@
 namespace voxgrad::apps {
 namespace {
 
-constexpr const char* kMethod = "pgrd";
 constexpr int kCases = 24;
 constexpr double kLowestDsc = 0.7;  // a demo below it fails: seeds differ by .02 around .84
 
@@ -62,7 +61,7 @@ void run(const Arguments& a) {
   }
 
   // Shorter than the defaults: the phantom is small.
-  const std::unique_ptr<Method> method = make_method(kMethod);
+  const std::unique_ptr<Method> method = make_method(kDefaultMethod);
   Config config = method->config();
   for (const char* const setting : {"prior.steps=600", "denoiser.steps=800"}) config.set(setting);
   TrainRequest train;

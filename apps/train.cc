@@ -90,7 +90,7 @@ void add_train(CLI::App& app) {
   CLI::App* c = app.add_subcommand("train", "Train a method on a data set and score it on held-out cases");
   c->add_option("DATASET", a->dataset, "Folder in nnU-Net raw or Decathlon layout");
   c->add_option("--method", a->method, "One of: " + CLI::detail::join(method_names(), ", "))
-      ->default_val("pgrd");
+      ->default_val(kDefaultMethod);
   c->add_option("-o,--output", a->request.run, "Run folder, made where it is not there");
   c->add_option("--seed", a->request.seed, "Seed of everything random")->default_val(1);
   c->add_option("--max-minutes", a->request.max_minutes, "Save and stop after this long (exit code 0)")

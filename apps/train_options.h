@@ -6,6 +6,9 @@
 
 namespace voxgrad::apps {
 
+/// The method of `train` and `demo` where none is named.
+constexpr const char* kDefaultMethod = "pgrd";
+
 /// --config, --set and the short options that stand for single keys.
 class ConfigArguments {
  public:

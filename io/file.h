@@ -1,5 +1,5 @@
 // io/: file formats, nothing else. file.h (all access to files goes through here), gzip.h, nifti.h,
-// safetensors.h, png.h, sha256.h, config.h (TOML configuration from one table of keys), system_info.h (the
+// safetensors.h, png.h, sha256.h, config.h (a configuration of declared options, TOML), system_info.h (the
 // machine and the build).
 #pragma once
 #include <cstddef>

@@ -33,7 +33,7 @@ struct SeenRange {
 
 /// How the weights of a stage came about.
 struct StageRecord {
-  std::string name;    ///< "prior"
+  std::string name;    ///< of the stage
   std::string digest;  ///< weights_digest of its weights, empty until it has ended
   std::string
       from;  ///< digest of the stage that it was taken or started from (`--from`); empty: from scratch

@@ -64,7 +64,7 @@ std::map<std::string, Summary> summarise(const ScoreTable& table);
 
 /// What a row of a run is.
 enum class RowRole {
-  baseline,  ///< what the method is compared with ("prior")
+  baseline,  ///< what the method is compared with
   variant,   ///< another reading of the method ("mean of samples")
   method     ///< the method itself, once a run
 };

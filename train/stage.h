@@ -41,7 +41,7 @@ struct StageOptions {
 /// A part of a training that has parameters of its own. Stages are trained one after the other; what a stage
 /// has trained is frozen from then on.
 struct Stage {
-  std::string name;  ///< "prior"; its parameters' names start with it
+  std::string name;  ///< the first part of its parameters' names
   Parameters* parameters = nullptr;
   StageOptions options;
   /// Called when the stage starts, before its first step and not on resume: finds constants.

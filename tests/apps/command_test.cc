@@ -228,6 +228,66 @@ TEST_F(Command, ASignalEndsItWith130Or143) {
   }
 }
 
+// The options of a method: its own keys, those of others, and what a prediction may change.
+TEST_F(Command, OptionsBelongToMethods) {
+  ASSERT_EQ(run("train --method unet --print-config"), 0) << err_;
+  EXPECT_NE(out_.find("[prior]"), std::string::npos);
+  EXPECT_EQ(out_.find("[sampling]"), std::string::npos);
+  ASSERT_EQ(run("phantom " + path("data") + " --cases 4 --size 16 --seed 3"), 0) << err_;
+  const std::string few = " --set plan.base_features=4 --max-steps 2 ", unet = "train " + path("data") + few;
+  ASSERT_EQ(
+      run(unet + "--method unet -o " + path("unet") + " --set denoiser.lambda=1 --set sampling.steps=3"), 0)
+      << err_;
+  EXPECT_NE(err_.find("denoiser.lambda has no effect for unet"), std::string::npos) << err_;
+  EXPECT_NE(err_.find("sampling.steps has no effect for unet"), std::string::npos) << err_;
+  const std::string stored = read_text(path("unet/config.toml"));
+  EXPECT_EQ(stored.find("denoiser"), std::string::npos) << stored;
+  EXPECT_EQ(run("train " + path("data") + " --method unet -o " + path("x") + " --set denoiser.lamda=1"), 2);
+  EXPECT_NE(err_.find("denoiser.lamda: expected a known key"), std::string::npos) << err_;
+
+  const std::string predict = "predict " + path("unet") + " " + path("data/imagesTr") + " -o " + path("out");
+  EXPECT_EQ(run(predict + " --samples 2 --steps 3"), 0) << err_;
+  EXPECT_NE(err_.find("sampling.samples has no effect for unet"), std::string::npos) << err_;
+  EXPECT_EQ(run(predict + " --set prior.steps=3"), 2);
+  EXPECT_NE(err_.find("prior.steps: is fixed by training"), std::string::npos) << err_;
+  EXPECT_EQ(run(predict + " --estimate posterior"), 2);
+  EXPECT_NE(err_.find("--estimate: expected one of unet, got posterior"), std::string::npos) << err_;
+
+  ASSERT_EQ(run("train " + path("data") + few + "--method pgrd --from " + path("unet") + ":prior -o " +
+                path("pgrd") + " --set sampling.samples=2"),
+            0)
+      << err_;
+  EXPECT_NE(err_.find("prior: taken from " + path("unet")), std::string::npos) << err_;
+  ASSERT_EQ(run("predict " + path("pgrd") + " " + path("data/imagesTr") + " -o " + path("out2") +
+                " --set sampling.samples=1 --set runtime.winograd=off --estimate prior --estimate pgrd"),
+            0)
+      << err_;
+  for (const char* file :
+       {"out2/estimates/prior/phantom_001.nii.gz", "out2/estimates/pgrd/phantom_001.nii.gz"})
+    EXPECT_TRUE(std::filesystem::exists(path(file))) << file;
+  EXPECT_EQ(run("train " + path("data") + few + "--method pgrd --from " + path("unet") + ":denoiser -o " +
+                path("y")),
+            3);
+  EXPECT_NE(err_.find("no such stage"), std::string::npos) << err_;
+}
+
+// How something is computed is no part of what a run is.
+TEST_F(Command, ARunGoesOnWithAnotherRuntime) {
+  ASSERT_EQ(run("phantom " + path("data") + " --cases 4 --size 16 --seed 3"), 0) << err_;
+  const std::string train = "train " + path("data") + " --method unet -o " + path("run");
+  ASSERT_EQ(run(train + " --set plan.base_features=4 --max-steps 3"), 0) << err_;
+  std::filesystem::remove(path("run/metrics.json"));  // as if it had been stopped while it was scored
+  EXPECT_EQ(run(train + " --resume --max-steps 4"), 2);
+  EXPECT_NE(err_.find("differs from the one the run was started with"), std::string::npos) << err_;
+  ASSERT_EQ(run(train + " --resume --precision bf16 --set runtime.winograd=off"), 0) << err_;
+  EXPECT_NE(err_.find("goes on with"), std::string::npos) << err_;
+  const auto manifest = nlohmann::json::parse(read_text(path("run/manifest.json")));
+  EXPECT_EQ(manifest["status"], "finished");
+  EXPECT_EQ(manifest["runtime"]["precision"], "bf16");
+  EXPECT_EQ(manifest["runtime"]["winograd"], false);
+  EXPECT_NE(read_text(path("run/config.toml")).find("precision = \"auto\""), std::string::npos);
+}
+
 // What it goes on with is the demo that was asked for.
 TEST_F(Command, DemoRefusesAnotherSeedAndAnUnfinishedPhantom) {
   ASSERT_EQ(run("phantom " + path("demo/phantom") + " --cases 2 --size 16 --seed 3"), 0) << err_;
