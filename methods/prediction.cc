@@ -27,15 +27,19 @@ std::string folder_of(const std::string& path) {
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Masks have the names of cases: in a folder of images or of labels they would replace them.
-void refuse_folder_of_inputs(const std::string& output, const std::vector<Case>& cases) {
-  for (const Case& c : cases)
+// Masks and maps have the names of cases: in a folder of images or of labels they would replace them.
+void refuse_folder_of_inputs(const PredictOptions& options, const std::vector<Case>& cases) {
+  const std::string& output = options.output;
+  for (const Case& c : cases) {
+    std::vector<std::string> written{output, output + "/probabilities", output + "/entropy",
+                                     output + "/mutual_information", output + "/samples/" + c.name};
+    for (const std::string& key : options.estimates) written.push_back(output + "/estimates/" + key);
     for (const std::string& image : c.images)
-      if (same_file(folder_of(image), output) || same_file(folder_of(image), output + "/probabilities") ||
-          same_file(folder_of(image), output + "/samples/" + c.name) ||
-          same_file(image, output + "/" + c.name + ".nii.gz"))
-        fail(ErrorCode::usage, "[predict] ", output,
-             ": expected an output folder without the input, got that of ", image);
+      for (const std::string& folder : written)
+        if (same_file(folder_of(image), folder) || same_file(image, folder + "/" + c.name + ".nii.gz"))
+          fail(ErrorCode::usage, "[predict] ", output,
+               ": expected an output folder without the input, got that of ", image);
+  }
   std::string folder = output;
   while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
   const std::string name = folder.substr(folder.rfind('/') + 1), parent = folder_of(folder);
@@ -157,7 +161,7 @@ CasePrediction predict_case(Predictor& predictor, const PreprocessedCase& c, con
 std::vector<std::string> predict_files(Method& method, const PredictOptions& options) {
   const Plan& plan = method.plan();
   const std::vector<Case> cases = find_cases(options.images, plan.channels());
-  refuse_folder_of_inputs(options.output, cases);
+  refuse_folder_of_inputs(options, cases);
   std::string known;
   for (const EstimateInfo& e : method.estimates()) known += (known.empty() ? "" : ", ") + e.key;
   for (const std::string& key : options.estimates) {

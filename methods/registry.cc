@@ -5,17 +5,20 @@
 
 namespace voxgrad {
 
-extern const MethodRecord unet_method, mc_dropout_method, pgrd_no_dds_method, pgrd_method;
+// A new method is one line here.
+#define VOXGRAD_METHODS(METHOD) \
+  METHOD(unet_method)           \
+  METHOD(mc_dropout_method)     \
+  METHOD(pgrd_no_dds_method)    \
+  METHOD(pgrd_method)
+
+#define VOXGRAD_DECLARE(record) extern const MethodRecord record;
+VOXGRAD_METHODS(VOXGRAD_DECLARE)
 
 namespace {
 
-// A new method is one line here.
-constexpr const MethodRecord* kMethods[] = {
-    &unet_method,
-    &mc_dropout_method,
-    &pgrd_no_dds_method,
-    &pgrd_method,
-};
+#define VOXGRAD_ENTRY(record) &record,
+constexpr const MethodRecord* kMethods[] = {VOXGRAD_METHODS(VOXGRAD_ENTRY)};
 
 std::string cell(std::string text) {
   for (size_t i = 0; (i = text.find('|', i)) != std::string::npos; i += 2) text.replace(i, 1, "\\|");

@@ -64,8 +64,9 @@ struct TrainingRun::State {
   std::vector<StageRecord> records;  // a stage each
   std::optional<Tensor> averaged;    // weights of a stage that was stopped, for save_model
   std::optional<RunLog> log;
-  std::string where;   // "step k of n of STAGE"
-  double earlier = 0;  // seconds of earlier starts
+  std::string where;         // "step k of n of STAGE"
+  std::string model_digest;  // of the model that this process has written; empty: none
+  double earlier = 0;        // seconds of earlier starts
 
   int64_t steps_of(const Stage& s) const {
     return job.max_steps > 0 ? std::min(s.options.steps, job.max_steps) : s.options.steps;
@@ -99,7 +100,7 @@ struct TrainingRun::State {
   void load(const Checkpoint& saved, NamedTensors& optimizer);
   void open_log();
   void save(const NamedTensors& optimizer) const;
-  void save_model(bool complete) const;
+  void save_model(bool complete);
   void write_record(const std::string& now) const;
   void train_stage(const NamedTensors& saved);
   void end_stage();
@@ -197,7 +198,7 @@ void TrainingRun::State::save(const NamedTensors& optimizer) const {
   write_checkpoint(folder.checkpoint(), c);
 }
 
-void TrainingRun::State::save_model(bool complete) const {
+void TrainingRun::State::save_model(bool complete) {
   ModelFile m;
   m.method = job.method;
   m.plan = job.plan;
@@ -214,6 +215,7 @@ void TrainingRun::State::save_model(bool complete) const {
     m.weights.merge(weights_of(s, s == stage && averaged ? *averaged : p.values()));
   }
   write_model(folder.model(), m);
+  model_digest = m.digest;
 }
 
 void TrainingRun::State::write_record(const std::string& now) const {
@@ -229,9 +231,9 @@ void TrainingRun::State::write_record(const std::string& now) const {
   m.stages = records;
   for (const Stage& s : job.stages) m.parameters += s.parameters->count();
   m.seconds = since(start) + earlier;
-  if (file_exists(folder.model()) && now != "running") {
+  if (!model_digest.empty()) {
     m.model_sha256 = sha256_of_file(folder.model());
-    m.model_digest = read_model(folder.model()).digest;
+    m.model_digest = model_digest;
   }
   m.runtime = record_of(request.runtime);
   m.threads = thread_count();
