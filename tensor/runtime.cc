@@ -27,7 +27,10 @@ void RuntimeOptions::declare(OptionList& options) {
           "precision", precision, {"auto", "fp32", "tf32", "bf16"},
           "of the networks, in training and prediction; auto is fp32; bf16: activations and products in "
           "bf16, weights, sums, statistics and optimizer in fp32; tf32: factors of products rounded to TF32, "
-          "on CUDA devices only");
+          "on CUDA devices only")
+      .word("graphs", graphs, {"auto", "on", "off"},
+            "whether repeated work of a CUDA device is recorded once and replayed; auto is on; the same bits "
+            "either way (VOXGRAD_CUDA_GRAPHS=0 or 1 overrides)");
 }
 
 bool Runtime::winograd() const { return winograd_allowed(); }
@@ -39,6 +42,8 @@ Runtime::Runtime(const RuntimeOptions& options, const Device& device, bool nonde
     fail(ErrorCode::usage, "--nondeterministic: expected with --device cuda; the CPU has one way");
   if (options.instruction_set != "auto" && !given("VOXGRAD_CPU_ISA")) set_cpu_isa(options.instruction_set);
   if (options.winograd != "auto" && !given("VOXGRAD_WINOGRAD")) allow_winograd(options.winograd == "on");
+  if (options.graphs != "auto" && !given("VOXGRAD_CUDA_GRAPHS"))
+    device_options().graphs = options.graphs == "on";
   (void)cpu_isa();  // a wrong environment variable is told now
   (void)winograd_allowed();
   device_options().tf32 = precision_ == Precision::tf32;

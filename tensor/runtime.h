@@ -12,6 +12,7 @@ struct RuntimeOptions {
   std::string instruction_set = "auto";
   std::string winograd = "auto";
   std::string precision = "auto";
+  std::string graphs = "auto";
   void declare(OptionList& options);
 };
 
@@ -20,8 +21,8 @@ class Runtime {
  public:
   /// fp32 on the CPU; changes nothing.
   Runtime() = default;
-  /// Resolves the options, where the environment variables VOXGRAD_CPU_ISA and VOXGRAD_WINOGRAD override
-  /// them, makes the process compute so, and opens the device. `nondeterministic`: convolutions of a CUDA
+  /// Resolves the options, where the environment variables VOXGRAD_CPU_ISA, VOXGRAD_WINOGRAD and
+  /// VOXGRAD_CUDA_GRAPHS override them, makes the process compute so, and opens the device. `nondeterministic`: convolutions of a CUDA
   /// device may use engines whose bits differ from run to run. ErrorCode::device where the CPU lacks the
   /// instruction set or the device cannot be opened, ErrorCode::usage where the device does not offer the
   /// precision.
