@@ -123,14 +123,17 @@ TEST(ModelFile, DigestsAreOfTheDocumentedBytes) {
   m.weights = weights;
   m.plan = "plan";
   m.constants = {{"c", 1}};
+  m.thresholds = {{"t", 1}};
   const std::string of_weights = weights_digest(weights);
   bytes.clear();
   text("voxgrad model");
   text(of_weights);
   text("plan");
-  number(1);
-  text("c");
-  bytes += std::string("\0\0\0\0\0\0\xf0\x3f", 8);
+  for (const char* name : {"c", "t"}) {
+    number(1);
+    text(name);
+    bytes += std::string("\0\0\0\0\0\0\xf0\x3f", 8);
+  }
   EXPECT_EQ(model_digest(m), sha256_hex(testing::bytes_of(bytes)));
 }
 
