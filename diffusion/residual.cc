@@ -49,19 +49,6 @@ ResidualExample make_residual_example(const Tensor& constants, const Tensor& lab
   return e;
 }
 
-Tensor one_hot(const Tensor& label, int64_t classes) {
-  Shape s = label.shape();
-  s.push_back(classes);
-  Tensor out = Tensor::zeros(s);
-  const int32_t* y = label.data<int32_t>();
-  float* o = out.mutable_data<float>();
-  for (int64_t v = 0; v < label.numel(); ++v) {
-    require(y[v] >= 0 && y[v] < classes, "[one_hot] expected labels in [0, ", classes, "), got ", y[v]);
-    o[v * classes + y[v]] = 1;
-  }
-  return out;
-}
-
 double residual_power(const Tensor& label, const Tensor& pi) {
   const int64_t classes = pi.dim(-1);
   const int32_t* y = label.data<int32_t>();

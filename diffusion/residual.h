@@ -33,9 +33,6 @@ struct ResidualExample {
 ResidualExample make_residual_example(const Tensor& constants, const Tensor& label, const Tensor& pi,
                                       const Tensor& eps);
 
-/// One-hot labels: i32 [...] -> f32 [..., K].
-Tensor one_hot(const Tensor& label, int64_t classes);
-
 /// Sum of (onehot(label) - pi)^2 over all elements; the caller divides by the number of elements for sd^2.
 double residual_power(const Tensor& label, const Tensor& pi);
 

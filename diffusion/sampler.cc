@@ -8,7 +8,7 @@
 
 namespace voxgrad {
 
-void SamplerOptions::declare(OptionTable& table) {
+void SamplerOptions::declare(OptionTable table) {
   table.integer("steps", steps, 1, 100000, "S, evaluations of the denoiser a sample; the paper uses 300")
       .word("sampler", kind, {"ddim", "ddpm", "dpmpp"}, "reverse process")
       .number("eta", eta, 0, 1, "noise of ddim: 0 is deterministic given the start")

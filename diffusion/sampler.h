@@ -13,7 +13,7 @@ struct SamplerOptions {
   std::string spacing = "uniform";  ///< "uniform" or "log-snr"
   int64_t steps = 2;                ///< evaluations of the network
   /// The keys of a sampler in a table.
-  void declare(OptionTable& table);
+  void declare(OptionTable table);
 };
 
 /// r_s = state r_t + clean r0_hat + previous r0_hat_previous + noise z, on the residual (so pi is put back at

@@ -55,7 +55,7 @@ constexpr std::array<ScoreText, 16> kScores = {{
      "Mean IoU of the best one-to-one matching of samples and raters."},
     {"nll_excess", "NLL excess", "10\u207b\u00b2 nats", 100, 2, false, false,
      "NLL minus the NLL of the exact posterior, which no method can beat in expectation."},
-    {"kl_posterior", "KL to posterior", "10\u207b\u00b2 nats", 100, 2, false, false,
+    {"kl_posterior", "KL to exact posterior", "10\u207b\u00b2 nats", 100, 2, false, false,
      "Mean over voxels of KL(posterior \u2016 prediction)."},
     {"uncertainty_auroc_foreground", "Error AUROC", "%", 100, 1, true, false,
      "Probability that a wrong voxel near the foreground has more entropy than a right one."},

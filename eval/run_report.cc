@@ -107,8 +107,9 @@ ReportFigure training_figure(const StageSeries& stage) {
   options.log_y = logarithmic;
   options.width = 520;
   return {
-      "Faint: loss of single steps (means of neighbours where there are many). Bold: exponential moving "
-      "average, decay 0.98.",
+      std::string("Faint: loss of single steps (means of neighbours where there are many). Bold: exponential "
+                  "moving average, decay 0.98.") +
+          (with_terms ? " Terms are as the method logs them, which may be before their weights." : ""),
       training_plot(curves, options)};
 }
 

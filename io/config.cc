@@ -109,7 +109,14 @@ std::string Config::suggestion(const std::string& key) const {
       best = &known;
     }
   }
-  return best ? cat("; did you mean \"", best->key, "\"?") : "";
+  if (best) return cat("; did you mean \"", best->key, "\"?");
+  // Nothing is near: say what the table has.
+  const std::string table = key.substr(0, key.rfind('.') + 1);
+  std::string keys;
+  for (const Option& known : options_.all())
+    if (!table.empty() && known.key.starts_with(table))
+      keys += (keys.empty() ? "" : ", ") + known.key.substr(table.size());
+  return keys.empty() ? "" : cat("; [", table.substr(0, table.size() - 1), "] has ", keys);
 }
 
 std::string Config::problem(const Option& known, OptionValue& value) const {

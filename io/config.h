@@ -31,7 +31,7 @@ class Config {
   bool has(const std::string& key) const;         ///< whether an option of this key was declared
   bool is_default(const std::string& key) const;  ///< ErrorCode::usage for an unknown key
   const OptionList& options() const { return options_; }
-  /// "; did you mean ...?" for a key near a known one, else empty.
+  /// "; did you mean ...?" for a key near a known one, else what its table has, else empty.
   std::string suggestion(const std::string& key) const;
 
   enum class Print {

@@ -47,13 +47,15 @@ class Recipe {
 
 /// A named estimate of the mean probability.
 struct EstimateInfo {
-  std::string key;    ///< letters, digits and '-': for --estimate and names of files
+  /// Letters, digits and '-': for --estimate and names of files. That of the method's own estimate is name().
+  std::string key;
   std::string label;  ///< for tables
   RowRole role = RowRole::method;
   bool of_samples = false;  ///< the weighted mean of the samples: whoever receives them makes it
 };
 
-/// Takes what a predictor gives for a case, on the grid of PreprocessedCase::image.
+/// Takes what a predictor gives for a case, on the grid of PreprocessedCase::image. Samples and estimates may
+/// come in any order among each other. A receiver keeps what it needs: a predictor holds a few at a time.
 class Receiver {
  public:
   virtual ~Receiver() = default;
@@ -156,6 +158,7 @@ std::function<Tensors(uint64_t seed, int64_t step)> patches_of(const std::vector
 
 /// How many windows of `voxels` a network of `features` channels at full resolution may evaluate at once in
 /// `memory` bytes, where each also keeps `kept` bytes between evaluations (a sample's state on its volume).
+/// It counts a U-Net with its heads; count other networks of full resolution as `kept`.
 int64_t group_size(int64_t memory, int64_t voxels, int64_t features, int64_t kept = 0);
 
 }  // namespace voxgrad

@@ -137,9 +137,8 @@ Var Pgrd::deep_supervision(const std::vector<Var>& pyramid, const Var& f, const 
 }
 
 Loss Pgrd::denoiser_loss(const Tensors& batch, const StepRandom& random) const {
-  // The networks, the noise and the losses are in one place; a batch that is elsewhere is brought there.
   const Device device = n_->denoiser.device();
-  const Tensor image = batch[0].to(device), label = batch[1].to(device);
+  const Tensor &image = batch[0], &label = batch[1];
   if (!n_->constants.defined() || n_->constants.device() != device) {
     std::vector<int64_t> times(static_cast<size_t>(n_->schedule.steps()));
     for (size_t i = 0; i < times.size(); ++i) times[i] = static_cast<int64_t>(i) + 1;

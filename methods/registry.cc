@@ -70,37 +70,44 @@ std::string configuration_document() {
       "compares them.\n\n";
   text += "| method | what it is |\n|---|---|\n";
   for (const MethodRecord* m : kMethods) text += "| `" + m->name + "` | " + cell(m->text) + " |\n";
-  // Rows that differ between methods in nothing but who has them are one.
-  std::vector<std::pair<std::string, std::vector<std::string>>> rows;
+  // A section a table; rows that differ between methods in nothing but who has them are one.
+  struct Row {
+    std::string begin, end;  // before and behind the methods
+    std::vector<std::string> methods;
+  };
+  std::vector<std::pair<std::string, std::vector<Row>>> sections;
   constexpr const char* types[] = {"boolean", "integer", "number", "string", "list of numbers"};
   constexpr const char* uses[] = {"training", "prediction", "runtime"};
   for (const MethodRecord* m : kMethods) {
     const std::unique_ptr<Method> method = make_method(*m);
     for (const Option& o : method->options().all()) {
-      const std::string row = "| `" + o.key + "` | " + types[o.default_value.index()] + " | `" +
-                              cell(value_text(o.default_value)) + "` | " + cell(range_text(o)) + " | " +
-                              uses[static_cast<int>(o.use)] + " | " + cell(o.text) + " |";
-      const auto known =
-          std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.first == row; });
+      const std::string table = o.key.substr(0, o.key.find('.'));
+      auto section =
+          std::find_if(sections.begin(), sections.end(), [&](const auto& s) { return s.first == table; });
+      if (section == sections.end()) section = sections.insert(section, {table, {}});
+      const Row row{"| `" + o.key + "` | " + types[o.default_value.index()] + " | `" +
+                        cell(value_text(o.default_value)) + "` | " + cell(range_text(o)) + " | " +
+                        uses[static_cast<int>(o.use)] + " | ",
+                    " | " + cell(o.text) + " |\n",
+                    {m->name}};
+      auto& rows = section->second;
+      const auto known = std::find_if(rows.begin(), rows.end(),
+                                      [&](const Row& r) { return r.begin == row.begin && r.end == row.end; });
       if (known != rows.end())
-        known->second.push_back(m->name);
+        known->methods.push_back(m->name);
       else
-        rows.push_back({row, {m->name}});
+        rows.push_back(row);
     }
   }
-  const auto section = [&](const std::string& heading, const std::vector<std::string>& who) {
-    text += "\n## " + heading +
-            "\n\n| key | type | default | range | when | meaning |\n|---|---|---|---|---|---|\n";
-    for (const auto& [row, methods] : rows)
-      if (methods == who) text += row + "\n";
-  };
-  std::vector<std::vector<std::string>> sections;
-  for (const auto& [row, methods] : rows)
-    if (std::find(sections.begin(), sections.end(), methods) == sections.end()) sections.push_back(methods);
-  for (const auto& who : sections) {
-    std::string heading;
-    for (const std::string& name : who) heading += (heading.empty() ? "`" : ", `") + name + "`";
-    section(who.size() == std::size(kMethods) ? "Every method" : heading, who);
+  for (const auto& [table, rows] : sections) {
+    text +=
+        "\n## " + table +
+        "\n\n| key | type | default | range | when | methods | meaning |\n|---|---|---|---|---|---|---|\n";
+    for (const Row& row : rows) {
+      std::string methods;
+      for (const std::string& name : row.methods) methods += (methods.empty() ? "`" : ", `") + name + "`";
+      text += row.begin + (row.methods.size() == std::size(kMethods) ? "all" : methods) + row.end;
+    }
   }
   return text;
 }

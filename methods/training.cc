@@ -5,6 +5,7 @@
 
 #include "data/grid.h"
 #include "io/sha256.h"
+#include "methods/registry.h"
 #include "methods/validation.h"
 #include "tensor/allocator.h"
 
@@ -70,6 +71,20 @@ void expect_same_network(const Plan& a, const Plan& b, const std::string& where)
     same = a.intensity[i].low == b.intensity[i].low && a.intensity[i].high == b.intensity[i].high &&
            a.intensity[i].mean == b.intensity[i].mean && a.intensity[i].std == b.intensity[i].std;
   expect(same, "intensities");
+}
+
+// The keys of a stage that another run was trained with other values of, as "KEY = VALUE".
+std::string other_settings(const ModelFile& model, const std::string& stage, const OptionList& now) {
+  const std::vector<std::string> known = method_names();
+  if (std::find(known.begin(), known.end(), model.method) == known.end()) return "";
+  const std::unique_ptr<Method> then = make_method(model.method);
+  then->config().read_toml(model.config, model.method, Config::Unknown::ignore);
+  std::string text;
+  for (const Option& old : then->options().all())
+    for (const Option& o : now.all())
+      if (o.key == old.key && o.key.starts_with(stage + ".") && o.value() != old.value())
+        text += cat(text.empty() ? "" : ", ", old.key, " = ", value_text(old.value()));
+  return text;
 }
 
 class MethodTraining {
@@ -166,6 +181,9 @@ TrainingJob MethodTraining::prepare() {
   job.accept = [this, sha = job.data_sha256](const ModelFile& model, const StageSource& source) {
     const std::string where = source.run + ":" + source.stage;
     expect_same_network(plan_from_json(model.plan, where), method_.plan(), where);
+    if (const std::string other = other_settings(model, source.stage, method_.options());
+        !source.train && !other.empty())
+      run_.say(cat("warning: ", where, " was trained with ", other));
     if (model.provenance.data_sha256 != sha)
       run_.say(
           cat("warning: ", where,

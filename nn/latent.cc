@@ -4,7 +4,7 @@ namespace voxgrad {
 namespace {
 
 constexpr double kBound = 10;    // of log_sigma
-constexpr double kSlope = 0.01;  // of the leaky ReLU of LatentHead
+constexpr double kSlope = 0.01;  // of the leaky ReLU
 constexpr int64_t kLayers = 3;   // of LatentHead before the logits
 constexpr Triple kOne = {1, 1, 1};
 
@@ -16,14 +16,17 @@ int64_t last_features(const GaussianEncoderConfig& c) {
   return c.features.back();
 }
 
-// The blocks register their parameters before the linear map does: member order.
-std::vector<ConvBlock> stages_of(Parameters& p, const std::string& name, const GaussianEncoderConfig& c) {
+// The convolutions register their parameters before the linear map does: member order.
+std::vector<Conv3d> convolutions_of(Parameters& p, const std::string& name, const GaussianEncoderConfig& c) {
   last_features(c);
-  std::vector<ConvBlock> stages;
-  for (size_t i = 0; i < c.features.size(); ++i)
-    stages.emplace_back(p, name + ".encoder." + std::to_string(i), i == 0 ? c.in_channels : c.features[i - 1],
-                        c.features[i], c.kernels[i], c.strides[i], 0, c.act, c.slope);
-  return stages;
+  std::vector<Conv3d> all;
+  for (size_t i = 0; i < c.features.size(); ++i) {
+    const std::string stage = name + ".encoder." + std::to_string(i);
+    const int64_t in = i == 0 ? c.in_channels : c.features[i - 1];
+    all.emplace_back(p, stage + ".conv1", in, c.features[i], c.kernels[i], c.strides[i], true);
+    all.emplace_back(p, stage + ".conv2", c.features[i], c.features[i], c.kernels[i], kOne, true);
+  }
+  return all;
 }
 
 std::vector<Conv3d> layers_of(Parameters& p, const std::string& name, int64_t features, int64_t latent) {
@@ -37,25 +40,28 @@ std::vector<Conv3d> layers_of(Parameters& p, const std::string& name, int64_t fe
 }  // namespace
 
 GaussianEncoder::GaussianEncoder(Parameters& p, const std::string& name, const GaussianEncoderConfig& config)
-    : config_(config),
-      encoder_(stages_of(p, name, config)),
+    : latent_(config.latent),
+      convolutions_(convolutions_of(p, name, config)),
       gaussian_(p, name + ".gaussian", last_features(config), 2 * config.latent) {}
 
 GaussianEncoder::Gaussian GaussianEncoder::operator()(const std::vector<Var>& x) const {
-  const Device where = encoder_[0].device();
+  const Device where = convolutions_[0].device();
   std::vector<Var> y;
-  for (const Var& i : x)
-    y.push_back(ops::cast(i.requires_grad() ? i : Var(i.value().to(where)), config_.precision));
-  for (const ConvBlock& stage : encoder_) y = {stage(y, {})};
-  const Var both = gaussian_(ops::mean_volume(ops::cast(y[0], DType::f32)));
-  const Var v = ops::slice_channels(both, config_.latent, config_.latent);
-  return {ops::slice_channels(both, 0, config_.latent),
+  for (const Var& i : x) y.push_back(i.requires_grad() ? i : Var(i.value().to(where)));
+  for (const Conv3d& convolution : convolutions_) y = {ops::leaky_relu(convolution(y), kSlope)};
+  const Var both = gaussian_(ops::mean_volume(y[0]));
+  const Var v = ops::slice_channels(both, latent_, latent_);
+  return {ops::slice_channels(both, 0, latent_),
           ops::scale(ops::sigmoid(ops::scale(v, 2 / kBound)), 2 * kBound, -kBound)};
 }
 
 Var GaussianEncoder::sample(const Var& mu, const Var& log_sigma, const StepRandom& random, uint32_t site) {
   Tensor eps = Tensor::empty_on(random.device(), mu.shape());
   fill_normal(eps, random, Stream::latent, site);
+  return sample(mu, log_sigma, eps);
+}
+
+Var GaussianEncoder::sample(const Var& mu, const Var& log_sigma, const Tensor& eps) {
   return ops::add(mu, ops::mul(ops::exp(log_sigma), Var(eps.to(mu.value().dtype()))));
 }
 

@@ -12,13 +12,14 @@ struct GaussianEncoderConfig {
   std::vector<Triple> strides;    ///< a stage each
   std::vector<Triple> kernels;    ///< a stage each; 3 or 1 an axis
   int64_t latent = 6;             ///< dimensions of z
-  Act act = Act::leaky_relu;
-  double slope = 0.01;
-  DType precision = DType::f32;  ///< of the activations, as in UNetConfig
 };
 
-/// An axis-aligned Gaussian over z, from inputs: the encoder of a U-Net (a ConvBlock a stage), the mean over
-/// space, and a linear map to 2 L numbers.
+/// An axis-aligned Gaussian over z, from inputs: two convolutions with leaky ReLU a stage, the mean over
+/// space, and a linear map to 2 L numbers. No norm, as in the paper's code: an instance norm before the mean
+/// over space would remove what the mean is there to see. It computes in f32.
+///
+/// The paper's beta stands beside a cross-entropy summed over voxels. Beside ops::cross_entropy, which is a
+/// mean over voxels, the same weight is beta divided by the number of voxels.
 class GaussianEncoder {
  public:
   /// Named NAME.encoder.i and NAME.gaussian.
@@ -37,10 +38,13 @@ class GaussianEncoder {
   /// z = mu + exp(log_sigma) eps [N, L] with standard normal eps of Stream::latent at a site of the step's
   /// random numbers, which lie where mu does. Gradients flow into mu and log_sigma (Kingma and Welling 2014).
   static Var sample(const Var& mu, const Var& log_sigma, const StepRandom& random, uint32_t site);
+  /// The same with given eps: [N, L] where mu is. At prediction each window of a volume has a Gaussian of its
+  /// own; with one eps for all windows of a sample, the windows agree on which segmentation they show.
+  static Var sample(const Var& mu, const Var& log_sigma, const Tensor& eps);
 
  private:
-  GaussianEncoderConfig config_;
-  std::vector<ConvBlock> encoder_;
+  int64_t latent_;
+  std::vector<Conv3d> convolutions_;
   Linear gaussian_;
 };
 

@@ -15,6 +15,19 @@ Tensor downsample_labels(const Tensor& label, const Triple& factor) {
   return out.reshape({n, d / factor[0], h / factor[1], w / factor[2]});
 }
 
+Tensor one_hot(const Tensor& label, int64_t classes) {
+  Shape s = label.shape();
+  s.push_back(classes);
+  Tensor out = Tensor::zeros(s);
+  const int32_t* y = label.data<int32_t>();
+  float* o = out.mutable_data<float>();
+  for (int64_t v = 0; v < label.numel(); ++v) {
+    require(y[v] >= 0 && y[v] < classes, "[one_hot] expected labels in [0, ", classes, "), got ", y[v]);
+    o[v * classes + y[v]] = 1;
+  }
+  return out;
+}
+
 SegmentationTerms segmentation_loss(const Var& logits, const Tensor& label, const SegmentationLoss& weights) {
   const Tensor there = label.to(logits.value().device());
   SegmentationTerms terms;

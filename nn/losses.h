@@ -7,6 +7,9 @@ namespace voxgrad {
 /// Every `factor`-th label, taken at the centre of its cell: [N, D, H, W] i32 -> [N, D / f, H / f, W / f].
 Tensor downsample_labels(const Tensor& label, const Triple& factor);
 
+/// One-hot labels: i32 [...] -> f32 [..., K], on the CPU. ErrorCode::internal for a label out of range.
+Tensor one_hot(const Tensor& label, int64_t classes);
+
 struct SegmentationLoss {
   double cross_entropy = 1, dice = 1;
 };

@@ -7,7 +7,7 @@
 
 namespace voxgrad {
 
-void OptimizerOptions::declare(OptionTable& table) {
+void OptimizerOptions::declare(OptionTable table) {
   table.word("optimizer", kind, {"adam", "adamw", "sgd"}, "sgd is Nesterov momentum, as nnU-Net trains")
       .number("momentum", momentum, 0, 0.9999, "of sgd")
       .number("weight_decay", weight_decay, 0, 1,

@@ -17,7 +17,7 @@ struct OptimizerOptions {
   double clip_norm = 0;  ///< gradients are scaled to at most this L2 norm; 0: not
   double ema_decay = 0;  ///< of the average of the weights; 0: the weights themselves
   /// The keys of an optimizer in a table.
-  void declare(OptionTable& table);
+  void declare(OptionTable table);
 };
 
 /// Updates a flat parameter buffer. Its state can be saved and read back to the bit.

@@ -11,7 +11,7 @@ Loss Loss::sum(std::vector<std::pair<std::string, Var>> terms) {
   return {total, std::move(terms)};
 }
 
-void StageOptions::declare(OptionTable& table) {
+void StageOptions::declare(OptionTable table) {
   table.integer("steps", steps, 1, 1e7, "training steps (batches)")
       .number("learning_rate", learning_rate, 0, 10, "at the start; the PGRD paper trains with 1e-3")
       .word("schedule", schedule, {"poly", "cosine", "constant"},

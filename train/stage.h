@@ -35,7 +35,7 @@ struct StageOptions {
   int64_t warmup = 0;
   OptimizerOptions optimizer{.clip_norm = 12, .ema_decay = 0.99};
   /// The keys NAME.* of a stage.
-  void declare(OptionTable& table);
+  void declare(OptionTable table);
 };
 
 /// A part of a training that has parameters of its own. Stages are trained one after the other; what a stage

@@ -28,6 +28,33 @@ struct Stopped {
 
 constexpr const char* kScoring = "scoring";  // the log's stage behind the last one
 
+// The record of a stage that has ended; null where there is none.
+const StageRecord* ended_stage(const ModelFile& model, const std::string& stage) {
+  for (const StageRecord& r : model.provenance.stages)
+    if (r.name == stage && !r.digest.empty()) return &r;
+  return nullptr;
+}
+
+// The model of a source, whose stage has ended.
+ModelFile read_source(const StageSource& source, const std::function<void(const std::string&)>& warn) {
+  const RunFolder from{source.run};
+  ModelFile model = read_model(from.model(), warn);
+  if (ended_stage(model, source.stage)) return model;
+  std::string names;
+  for (const StageRecord& r : model.provenance.stages) {
+    names += (names.empty() ? "" : ", ") + r.name;
+    if (r.name == source.stage)
+      fail(ErrorCode::data, "[train] --from ", source.run, ":", source.stage,
+           ": expected a stage that has ended; its training was stopped");
+  }
+  if (model.format != 1)
+    fail(ErrorCode::usage, "[train] --from ", source.run, ":", source.stage, ": expected a stage of ",
+         from.model(), " (", names, ")");
+  if (!model.complete)  // format 1 did not record stages
+    fail(ErrorCode::data, "[train] --from ", source.run, ": expected a model whose training has ended");
+  return model;
+}
+
 RuntimeRecord record_of(const Runtime& r) {
   return {std::string(name_of(r.instruction_set())), r.winograd(), name_of(r.precision()), r.device().str()};
 }
@@ -60,6 +87,7 @@ struct TrainingRun::State {
   RunFolder folder;
   Clock::time_point start;
   std::optional<FolderLock> lock;
+  std::vector<ModelFile> sources;  // of request.from
   TrainingJob job;
   std::vector<StageRecord> records;  // a stage each
   std::optional<Tensor> averaged;    // weights of a stage that was stopped, for save_model
@@ -96,7 +124,7 @@ struct TrainingRun::State {
   void expect_same(const std::string& field, const std::string& was, const std::string& is,
                    ErrorCode code = ErrorCode::usage) const;
   void begin();
-  void take(const StageSource& source);
+  void take(const StageSource& source, const ModelFile& model);
   void load(const Checkpoint& saved, NamedTensors& optimizer);
   void open_log();
   void save(const NamedTensors& optimizer) const;
@@ -118,7 +146,7 @@ void TrainingRun::State::expect_same(const std::string& field, const std::string
 }
 
 // A stage of another run. On return its weights are in the parameters.
-void TrainingRun::State::take(const StageSource& source) {
+void TrainingRun::State::take(const StageSource& source, const ModelFile& model) {
   size_t which = 0;
   std::string names;
   for (; which < job.stages.size() && job.stages[which].name != source.stage; ++which)
@@ -126,25 +154,24 @@ void TrainingRun::State::take(const StageSource& source) {
   if (which == job.stages.size())
     fail(ErrorCode::usage, "[train] --from ", source.run, ":", source.stage, ": expected a stage of ",
          job.method, " (", names, ")");
-  const RunFolder from{source.run};
-  const ModelFile model =
-      read_model(from.model(), [this](const std::string& text) { say("warning: " + text); });
-  const auto ended =
-      std::find_if(model.provenance.stages.begin(), model.provenance.stages.end(),
-                   [&](const StageRecord& r) { return r.name == source.stage && !r.digest.empty(); });
-  if (ended == model.provenance.stages.end() && !(model.format == 1 && model.complete))
-    fail(ErrorCode::data, "[train] --from ", source.run, ":", source.stage,
-         ": expected a stage that has ended; ", from.model(), " has ",
-         model.complete ? "no such stage" : "none of this name");
   if (job.accept) job.accept(model, source);
-  const Stage& stage = job.stages[which];
-  stage.parameters->allocate(seed_of(which, "weights"));
-  stage.parameters->read(stage.parameters->values(), model.weights, "", from.model());
+  Parameters& p = *job.stages[which].parameters;
+  p.allocate(seed_of(which, "weights"));
+  const std::string file = RunFolder{source.run}.model();
+  for (const auto& [name, wanted] : p.named(p.values()))
+    if (const auto it = model.weights.find(name);
+        it == model.weights.end() || it->second.shape() != wanted.shape())
+      fail(ErrorCode::usage, "[train] --from ", source.run, ":", source.stage,
+           ": a stage is taken between equal networks; ", file, ", trained as ", model.method, ", has ",
+           it == model.weights.end() ? cat("no ", name) : cat(name, " ", it->second.shape()), ", expected ",
+           wanted.shape());
+  p.read(p.values(), model.weights, "", file);
   StageRecord& record = records[which];
-  record.from = weights_digest(weights_of(which, stage.parameters->values()));
-  if (ended != model.provenance.stages.end() && record.from != ended->digest)
-    fail(ErrorCode::data, "[train] ", from.model(), ": provenance: expected the digest of ", source.stage,
-         " ", record.from, ", got ", ended->digest);
+  record.from = weights_digest(weights_of(which, p.values()));
+  if (const StageRecord* const ended = ended_stage(model, source.stage);
+      ended && record.from != ended->digest)
+    fail(ErrorCode::data, "[train] ", file, ": provenance: expected the digest of ", source.stage, " ",
+         record.from, ", got ", ended->digest);
   record.frozen = !source.train;
   say(cat(source.stage, source.train ? ": training starts from " : ": taken from ", source.run, ", digest ",
           record.from.substr(0, 12)));
@@ -357,6 +384,9 @@ void TrainingRun::State::end_stage() {
 
 TrainingRun::TrainingRun(const TrainRequest& request) : state_(std::make_unique<State>(request)) {
   const RunFolder& folder = state_->folder;
+  for (const StageSource& source : request.from)
+    state_->sources.push_back(
+        read_source(source, [this](const std::string& text) { state_->say("warning: " + text); }));
   if (request.resume && !is_folder(folder.path))
     fail(ErrorCode::usage, "[train] ", folder.path,
          ": expected a run to go on with, there is no such folder");
@@ -404,7 +434,8 @@ TrainResult TrainingRun::train(const std::string& method, const std::function<Tr
     s.load(read_checkpoint(s.folder.checkpoint()), optimizer);
     s.say(cat("resuming at stage ", s.stage + 1, ", step ", s.step));
   } else {
-    for (const StageSource& source : request.from) s.take(source);
+    for (size_t i = 0; i < request.from.size(); ++i) s.take(request.from[i], s.sources[i]);
+    s.sources.clear();
     write_text(s.folder.config(), s.job.config);
     if (!request.from.empty()) s.save({});  // a resumed run does not need the other one
   }

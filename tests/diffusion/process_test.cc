@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "diffusion/residual.h"
+#include "nn/losses.h"
 
 namespace voxgrad {
 namespace {

@@ -78,6 +78,7 @@ TEST(Config, TomlErrorsNameFileLineKeyAndExpectation) {
           {"run.toml:2: prior.stps: expected a known key; did you mean \"prior.steps\"?"});
   refused("steps = 5", {"run.toml:1: steps", "did you mean \"prior.steps\"?"});
   refused("[sampler]\nkidn = 'x'", {"run.toml:2: sampler.kidn", "did you mean \"sampler.kind\"?"});
+  refused("[prior]\nsomething_else_entirely = 5", {"expected a known key; [prior] has steps, rate"});
   refused("something_else_entirely = 5", {"run.toml:1: something_else_entirely: expected a known key"});
   refused("seed = 3\nprior.steps = 2.0", {"run.toml:2: prior.steps: expected an integer, got 2.0"});
   refused("seed = '3'", {"run.toml:1: seed: expected an integer, got \"3\""});

@@ -76,7 +76,7 @@ class TrainTest : public ::testing::TestWithParam<const char*> {
 };
 
 TEST_P(TrainTest, TheSameBitsWithAnyNumberOfThreads) {
-  for (const std::string method : {"pgrd", "mc-dropout"})
+  for (const std::string& method : method_names())
     for (const std::string precision : {"fp32", "bf16"}) {
       const std::string name = method + precision;
       for (const int threads : {1, 3}) {
@@ -98,37 +98,44 @@ TEST_P(TrainTest, TheSameBitsWithAnyNumberOfThreads) {
 }
 
 TEST_P(TrainTest, StoppedAnywhereAndResumedGivesTheSameBits) {
-  const Settings softmax{"sampling.readout=softmax", "sampling.mean=samples"};  // tau_out is fitted
-  ASSERT_EQ(train(options("whole"), "pgrd", softmax).end, TrainEnd::finished);
-  // Stop after every few polls until it ends by itself.
-  TrainRequest o = options("pieces");
-  int stops = 0;
-  for (int round = 0; round < 50; ++round) {
-    int polls = 0;
-    o.stop_requested = [&polls] { return ++polls > kLoads + 3; };
-    o.resume = round > 0;
-    const TrainResult r = train(o, "pgrd", softmax);
-    if (r.end == TrainEnd::finished || r.end == TrainEnd::already_finished) break;
-    EXPECT_EQ(r.end, TrainEnd::stopped);
-    EXPECT_FALSE(r.stopped_at.empty());
-    if (++stops == 5) {
-      o.stop_requested = {};
-      o.resume = true;
-      EXPECT_EQ(train(o, "pgrd", softmax).end, TrainEnd::finished);
-      break;
+  const Settings softmax{"sampling.readout=softmax", "sampling.mean=samples"};  // pgrd fits tau_out
+  for (const std::string& method : method_names()) {
+    const std::string whole = "whole-" + method, pieces = "pieces-" + method;
+    ASSERT_EQ(train(options(whole), method, softmax).end, TrainEnd::finished);
+    // Stop after every few polls until it ends by itself.
+    TrainRequest o = options(pieces);
+    int stops = 0;
+    for (int round = 0; round < 50; ++round) {
+      int polls = 0;
+      o.stop_requested = [&polls] { return ++polls > kLoads + 3; };
+      o.resume = round > 0;
+      const TrainResult r = train(o, method, softmax);
+      if (r.end == TrainEnd::finished || r.end == TrainEnd::already_finished) break;
+      EXPECT_EQ(r.end, TrainEnd::stopped);
+      EXPECT_FALSE(r.stopped_at.empty());
+      if (++stops == 5) {
+        o.stop_requested = {};
+        o.resume = true;
+        EXPECT_EQ(train(o, method, softmax).end, TrainEnd::finished);
+        break;
+      }
     }
+    EXPECT_GT(stops, 0) << method;
+    EXPECT_EQ(hash(whole), hash(pieces)) << method;
+    // A finished run changes nothing.
+    const std::string before = hash(pieces);
+    o.resume = true;
+    o.stop_requested = {};
+    EXPECT_EQ(train(o, method, softmax).end, TrainEnd::already_finished);
+    EXPECT_EQ(hash(pieces), before);
   }
-  EXPECT_GT(stops, 1);
-  EXPECT_EQ(hash("whole"), hash("pieces"));
-  EXPECT_EQ(open_model({folder_ + "/pieces"}).file.constants.count("tau_out"), 1u);
-  // A finished run changes nothing.
-  const std::string before = hash("pieces");
-  o.resume = true;
-  o.stop_requested = {};
-  EXPECT_EQ(train(o, "pgrd", softmax).end, TrainEnd::already_finished);
-  EXPECT_EQ(hash("pieces"), before);
-  // Other samples than tau_out was fitted for are told.
-  LoadedModel model = load("pieces");
+}
+
+TEST_P(TrainTest, OtherSamplesThanTauOutWasFittedForAreTold) {
+  ASSERT_EQ(train(options("run"), "pgrd", {"sampling.readout=softmax", "sampling.mean=samples"}).end,
+            TrainEnd::finished);
+  LoadedModel model = load("run");
+  EXPECT_EQ(model.file.constants.count("tau_out"), 1u);
   EXPECT_TRUE(model.method->warnings().empty());
   model.method->config().set("sampling.samples=5");
   ASSERT_EQ(model.method->warnings().size(), 1u);
@@ -336,6 +343,12 @@ TEST_P(TrainTest, APriorIsTakenFromAnotherRun) {
     EXPECT_EQ(e.code(), ErrorCode::usage);
     EXPECT_NE(std::string(e.what()).find("the same network"), std::string::npos) << e.what();
   }
+  // Keys of a stage that is taken do not act: what it was trained with is said.
+  said.clear();
+  o.run = folder_ + "/keys";
+  o.message = [&said](const std::string& text) { said += text + "\n"; };
+  ASSERT_EQ(train(o, "pgrd", {"prior.dice=0.5"}).end, TrainEnd::finished);
+  EXPECT_NE(said.find("was trained with prior.dice = 1.0"), std::string::npos) << said;
 }
 
 // Whatever a method gives is scored under its name, and can be written.
@@ -389,24 +402,33 @@ TEST_P(TrainTest, EveryEstimateHasARowAndCanBeWritten) {
   }
 }
 
-TEST_P(TrainTest, SamplesOfDropoutDifferAndDependOnTheSeedAlone) {
-  ASSERT_EQ(train(options("run"), "mc-dropout").end, TrainEnd::finished);
-  LoadedModel model = load("run");
-  const auto predict = [&](uint64_t seed, int64_t memory) {
-    PredictOptions p;
-    p.images = {data() + "/imagesTr/phantom_001_0000.nii.gz"};
-    p.output = folder_ + "/out";
-    p.work.seed = seed;
-    p.work.memory = memory;
-    p.save_probabilities = true;
-    predict_files(*model.method, p);
-    EXPECT_GT(read_volume(p.output + "/mutual_information/phantom_001.nii.gz").to_vector<float>(),
-              std::vector<float>(16 * 16 * 16, 0.0f));
-    return read_text(p.output + "/probabilities/phantom_001.nii.gz");
-  };
-  const std::string one = predict(1, int64_t{1} << 30);
-  EXPECT_EQ(predict(1, 1), one);
-  EXPECT_NE(predict(2, 1), one);
+// The samples of every method that has several.
+TEST_P(TrainTest, SamplesDifferAndDependOnTheSeedAlone) {
+  for (const std::string& method : method_names()) {
+    ASSERT_EQ(train(options(method), method).end, TrainEnd::finished);
+    LoadedModel model = load(method);
+    const auto predict = [&](uint64_t seed, int64_t memory) {
+      PredictOptions p;
+      p.images = {data() + "/imagesTr/phantom_001_0000.nii.gz"};
+      p.output = folder_ + "/out";
+      p.work.seed = seed;
+      p.work.memory = memory;
+      p.save_samples = p.save_probabilities = true;
+      predict_files(*model.method, p);
+      std::string all;
+      for (const std::string& file : list_folder(p.output + "/samples/phantom_001"))
+        all += read_text(p.output + "/samples/phantom_001/" + file);
+      const std::vector<float> mi =
+          read_volume(p.output + "/mutual_information/phantom_001.nii.gz").to_vector<float>();
+      EXPECT_EQ(*std::max_element(mi.begin(), mi.end()) > 0, method != "unet") << method;
+      return all + read_text(p.output + "/probabilities/phantom_001.nii.gz");
+    };
+    const std::string one = predict(1, int64_t{1} << 30);
+    EXPECT_EQ(predict(1, 1), one) << method;
+    if (method != "unet") {
+      EXPECT_NE(predict(2, 1), one) << method;
+    }
+  }
 }
 
 TEST_P(TrainTest, PredictNeverReplacesItsInput) {

@@ -309,7 +309,7 @@ TEST_F(TrainingRunTest, WhatIsNoStageOfAnotherRunIsRefused) {
     r.from = {parse_stage_source(from)};
     return r;
   };
-  expect_refused(with(folder_ + "/source:third"), ErrorCode::usage, "a stage of toy (first, second)");
+  expect_refused(with(folder_ + "/source:third"), ErrorCode::usage, "model.safetensors (first, second)");
   expect_refused(with(folder_ + "/nowhere:first"), ErrorCode::data, "nowhere/model.safetensors");
   TrainRequest stopped = request("half");
   int polls = 0;

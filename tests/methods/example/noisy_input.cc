@@ -1,9 +1,6 @@
 // noisy-input: a U-Net that is trained on images with Gaussian noise and at prediction sees the image with
 // noise of its own for each sample (test-time augmentation, Wang et al. 2019).
-#include "diffusion/aggregate.h"
 #include "methods/segmenter.h"
-#include "methods/volume.h"
-#include "nn/losses.h"
 
 namespace voxgrad {
 namespace {
@@ -16,9 +13,9 @@ class NoisyInput : public Method {
              .options = options_.stage,
              .batch = patches_of(data.training, plan(), common.augment),
              .loss = [this](const Tensors& batch, const StepRandom& random) {
-               Tensor noise = Tensor::empty_on(random.device(), batch[0].shape());
+               Tensor noise = Tensor::empty_on(batch[0].device(), batch[0].shape());
                fill_normal(noise, random, Stream::noise);
-               const Var image = ops::add(Var(batch[0].to(random.device())), ops::scale(Var(noise), sigma_));
+               const Var image = ops::add(Var(batch[0]), ops::scale(Var(noise), sigma_));
                return network_->loss({image}, batch[1], random);
              }}};
   }
