@@ -109,7 +109,8 @@ void run(const Arguments& a) {
         {
           Tape tape;
           tape.set_recompute(a.recompute);
-          tape.backward(ops::cross_entropy(head.finest(net({Var(x)})), label));
+          const Var logits = head.finest(net({Var(x)}));  // the pyramid is not kept for the backward pass
+          tape.backward(ops::cross_entropy(logits, label));
         }
         optimizer.update(values, p.grads());
       },
