@@ -67,7 +67,7 @@ void run(const Arguments& a) {
   TrainRequest train;
   train.run = run;
   train.seed = a.seed;
-  train.resume = is_folder(run);
+  train.resume = file_exists(RunFolder{run}.manifest());
   MemoryBounds memory;
   memory.host = memory_limit("");
   ProgressLine line;

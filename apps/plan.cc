@@ -24,7 +24,9 @@ void add_plan(CLI::App& app) {
   arguments->add_plan_options(*command);
   command->callback([folder, file, arguments] {
     // The plan is the same for every method.
-    const std::unique_ptr<Method> method = configured_method(method_names().front(), *arguments);
+    const std::unique_ptr<Method> method = make_method(method_names().front());
+    Config config = method->config();
+    arguments->apply(config);
     const Dataset dataset = open_dataset(*folder);
     const RunSplit split = run_split(dataset, static_cast<int>(method->common.fold));
     const std::string text = plan_to_toml(make_plan(dataset, split.train, method->common.plan));

@@ -61,11 +61,9 @@ void add_predict(CLI::App& app) {
   c->add_option("-o,--output", a->options.output, "Folder for masks, entropy and mutual information")
       ->required();
   a->config.add_prediction_options(*c);
-  c->add_option(
-       "--estimate", a->options.estimates,
-       "Write this estimate of the mean probability too (OUT/estimates/NAME, 4-D); may be given "
-       "several times. Of pgrd: prior, prior-tempered, mean-of-samples. A wrong name lists those of the "
-       "model")
+  c->add_option("--estimate", a->options.estimates,
+                "Write this estimate of the mean probability too (OUT/estimates/NAME, 4-D); may be given "
+                "several times. A wrong name lists those of the model")
       ->type_name("NAME")
       ->allow_extra_args(false);
   c->add_option("--seed", a->options.work.seed, "Seed of the samples")->default_val(1);

@@ -4,6 +4,8 @@
 
 #include "io/file.h"
 #include "io/system_info.h"
+#include "run/folder.h"
+#include "run/manifest.h"
 #include "tensor/allocator.h"
 
 namespace voxgrad::apps {
@@ -64,11 +66,14 @@ std::unique_ptr<Method> configured_method(const std::string& name, const ConfigA
 
 std::unique_ptr<Method> resumed_method(const std::string& name, const ConfigArguments& arguments,
                                        const std::string& run) {
-  const std::string saved = RunFolder{run}.config();
+  const RunFolder folder{run};
+  const std::string saved = folder.config();
   if (!file_exists(saved)) return configured_method(name, arguments);
   std::unique_ptr<Method> method = make_method(name);
   Config config = method->config([&](const std::string& key) { say_no_effect(key, name); });
-  config.read_toml(read_text(saved), saved);
+  // The keys of a run of format 1 are not those of today; that it cannot go on is said by its checkpoint.
+  const bool old = !file_exists(folder.manifest()) || read_manifest(folder.manifest()).format < kRunFormat;
+  config.read_toml(read_text(saved), saved, old ? Config::Unknown::ignore : Config::Unknown::refuse);
   const std::string before = config.to_toml(Config::Print::model);
   arguments.apply(config);
   if (config.to_toml(Config::Print::model) != before)

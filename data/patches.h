@@ -23,7 +23,7 @@ struct Batch {
 
 /// The batch of a training step: cases in the order of an epoch-wise permutation, one patch each; a third of
 /// the examples (at batch 2: one of two) is centred on foreground of a class drawn at random. Patches lie
-/// inside the padded case; where a rotation or scaling reads beyond it stands air (see augment.h). A pure
+/// inside the padded case; a rotation or scaling that reads beyond it finds air (see augment.h). A pure
 /// function of (seed, step, index): the same bits with any number of threads.
 Batch training_batch(const std::vector<PreprocessedCase>& cases, const Plan& plan,
                      const AugmentOptions& augment, uint64_t seed, int64_t step);

@@ -98,18 +98,20 @@ bool Config::pass_over(const std::string& key) const {
 std::string Config::suggestion(const std::string& key) const {
   constexpr size_t kLongest = 200;  // nobody mistypes a longer one
   if (key.size() > kLongest) return "";
-  const Option* best = nullptr;
+  std::string best;
   size_t least = std::max<size_t>(2, key.size() / 3) + 1;
-  for (const Option& known : options_.all()) {
-    size_t distance = edit_distance(key, known.key);
+  const auto look = [&](const std::string& known) {
+    size_t distance = edit_distance(key, known);
     // One that only lacks its table is near, too.
-    if (last_part(known.key) == last_part(key)) distance = std::min<size_t>(distance, 2);
+    if (last_part(known) == last_part(key)) distance = std::min<size_t>(distance, 2);
     if (distance < least) {
       least = distance;
-      best = &known;
+      best = known;
     }
-  }
-  if (best) return cat("; did you mean \"", best->key, "\"?");
+  };
+  for (const Option& known : options_.all()) look(known.key);
+  for (const std::string& known : foreign_) look(known);
+  if (!best.empty()) return cat("; did you mean \"", best, "\"?");
   // Nothing is near: say what the table has.
   const std::string table = key.substr(0, key.rfind('.') + 1);
   std::string keys;

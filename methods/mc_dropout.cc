@@ -28,8 +28,10 @@ class McDropout : public Method {
 
  protected:
   void declare(OptionList& options) override {
-    network_options_.declare(options.table("network").number(
-        "dropout", dropout_, 0, 0.95, "probability, in the two deepest levels and the bottleneck"));
+    network_options_.declare(
+        options.table("network").number("dropout", dropout_, 0, 0.95,
+                                        "probability, in the bottleneck and the two deepest levels above it "
+                                        "(in all levels of a network of three)"));
     options.table("sampling", OptionUse::prediction)
         .integer("samples", samples_, 1, 100000, "M, samples a case");
   }

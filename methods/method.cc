@@ -59,15 +59,21 @@ std::unique_ptr<Method> make_method(const MethodRecord& record) {
   return method;
 }
 
+const EstimateInfo& own_estimate(const std::vector<EstimateInfo>& all) {
+  for (size_t i = 0; i < all.size(); ++i)
+    require((all[i].role == RowRole::method) == (i + 1 == all.size()),
+            "[method] expected the method's own estimate once, as the last, got ", all[i].key);
+  require(!all.empty(), "[method] expected an estimate");
+  return all.back();
+}
+
 uint64_t sample_seed(const std::string& case_name, uint64_t seed, int64_t m) {
   return Seed{seed}.child("cases").child(case_name).child("sample", static_cast<uint64_t>(m)).value;
 }
 
 double Method::constant(const std::string& name) const {
   const auto it = constants.find(name);
-  if (it == constants.end())
-    fail(ErrorCode::data, "[", name_, "] the model has no ", name,
-         ": its training was stopped before it was found; go on with `voxgrad train --resume`");
+  require(it != constants.end(), "[", name_, "] expected the constant ", name);
   return it->second;
 }
 

@@ -54,6 +54,9 @@ struct EstimateInfo {
   bool of_samples = false;  ///< the weighted mean of the samples: whoever receives them makes it
 };
 
+/// The method's own estimate among all of a predictor: the last one. ErrorCode::internal where there is none.
+const EstimateInfo& own_estimate(const std::vector<EstimateInfo>& all);
+
 /// Takes what a predictor gives for a case, on the grid of PreprocessedCase::image. Samples and estimates may
 /// come in any order among each other. A receiver keeps what it needs: a predictor holds a few at a time.
 class Receiver {
@@ -112,6 +115,8 @@ class Method : public Recipe, public Predictor {
   void build(const Plan& plan, const Runtime& runtime);
   const Plan& plan() const { return plan_; }
   const Runtime& runtime() const { return runtime_; }
+  /// Constants without which a loaded model cannot predict.
+  virtual std::vector<std::string> needed_constants() const { return {}; }
   /// To be called once a trained model's options are read and before a user changes some.
   virtual void loaded() {}
   /// The stages by name with their parameters, in the order of training.
@@ -127,7 +132,7 @@ class Method : public Recipe, public Predictor {
   virtual void declare(OptionList& options) = 0;
   /// Makes the networks: plan() and runtime() are set.
   virtual void make_networks() = 0;
-  /// A constant; ErrorCode::data where training has not come so far.
+  /// A constant that training has found, or that needed_constants() names.
   double constant(const std::string& name) const;
 
  private:

@@ -31,6 +31,11 @@ LoadedModel open_model(const RunFolder& run, const std::function<void(const std:
 }
 
 void build(LoadedModel& model, const Runtime& runtime) {
+  for (const std::string& name : model.method->needed_constants())
+    if (!model.method->constants.contains(name))
+      fail(ErrorCode::data, "[model] ", model.path, ": constants: expected ", name,
+           model.file.complete ? ""
+                               : "; its training was stopped too early: go on with `voxgrad train --resume`");
   model.method->build(plan_from_json(model.file.plan, model.path), runtime);
   for (const auto& [name, p] : model.method->networks()) {
     p->allocate(0);

@@ -13,8 +13,9 @@ namespace {
 
 constexpr const char *kPrior = "prior", *kTempered = "prior-tempered", *kMeanOfSamples = "mean-of-samples";
 constexpr double kTauOut = 0.2;  // of a model that was stopped before the fit, or without calibration cases
-constexpr int64_t kSdBatches = 32;         // batches that the residual's standard deviation is estimated from
-constexpr size_t kCasesOfValidation = 20;  // at most so many cases a mean NLL of the prior
+constexpr int64_t kSdBatches = 32;  // batches that the residual's standard deviation is estimated from
+constexpr int64_t kFitBytes = int64_t{1} << 30;  // a constant: a model does not depend on --memory
+constexpr size_t kCasesOfValidation = 20;        // at most so many cases a mean NLL of the prior
 
 DenoiserConfig denoiser_config(const Plan& plan, const Runtime& runtime, const DenoiserOptions& options) {
   DenoiserConfig c;
@@ -210,7 +211,7 @@ void Pgrd::predict(const PreprocessedCase& c, const Work& work, Receiver& to) {
 
 void Pgrd::fit(const TrainingData& data, const Work& work) {
   if (sampling.tau_out > 0 || sampling.readout != "softmax") return;
-  // Samples are kept as they are, since each tau reads them anew: as many cases as the memory bound allows.
+  // Samples are kept as they are, since each tau reads them anew: as many cases as fit into kFitBytes.
   SamplingOptions all = sampling;
   all.stop_tolerance = 0;
   std::vector<LabelledSamples> labelled;
@@ -218,7 +219,7 @@ void Pgrd::fit(const TrainingData& data, const Work& work) {
   for (const PreprocessedCase& c : data.calibration) {
     if (!c.label.defined()) continue;
     const int64_t bytes = all.samples * c.label.numel() * plan().classes() * int64_t{sizeof(float)};
-    if (!labelled.empty() && kept + bytes > work.memory / 2) break;
+    if (!labelled.empty() && kept + bytes > kFitBytes) break;
     kept += bytes;
     LabelledSamples l{{}, content_of(c.label, c)};
     draw(c, all, work, [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });

@@ -28,6 +28,9 @@ class Pgrd : public Method {
   void predict(const PreprocessedCase& c, const Work& work, Receiver& to) override;
   std::vector<std::string> notes() const override;
   std::vector<std::string> warnings() const override;
+  std::vector<std::string> needed_constants() const override {
+    return {"prior_temperature", "pi_temperature", "residual_sd"};
+  }
   void loaded() override { fitted_ = sampling; }
 
   /// Draws samples and hands each on as the raw estimate y0 [D, H, W, K], in order: fewer than asked for

@@ -188,7 +188,8 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
         predict_case(method, prepared,
                      {options.work, options.save_samples, wanted,
                       [&](const EstimateInfo& info, const Tensor& on_grid) { others[info.key] = on_grid; }});
-    if (wanted(method.estimates().back().key)) others[method.estimates().back().key] = p.probabilities;
+    if (const std::string own = own_estimate(method.estimates()).key; wanted(own))
+      others[own] = p.probabilities;
     remove_leftovers(options, c.name, p.samples.size());
     if (options.save_samples) {
       const std::string folder = options.output + "/samples/" + c.name;

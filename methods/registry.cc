@@ -1,7 +1,6 @@
 #include "methods/registry.h"
 
 #include <algorithm>
-#include <map>
 
 namespace voxgrad {
 

@@ -64,7 +64,8 @@ void expect_same_network(const Plan& a, const Plan& b, const std::string& where)
   expect(a.channel_names == b.channel_names, "channels");
   expect(a.label_names == b.label_names, "labels");
   expect(a.spacing == b.spacing, "spacing");
-  expect(a.features == b.features && a.strides == b.strides && a.kernels == b.kernels, "network");
+  expect(a.features == b.features && a.strides == b.strides && a.kernels == b.kernels,
+         "features, strides and kernels");
   expect(a.mask_normalisation == b.mask_normalisation && a.anisotropic == b.anisotropic, "preprocessing");
   bool same = a.intensity.size() == b.intensity.size();
   for (size_t i = 0; same && i < a.intensity.size(); ++i)
@@ -184,7 +185,9 @@ TrainingJob MethodTraining::prepare() {
     if (const std::string other = other_settings(model, source.stage, method_.options());
         !source.train && !other.empty())
       run_.say(cat("warning: ", where, " was trained with ", other));
-    if (model.provenance.data_sha256 != sha)
+    if (model.provenance.data_sha256.empty())
+      run_.say(cat("warning: ", where, " does not say on which cases it was trained"));
+    else if (model.provenance.data_sha256 != sha)
       run_.say(
           cat("warning: ", where,
               " was trained on other cases than this run has: it may have seen calibration or scored cases"));

@@ -97,7 +97,7 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     return *std::find_if(scores.rows.begin(), scores.rows.end(),
                          [&](const ScoreRow& r) { return r.key == key; });
   };
-  const std::string own = scores.method()->key;
+  const std::string own = own_estimate(method.estimates()).key;
   for (size_t i = 0; i < total; ++i) {
     const Case& c = dataset.cases[static_cast<size_t>(split.scored[i])];
     if (options.progress) options.progress(c.name, i, total);

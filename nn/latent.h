@@ -30,10 +30,9 @@ class GaussianEncoder {
     Var mu, log_sigma;
   };
   /// x: inputs that are read one after the other along the channels, [N, D, H, W, *], extents divisible by
-  /// the product of the strides; those without gradient are brought to where the parameters are. log_sigma
-  /// lies in
-  /// (-10, 10): a clamp without a kink, 10 tanh(v / 10) of the linear map's v, computed as 20 sigmoid(v / 5)
-  /// - 10. Its slope is 1 at 0 and .96 at v = 2.
+  /// the product of the strides; those without gradient are brought to where the parameters are.
+  /// log_sigma lies in (-10, 10): a clamp without a kink, 10 tanh(v / 10) of the linear map's v, computed as
+  /// 20 sigmoid(v / 5) - 10. Its slope is 1 at 0 and .96 at v = 2.
   Gaussian operator()(const std::vector<Var>& x) const;
   /// z = mu + exp(log_sigma) eps [N, L] with standard normal eps of Stream::latent at a site of the step's
   /// random numbers, which lie where mu does. Gradients flow into mu and log_sigma (Kingma and Welling 2014).

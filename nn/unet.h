@@ -85,7 +85,6 @@ class Heads {
   std::vector<Var> operator()(const std::vector<Var>& pyramid) const;
   /// Output of level 0 alone.
   Var finest(const std::vector<Var>& pyramid) const;
-  int64_t levels() const { return static_cast<int64_t>(heads_.size()); }
 
  private:
   std::vector<Conv3d> heads_;

@@ -157,14 +157,19 @@ RuntimeRecord runtime_from(const Fields& fields) {
   if (fields.has("winograd")) r.winograd = fields.boolean("winograd");
   if (fields.has("precision")) r.precision = fields.text("precision");
   if (fields.has("device")) r.device = fields.text("device");
+  if (fields.has("nondeterministic")) r.nondeterministic = fields.boolean("nondeterministic");
   return r;
 }
 
 json stages_json(const std::vector<StageRecord>& stages) {
   json list = json::array();
   for (const StageRecord& s : stages)
-    list.push_back(
-        {{"name", s.name}, {"digest", s.digest}, {"from", s.from}, {"frozen", s.frozen}, {"steps", s.steps}});
+    list.push_back({{"name", s.name},
+                    {"digest", s.digest},
+                    {"from", s.from},
+                    {"frozen", s.frozen},
+                    {"steps", s.steps},
+                    {"constants", s.constants}});
   return list;
 }
 
@@ -173,8 +178,13 @@ std::vector<StageRecord> stages_from(const json& list, const std::string& where,
   std::vector<StageRecord> stages;
   for (const json& value : list) {
     const Fields f(value, where, cat(key, '.', stages.size(), '.'));
-    stages.push_back(
-        {f.text("name"), f.text("digest"), f.text("from"), f.boolean("frozen"), f.whole("steps")});
+    StageRecord r{f.text("name"),      f.text("digest"), f.text("from"),
+                  f.boolean("frozen"), f.whole("steps"), {}};
+    for (const json& name : f.list("constants")) {
+      if (!name.is_string()) f.refuse("constants", "a list of names", shown(name));
+      r.constants.push_back(name.get<std::string>());
+    }
+    stages.push_back(std::move(r));
   }
   check_stages(stages, where, key, ErrorCode::data);
   return stages;

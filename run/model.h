@@ -37,8 +37,9 @@ struct StageRecord {
   std::string digest;  ///< weights_digest of its weights, empty until it has ended
   std::string
       from;  ///< digest of the stage that it was taken or started from (`--from`); empty: from scratch
-  bool frozen = false;  ///< it was taken as it was, no step was trained
-  int64_t steps = 0;    ///< steps trained in this run
+  bool frozen = false;                 ///< it was taken as it was, no step was trained
+  int64_t steps = 0;                   ///< steps trained in this run
+  std::vector<std::string> constants;  ///< names of the constants that its start has found
   bool operator==(const StageRecord&) const = default;
 };
 

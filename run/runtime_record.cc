@@ -11,7 +11,8 @@ json to_json(const RuntimeRecord& record) {
   return {{"instruction_set", record.instruction_set},
           {"winograd", record.winograd},
           {"precision", record.precision},
-          {"device", record.device}};
+          {"device", record.device},
+          {"nondeterministic", record.nondeterministic}};
 }
 
 RuntimeRecord runtime_record_from_json(const json& object, const std::string& where) {

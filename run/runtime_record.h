@@ -7,13 +7,14 @@
 
 namespace voxgrad {
 
-/// The settings of a Runtime as they were resolved. Results of two runs with equal records have the same
-/// bits; others may differ by rounding.
+/// The settings of a Runtime as they were resolved. On the CPU, two runs of one version of voxgrad with equal
+/// records have the same bits; others may differ by rounding.
 struct RuntimeRecord {
   std::string instruction_set;  ///< "avx512"
   bool winograd = true;
-  std::string precision;  ///< "fp32", "tf32" or "bf16"
-  std::string device;     ///< "cpu" or "cuda:0"
+  std::string precision;          ///< "fp32", "tf32" or "bf16"
+  std::string device;             ///< "cpu" or "cuda:0"
+  bool nondeterministic = false;  ///< whether engines whose bits differ from run to run were allowed
   bool operator==(const RuntimeRecord&) const = default;
 };
 

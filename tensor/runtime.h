@@ -21,11 +21,11 @@ class Runtime {
  public:
   /// fp32 on the CPU; changes nothing.
   Runtime() = default;
-  /// Resolves the options, where the environment variables VOXGRAD_CPU_ISA, VOXGRAD_WINOGRAD and
-  /// VOXGRAD_CUDA_GRAPHS override them, makes the process compute so, and opens the device. `nondeterministic`: convolutions of a CUDA
-  /// device may use engines whose bits differ from run to run. ErrorCode::device where the CPU lacks the
-  /// instruction set or the device cannot be opened, ErrorCode::usage where the device does not offer the
-  /// precision.
+  /// Resolves the options, makes the process compute so, and opens the device. The environment variables
+  /// VOXGRAD_CPU_ISA, VOXGRAD_WINOGRAD and VOXGRAD_CUDA_GRAPHS override the options. `nondeterministic`:
+  /// convolutions of a CUDA device may use engines whose bits differ from run to run. ErrorCode::device where
+  /// the CPU lacks the instruction set or the device cannot be opened, ErrorCode::usage where the device does
+  /// not offer the precision.
   Runtime(const RuntimeOptions& options, const Device& device, bool nondeterministic);
 
   const Device& device() const { return device_; }

@@ -19,8 +19,8 @@ class BatchFeed {
   void next();
   /// The batch in place: the same tensors at every step on a device.
   const Tensors& batch() const { return batch_; }
-  /// To be called once the work of a step is queued. What goes wrong with the next batch next() throws, since
-  /// this step is not its concern.
+  /// To be called once the work of a step is queued: makes the next batch. An error of that batch is kept and
+  /// thrown by next(), so that this step still counts.
   void ahead();
 
  private:

@@ -44,7 +44,9 @@ struct Stage {
   std::string name;  ///< the first part of its parameters' names
   Parameters* parameters = nullptr;
   StageOptions options;
-  /// Called when the stage starts, before its first step and not on resume: finds constants.
+  /// Called when the stage starts, before its first step: finds constants. It is called again when a run is
+  /// resumed before the stage's first checkpoint, so it gives the same each time. It is not called for a
+  /// stage that was taken from another run, whose constants come with it.
   std::function<void()> begin = {};
   /// The batch of a step, on the CPU: a pure function of (seed, step).
   std::function<Tensors(uint64_t seed, int64_t step)> batch;

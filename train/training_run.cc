@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
 #include <optional>
 
 #include "io/file.h"
@@ -56,7 +55,8 @@ ModelFile read_source(const StageSource& source, const std::function<void(const 
 }
 
 RuntimeRecord record_of(const Runtime& r) {
-  return {std::string(name_of(r.instruction_set())), r.winograd(), name_of(r.precision()), r.device().str()};
+  return {std::string(name_of(r.instruction_set())), r.winograd(), name_of(r.precision()), r.device().str(),
+          device_options().nondeterministic};
 }
 
 }  // namespace
@@ -83,7 +83,7 @@ struct TrainingRun::State {
   size_t stage = 0;
   int64_t step = 0;  // steps done in it
 
-  const TrainRequest& request;
+  const TrainRequest request;
   RunFolder folder;
   Clock::time_point start;
   std::optional<FolderLock> lock;
@@ -123,8 +123,8 @@ struct TrainingRun::State {
   bool finished() const;
   void expect_same(const std::string& field, const std::string& was, const std::string& is,
                    ErrorCode code = ErrorCode::usage) const;
-  void begin();
   void take(const StageSource& source, const ModelFile& model);
+  void expect_stages_before(const StageSource& source, const ModelFile& model) const;
   void load(const Checkpoint& saved, NamedTensors& optimizer);
   void open_log();
   void save(const NamedTensors& optimizer) const;
@@ -158,23 +158,49 @@ void TrainingRun::State::take(const StageSource& source, const ModelFile& model)
   Parameters& p = *job.stages[which].parameters;
   p.allocate(seed_of(which, "weights"));
   const std::string file = RunFolder{source.run}.model();
-  for (const auto& [name, wanted] : p.named(p.values()))
-    if (const auto it = model.weights.find(name);
-        it == model.weights.end() || it->second.shape() != wanted.shape())
-      fail(ErrorCode::usage, "[train] --from ", source.run, ":", source.stage,
-           ": a stage is taken between equal networks; ", file, ", trained as ", model.method, ", has ",
-           it == model.weights.end() ? cat("no ", name) : cat(name, " ", it->second.shape()), ", expected ",
-           wanted.shape());
+  const auto unequal = [&](const std::string& what) {
+    fail(ErrorCode::usage, "[train] --from ", source.run, ":", source.stage,
+         ": a stage is taken between equal networks; ", file, ", trained as ", model.method, ", has ", what);
+  };
+  const NamedTensors here = p.named(p.values());
+  for (const auto& [name, tensor] : model.weights)
+    if (name.starts_with(source.stage + ".") && !here.contains(name))
+      unequal(name + ", which this run has not");
+  for (const auto& [name, wanted] : here)
+    if (const auto it = model.weights.find(name); it == model.weights.end())
+      unequal("no " + name);
+    else if (it->second.shape() != wanted.shape())
+      unequal(cat(name, " ", it->second.shape(), ", expected ", wanted.shape()));
   p.read(p.values(), model.weights, "", file);
   StageRecord& record = records[which];
   record.from = weights_digest(weights_of(which, p.values()));
-  if (const StageRecord* const ended = ended_stage(model, source.stage);
-      ended && record.from != ended->digest)
+  const StageRecord* const ended = ended_stage(model, source.stage);
+  if (ended && record.from != ended->digest)
     fail(ErrorCode::data, "[train] ", file, ": provenance: expected the digest of ", source.stage, " ",
          record.from, ", got ", ended->digest);
   record.frozen = !source.train;
+  // What its start found belongs to the weights. Format 1 did not record which constants those are.
+  if (record.frozen)
+    for (const auto& [name, value] : model.constants)
+      if (!ended ||
+          std::find(ended->constants.begin(), ended->constants.end(), name) != ended->constants.end()) {
+        (*job.constants)[name] = value;
+        record.constants.push_back(name);
+      }
   say(cat(source.stage, source.train ? ": training starts from " : ": taken from ", source.run, ", digest ",
           record.from.substr(0, 12)));
+}
+
+// A stage that is taken as it is was trained on those before it.
+void TrainingRun::State::expect_stages_before(const StageSource& source, const ModelFile& model) const {
+  for (const Stage& s : job.stages) {
+    if (s.name == source.stage) return;
+    const StageRecord& record = records[static_cast<size_t>(&s - job.stages.data())];
+    const StageRecord* const then = ended_stage(model, s.name);
+    if (!record.frozen || (then && then->digest != record.from))
+      fail(ErrorCode::usage, "[train] --from ", source.run, ":", source.stage, ": was trained on the ",
+           s.name, " of that run: expected --from ", source.run, ":", s.name, " too");
+  }
 }
 
 void TrainingRun::State::load(const Checkpoint& saved, NamedTensors& optimizer) {
@@ -309,7 +335,12 @@ void TrainingRun::State::train_stage(const NamedTensors& saved) {
   if (step == 0) {
     where = cat("the start of ", s.name);
     if (!p.allocated()) p.allocate(seed_of(stage, "weights"));
+    const Constants before = *job.constants;
     if (s.begin) s.begin();
+    records[stage].constants.clear();
+    for (const auto& [name, value] : *job.constants)
+      if (const auto it = before.find(name); it == before.end() || it->second != value)
+        records[stage].constants.push_back(name);
   }
   if (p.values().device() != device) p.move_to(device);
   const auto begun = Clock::now();
@@ -327,6 +358,7 @@ void TrainingRun::State::train_stage(const NamedTensors& saved) {
     } catch (const Stopped&) {
       if (step > 0) {
         averaged = optimizer.averaged(all.values());
+        records[stage].steps = step;
         save(optimizer.state());
       }
       throw;
@@ -384,12 +416,17 @@ void TrainingRun::State::end_stage() {
 
 TrainingRun::TrainingRun(const TrainRequest& request) : state_(std::make_unique<State>(request)) {
   const RunFolder& folder = state_->folder;
-  for (const StageSource& source : request.from)
+  for (const StageSource& source : request.from) {
+    for (const StageSource& other : request.from)
+      if (&other != &source && other.stage == source.stage)
+        fail(ErrorCode::usage, "[train] --from: expected each stage once, got ", source.stage, " from ",
+             other.run, " and from ", source.run);
     state_->sources.push_back(
         read_source(source, [this](const std::string& text) { state_->say("warning: " + text); }));
-  if (request.resume && !is_folder(folder.path))
+  }
+  if (request.resume && !file_exists(folder.manifest()) && !file_exists(folder.checkpoint()))
     fail(ErrorCode::usage, "[train] ", folder.path,
-         ": expected a run to go on with, there is no such folder");
+         ": expected a run to go on with, found none that has begun; start it without --resume");
   make_folders(folder.path);
   state_->lock.emplace(folder.path);
   remove_stale_temporaries(folder.path);
@@ -417,7 +454,6 @@ TrainResult TrainingRun::train(const std::string& method, const std::function<Tr
     s.earlier = m.seconds;
     if (s.finished()) return {TrainEnd::already_finished, ""};
   }
-  TrainResult result;
   bool complete = false;
   try {
     s.where = "reading the data";
@@ -425,7 +461,7 @@ TrainResult TrainingRun::train(const std::string& method, const std::function<Tr
     s.records.resize(s.job.stages.size());
     for (size_t i = 0; i < s.job.stages.size(); ++i) s.records[i].name = s.job.stages[i].name;
   } catch (const Stopped& stop) {  // nothing is done yet
-    return {stop.end, s.where};
+    return {stop.end, s.where, request.resume};
   }
   NamedTensors optimizer;
   if (file_exists(s.folder.checkpoint())) {
@@ -434,7 +470,15 @@ TrainResult TrainingRun::train(const std::string& method, const std::function<Tr
     s.load(read_checkpoint(s.folder.checkpoint()), optimizer);
     s.say(cat("resuming at stage ", s.stage + 1, ", step ", s.step));
   } else {
+    if (request.resume) {
+      if (const Manifest m = read_manifest(s.folder.manifest()); m.data_sha256 != s.job.data_sha256)
+        fail(ErrorCode::data, "[train] ", s.job.dataset,
+             ": the training and calibration cases are not those that ", s.folder.path, " was started with");
+      s.say("the run was stopped before its first checkpoint: it starts again from step 0");
+    }
     for (size_t i = 0; i < request.from.size(); ++i) s.take(request.from[i], s.sources[i]);
+    for (size_t i = 0; i < request.from.size(); ++i)
+      if (!request.from[i].train) s.expect_stages_before(request.from[i], s.sources[i]);
     s.sources.clear();
     write_text(s.folder.config(), s.job.config);
     if (!request.from.empty()) s.save({});  // a resumed run does not need the other one
@@ -475,9 +519,15 @@ TrainResult TrainingRun::train(const std::string& method, const std::function<Tr
     s.save_model(complete);
     s.write_record("stopped at " + s.where);
     return {stop.end, s.where};
+  } catch (const std::exception& e) {
+    try {
+      s.write_record("failed at " + s.where + ": " + e.what());
+    } catch (const std::exception&) {  // the first error is the one to tell
+    }
+    throw;
   }
   s.write_record("finished");
-  return result;
+  return {};
 }
 
 }  // namespace voxgrad

@@ -74,12 +74,13 @@ enum class TrainEnd { finished, already_finished, out_of_time, stopped };
 struct TrainResult {
   TrainEnd end = TrainEnd::finished;
   std::string stopped_at;  ///< "step 120 of 500 of prior"
+  bool resumable = true;   ///< false: it was stopped before anything was begun
 };
 
 class TrainingRun {
  public:
-  /// Makes and locks the folder. A folder that holds a run is refused without `resume`, a folder that is not
-  /// there with it (ErrorCode::usage).
+  /// Makes and locks the folder. A folder that holds a run is refused without `resume`, one that holds none
+  /// with it (ErrorCode::usage).
   explicit TrainingRun(const TrainRequest& request);
   ~TrainingRun();
   TrainingRun(const TrainingRun&) = delete;

@@ -2,6 +2,9 @@
 // that should (of seeds, of a method, of a kernel's order of sums) puts new digests here and says why.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "data/phantom.h"
 #include "io/sha256.h"
 #include "methods/model.h"
@@ -70,6 +73,22 @@ INSTANTIATE_TEST_SUITE_P(
       std::replace(name.begin(), name.end(), '-', '_');
       return name;
     });
+
+TEST(GoldenList, HasEveryMethod) {
+  const ::testing::UnitTest& all = *::testing::UnitTest::GetInstance();
+  std::set<std::string> tested;
+  for (int i = 0; i < all.total_test_suite_count(); ++i)
+    if (const ::testing::TestSuite& suite = *all.GetTestSuite(i);
+        std::string(suite.name()) == "Methods/Golden")
+      for (int k = 0; k < suite.total_test_count(); ++k) {
+        const std::string name = suite.GetTestInfo(k)->name();
+        tested.insert(name.substr(name.find('/') + 1));
+      }
+  for (std::string name : method_names()) {
+    std::replace(name.begin(), name.end(), '-', '_');
+    EXPECT_TRUE(tested.contains(name)) << "add " << name << " to the list above, with empty digests first";
+  }
+}
 
 }  // namespace
 }  // namespace voxgrad

@@ -88,7 +88,8 @@ TEST(Checkpoint, DamageIsNamedWithFileAndField) {
   refused("constants", "{\"a\":null}", "constants.a: expected a finite number, got null");
   refused("stages", "{}", "stages: expected a list, got an object");
   refused("stages", "[]", "stage: expected one of the stages (there are none) or nothing, got denoiser");
-  refused("stages", "[{\"name\":\"denoiser\",\"digest\":\"\",\"from\":\"\",\"frozen\":0,\"steps\":7}]",
+  refused("stages",
+          "[{\"name\":\"denoiser\",\"digest\":\"\",\"from\":\"\",\"frozen\":0,\"steps\":7,\"constants\":[]}]",
           "stages.0.frozen: expected true or false, got 0");
   for (const char* key :
        {"kind", "format", "method", "plan", "seed", "data_sha256", "stage", "step", "constants", "stages"}) {

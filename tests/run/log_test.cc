@@ -40,7 +40,7 @@ TEST(RunLog, EveryKindOfLineComesBack) {
   log.write(OtherLine{"note"});
   EXPECT_EQ(
       read_text(path),
-      R"({"kind":"start","runtime":{"device":"cuda:0","instruction_set":"avx2","precision":"tf32","winograd":false},"stage":"prior","step":3,"voxgrad":"0.2.0"})"
+      R"({"kind":"start","runtime":{"device":"cuda:0","instruction_set":"avx2","nondeterministic":false,"precision":"tf32","winograd":false},"stage":"prior","step":3,"voxgrad":"0.2.0"})"
       "\n"
       R"({"grad_norm":null,"kind":"step","loss":0.3333333333333333,"lr":0.001,"seconds":0.25,"stage":"prior","step":4,"terms":{"cross_entropy":0.25,"dice":null}})"
       "\n"

@@ -98,6 +98,7 @@ TEST(Manifest, TheFileIsSortedAndIndented) {
   "runtime": {
     "device": "",
     "instruction_set": "",
+    "nondeterministic": false,
     "precision": "",
     "winograd": true
   },
@@ -189,9 +190,9 @@ TEST(Manifest, DamageIsNamedWithFileAndField) {
       {R"({"format": 2, "stages": {}})", "stages: expected a list, got an object"},
       {R"({"format": 2, "stages": [1]})", "stages.0: expected a JSON object, got 1"},
       {R"({"format": 2, "stages": [{"name": "a"}]})", "stages.0.digest: expected text, got nothing"},
-      {R"({"format": 2, "stages": [{"name": "a", "digest": "zz", "from": "", "frozen": false, "steps": 1}]})",
+      {R"({"format": 2, "stages": [{"name": "a", "digest": "zz", "from": "", "frozen": false, "steps": 1, "constants": []}]})",
        "stages.0.digest: expected 64 hexadecimal digits or none, got zz"},
-      {R"({"format": 2, "stages": [{"name": "a", "digest": "", "from": "", "frozen": false, "steps": -1}]})",
+      {R"({"format": 2, "stages": [{"name": "a", "digest": "", "from": "", "frozen": false, "steps": -1, "constants": []}]})",
        "stages.0.steps: expected a whole number of at least 0, got -1"},
       {R"({"kernels": 5})", "kernels: expected text, got 5"}};
   for (const auto& [text, message] : wrong) {

@@ -265,12 +265,12 @@ TEST(ModelFile, DamageIsNamedWithFileAndField) {
   refused("provenance", "{}", "provenance.seed: expected a whole number of at least 0, got nothing");
   refused("provenance",
           R"({"seed":1,"dataset":"d","data_sha256":"","version":"1","stages":[
-            {"name":"a","digest":"","from":"","frozen":false,"steps":1},
-            {"name":"a","digest":"","from":"","frozen":false,"steps":1}]})",
+            {"name":"a","digest":"","from":"","frozen":false,"steps":1,"constants":[]},
+            {"name":"a","digest":"","from":"","frozen":false,"steps":1,"constants":[]}]})",
           "provenance.stages.1.name: expected a name that no other stage has, got a");
   refused("provenance",
           R"({"seed":1,"dataset":"d","data_sha256":"","version":"1","stages":[
-            {"name":"a","digest":"","from":"x","frozen":false,"steps":1}]})",
+            {"name":"a","digest":"","from":"x","frozen":false,"steps":1,"constants":[]}]})",
           "provenance.stages.0.from: expected 64 hexadecimal digits or none, got x");
   for (const char* key : {"kind", "format", "method", "plan", "config", "constants", "complete", "axis_codes",
                           "spacing", "intensity", "thresholds", "provenance", "digest"}) {

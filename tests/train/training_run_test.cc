@@ -6,6 +6,7 @@
 
 #include "autograd/ops.h"
 #include "io/file.h"
+#include "io/sha256.h"
 #include "run/checkpoint.h"
 #include "run/log.h"
 #include "run/manifest.h"
@@ -48,18 +49,26 @@ struct Toy {
       };
       if (s == 1)
         stage.begin = [this] {
+          if (poll) poll();
           ++begun;
           constants["start"] = ops::mean(parameters[0][0]).value().item();
         };
       stage.end = [this, s] {
+        if (poll) poll();
         ++ended;
         if (stop_in_end && s == 0) stop_in_end();
         return std::map<std::string, double>{{"score", static_cast<double>(s)}};
       };
       j.stages.push_back(std::move(stage));
     }
-    j.fit = [this] { constants["fitted"] = 1; };
-    j.score = [this] { scored = true; };
+    j.fit = [this] {
+      if (poll) poll();
+      constants["fitted"] = 1;
+    };
+    j.score = [this] {
+      if (poll) poll();
+      scored = true;
+    };
     return j;
   }
 
@@ -71,6 +80,7 @@ struct Toy {
   int begun = 0, ended = 0;
   bool scored = false;
   std::function<void()> stop_in_end;
+  std::function<void()> poll;  // of the run
 };
 
 class TrainingRunTest : public ::testing::Test {
@@ -83,6 +93,7 @@ class TrainingRunTest : public ::testing::Test {
   static TrainResult train(const TrainRequest& request, Toy& toy) {
     TrainingRun run(request);
     toy.seed = request.seed;
+    toy.poll = [&run] { run.poll(); };
     return run.train("toy", [&] { return toy.job(); });
   }
   TrainResult train(const std::string& run) const {
@@ -141,10 +152,13 @@ TEST_F(TrainingRunTest, TrainsStagesOneAfterTheOtherAndLogsNamedTerms) {
   EXPECT_EQ(manifest.parameters, 16);
 }
 
-// Stopped before every poll there is, and resumed: the same bits.
+// Stopped at every poll there is, in steps and in every hook, and resumed: the same bytes.
 TEST_F(TrainingRunTest, StoppedAnywhereAndResumedGivesTheSameBits) {
+  const auto files = [&](const std::string& name) {
+    const RunFolder run{folder_ + "/" + name};
+    return sha256_of_file(run.model()) + sha256_of_file(run.checkpoint());
+  };
   train("whole");
-  const std::string want = model("whole").digest;
   for (int at = 0;; ++at) {
     const std::string name = "stopped" + std::to_string(at);
     TrainRequest r = request(name);
@@ -153,22 +167,74 @@ TEST_F(TrainingRunTest, StoppedAnywhereAndResumedGivesTheSameBits) {
     Toy toy;
     const TrainResult first = train(r, toy);
     if (first.end == TrainEnd::finished) {
-      EXPECT_EQ(at, 12);  // a poll a step
+      EXPECT_EQ(at, 17);  // a poll a step, in begin, in two ends, in fit and in score
       break;
     }
+    EXPECT_TRUE(first.resumable);
     EXPECT_EQ(read_manifest(RunFolder{r.run}.manifest()).status, "stopped at " + first.stopped_at);
-    EXPECT_FALSE(model(name).complete);
+    EXPECT_EQ(model(name).complete, first.stopped_at == "validation");
     r.stop_requested = {};
     r.resume = true;
     Toy again;
     EXPECT_EQ(train(r, again).end, TrainEnd::finished);
-    EXPECT_EQ(model(name).digest, want) << "stopped at " << first.stopped_at;
-    EXPECT_EQ(again.begun, first.stopped_at.find("of second") == std::string::npos ||
-                                   first.stopped_at.starts_with("step 0")
-                               ? 1
-                               : 0)
-        << first.stopped_at;
+    EXPECT_EQ(files(name), files("whole")) << "stopped at " << first.stopped_at;
   }
+}
+
+TEST_F(TrainingRunTest, StoppedBeforeAnythingWasBegunThereIsNothingToResume) {
+  TrainRequest r = request("run");
+  r.stop_requested = [] { return true; };
+  Toy toy;
+  TrainResult result;
+  {
+    TrainingRun run(r);
+    result = run.train("toy", [&] {
+      run.poll();
+      return toy.job();
+    });
+  }
+  EXPECT_EQ(result.stopped_at, "reading the data");
+  EXPECT_FALSE(result.resumable);
+  r.stop_requested = {};
+  r.resume = true;
+  expect_refused(r, ErrorCode::usage, "found none that has begun");
+  r.resume = false;
+  Toy again;
+  EXPECT_EQ(train(r, again).end, TrainEnd::finished);
+}
+
+// Killed before the first checkpoint: the manifest says what the run is.
+TEST_F(TrainingRunTest, WithoutACheckpointTheManifestSaysWhatTheRunIs) {
+  train("whole");
+  TrainRequest r = request("run");
+  int polls = 0;
+  r.stop_requested = [&] { return polls++ == 0; };
+  Toy toy;
+  ASSERT_EQ(train(r, toy).end, TrainEnd::stopped);
+  const RunFolder run{r.run};
+  ASSERT_FALSE(file_exists(run.checkpoint()));
+  remove_file(run.model());
+  r.stop_requested = {};
+  r.resume = true;
+  expect_refused(r, ErrorCode::data, "are not those", [](Toy& t) { t.data = "other"; });
+  Toy again;
+  EXPECT_EQ(train(r, again).end, TrainEnd::finished);
+  EXPECT_EQ(model("run").digest, model("whole").digest);
+}
+
+TEST_F(TrainingRunTest, AFailureIsToldByTheManifest) {
+  TrainRequest r = request("run");
+  TrainingRun run(r);
+  Toy toy;
+  EXPECT_THROW(run.train("toy",
+                         [&] {
+                           TrainingJob j = toy.job();
+                           j.stages[1].begin = [] { fail(ErrorCode::diverged, "[toy] no constant"); };
+                           return j;
+                         }),
+               Error);
+  EXPECT_EQ(read_manifest(run.folder().manifest()).status,
+            "failed at the start of second: [toy] no constant");
 }
 
 TEST_F(TrainingRunTest, StoppedWhileAStageIsScoredItIsScoredAgain) {
@@ -208,7 +274,7 @@ TEST_F(TrainingRunTest, AResumedRunIsTheOneThatWasStarted) {
   expect_refused(r, ErrorCode::data, "are not those", [](Toy& t) { t.data = "other"; });
   TrainRequest missing = request("none");
   missing.resume = true;
-  expect_refused(missing, ErrorCode::usage, "no such folder");
+  expect_refused(missing, ErrorCode::usage, "found none that has begun");
   EXPECT_FALSE(file_exists(folder_ + "/none"));
   // A checkpoint that says what cannot be.
   const RunFolder run{r.run};
@@ -222,7 +288,6 @@ TEST_F(TrainingRunTest, AResumedRunIsTheOneThatWasStarted) {
 // without the sum nothing would change at all.
 TEST_F(TrainingRunTest, GradientsAreSummedOverTheGroupBeforeTheUpdate) {
   struct Twice : Group {
-    int size() const override { return 2; }
     void all_sum(Tensor& g) override {
       ++calls;
       float* const p = g.mutable_data<float>();
@@ -276,6 +341,30 @@ TEST_F(TrainingRunTest, AStageOfAnotherRunIsTakenAsItIs) {
   r.from.clear();
   ASSERT_EQ(train(r, again).end, TrainEnd::finished);
   EXPECT_EQ(model("resumed").digest, m.digest);
+}
+
+// A stage that was trained on others is taken with them, and with the constants that its start found.
+TEST_F(TrainingRunTest, AStageIsTakenWithWhatItWasTrainedOn) {
+  train("source");
+  TrainRequest other = request("other");
+  other.seed = 5;
+  Toy toy;
+  train(other, toy);
+  const auto with = [&](const std::vector<std::string>& from) {
+    TrainRequest r = request("run");
+    r.seed = 9;
+    for (const std::string& each : from) r.from.push_back(parse_stage_source(folder_ + "/" + each));
+    return r;
+  };
+  expect_refused(with({"source:second"}), ErrorCode::usage, "was trained on the first of that run");
+  expect_refused(with({"other:first", "source:second"}), ErrorCode::usage,
+                 "was trained on the first of that run");
+  expect_refused(with({"source:first", "other:first"}), ErrorCode::usage, "each stage once");
+  Toy taken;
+  ASSERT_EQ(train(with({"source:second", "source:first"}), taken).end, TrainEnd::finished);
+  EXPECT_EQ(taken.begun, 0);
+  EXPECT_EQ(model("run").digest, model("source").digest);
+  EXPECT_EQ(model("run").provenance.stages[1].constants, (std::vector<std::string>{"start"}));
 }
 
 TEST_F(TrainingRunTest, TrainingStartsFromAStageOfAnotherRun) {
