@@ -41,23 +41,14 @@ struct Pgrd::Networks {
   Tensor constants;  // process_constants of t = 1 .. T where the denoiser computes; undefined until needed
 };
 
-Pgrd::Pgrd(bool with_dds) : with_dds_(with_dds) {
-  if (!with_dds) denoiser.lambda = 0;
-}
+Pgrd::Pgrd() = default;
 Pgrd::~Pgrd() = default;
 
 void Pgrd::declare(OptionList& options) {
   prior.declare(options.table(kPrior));
   OptionTable table = options.table("denoiser");
   denoiser.stage.declare(table);
-  if (with_dds_)
-    table
-        .number("lambda", denoiser.lambda, 0, 100,
-                "weight of deep diffusion supervision (equation 9); 0 is the ablation without DDS")
-        .word("dds", denoiser.dds, {"heads", "estimate"},
-              "heads: 1x1x1 heads on every decoder level (II.C, equation 6); estimate: softmax(y0_hat / "
-              "dds_tau) (II.F)")
-        .number("dds_tau", denoiser.dds_tau, 0.01, 100, "temperature tau of equation 6");
+  declare_supervision(table);
   table.integer("time_features", denoiser.time_features, 2, 4096, "size of the embedding of t; even")
       .number("residual_sd", denoiser.residual_sd, 0, 10,
               "standard deviation of the residual for preconditioning; 0: estimated from the training data; "
@@ -68,6 +59,16 @@ void Pgrd::declare(OptionList& options) {
           "itself");
   diffusion.declare(options);
   sampling.declare(options);
+}
+
+void Pgrd::declare_supervision(OptionTable table) {
+  table
+      .number("lambda", denoiser.lambda, 0, 100,
+              "weight of deep diffusion supervision (equation 9); 0 is the ablation without DDS")
+      .word("dds", denoiser.dds, {"heads", "estimate"},
+            "heads: 1x1x1 heads on every decoder level (II.C, equation 6); estimate: softmax(y0_hat / "
+            "dds_tau) (II.F)")
+      .number("dds_tau", denoiser.dds_tau, 0.01, 100, "temperature tau of equation 6");
 }
 
 void Pgrd::make_networks() {
@@ -250,6 +251,6 @@ std::vector<std::string> Pgrd::warnings() const {
 
 extern const MethodRecord pgrd_method{
     "pgrd", "prior-guided residual diffusion: samples of the residual to a frozen prior",
-    []() -> std::unique_ptr<Method> { return std::make_unique<Pgrd>(/*with_dds=*/true); }};
+    []() -> std::unique_ptr<Method> { return std::make_unique<Pgrd>(); }};
 
 }  // namespace voxgrad

@@ -19,8 +19,7 @@ struct DenoiserOptions {
 
 class Pgrd : public Method {
  public:
-  /// Without deep diffusion supervision its keys are not there.
-  explicit Pgrd(bool with_dds);
+  Pgrd();
   ~Pgrd() override;
   std::vector<Stage> stages(const TrainingData& data, const Work& work) override;
   void fit(const TrainingData& data, const Work& work) override;
@@ -46,6 +45,8 @@ class Pgrd : public Method {
 
  protected:
   void declare(OptionList& options) override;
+  /// The keys of deep diffusion supervision, in the denoiser's table.
+  virtual void declare_supervision(OptionTable table);
   void make_networks() override;
 
  private:
@@ -57,7 +58,6 @@ class Pgrd : public Method {
   void begin_denoiser(const TrainingData& data, const Work& work);
   double tau_out() const;
 
-  bool with_dds_;
   SamplingOptions fitted_;  // that tau_out of a loaded model was fitted for
   std::unique_ptr<Networks> n_;
 };

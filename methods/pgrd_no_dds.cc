@@ -2,9 +2,20 @@
 #include "methods/pgrd.h"
 
 namespace voxgrad {
+namespace {
+
+class PgrdNoDds : public Pgrd {
+ public:
+  PgrdNoDds() { denoiser.lambda = 0; }
+
+ protected:
+  void declare_supervision(OptionTable) override {}
+};
+
+}  // namespace
 
 extern const MethodRecord pgrd_no_dds_method{
     "pgrd-no-dds", "the ablation of pgrd without deep diffusion supervision",
-    []() -> std::unique_ptr<Method> { return std::make_unique<Pgrd>(/*with_dds=*/false); }};
+    []() -> std::unique_ptr<Method> { return std::make_unique<PgrdNoDds>(); }};
 
 }  // namespace voxgrad

@@ -198,7 +198,7 @@ class PgrdTask : public Task {
 
  private:
   PreprocessedCase case_;
-  std::unique_ptr<Pgrd> method_ = std::make_unique<Pgrd>(/*with_dds=*/true);
+  std::unique_ptr<Pgrd> method_ = std::make_unique<Pgrd>();
   std::vector<Tensor> samples_;
 };
 

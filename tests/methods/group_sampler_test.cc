@@ -124,7 +124,7 @@ INSTANTIATE_TEST_SUITE_P(Samplers, GroupSamplingAsALoop,
 
 TEST(EarlyStopOfPgrd, DrawsAPrefixOfTheSamplesWhateverTheMemory) {
   const Fixture f({8, 12, 9});
-  Pgrd method(/*with_dds=*/true);
+  Pgrd method;
   method.build(f.plan, Runtime());
   method.constants = {{"pi_temperature", 1}, {"residual_sd", Fixture::kSd}};
   uint64_t seed = 1;
