@@ -6,7 +6,7 @@
 
 #include "data/case_reader.h"
 #include "data/grid.h"
-#include "data/layout.h"
+#include "data/importer.h"
 
 namespace voxgrad {
 namespace {
@@ -54,11 +54,30 @@ class Audit {
     }
     if (!loaded.image.defined()) return;
     report_.cases.push_back(summary);
+    look_at_annotations(c, loaded.header);
     auto& [cases, first] = orientations_[axis_letters(loaded.header)];
     if (cases++ == 0) first = c.name;
     const auto [other, fresh] = seen_.emplace(fingerprint(loaded.image), c.name);
     if (!fresh) warning("same-image", c.name, c.images[0], "the same voxels as case " + other->second);
     if (!d.is_ct()) look_at_air(c, loaded.image);
+  }
+
+  void look_at_annotations(const Case& c, const NiftiHeader& grid) {
+    const auto check = [&](const std::string& kind, const std::string& file, auto&& load) {
+      try {
+        load();
+      } catch (const Error& e) {
+        if (e.code() != ErrorCode::data) throw;
+        report_.problems.push_back({true, kind, c.name, file, e.what()});
+      }
+    };
+    for (const Annotation& a : c.annotations) {
+      Case one = c;
+      one.annotations = {a};
+      check("annotation", a.file, [&] { load_annotations(one, report_.dataset.classes(), grid); });
+    }
+    if (!c.posterior.empty())
+      check("posterior", c.posterior, [&] { load_posterior(c, report_.dataset.classes(), grid); });
   }
 
   /// Cropping to the non-zero box needs air of exactly 0.

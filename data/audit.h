@@ -11,8 +11,9 @@ namespace voxgrad {
 struct Problem {
   bool error = true;  ///< an error makes the data set unusable, a warning does not
   /// Errors: description (dataset.json), missing-file, foreign-file, duplicate, orphan-file, no-cases,
-  /// splits, unreadable, channels, empty, grid-mismatch, non-finite, label-fractional, label-range. Warnings:
-  /// case-count, orphan-file (not in the Decathlon's list), constant, no-foreground, missing-class,
+  /// splits, unreadable, channels, empty, grid-mismatch, non-finite, label-fractional, label-range,
+  /// annotation, posterior. Warnings: case-count, orphan-file (not in the Decathlon's list, or an annotation
+  /// without a case), foreign-file (beside the raters' folders), constant, no-foreground, missing-class,
   /// unused-class, spacing-missing, same-image, air-not-zero, mixed-spacing.
   std::string kind;
   std::string case_name;  ///< empty where it concerns the whole data set

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iomanip>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "data/audit.h"
 
@@ -48,14 +49,37 @@ std::vector<ClassCensus> census_of(const AuditReport& report) {
 
 }  // namespace
 
+namespace {
+
+/// "3 raters (a, b, c), 20 annotations of 10 cases", or nothing.
+std::string annotations_text(const Dataset& d) {
+  std::set<std::string> raters;
+  size_t count = 0, cases = 0;
+  for (const Case& c : d.cases) {
+    for (const Annotation& a : c.annotations) raters.insert(a.rater);
+    count += c.annotations.size();
+    cases += !c.annotations.empty();
+  }
+  if (count == 0) return "";
+  std::string names;
+  for (const std::string& r : raters) names += (names.empty() ? "" : ", ") + r;
+  return cat(raters.size(), raters.size() == 1 ? " rater (" : " raters (", names, "), ", count,
+             " annotations of ", cases, " cases");
+}
+
+}  // namespace
+
 std::string audit_to_text(const AuditReport& report) {
   std::ostringstream out;
   out << "data set  " << report.dataset.name << "\n"
       << "folder    " << report.dataset.folder << "\n"
+      << "layout    " << report.dataset.layout << "\n"
       << "channels ";
   for (const auto& name : report.dataset.channel_names) out << " " << name;
   out << "\ncases     " << report.dataset.cases.size() << " listed, " << report.cases.size()
       << " with readable images\n";
+  if (const std::string text = annotations_text(report.dataset); !text.empty())
+    out << "raters    " << text << "\n";
   if (!report.cases.empty()) {
     const auto shapes = axes_of<int64_t>(report, [](const CaseSummary& c) { return c.shape; });
     const auto spacings = axes_of<double>(report, [](const CaseSummary& c) { return c.spacing; });
@@ -90,6 +114,7 @@ std::string audit_to_json(const AuditReport& report) {
   ordered_json j;
   j["name"] = report.dataset.name;
   j["folder"] = report.dataset.folder;
+  j["layout"] = report.dataset.layout;
   j["channels"] = report.dataset.channel_names;
   j["errors"] = report.errors();
   j["warnings"] = report.warnings();

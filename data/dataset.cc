@@ -5,7 +5,10 @@
 #include <set>
 
 #include "data/case_reader.h"
-#include "data/layout.h"
+#include "data/files.h"
+#include "data/grid.h"
+#include "data/importer.h"
+#include "data/labels.h"
 #include "io/file.h"
 
 namespace voxgrad {
@@ -128,6 +131,49 @@ LoadedCase load_case(const Case& c, int channels, int classes) {
   throw_first_error(problems);
   for (const Problem& p : problems) loaded.warnings.push_back(p.file + ": " + p.text);
   return loaded;
+}
+
+std::vector<Tensor> load_annotations(const Case& c, int classes, const NiftiHeader& grid) {
+  std::vector<Tensor> all;
+  for (const Annotation& a : c.annotations) {
+    NiftiHeader header;
+    all.push_back(read_labels(a.file, classes, &header));
+    check_same_grid(header, a.file, grid, c.images[0]);
+  }
+  return all;
+}
+
+Tensor load_posterior(const Case& c, int classes, const NiftiHeader& grid) {
+  if (c.posterior.empty()) return {};
+  NiftiHeader header;
+  Tensor p = read_probabilities(c.posterior, &header);
+  check_same_grid(header, c.posterior, grid, c.images[0]);
+  if (p.dim(3) != classes)
+    fail(ErrorCode::data, "[probabilities] ", c.posterior, ": expected ", classes, " classes, got ",
+         p.dim(3));
+  return p;
+}
+
+std::map<std::string, std::string> find_volumes(const std::string& folder) {
+  std::vector<Problem> problems;
+  std::map<std::string, std::string> found = volumes_of(folder, problems);
+  throw_first_error(problems);
+  return found;
+}
+
+std::map<std::string, std::vector<Annotation>> find_annotations(const std::string& folder) {
+  std::vector<Problem> problems;
+  auto found = annotations_of(folder, problems);
+  throw_first_error(problems);
+  return found;
+}
+
+std::vector<std::string> find_label_names(const std::string& folder) {
+  if (!file_exists(join_path(folder, "dataset.json"))) return {};
+  std::vector<Problem> problems;
+  const std::optional<Description> description = read_description(folder, problems);
+  throw_first_error(problems);
+  return description ? description->label_names : std::vector<std::string>();
 }
 
 }  // namespace voxgrad

@@ -1,7 +1,8 @@
 // data/: dataset.h (cases and folders in nnU-Net raw and Decathlon layout), audit.h (`voxgrad check`), plan.h
 // (what nnU-Net's rules make of a data set), preprocess.h (crop, normalise, resample, and back), resample.h,
 // grid.h, augment.h, patches.h (sampling, sliding windows), phantom.h (the built-in data set). Internal:
-// layout.h, case_reader.h, nonzero.h, phantom_anatomy.h.
+// importer.h (one file a layout: import_nnunet.cc, import_decathlon.cc), description.h, files.h,
+// case_reader.h, nonzero.h, phantom_anatomy.h.
 #pragma once
 #include <map>
 #include <string>
@@ -11,14 +12,23 @@
 
 namespace voxgrad {
 
+/// What one rater drew of a case.
+struct Annotation {
+  std::string rater;  ///< name of the rater's folder
+  std::string file;   ///< label map
+};
+
 struct Case {
-  std::string name;                 ///< "hippocampus_001"
-  std::vector<std::string> images;  ///< one file a channel (nnU-Net), or one 4-D file (Decathlon)
-  std::string label;                ///< empty where there is none
+  std::string name;                          ///< "hippocampus_001"
+  std::vector<std::string> images;           ///< one file a channel (nnU-Net), or one 4-D file (Decathlon)
+  std::string label;                         ///< empty where there is none
+  std::vector<Annotation> annotations = {};  ///< of several raters, sorted by their names
+  std::string posterior = {};  ///< the exact distribution of the label, 4-D; empty where it is not known
 };
 
 struct Dataset {
   std::string folder, name;
+  std::string layout;  ///< "nnU-Net raw", "Medical Segmentation Decathlon"
   std::vector<std::string> channel_names;
   std::vector<std::string> label_names;  ///< index = class; 0 is the background
   std::vector<Case> cases;               ///< training cases, sorted by name
@@ -35,6 +45,17 @@ struct Dataset {
 Dataset open_dataset(const std::string& folder);
 /// Cases of a folder of images in nnU-Net naming (CASE_0000.nii.gz, ...), or of single files; for `predict`.
 std::vector<Case> find_cases(const std::vector<std::string>& files_or_folders, int channels);
+
+// What stands beside images and masks, found by the rules of data sets.
+
+/// Volumes of a folder by case name (CASE.nii.gz, CASE.nii, CASE.hdr); none where there is no such folder.
+/// ErrorCode::data where a case is there twice.
+std::map<std::string, std::string> find_volumes(const std::string& folder);
+/// FOLDER/RATER/CASE.nii.gz by case name, sorted by rater; none where there is no such folder.
+std::map<std::string, std::vector<Annotation>> find_annotations(const std::string& folder);
+/// The names of the classes in FOLDER/dataset.json, by class; none where there is no such file.
+/// ErrorCode::data where open_dataset would refuse it.
+std::vector<std::string> find_label_names(const std::string& folder);
 
 /// The indices of a fold's cases. Where splits_final.json is, it decides both parts (cases in neither are
 /// left out); else sorted index mod 5 == fold is validation and the rest training (below 5 cases fold f holds
@@ -55,5 +76,11 @@ struct LoadedCase {
 /// Reads a case. Channels and label must share one grid (data/grid.h), values be finite and
 /// labels be integers below `classes`: otherwise ErrorCode::data.
 LoadedCase load_case(const Case& c, int channels, int classes);
+/// The annotations of a case, i32 [D, H, W] each, in their order. `grid`: of the case's image, which must be
+/// theirs; ErrorCode::data otherwise, and where a value is no label.
+std::vector<Tensor> load_annotations(const Case& c, int classes, const NiftiHeader& grid);
+/// The exact posterior of a case, f32 [D, H, W, K], on the grid of its image; undefined where there is none.
+/// ErrorCode::data where it is no distribution over `classes` classes.
+Tensor load_posterior(const Case& c, int classes, const NiftiHeader& grid);
 
 }  // namespace voxgrad

@@ -31,12 +31,6 @@ struct Evaluation {
 /// Predictions of other cases are a note.
 Evaluation evaluate_folders(const EvaluateOptions& options);
 
-/// A label map of a file as i32 [D, H, W]; ErrorCode::data where it is 4-D or a value is not a label in
-/// [0, classes) (classes 0: up to 65535).
-Tensor read_labels(const std::string& path, int classes = 0, NiftiHeader* header = nullptr);
-/// Probabilities of a 4-D file, a class a volume, as f32 [D, H, W, K]; ErrorCode::data where a value is not
-/// in [0, 1] or a voxel's sum is off 1 by more than 1e-3.
-Tensor read_probabilities(const std::string& path, NiftiHeader* header = nullptr);
 /// Spacing of a volume's axes D, H, W in mm.
 Spacing spacing_of(const NiftiHeader& header);
 

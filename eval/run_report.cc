@@ -5,6 +5,7 @@
 #include <map>
 
 #include "data/grid.h"
+#include "data/labels.h"
 #include "eval/evaluate.h"
 #include "eval/figures.h"
 #include "eval/svg.h"

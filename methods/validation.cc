@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "data/grid.h"
 #include "eval/calibrate.h"
 #include "eval/evaluate.h"
 #include "io/file.h"
@@ -12,27 +11,6 @@ namespace voxgrad {
 namespace {
 
 constexpr int kIntentLabel = 1002;  // NIFTI_INTENT_LABEL
-
-// The annotations and the exact posterior of a case where the data set has them (ratersTr/rater*/,
-// posteriorTr/).
-void read_extras(const Dataset& dataset, const Case& c, const LoadedCase& loaded, int classes,
-                 CaseInput& input) {
-  const std::string file = "/" + c.name + ".nii.gz", raters = dataset.folder + "/ratersTr";
-  NiftiHeader header;
-  if (is_folder(raters))
-    for (const std::string& r : list_folder(raters))
-      if (const std::string path = raters + "/" + r + file; file_exists(path)) {
-        input.annotations.push_back(read_labels(path, classes, &header));
-        check_same_grid(header, path, loaded.header, c.images[0]);
-      }
-  if (const std::string path = dataset.folder + "/posteriorTr" + file; file_exists(path)) {
-    input.posterior = read_probabilities(path, &header);
-    check_same_grid(header, path, loaded.header, c.images[0]);
-    if (input.posterior.dim(3) != classes)
-      fail(ErrorCode::data, "[train] ", path, ": expected ", classes, " classes, got ",
-           input.posterior.dim(3));
-  }
-}
 
 void keep_maps(const RunFolder& run, const Case& c, const LoadedCase& loaded, const CasePrediction& p) {
   const auto write = [&](const char* map, const Tensor& volume, int intent = 0) {
@@ -109,7 +87,8 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     input.name = c.name;
     input.truth = loaded.label;
     input.spacing = spacing_of(loaded.header);
-    read_extras(dataset, c, loaded, plan.classes(), input);
+    input.annotations = load_annotations(c, plan.classes(), loaded.header);
+    input.posterior = load_posterior(c, plan.classes(), loaded.header);
     CaseRequest request;
     request.work = options.work;
     request.keep_samples = true;

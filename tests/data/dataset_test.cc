@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "data/audit.h"
 #include "data/phantom.h"
 #include "tests/data/fixture.h"
 
@@ -143,6 +144,50 @@ TEST(Dataset, LabelsWithRoundingNoiseOfTheirScalingAreIntegers) {
   const Case c = open_dataset(t.path()).cases[0];
   write_image(c.label, volume({4, 5, 6}, [](int64_t i) { return i % 2 * 0.99999997; }));
   EXPECT_EQ(load_case(c, 1, 3).label.data<int32_t>()[1], 1);
+}
+
+// Whoever opens a data set finds its annotations and posteriors: cases have them.
+TEST(Dataset, AnnotationsAndPosteriorsBelongToCases) {
+  const TemporaryFolder folder;
+  const std::string& f = folder.path();
+  write_small_dataset(f, {"a", "b"});
+  for (const char* sub : {"/ratersTr/r2", "/ratersTr/r1", "/posteriorTr"}) make_folders(f + sub);
+  const auto label = [](int shift) { return volume({4, 5, 6}, [=](int64_t i) { return (i + shift) % 3; }); };
+  write_image(f + "/ratersTr/r1/a.nii.gz", label(1));
+  write_image(f + "/ratersTr/r2/a.nii.gz", label(2));
+  write_image(f + "/ratersTr/r2/b.nii", label(2));
+  write_image(f + "/posteriorTr/b.nii.gz", volume({3, 4, 5, 6}, [](int64_t i) { return i < 120 ? 1 : 0; }));
+  const Dataset d = open_dataset(f);
+  EXPECT_EQ(d.layout, "nnU-Net raw");
+  ASSERT_EQ(d.cases[0].annotations.size(), 2u);
+  EXPECT_EQ(d.cases[0].annotations[0].rater, "r1");
+  EXPECT_EQ(d.cases[0].annotations[1].file, f + "/ratersTr/r2/a.nii.gz");
+  EXPECT_EQ(d.cases[1].annotations.size(), 1u);
+  EXPECT_TRUE(d.cases[0].posterior.empty());
+  const LoadedCase b = load_case(d.cases[1], 1, 3);
+  EXPECT_EQ(load_annotations(d.cases[1], 3, b.header)[0].to_vector<int32_t>()[0], 2);
+  EXPECT_EQ(load_posterior(d.cases[1], 3, b.header).shape(), (Shape{4, 5, 6, 3}));
+  EXPECT_TRUE(contains(data_error([&] { load_posterior(d.cases[1], 4, b.header); }),
+                       "posteriorTr/b.nii.gz: expected 4 classes"));
+  EXPECT_TRUE(contains(data_error([&] { load_annotations(d.cases[1], 2, b.header); }),
+                       "ratersTr/r2/b.nii: expected integers"));
+  // A case twice is an error for everybody, a case of no image a warning.
+  write_image(f + "/ratersTr/r2/b.nii.gz", label(2));
+  EXPECT_TRUE(contains(data_error([&] { open_dataset(f); }), "the volume is there twice"));
+  remove_file(f + "/ratersTr/r2/b.nii.gz");
+  write_image(f + "/ratersTr/r2/c.nii.gz", label(2));
+  write_image(f + "/ratersTr/r1/b.nii.gz", volume({4, 5, 7}, [](int64_t) { return 0; }));
+  const AuditReport report = audit_dataset(f);
+  ASSERT_EQ(report.errors(), 1);
+  ASSERT_EQ(report.warnings(), 1);
+  for (const Problem& p : report.problems) {
+    EXPECT_EQ(p.kind, p.error ? "annotation" : "orphan-file");
+    EXPECT_NE(p.file.find(p.error ? "ratersTr/r1/b.nii.gz" : "ratersTr/r2/c.nii.gz"), std::string::npos)
+        << p.file;
+  }
+  EXPECT_NE(audit_to_text(report).find("raters    2 raters (r1, r2), 4 annotations of 2 cases"),
+            std::string::npos)
+      << audit_to_text(report);
 }
 
 TEST(Split, ByIndexModuloFive) {

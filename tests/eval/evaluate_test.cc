@@ -96,13 +96,26 @@ TEST_F(EvaluateFolders, ProbabilitiesPosteriorSamplesAndRaters) {
 }
 
 TEST_F(EvaluateFolders, ClassNamesFromEitherKindOfDatasetJson) {
-  write_text(root_ + "/dataset.json", R"({"labels": {"background": 0, "cell": 1, "rim": 2}})");
+  write_text(root_ + "/dataset.json",
+             R"({"channel_names": {"0": "MRI"}, "labels": {"background": 0, "cell": 1, "rim": 2}})");
   EXPECT_EQ(evaluate_folders(options()).table.class_names,
             (std::vector<std::string>{"background", "cell", "rim"}));
-  write_text(root_ + "/dataset.json", R"({"labels": {"0": "background", "1": "cell"}})");
+  write_text(root_ + "/dataset.json",
+             R"({"modality": {"0": "MRI"}, "labels": {"0": "background", "1": "cell"}})");
   EXPECT_EQ(evaluate_folders(options()).table.options.classes, 2);
-  write_text(root_ + "/dataset.json", R"({"labels": {"background": 0, "cell": 2}})");
+  write_text(root_ + "/dataset.json",
+             R"({"channel_names": {"0": "MRI"}, "labels": {"background": 0, "cell": 2}})");
   expect_data_error(options(), "dataset.json: labels");
+}
+
+// The rules of `check` and `train` hold here too.
+TEST_F(EvaluateFolders, WhatADataSetMayNotHaveIsRefused) {
+  write_text(root_ + "/dataset.json",
+             R"({"channel_names": {"0": "MRI"}, "labels": {"background": 0, "ignore": 1}})");
+  expect_data_error(options(), "the class \"ignore\" of nnU-Net is not supported");
+  remove_file(root_ + "/dataset.json");
+  write_volume(root_ + "/labelsTr/a.nii", grid(), Tensor::zeros({1, 2, 4}, DType::i32));
+  expect_data_error(options(), "the volume is there twice");
 }
 
 TEST_F(EvaluateFolders, WrongInputsNameTheFile) {

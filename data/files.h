@@ -1,13 +1,9 @@
-// dataset.json and the folders beside it, read tolerantly: what is wrong is listed, not thrown. Internal to
-// data/.
+// Names of image files. Internal to data/.
 #pragma once
-#include "data/audit.h"
+#include <map>
+#include <string>
 
 namespace voxgrad {
-
-/// Reads names and files of a data set, no voxels. Cases with missing files are left out of the result and
-/// listed.
-Dataset scan_dataset(const std::string& folder, std::vector<Problem>& problems);
 
 /// A file name in nnU-Net's scheme: CASE_0000.nii.gz -> {"CASE", 0}; channel -1 where there is no such
 /// suffix.
@@ -20,5 +16,7 @@ ChannelFile parse_channel_file(const std::string& file_name);
 std::string image_stem(const std::string& file_name);
 std::string join_path(const std::string& folder, const std::string& name);
 std::string file_name_of(const std::string& path);
+/// A decimal integer from 0 to 9999; -1 for anything else.
+int small_integer(const std::string& text);
 
 }  // namespace voxgrad
