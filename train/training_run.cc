@@ -380,16 +380,12 @@ void TrainingRun::State::train_stage(const NamedTensors& saved) {
     if (step % job.checkpoint_every == 0 && step < end) save(optimizer.state());
   }
   // From here on the stage's weights are the averaged ones, frozen.
-  const Tensor last = all.values();
-  p.use(optimizer.averaged(last).clone());
+  p.use(optimizer.averaged(all.values()).clone());
   records[stage].steps = end;
   try {
     end_stage();
-  } catch (const Stopped&) {  // a resumed run comes here again: it needs the last weights and the moments
-    const Tensor final = p.values();
-    p.use(last);
+  } catch (const Stopped&) {  // a resumed run has no step to take and comes here again
     save(optimizer.state());
-    p.use(final);
     throw;
   }
 }

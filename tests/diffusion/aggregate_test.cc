@@ -68,5 +68,24 @@ TEST(EarlyStop, AsksAfterEveryFourthSampleAndStopsWithinTheTolerance) {
   EXPECT_EQ(stops_after(0), 0u);
 }
 
+TEST(Aggregate, WeightsCountASampleSoManyTimes) {
+  const Tensor a = Tensor::from<float>({2, 2}, {0.9f, 0.1f, 0.5f, 0.5f}),
+               b = Tensor::from<float>({2, 2}, {0.2f, 0.8f, 0.25f, 0.75f});
+  SampleAggregator weighted, repeated;
+  weighted.add(a);
+  weighted.add(b, 3);
+  repeated.add(a);
+  for (int i = 0; i < 3; ++i) repeated.add(b);
+  for (int64_t i = 0; i < 4; ++i)  // a few roundings of f32
+    EXPECT_NEAR(weighted.mean().data<float>()[i], repeated.mean().data<float>()[i], 1e-6);
+  for (int64_t i = 0; i < 2; ++i) {
+    EXPECT_NEAR(weighted.entropy().data<float>()[i], repeated.entropy().data<float>()[i], 1e-6);
+    EXPECT_NEAR(weighted.mutual_information().data<float>()[i],
+                repeated.mutual_information().data<float>()[i], 1e-6);
+  }
+  EXPECT_EQ(weighted.count(), 2);
+  EXPECT_THROW(weighted.add(a, 0), Error);
+}
+
 }  // namespace
 }  // namespace voxgrad
