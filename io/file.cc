@@ -140,6 +140,7 @@ size_t FileReader::read(void* to, size_t size) {
 
 uint64_t FileReader::size() const { return state_->size; }
 const std::string& FileReader::path() const { return state_->path; }
+int FileReader::descriptor() const { return state_->fd; }
 
 struct FileWriter::State {
   std::string path, temporary;
@@ -157,12 +158,12 @@ struct FileWriter::State {
   }
 };
 
-FileWriter::FileWriter(const std::string& path) : state_(std::make_unique<State>()) {
+FileWriter::FileWriter(const std::string& path, unsigned mode) : state_(std::make_unique<State>()) {
   static std::atomic<unsigned> counter{0};
   state_->path = path;
   do {  // a name of an earlier process of this number may still lie there
     state_->temporary = cat(path, ".", ::getpid(), "-", counter++, ".part");
-    state_->fd = open_file(state_->temporary, O_WRONLY | O_CREAT | O_EXCL);
+    state_->fd = open_file(state_->temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
   } while (state_->fd < 0 && errno == EEXIST);
   if (state_->fd < 0) detail::fail_system(path, "create", errno);
   state_->exists = true;

@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <ctime>
 
 #include "io/file.h"
 #include "io/system_call.h"
@@ -48,11 +50,11 @@ bool same_file(const std::string& a, const std::string& b) {
          first.st_ino == second.st_ino;
 }
 
-void make_folders(const std::string& path) {
+void make_folders(const std::string& path, unsigned mode) {
   for (size_t end = 1; end <= path.size(); ++end) {
     if (end < path.size() && path[end] != '/') continue;
     const std::string part = path.substr(0, end);
-    if (::mkdir(part.c_str(), 0777) != 0) {
+    if (::mkdir(part.c_str(), end == path.size() ? mode : 0777) != 0) {
       const int number = errno;
       if (!is_folder(part)) detail::fail_system(part, "make the folder", number);
     }
@@ -83,9 +85,27 @@ void remove_file(const std::string& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) detail::fail_system(path, "remove", errno);
 }
 
-void remove_stale_temporaries(const std::string& folder) {
-  for (const std::string& name : list_folder(folder))
-    if (is_temporary(name)) remove_file(folder + "/" + name);
+void remove_stale_temporaries(const std::string& folder, int64_t seconds) {
+  for (const std::string& name : list_folder(folder)) {
+    if (!is_temporary(name)) continue;
+    const std::string path = folder + "/" + name;
+    const std::optional<FileStatus> status = file_status(path);
+    if (status && status->modified <= ::time(nullptr) - seconds) remove_file(path);
+  }
+}
+
+std::optional<FileStatus> file_status(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) return {};
+  return FileStatus{static_cast<uint64_t>(status.st_size), status.st_mtim.tv_sec};
+}
+
+void touch_file(const std::string& path) { (void)::utimensat(AT_FDCWD, path.c_str(), nullptr, 0); }
+
+uint64_t free_bytes(const std::string& folder) {
+  struct statvfs status {};
+  if (::statvfs(folder.c_str(), &status) != 0) detail::fail_system(folder, "ask for free space", errno);
+  return static_cast<uint64_t>(status.f_bavail) * status.f_frsize;
 }
 
 FolderLock::FolderLock(const std::string& folder) {

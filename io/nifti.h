@@ -83,6 +83,8 @@ struct NiftiImage {
   void values(int64_t first, int64_t count, double* to) const;
 };
 
+/// The files that an image is read from: one, or the header and the image of a pair.
+std::vector<std::string> nifti_files(const std::string& path);
 /// Reads header and voxels. `path` may be any part of a pair; gzip is told by the content. ErrorCode::data,
 /// naming file, field and expectation, for whatever is damaged, foreign, truncated or has bytes after its
 /// end.

@@ -214,6 +214,11 @@ Voxels read_voxels(const std::string& path) {
 }
 }  // namespace detail
 
+std::vector<std::string> nifti_files(const std::string& path) {
+  const detail::NiftiPaths paths = detail::nifti_paths(path);
+  return paths.image.empty() ? std::vector{path} : std::vector{paths.header, paths.image};
+}
+
 NiftiImage read_nifti(const std::string& path) {
   const detail::Voxels voxels = detail::read_voxels(path);
   return {voxels.header, {voxels.stored.data(), voxels.stored.data() + voxels.stored.size()}};

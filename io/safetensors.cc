@@ -153,32 +153,45 @@ void check_layout(std::vector<Entry>& entries, uint64_t bytes, const std::string
     damaged(path, "size", "expected ", position, " bytes of tensors behind the header, got ", bytes);
 }
 
+/// What stands in front of the tensors: `rest` bytes follow the header's size.
+void check_header_size(uint64_t size, uint64_t rest, const std::string& path) {
+  if (size > kMostHeader || size > rest)
+    damaged(path, "header", "expected a size of at most ", kMostHeader, " and inside the file of ",
+            rest + sizeof size, " bytes, got ", size);
+}
+
+/// The entries of a header, sorted by place, checked against the bytes of tensors that follow: before memory
+/// is asked for.
+std::vector<Entry> read_entries(const std::string& text, uint64_t bytes, const std::string& path,
+                                std::map<std::string, std::string>& metadata) {
+  const json header = parse_header(text, path);
+  std::vector<Entry> entries;
+  for (const auto& [name, value] : header.items()) {
+    if (name == kMetadata)
+      metadata = parse_metadata(value, path);
+    else
+      entries.push_back(parse_entry(name, value, path));
+  }
+  check_layout(entries, bytes, path);
+  return entries;
+}
+
+static_assert(std::endian::native == std::endian::little, "the format is little-endian");
+
 }  // namespace
 
 SafeTensors read_safetensors(const std::string& path) {
   FileReader file(path);
   uint64_t header_size = 0;
-  static_assert(std::endian::native == std::endian::little, "the format is little-endian");
   if (file.read(&header_size, sizeof header_size) != sizeof header_size)
     damaged(path, "header", "expected at least 8 bytes, got ", file.size());
-  if (header_size > kMostHeader || header_size > file.size() - sizeof header_size)
-    damaged(path, "header", "expected a size of at most ", kMostHeader, " and inside the file of ",
-            file.size(), " bytes, got ", header_size);
+  const uint64_t rest = file.size() - sizeof header_size;
+  check_header_size(header_size, rest, path);
   std::string text(header_size, '\0');
   if (file.read(text.data(), text.size()) != text.size())
     damaged(path, "header", "expected ", header_size, " bytes, got fewer");
-  const json header = parse_header(text, path);
-
   SafeTensors content;
-  std::vector<Entry> entries;
-  for (const auto& [name, value] : header.items()) {
-    if (name == kMetadata)
-      content.metadata = parse_metadata(value, path);
-    else
-      entries.push_back(parse_entry(name, value, path));
-  }
-  check_layout(entries, file.size() - sizeof header_size - header_size, path);  // before memory is asked for
-  for (const Entry& e : entries) {
+  for (const Entry& e : read_entries(text, rest - header_size, path, content.metadata)) {
     Tensor tensor = Tensor::empty(e.shape, e.dtype);
     if (file.read(tensor.raw(), tensor.nbytes()) != tensor.nbytes())
       damaged(path, shown(e.name), "expected ", tensor.nbytes(), " bytes, got fewer");
@@ -187,7 +200,36 @@ SafeTensors read_safetensors(const std::string& path) {
   return content;
 }
 
-void write_safetensors(const std::string& path, const SafeTensors& content) {
+MappedSafeTensors map_safetensors(const std::string& path) {
+  const auto file = std::make_shared<const MappedFile>(path);
+  const std::span<const std::byte> bytes = file->bytes();
+  uint64_t header_size = 0;
+  if (bytes.size() < sizeof header_size)
+    damaged(path, "header", "expected at least 8 bytes, got ", bytes.size());
+  std::memcpy(&header_size, bytes.data(), sizeof header_size);
+  file->check();
+  const uint64_t rest = bytes.size() - sizeof header_size;
+  check_header_size(header_size, rest, path);
+  const std::byte* const behind = bytes.data() + sizeof header_size;
+  const std::string text(reinterpret_cast<const char*>(behind), header_size);
+  file->check();
+  MappedSafeTensors mapped{{}, file};
+  for (const Entry& e : read_entries(text, rest - header_size, path, mapped.content.metadata)) {
+    const std::byte* const data = behind + header_size + e.begin;
+    Tensor tensor;
+    if (reinterpret_cast<uintptr_t>(data) % size_of(e.dtype) == 0) {
+      tensor = Tensor::over(file, data, e.shape, e.dtype);
+    } else {
+      tensor = Tensor::empty_on(Device::cpu(), e.shape, e.dtype);
+      std::memcpy(tensor.raw(), data, tensor.nbytes());
+      file->check();
+    }
+    mapped.content.tensors.emplace(e.name, std::move(tensor));
+  }
+  return mapped;
+}
+
+void write_safetensors(const std::string& path, const SafeTensors& content, unsigned mode) {
   // Larger elements first, so that every tensor is aligned to its own elements: other readers map the file.
   std::vector<std::pair<std::string, Tensor>> ordered(content.tensors.begin(), content.tensors.end());
   std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
@@ -215,7 +257,7 @@ void write_safetensors(const std::string& path, const SafeTensors& content) {
   require(text.size() <= kMostHeader, "[safetensors] ", path, ": expected a header of at most ", kMostHeader,
           " bytes");
 
-  FileWriter file(path);
+  FileWriter file(path, mode);
   const uint64_t header_size = text.size();
   file.write(&header_size, sizeof header_size);
   file.write(text.data(), text.size());

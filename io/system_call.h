@@ -1,5 +1,5 @@
-// The fault hook's side of io/file.cc and io/folder.cc: every system call that tests can make fail passes
-// here.
+// The fault hook's side of io/file.cc, io/folder.cc and io/mapped_file.cc: every system call that tests can
+// make fail passes here.
 #pragma once
 #include <string>
 #include <string_view>

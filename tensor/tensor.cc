@@ -44,7 +44,11 @@ Storage::Storage(size_t bytes, const Device& device) : data_(nullptr), bytes_(by
     gpu::check(gpu::module().memory.allocate(gpu::context(device), current_op(), bytes, &data_));
 }
 
+Storage::Storage(std::shared_ptr<const void> owner, const void* data, size_t bytes)
+    : data_(const_cast<void*>(data)), bytes_(bytes), device_(Device::cpu()), owner_(std::move(owner)) {}
+
 Storage::~Storage() {
+  if (owner_) return;
   if (!device_.is_cuda())
     deallocate(data_, bytes_);
   else
@@ -56,6 +60,18 @@ Tensor Tensor::empty(const Shape& shape, DType dtype) { return empty_on(default_
 Tensor Tensor::empty_on(const Device& device, const Shape& shape, DType dtype) {
   Tensor t;
   t.storage_ = std::make_shared<Storage>(static_cast<size_t>(shape.numel()) * size_of(dtype), device);
+  t.shape_ = shape;
+  t.dtype_ = dtype;
+  return t;
+}
+
+Tensor Tensor::over(std::shared_ptr<const void> owner, const void* data, const Shape& shape, DType dtype) {
+  require(owner != nullptr, "[tensor] expected an owner of the memory");
+  require(reinterpret_cast<uintptr_t>(data) % size_of(dtype) == 0, "[tensor] expected memory aligned to ",
+          size_of(dtype), " bytes");
+  Tensor t;
+  t.storage_ =
+      std::make_shared<Storage>(std::move(owner), data, static_cast<size_t>(shape.numel()) * size_of(dtype));
   t.shape_ = shape;
   t.dtype_ = dtype;
   return t;

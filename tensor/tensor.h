@@ -22,6 +22,8 @@ namespace voxgrad {
 class Storage {
  public:
   explicit Storage(size_t bytes, const Device& device = Device::cpu());
+  /// Host memory that `owner` holds and that nobody may write.
+  Storage(std::shared_ptr<const void> owner, const void* data, size_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -33,6 +35,7 @@ class Storage {
   void* data_;
   size_t bytes_;
   Device device_;
+  std::shared_ptr<const void> owner_;  // of memory that is not ours
 };
 
 class Tensor {
@@ -52,6 +55,10 @@ class Tensor {
     if (!values.empty()) std::memcpy(t.raw(), values.data(), t.nbytes());
     return t;
   }
+
+  /// Elements for reading only, on the CPU, in memory that `owner` holds (a mapped file): it lives as long as
+  /// the last tensor over it. `data` is aligned to the element type.
+  static Tensor over(std::shared_ptr<const void> owner, const void* data, const Shape& shape, DType dtype);
 
   bool defined() const { return storage_ != nullptr; }
   const Shape& shape() const { return shape_; }

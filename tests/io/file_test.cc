@@ -208,7 +208,8 @@ TEST_P(FaultLoop, ALineIsAppendedWholeOrNot) {
   EXPECT_EQ(read_text(folder / "log"), "one\nthree\n");
 }
 
-INSTANTIATE_TEST_SUITE_P(Calls, FaultLoop, ::testing::Values("open", "read", "write", "fsync", "rename"),
+INSTANTIATE_TEST_SUITE_P(Calls, FaultLoop,
+                         ::testing::Values("open", "read", "write", "fsync", "rename", "map"),
                          [](const auto& call) { return std::string(call.param); });
 
 }  // namespace

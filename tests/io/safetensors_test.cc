@@ -34,6 +34,8 @@ void expect_refused(const Bytes& bytes, std::initializer_list<std::string> parts
   put_file(path, bytes);
   expect_error([&] { read_safetensors(path); }, ErrorCode::data, {path});
   expect_error([&] { read_safetensors(path); }, ErrorCode::data, parts);
+  expect_error([&] { map_safetensors(path); }, ErrorCode::data, {path});
+  expect_error([&] { map_safetensors(path); }, ErrorCode::data, parts);
 }
 
 SafeTensors sample() {
@@ -66,6 +68,40 @@ TEST(SafeTensors, WhatIsWrittenIsRead) {
   }
   write_safetensors(folder / "nothing", {});
   EXPECT_TRUE(read_safetensors(folder / "nothing").tensors.empty());
+}
+
+TEST(SafeTensors, AMapHasTheSameContent) {
+  const TemporaryFolder folder;
+  const SafeTensors content = sample();
+  write_safetensors(folder / "a", content);
+  MappedSafeTensors mapped = map_safetensors(folder / "a");
+  remove_file(folder / "a");
+  EXPECT_EQ(mapped.content.metadata, content.metadata);
+  ASSERT_EQ(mapped.content.tensors.size(), content.tensors.size());
+  const Tensor kept = mapped.content.tensors.at("encoder.weight");
+  for (const auto& [name, tensor] : content.tensors) {
+    SCOPED_TRACE(name);
+    const Tensor& other = mapped.content.tensors.at(name);
+    EXPECT_EQ(other.dtype(), tensor.dtype());
+    EXPECT_EQ(other.shape(), tensor.shape());
+    EXPECT_EQ(std::memcmp(other.raw(), tensor.raw(), tensor.nbytes()), 0);
+    const auto* const begin = mapped.file->bytes().data();
+    const auto* const at = static_cast<const std::byte*>(other.raw());
+    EXPECT_TRUE(at >= begin && at <= begin + mapped.file->bytes().size()) << "it was copied";
+  }
+  mapped = {};
+  EXPECT_EQ(kept.to_vector<float>()[1], -2) << "a tensor keeps the map";
+}
+
+TEST(SafeTensors, AMapCopiesWhatAForeignWriterDidNotAlign) {
+  const TemporaryFolder folder;
+  Bytes bytes = file_of(R"({"v":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+                        R"("w":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}})",
+                        5);
+  const float value = 1.5f;
+  std::memcpy(bytes.data() + bytes.size() - 4, &value, 4);
+  put_file(folder / "a", bytes);
+  EXPECT_EQ(map_safetensors(folder / "a").content.tensors.at("w").to_vector<float>(), std::vector{1.5f});
 }
 
 TEST(SafeTensors, EqualContentGivesEqualAlignedBytes) {
