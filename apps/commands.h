@@ -11,6 +11,7 @@ namespace voxgrad::apps {
 
 void add_demo(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_cache(CLI::App& app);
 void add_check(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_image(CLI::App& app);
@@ -31,6 +32,7 @@ inline void add_commands(CLI::App& app) {
   add_demo(app);
   add_evaluate(app);
   add_report(app);
+  add_cache(app);
   add_bench(app);
   add_image(app);
   add_info(app);

@@ -18,18 +18,21 @@ void add_plan(CLI::App& app) {
   auto folder = std::make_shared<std::string>();
   auto file = std::make_shared<std::string>();
   auto arguments = std::make_shared<ConfigArguments>();
+  auto cache = std::make_shared<CacheChoice>();
   command->add_option("DATASET", *folder, "Folder with dataset.json (nnU-Net or Decathlon layout)")
       ->required();
   command->add_option("-o,--output", *file, "Write the plan to this file (TOML) and not to standard output");
   arguments->add_plan_options(*command);
-  command->callback([folder, file, arguments] {
+  cache->add_to(*command);
+  command->callback([folder, file, arguments, cache] {
     // The plan is the same for every method.
     const std::unique_ptr<Method> method = make_method(method_names().front());
     Config config = method->config();
     arguments->apply(config);
     const Dataset dataset = open_dataset(*folder);
     const RunSplit split = run_split(dataset, static_cast<int>(method->common.fold));
-    const std::string text = plan_to_toml(make_plan(dataset, split.train, method->common.plan));
+    CaseStore store(cache->options());
+    const std::string text = plan_to_toml(make_plan(dataset, split.train, method->common.plan, &store));
     if (file->empty())
       std::cout << text;
     else

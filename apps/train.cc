@@ -19,6 +19,7 @@ struct Arguments {
   TrainRequest request;
   ConfigArguments config;
   DeviceChoice device;
+  CacheChoice cache;
   bool print_config = false, print_table = false;
 };
 
@@ -66,7 +67,7 @@ void run(Arguments& a) {
     spdlog::info("{}", text);
   };
   request.stop_requested = [] { return interrupted(); };
-  const TrainResult result = train_method(*method, a.dataset, request, memory);
+  const TrainResult result = train_method(*method, a.dataset, request, memory, a.cache.options());
   line.clear();
   const std::string metrics = RunFolder{request.run}.metrics();
   switch (result.end) {
@@ -104,6 +105,7 @@ void add_train(CLI::App& app) {
       ->allow_extra_args(false);
   a->device.add_to(*c);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
+  a->cache.add_to(*c);
   c->add_flag("--print-config", a->print_config, "Print the method's whole configuration and stop");
   c->add_flag("--print-config-table", a->print_table,
               "Print the table of all keys as Markdown (docs/configuration.md) and stop");

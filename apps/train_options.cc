@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <cstdlib>
+
 #include "io/file.h"
 #include "io/system_info.h"
 #include "run/folder.h"
@@ -93,7 +95,7 @@ void DeviceChoice::add_to(CLI::App& c) {
 
 namespace {
 
-int64_t parse_bytes(const char* option, const std::string& text) {
+int64_t parse_bytes(const char* option, const std::string& text, int64_t least_mebibytes = 64) {
   size_t used = 0;
   double value = 0;
   try {
@@ -102,16 +104,62 @@ int64_t parse_bytes(const char* option, const std::string& text) {
     used = 0;
   }
   const std::string unit = text.substr(used);
-  const double factor = unit == "G" || unit == "GiB"   ? 1 << 30
+  const double factor = unit == "T" || unit == "TiB"   ? 0x1p40
+                        : unit == "G" || unit == "GiB" ? 1 << 30
                         : unit == "M" || unit == "MiB" ? 1 << 20
                         : unit.empty()                 ? 1
                                                        : 0;
-  if (used == 0 || factor == 0 || !(value * factor >= 1 << 26))
-    fail(ErrorCode::usage, option, ": expected at least 64M, as in 8G or 500M, got ", text);
+  const double least = static_cast<double>(least_mebibytes << 20);
+  if (used == 0 || factor == 0 || !(value * factor >= least && value * factor < 0x1p62))
+    fail(ErrorCode::usage, option, ": expected at least ", least_mebibytes, "M, as in 8G or 500M, got ",
+         text);
   return static_cast<int64_t>(value * factor);
 }
 
+std::string environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value ? value : "";
+}
+
 }  // namespace
+
+void CacheChoice::add_folder(CLI::App& command) {
+  command
+      .add_option(
+          "--cache", folder_,
+          "Folder of prepared data, made where it is not there; off: cases are prepared for this run and "
+          "kept in memory (default: $VOXGRAD_CACHE, else voxgrad in the user's cache folder)")
+      ->type_name("DIR|off");
+}
+
+void CacheChoice::add_to(CLI::App& command) {
+  add_folder(command);
+  command.add_option(
+      "--cache-size", size_,
+      "Most prepared data in that folder: 50G, 500M; what was used longest ago goes first (default: "
+      "half of what is used and free there)");
+}
+
+std::string CacheChoice::folder() const {
+  std::string folder = folder_.empty() ? environment("VOXGRAD_CACHE") : folder_;
+  if (folder.empty()) {
+    const std::string caches = environment("XDG_CACHE_HOME"), home = environment("HOME");
+    folder = !caches.empty() ? caches + "/voxgrad" : !home.empty() ? home + "/.cache/voxgrad" : "off";
+  }
+  return folder == "off" ? "" : folder;
+}
+
+CacheOptions CacheChoice::options() const {
+  CacheOptions o{folder(), size_.empty() ? 0 : parse_bytes("--cache-size", size_, 1)};
+  if (o.folder.empty() || !folder_.empty() || !environment("VOXGRAD_CACHE").empty()) return o;
+  try {
+    make_folders(o.folder, 0700);
+  } catch (const Error& e) {
+    spdlog::warn("{}: the prepared cases stay in memory; --cache names a folder for them", e.what());
+    o.folder.clear();
+  }
+  return o;
+}
 
 int64_t DeviceChoice::memory_limit(const Runtime& runtime) const {
   const Device& d = runtime.device();

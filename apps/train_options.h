@@ -1,7 +1,8 @@
-// Options that several subcommands share: the configuration, --memory, --device.
+// Options that several subcommands share: the configuration, --memory, --cache, --device.
 #pragma once
 #include <CLI/CLI.hpp>
 
+#include "data/case_store.h"
 #include "methods/registry.h"
 
 namespace voxgrad::apps {
@@ -40,6 +41,22 @@ void say_no_effect(const std::string& key, const std::string& method);
 
 /// Bytes of "8G", "500M", "1000000"; half of the RAM where it is empty. Also caps the allocator.
 int64_t memory_limit(const std::string& text);
+
+/// --cache and --cache-size: where prepared data lie (data/case_store.h).
+class CacheChoice {
+ public:
+  /// --cache alone.
+  void add_folder(CLI::App& command);
+  void add_to(CLI::App& command);
+  /// The folder that was asked for; without a wish $VOXGRAD_CACHE, else voxgrad in the user's cache folder.
+  /// Where that one cannot be made it warns and nothing is stored.
+  CacheOptions options() const;
+  /// The folder alone; empty: off.
+  std::string folder() const;
+
+ private:
+  std::string folder_, size_;
+};
 
 /// --device, --device-memory and --nondeterministic.
 struct DeviceChoice {

@@ -1,7 +1,7 @@
 // Random augmentation of training patches: nnU-Net's set with its ranges (Isensee et al. 2021, supplement D),
 // each transform drawn a patch. Space: rotation (up to 30 degrees about each axis, or any angle in plane for
 // slices) and scaling by .7 to 1.4 (< 1 enlarges) in one resampling, trilinear for the image and nearest for
-// the label; what lies outside the volume is air (PreprocessedCase::air, label 0). Then values: noise, blur,
+// the label; what lies outside the volume is air (PreparedCase::air, label 0). Then values: noise, blur,
 // brightness, contrast, low resolution, gamma on the inverted and on the plain image. Mirroring is part of
 // the resampling.
 #pragma once
@@ -35,8 +35,9 @@ Augmentation draw_augmentation(const AugmentOptions& options, const Plan& plan, 
                                int example);
 
 /// Reads a patch of the case, mirrored, rotated and scaled, into image [D, H, W, C] and label [D, H, W] (both
-/// of the patch's extents, already allocated).
-void read_patch(const PreprocessedCase& c, const Triple& origin, const Triple& patch,
+/// of the patch's extents, already allocated). `origin`: in the frame of the case padded to the patch
+/// (padding(), data/preprocess.h). Beyond the case it finds air.
+void read_patch(const PreparedCase& c, const Triple& origin, const Triple& patch,
                 const Augmentation& augmentation, float* image, int32_t* label);
 
 /// Changes the values of a patch [D, H, W, C] in place. `slices`: low resolution keeps the slice axis.

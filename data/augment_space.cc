@@ -1,4 +1,5 @@
 // Drawing an augmentation, and the part of it that moves voxels.
+#include <algorithm>
 #include <cmath>
 
 #include "data/augment.h"
@@ -46,28 +47,104 @@ struct Draws {
   }
 };
 
-/// Copies rows, mirrored where asked.
-void copy_patch(const PreprocessedCase& c, const Triple& origin, const Triple& patch,
+/// Copies what of the patch lies in the case, mirrored where asked.
+template <class Label>
+void copy_patch(const PreparedCase& c, const Triple& in_padded, const Triple& pad_begin, const Triple& patch,
                 const std::array<bool, 3>& mirror, float* image, int32_t* label) {
-  const int64_t height = c.image.dim(1), width = c.image.dim(2), channels = c.image.dim(3);
+  Triple origin{};
+  for (size_t i = 0; i < 3; ++i) origin[i] = in_padded[i] - pad_begin[i];
+  const int64_t channels = c.image.dim(3);
   const float* from = c.image.data<float>();
-  const int32_t* from_label = c.label.data<int32_t>();
+  const Label* from_label = c.label.data<Label>();
+  // Of a row: air, `count` voxels of the case, air.
+  const int64_t begin = std::max<int64_t>(0, -origin[2]),
+                count = std::max<int64_t>(0, std::min(patch[2], c.content[2] - origin[2]) - begin);
+  const auto fill = [&](int64_t first, int64_t last) {
+    for (int64_t v = first; v < last; ++v) std::copy(c.air.begin(), c.air.end(), image + v * channels);
+    std::fill(label + first, label + last, 0);
+  };
   parallel_for(patch[0], [&](int64_t z) {
     for (int64_t y = 0; y < patch[1]; ++y) {
       const int64_t sz = origin[0] + (mirror[0] ? patch[0] - 1 - z : z);
       const int64_t sy = origin[1] + (mirror[1] ? patch[1] - 1 - y : y);
-      const int64_t source = (sz * height + sy) * width + origin[2], target = (z * patch[1] + y) * patch[2];
-      if (!mirror[2]) {
-        std::memcpy(image + target * channels, from + source * channels,
-                    static_cast<size_t>(patch[2] * channels) * 4);
-        std::memcpy(label + target, from_label + source, static_cast<size_t>(patch[2]) * 4);
+      const int64_t target = (z * patch[1] + y) * patch[2];
+      if (sz < 0 || sz >= c.content[0] || sy < 0 || sy >= c.content[1] || count == 0) {
+        fill(target, target + patch[2]);
         continue;
       }
-      for (int64_t x = 0; x < patch[2]; ++x) {
-        const int64_t mirrored = source + patch[2] - 1 - x;
-        label[target + x] = from_label[mirrored];
-        for (int64_t k = 0; k < channels; ++k)
-          image[(target + x) * channels + k] = from[mirrored * channels + k];
+      const int64_t source = (sz * c.content[1] + sy) * c.content[2] + origin[2] + begin;
+      const int64_t first = target + (mirror[2] ? patch[2] - begin - count : begin);
+      fill(target, first);
+      fill(first + count, target + patch[2]);
+      if (!mirror[2])
+        std::memcpy(image + first * channels, from + source * channels,
+                    static_cast<size_t>(count * channels) * 4);
+      for (int64_t x = 0; x < count; ++x) {
+        const int64_t at = mirror[2] ? source + count - 1 - x : source + x;
+        label[first + x] = static_cast<int32_t>(from_label[at]);
+        if (!mirror[2]) continue;
+        for (int64_t k = 0; k < channels; ++k) image[(first + x) * channels + k] = from[at * channels + k];
+      }
+    }
+  });
+}
+
+/// The same through the matrix: trilinear for the image, nearest for the label.
+template <class Label>
+void resample_patch(const PreparedCase& c, const Triple& origin, const Triple& pad_begin, const Triple& patch,
+                    const Augmentation& a, float* image, int32_t* label) {
+  const Triple& size = c.content;
+  const int64_t channels = c.image.dim(3);
+  const float* from = c.image.data<float>();
+  const Label* from_label = c.label.data<Label>();
+  std::array<double, 3> centre{};
+  for (size_t i = 0; i < 3; ++i) centre[i] = static_cast<double>(patch[i] - 1) / 2;
+  parallel_for(patch[0] * patch[1], [&](int64_t row) {
+    std::array<double, 3> target{}, start{}, step{};
+    target[0] = static_cast<double>(row / patch[1]) - centre[0];
+    target[1] = static_cast<double>(row % patch[1]) - centre[1];
+    for (size_t i = 0; i < 2; ++i)
+      if (a.mirror[i]) target[i] = -target[i];
+    const double direction = a.mirror[2] ? -1 : 1;
+    for (size_t i = 0; i < 3; ++i) {
+      step[i] = a.matrix[i][2] * direction;
+      start[i] = static_cast<double>(origin[i]) + centre[i] + a.matrix[i][0] * target[0] +
+                 a.matrix[i][1] * target[1] - step[i] * centre[2];
+    }
+    for (int64_t x = 0; x < patch[2]; ++x) {
+      const int64_t out = row * patch[2] + x;
+      std::array<int64_t, 3> base{}, next{}, nearest{};
+      std::array<float, 3> f{};
+      bool inside = true, label_inside = true;
+      for (size_t i = 0; i < 3; ++i) {
+        const double p = start[i] + step[i] * static_cast<double>(x);
+        base[i] = static_cast<int64_t>(p);
+        base[i] -= p < static_cast<double>(base[i]);
+        f[i] = static_cast<float>(p - static_cast<double>(base[i]));
+        base[i] -= pad_begin[i];
+        next[i] = base[i] + (f[i] > 0);  // a voxel of weight 0 is never read
+        nearest[i] = base[i] + (f[i] >= 0.5f);
+        inside = inside && base[i] >= 0 && next[i] < size[i];
+        label_inside = label_inside && nearest[i] >= 0 && nearest[i] < size[i];
+      }
+      label[out] =
+          label_inside
+              ? static_cast<int32_t>(from_label[(nearest[0] * size[1] + nearest[1]) * size[2] + nearest[2]])
+              : 0;
+      const auto at = [&](int64_t z, int64_t y, int64_t xx) {
+        const bool here =
+            inside || (z >= 0 && z < size[0] && y >= 0 && y < size[1] && xx >= 0 && xx < size[2]);
+        return here ? from + ((z * size[1] + y) * size[2] + xx) * channels : c.air.data();
+      };
+      const std::array<const float*, 8> v{at(base[0], base[1], base[2]), at(base[0], base[1], next[2]),
+                                          at(base[0], next[1], base[2]), at(base[0], next[1], next[2]),
+                                          at(next[0], base[1], base[2]), at(next[0], base[1], next[2]),
+                                          at(next[0], next[1], base[2]), at(next[0], next[1], next[2])};
+      for (int64_t k = 0; k < channels; ++k) {
+        const auto along_x = [&](size_t i) { return v[i][k] + f[2] * (v[i + 1][k] - v[i][k]); };
+        const float a0 = along_x(0), a1 = along_x(2), b0 = along_x(4), b1 = along_x(6);
+        const float near = a0 + f[1] * (a1 - a0), far = b0 + f[1] * (b1 - b0);
+        image[out * channels + k] = near + f[0] * (far - near);
       }
     }
   });
@@ -121,62 +198,21 @@ Augmentation draw_augmentation(const AugmentOptions& o, const Plan& plan, const 
   return a;
 }
 
-void read_patch(const PreprocessedCase& c, const Triple& origin, const Triple& patch, const Augmentation& a,
+void read_patch(const PreparedCase& c, const Triple& origin, const Triple& patch, const Augmentation& a,
                 float* image, int32_t* label) {
-  if (!a.resampled) return copy_patch(c, origin, patch, a.mirror, image, label);
-  const Triple size{c.image.dim(0), c.image.dim(1), c.image.dim(2)};
-  const int64_t channels = c.image.dim(3);
-  require(static_cast<int64_t>(c.air.size()) == channels, "[augment] case ", c.name,
-          ": expected the value of air of ", channels, " channels, got ", c.air.size());
-  const float* from = c.image.data<float>();
-  const int32_t* from_label = c.label.data<int32_t>();
-  std::array<double, 3> centre{};
-  for (size_t i = 0; i < 3; ++i) centre[i] = static_cast<double>(patch[i] - 1) / 2;
-  parallel_for(patch[0] * patch[1], [&](int64_t row) {
-    std::array<double, 3> target{}, start{}, step{};
-    target[0] = static_cast<double>(row / patch[1]) - centre[0];
-    target[1] = static_cast<double>(row % patch[1]) - centre[1];
-    for (size_t i = 0; i < 2; ++i)
-      if (a.mirror[i]) target[i] = -target[i];
-    const double direction = a.mirror[2] ? -1 : 1;
-    for (size_t i = 0; i < 3; ++i) {
-      step[i] = a.matrix[i][2] * direction;
-      start[i] = static_cast<double>(origin[i]) + centre[i] + a.matrix[i][0] * target[0] +
-                 a.matrix[i][1] * target[1] - step[i] * centre[2];
-    }
-    for (int64_t x = 0; x < patch[2]; ++x) {
-      const int64_t out = row * patch[2] + x;
-      std::array<int64_t, 3> base{}, next{}, nearest{};
-      std::array<float, 3> f{};
-      bool inside = true, label_inside = true;
-      for (size_t i = 0; i < 3; ++i) {
-        const double p = start[i] + step[i] * static_cast<double>(x);
-        base[i] = static_cast<int64_t>(p);
-        base[i] -= p < static_cast<double>(base[i]);
-        f[i] = static_cast<float>(p - static_cast<double>(base[i]));
-        next[i] = base[i] + (f[i] > 0);  // a voxel of weight 0 is never read
-        nearest[i] = base[i] + (f[i] >= 0.5f);
-        inside = inside && base[i] >= 0 && next[i] < size[i];
-        label_inside = label_inside && nearest[i] >= 0 && nearest[i] < size[i];
-      }
-      label[out] = label_inside ? from_label[(nearest[0] * size[1] + nearest[1]) * size[2] + nearest[2]] : 0;
-      const auto at = [&](int64_t z, int64_t y, int64_t xx) {
-        const bool here =
-            inside || (z >= 0 && z < size[0] && y >= 0 && y < size[1] && xx >= 0 && xx < size[2]);
-        return here ? from + ((z * size[1] + y) * size[2] + xx) * channels : c.air.data();
-      };
-      const std::array<const float*, 8> v{at(base[0], base[1], base[2]), at(base[0], base[1], next[2]),
-                                          at(base[0], next[1], base[2]), at(base[0], next[1], next[2]),
-                                          at(next[0], base[1], base[2]), at(next[0], base[1], next[2]),
-                                          at(next[0], next[1], base[2]), at(next[0], next[1], next[2])};
-      for (int64_t k = 0; k < channels; ++k) {
-        const auto along_x = [&](size_t i) { return v[i][k] + f[2] * (v[i + 1][k] - v[i][k]); };
-        const float a0 = along_x(0), a1 = along_x(2), b0 = along_x(4), b1 = along_x(6);
-        const float near = a0 + f[1] * (a1 - a0), far = b0 + f[1] * (b1 - b0);
-        image[out * channels + k] = near + f[0] * (far - near);
-      }
-    }
-  });
+  require(static_cast<int64_t>(c.air.size()) == c.image.dim(3), "[augment] case ", c.name,
+          ": expected the value of air of ", c.image.dim(3), " channels, got ", c.air.size());
+  const Triple pad_begin = padding(c.content, patch).second;
+  const auto read = [&]<class Label>(Label) {
+    if (a.resampled)
+      resample_patch<Label>(c, origin, pad_begin, patch, a, image, label);
+    else
+      copy_patch<Label>(c, origin, pad_begin, patch, a.mirror, image, label);
+  };
+  if (c.label.dtype() == DType::u8)
+    read(uint8_t{});
+  else
+    read(int32_t{});
 }
 
 }  // namespace voxgrad

@@ -27,34 +27,33 @@ bool wants_foreground(int example, int batch_size, int64_t index) {
   return example >= (2 * batch_size + 1) / 3;
 }
 
-Triple origin_of(const PreprocessedCase& c, const Triple& patch, bool foreground, const Philox& g,
+/// First voxel of a patch in the padded case.
+Triple origin_of(const PreparedCase& c, const Triple& patch, bool foreground, const Philox& g,
                  uint64_t first) {
+  const auto [padded, pad_begin] = padding(c.content, patch);
   Triple room{}, origin{};
-  for (size_t a = 0; a < 3; ++a) {
-    room[a] = c.image.dim(static_cast<int>(a)) - patch[a];
-    require(room[a] >= 0, "[batch] case ", c.name, ": expected an image of at least the patch, got ",
-            c.image.shape());
-  }
+  for (size_t a = 0; a < 3; ++a) room[a] = padded[a] - patch[a];
   std::vector<size_t> present;
   for (size_t k = 1; foreground && k < c.class_voxels.size(); ++k)
-    if (!c.class_voxels[k].empty()) present.push_back(k);
+    if (c.class_voxels[k].numel() > 0) present.push_back(k);
   if (present.empty()) {
     for (size_t a = 0; a < 3; ++a) origin[a] = g.below(first + a, room[a] + 1);
     return origin;
   }
-  const auto& voxels =
+  const Tensor& voxels =
       c.class_voxels[present[static_cast<size_t>(g.below(first + 3, static_cast<int64_t>(present.size())))]];
-  const int64_t v = voxels[static_cast<size_t>(g.below(first + 4, static_cast<int64_t>(voxels.size())))];
-  const int64_t width = c.label.dim(2), height = c.label.dim(1);
+  const int64_t v = voxels.data<int64_t>()[g.below(first + 4, voxels.numel())];
+  const int64_t width = c.content[2], height = c.content[1];
   const Triple centre{v / width / height, v / width % height, v % width};
-  for (size_t a = 0; a < 3; ++a) origin[a] = std::clamp<int64_t>(centre[a] - patch[a] / 2, 0, room[a]);
+  for (size_t a = 0; a < 3; ++a)
+    origin[a] = std::clamp<int64_t>(centre[a] + pad_begin[a] - patch[a] / 2, 0, room[a]);
   return origin;
 }
 
 }  // namespace
 
-Batch training_batch(const std::vector<PreprocessedCase>& cases, const Plan& plan,
-                     const AugmentOptions& augment, uint64_t seed, int64_t step) {
+Batch training_batch(const std::vector<PreparedCase>& cases, const Plan& plan, const AugmentOptions& augment,
+                     uint64_t seed, int64_t step) {
   require(!cases.empty() && step >= 0, "[batch] expected cases and a step of at least 0");
   const Triple& patch = plan.patch;
   Batch batch;
@@ -69,14 +68,16 @@ Batch training_batch(const std::vector<PreprocessedCase>& cases, const Plan& pla
     const int example = static_cast<int>(i);
     const int64_t index = step * plan.batch_size + i;
     const size_t which = case_of(seed, index, cases.size());
-    const PreprocessedCase& c = cases[which];
+    const PreparedCase& c = cases[which];
     require(c.label.defined(), "[batch] case ", c.name, ": expected a label");
+    c.verify();
     const Triple origin = origin_of(c, patch, wants_foreground(example, plan.batch_size, index), places,
                                     static_cast<uint64_t>(i) * 8);
     const Augmentation a = draw_augmentation(augment, plan, changes, example);
     Tensor image = batch.image.rows(i, 1).reshape({patch[0], patch[1], patch[2], plan.channels()});
     read_patch(c, origin, patch, a, image.mutable_data<float>(),
                batch.label.rows(i, 1).mutable_data<int32_t>());
+    c.check();
     augment_values(image, a, changes, example, plan.dims == 2 || plan.anisotropic);
     batch.cases[static_cast<size_t>(i)] = static_cast<int>(which);
     batch.origin[static_cast<size_t>(i)] = origin;

@@ -25,8 +25,8 @@ struct Batch {
 /// the examples (at batch 2: one of two) is centred on foreground of a class drawn at random. Patches lie
 /// inside the padded case; a rotation or scaling that reads beyond it finds air (see augment.h). A pure
 /// function of (seed, step, index): the same bits with any number of threads.
-Batch training_batch(const std::vector<PreprocessedCase>& cases, const Plan& plan,
-                     const AugmentOptions& augment, uint64_t seed, int64_t step);
+Batch training_batch(const std::vector<PreparedCase>& cases, const Plan& plan, const AugmentOptions& augment,
+                     uint64_t seed, int64_t step);
 
 struct Window {
   Triple begin{};  ///< in the padded volume's frame (negative in the padding)

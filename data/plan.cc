@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/case_store.h"
 #include "data/nonzero.h"
 
 namespace voxgrad {
@@ -25,43 +26,44 @@ double percentile(std::vector<double> values, double percent) {
   return percentile_of_sorted(values, percent);
 }
 
-/// What the plan wants to know of the cases.
+/// Of every n-th voxel among `total` that are wanted, so that about `samples` are taken: f32 [n, C].
+template <class Wanted>
+Tensor intensities(const LoadedCase& c, int64_t total, int64_t samples, Wanted&& wanted) {
+  const float* x = c.image.data<float>();
+  const int64_t channels = c.image.dim(3), step = std::max<int64_t>(1, (total + samples - 1) / samples);
+  const int64_t taken = (total + step - 1) / step;
+  Tensor t = Tensor::empty({taken, channels});
+  float* out = t.mutable_data<float>();
+  for (int64_t v = 0, seen = 0; v < c.label.numel(); ++v)
+    if (wanted(v) && seen++ % step == 0) out = std::copy_n(x + v * channels, channels, out);
+  return t;
+}
+
+/// The fingerprints of all cases together.
 struct Fingerprint {
   std::array<std::vector<double>, 3> spacing, size;       // of the cropped cases
   std::vector<double> kept;                               // fraction of the volume that cropping leaves
   bool flat = true;                                       // every case is a single slice
   std::vector<std::vector<double>> foreground, anything;  // intensities a channel
 
-  void add(const LoadedCase& c, int64_t samples) {
-    const Box box = nonzero_box(c.image);
+  void add(const CaseFingerprint& c) {
     for (size_t a = 0; a < 3; ++a) {
-      spacing[a].push_back(c.header.spacing(2 - static_cast<int>(a)));
-      size[a].push_back(static_cast<double>(box.size[a]));
+      spacing[a].push_back(c.spacing[a]);
+      size[a].push_back(static_cast<double>(c.box[a]));
     }
-    kept.push_back(static_cast<double>(box.size[0] * box.size[1] * box.size[2]) /
-                   static_cast<double>(c.label.numel()));
-    flat = flat && c.image.dim(0) == 1;
-    if (samples > 0) add_intensities(c, samples);
+    kept.push_back(static_cast<double>(c.box[0] * c.box[1] * c.box[2]) /
+                   static_cast<double>(c.extent[0] * c.extent[1] * c.extent[2]));
+    flat = flat && c.extent[0] == 1;
+    take(c.foreground, foreground);
+    take(c.anything, anything);
   }
 
-  /// Every n-th foreground voxel, so that about `samples` come from a case.
-  void add_intensities(const LoadedCase& c, int64_t samples) {
-    const int32_t* y = c.label.data<int32_t>();
-    const float* x = c.image.data<float>();
-    const int64_t voxels = c.label.numel(), channels = c.image.dim(3);
-    int64_t count = 0;
-    for (int64_t v = 0; v < voxels; ++v) count += y[v] > 0;
-    const auto take = [&](std::vector<std::vector<double>>& into, int64_t total, auto&& wanted) {
-      const int64_t step = std::max<int64_t>(1, (total + samples - 1) / samples);
-      int64_t seen = 0;
-      for (int64_t v = 0; v < voxels; ++v)
-        if (wanted(v) && seen++ % step == 0)
-          for (int64_t i = 0; i < channels; ++i) into[static_cast<size_t>(i)].push_back(x[v * channels + i]);
-    };
-    if (count > 0) take(foreground, count, [&](int64_t v) { return y[v] > 0; });
-    // For a data set without any foreground; few are enough.
-    samples = std::max<int64_t>(1, samples / 10);
-    take(anything, voxels, [](int64_t) { return true; });
+ private:
+  static void take(const Tensor& from, std::vector<std::vector<double>>& into) {
+    if (!from.defined()) return;
+    const float* x = from.data<float>();
+    const size_t channels = into.size();
+    for (int64_t i = 0; i < from.numel(); ++i) into[static_cast<size_t>(i) % channels].push_back(x[i]);
   }
 };
 
@@ -118,7 +120,24 @@ void check(const PlanOptions& o) {
 
 }  // namespace
 
-Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const PlanOptions& options) {
+CaseFingerprint fingerprint(const LoadedCase& c, int64_t samples) {
+  CaseFingerprint f;
+  f.extent = {c.image.dim(0), c.image.dim(1), c.image.dim(2)};
+  f.box = nonzero_box(c.image).size;
+  for (size_t a = 0; a < 3; ++a) f.spacing[a] = c.header.spacing(2 - static_cast<int>(a));
+  if (samples <= 0) return f;
+  const int32_t* y = c.label.data<int32_t>();
+  int64_t count = 0;
+  for (int64_t v = 0; v < c.label.numel(); ++v) count += y[v] > 0;
+  if (count > 0) f.foreground = intensities(c, count, samples, [&](int64_t v) { return y[v] > 0; });
+  // For a data set without any foreground; few are enough.
+  f.anything =
+      intensities(c, c.label.numel(), std::max<int64_t>(1, samples / 10), [](int64_t) { return true; });
+  return f;
+}
+
+Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const PlanOptions& options,
+               CaseStore* store, const std::function<void()>& poll) {
   check(options);
   require(!cases.empty(), "[plan] expected at least one case");
   Plan plan;
@@ -131,8 +150,12 @@ Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const Plan
   f.anything.resize(dataset.channel_names.size());
   const int64_t samples =
       dataset.is_ct() ? std::max<int64_t>(1000, kIntensitySamples / static_cast<int64_t>(cases.size())) : 0;
-  for (const int i : cases)
-    f.add(load_case(dataset.cases.at(static_cast<size_t>(i)), plan.channels(), plan.classes()), samples);
+  for (const int i : cases) {
+    if (poll) poll();
+    const Case& c = dataset.cases.at(static_cast<size_t>(i));
+    f.add(store ? store->fingerprint(c, plan.channels(), plan.classes(), samples)
+                : fingerprint(load_case(c, plan.channels(), plan.classes()), samples));
+  }
   if (dataset.is_ct()) plan.intensity = intensities_of(f.foreground[0].empty() ? f.anything : f.foreground);
 
   const std::array<double, 3> target = target_spacing(f);

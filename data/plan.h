@@ -1,6 +1,7 @@
 // What to do with a data set: nnU-Net's rules (Isensee et al. 2021) for spacing, patch and network.
 #pragma once
 #include <array>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -47,9 +48,21 @@ struct PlanOptions {
   void declare(OptionList& options);
 };
 
-/// Reads the images of `cases` (indices) and decides. Deterministic. ErrorCode::usage for options out of
-/// range.
-Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const PlanOptions& options);
+/// What a plan wants to know of a case.
+struct CaseFingerprint {
+  Triple extent{}, box{};           ///< voxels of the case and of its non-zero box; D, H, W
+  std::array<double, 3> spacing{};  ///< mm; D, H, W
+  Tensor foreground, anything;  ///< f32 [n, C]: intensities of every n-th voxel with a label above 0; of any
+};
+/// `samples`: about how many foreground voxels are taken; 0: none.
+CaseFingerprint fingerprint(const LoadedCase& c, int64_t samples);
+
+class CaseStore;
+/// Decides from the images and labels of `cases` (indices), which it reads through `store` where there is one
+/// (data/case_store.h). Deterministic. `poll` is called before each case and may throw. ErrorCode::usage for
+/// options out of range.
+Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const PlanOptions& options,
+               CaseStore* store = nullptr, const std::function<void()>& poll = {});
 
 /// Strides, kernels and patch of a network for volumes of `shape` (median) and `spacing`, after nnU-Net: an
 /// axis is halved while its edge stays at least 4 and its spacing is within a factor of 2 of the finest one,

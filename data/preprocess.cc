@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
+#include "data/grid.h"
 #include "data/nonzero.h"
 #include "data/resample.h"
 #include "tensor/parallel.h"
@@ -111,22 +113,7 @@ Tensor filled(const Triple& size, const std::vector<float>& item) {
   return t;
 }
 
-void pad_to_patch(PreprocessedCase& c, const Triple& patch) {
-  for (size_t a = 0; a < 3; ++a) {
-    c.padded[a] = std::max(c.content[a], patch[a]);
-    c.pad_begin[a] = (c.padded[a] - c.content[a]) / 2;
-  }
-  if (c.padded == c.content) return;
-  Tensor image = filled(c.padded, c.air);
-  paste<float>(c.image, image, c.pad_begin, c.image.dim(3));
-  c.image = image;
-  if (!c.label.defined()) return;
-  Tensor label = Tensor::zeros({c.padded[0], c.padded[1], c.padded[2]}, DType::i32);
-  paste<int32_t>(c.label, label, c.pad_begin, 1);
-  c.label = label;
-}
-
-std::vector<std::vector<int64_t>> class_voxels_of(const Tensor& label, int classes) {
+std::vector<Tensor> class_voxels_of(const Tensor& label, int classes) {
   const int32_t* y = label.data<int32_t>();
   std::vector<int64_t> count(static_cast<size_t>(classes)), seen(static_cast<size_t>(classes));
   for (int64_t v = 0; v < label.numel(); ++v) ++count[static_cast<size_t>(y[v])];
@@ -137,7 +124,23 @@ std::vector<std::vector<int64_t>> class_voxels_of(const Tensor& label, int class
     const int64_t step = (count[k] + kClassVoxels - 1) / kClassVoxels;
     if (seen[k]++ % step == 0) voxels[k].push_back(v);
   }
-  return voxels;
+  std::vector<Tensor> tensors;
+  for (const std::vector<int64_t>& v : voxels)
+    tensors.push_back(Tensor::from<int64_t>({static_cast<int64_t>(v.size())}, v));
+  return tensors;
+}
+
+/// Smallest and largest value a channel.
+void ranges_of(const Tensor& image, std::vector<float>& low, std::vector<float>& high) {
+  const int64_t channels = image.dim(3);
+  const float* const x = image.data<float>();
+  low.assign(x, x + channels);
+  high = low;
+  for (int64_t i = 0; i < image.numel(); ++i) {
+    const size_t k = static_cast<size_t>(i % channels);
+    low[k] = std::min(low[k], x[i]);
+    high[k] = std::max(high[k], x[i]);
+  }
 }
 
 /// The field at the resolution of the input, inside the crop.
@@ -152,13 +155,17 @@ Tensor to_crop(const Tensor& field, const PreprocessedCase& c) {
 
 }  // namespace
 
-PreprocessedCase preprocess(const LoadedCase& loaded, const Plan& plan) {
+PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& annotations,
+                          const Plan& plan) {
   require(loaded.image.defined() && loaded.image.rank() == 4, "[preprocess] expected an image [D, H, W, C]");
   if (loaded.image.dim(3) != plan.channels())
     fail(ErrorCode::data, "[preprocess] case ", loaded.name, ": expected ", plan.channels(),
          " channels, got ", loaded.image.dim(3));
-  PreprocessedCase c;
+  PreparedCase c;
   c.name = loaded.name;
+  c.warnings = loaded.warnings;
+  c.axes = axis_letters(loaded.header);
+  ranges_of(loaded.image, c.low, c.high);
   c.original = {loaded.image.dim(0), loaded.image.dim(1), loaded.image.dim(2)};
   c.spacing = spacing_of(loaded.header);
   const Box box = nonzero_box(loaded.image);
@@ -175,12 +182,56 @@ PreprocessedCase preprocess(const LoadedCase& loaded, const Plan& plan) {
   }
   const Interpolations along = separate_axes(c.spacing, target, Interpolation::cubic);
   c.image = resample(c.image, c.content, along);
-  if (loaded.label.defined())
-    c.label = resample_labels(crop(loaded.label, box), c.content, plan.classes(), along);
   c.air = air_of(c.image, plan);
-  pad_to_patch(c, plan.patch);
-  if (c.label.defined()) c.class_voxels = class_voxels_of(c.label, plan.classes());
+  const DType stored = plan.classes() <= 256 ? DType::u8 : DType::i32;
+  const auto labels = [&](const Tensor& on_grid) {
+    return resample_labels(crop(on_grid, box), c.content, plan.classes(), along);
+  };
+  if (loaded.label.defined()) {
+    const Tensor label = labels(loaded.label);
+    c.class_voxels = class_voxels_of(label, plan.classes());
+    c.label = label.to(stored);
+  }
+  for (const Tensor& a : annotations) c.annotations.push_back(labels(a).to(stored));
   return c;
+}
+
+std::pair<Triple, Triple> padding(const Triple& content, const Triple& patch) {
+  Triple padded{}, begin{};
+  for (size_t a = 0; a < 3; ++a) {
+    padded[a] = std::max(content[a], patch[a]);
+    begin[a] = (padded[a] - content[a]) / 2;
+  }
+  return {padded, begin};
+}
+
+PreprocessedCase pad_case(const PreparedCase& c, const Triple& patch) {
+  c.verify();
+  PreprocessedCase p;
+  static_cast<CaseGrid&>(p) = c;
+  p.name = c.name;
+  std::tie(p.padded, p.pad_begin) = padding(c.content, patch);
+  const bool larger = p.padded != c.content;
+  if (larger) {
+    p.image = filled(p.padded, c.air);
+    paste<float>(c.image, p.image, p.pad_begin, c.image.dim(3));
+  } else {
+    p.image = c.file ? c.image.clone() : c.image;
+  }
+  if (c.label.defined()) {
+    const Tensor label = c.label.to(DType::i32);
+    p.label = c.file && label.raw() == c.label.raw() ? label.clone() : label;
+    if (larger) {
+      p.label = Tensor::zeros({p.padded[0], p.padded[1], p.padded[2]}, DType::i32);
+      paste<int32_t>(label, p.label, p.pad_begin, 1);
+    }
+  }
+  c.check();
+  return p;
+}
+
+PreprocessedCase preprocess(const LoadedCase& loaded, const Plan& plan) {
+  return pad_case(prepare_case(loaded, {}, plan), plan.patch);
 }
 
 Tensor invert_field(const Tensor& field, const PreprocessedCase& c, float outside) {

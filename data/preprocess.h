@@ -4,27 +4,58 @@
 
 namespace voxgrad {
 
-struct PreprocessedCase {
-  std::string name;
-  Tensor image;  ///< f32 [D, H, W, C] at the plan's spacing; at least the plan's patch along each axis
-  Tensor label;  ///< i32 [D, H, W]; undefined where there is none
-  // What inversion needs.
-  Triple original{};    ///< D, H, W of the input
+/// Where the voxels of a preprocessed case come from. Every triple is D, H, W.
+struct CaseGrid {
+  Triple original{};    ///< extent of the input
   Triple crop_begin{};  ///< first voxel of the non-zero box
   Triple crop_size{};
-  Triple content{};    ///< D, H, W of the resampled box
-  Triple padded{};     ///< D, H, W of `image`
-  Triple pad_begin{};  ///< where it lies in `image`: around it is padding, of value `air` and label 0
-  std::array<double, 3> spacing{};  ///< of the input, mm; D, H, W
-  // What training needs.
-  std::vector<float>
-      air;  ///< a channel's value outside the volume: 0 under mask normalisation, else its minimum
-  std::vector<std::vector<int64_t>>
-      class_voxels;  ///< a class: flat indices in `label` (every n-th of a large class)
+  Triple content{};                 ///< extent of the resampled box
+  std::array<double, 3> spacing{};  ///< of the input, mm
 };
 
-/// Order: crop, normalise, resample (images cubic, labels linear a class; slices apart, nearest), pad to the
-/// patch.
+/// A case at the plan's spacing. It depends on the case's files and on spacing, modality, intensities and
+/// normalisation of the plan, not on patch or network. Its tensors lie in memory or in a mapped file
+/// (data/case_store.h).
+struct PreparedCase : CaseGrid {
+  std::string name;
+  Tensor image;  ///< f32 [D, H, W, C]
+  Tensor label;  ///< [D, H, W], u8 for up to 256 classes, else i32; undefined where there is none
+  std::vector<Tensor> annotations;   ///< the same of each rater, in the order of Case::annotations
+  std::vector<Tensor> class_voxels;  ///< a class: flat indices in `label`, i64 (every n-th of a large class)
+  std::vector<float>
+      air;           ///< a channel's value outside the volume: 0 under mask normalisation, else its minimum
+  std::string axes;  ///< axis_letters of the input
+  std::vector<float> low, high;  ///< smallest and largest value of the input a channel
+  std::vector<CaseWarning> warnings;
+  std::string digest;                                   ///< SHA-256 of all of this except the name
+  std::shared_ptr<const class PreparedFile> file = {};  ///< where the tensors lie; null: in memory
+
+  /// To be called before voxels are read: compares a file with its digest, once. ErrorCode::system, naming
+  /// the file, where it is damaged.
+  void verify() const;
+  /// To be called after voxels were read and before they are used: MappedFile::check.
+  void check() const;
+};
+
+/// Order: crop, normalise, resample (images cubic, labels linear a class; slices apart, nearest).
+/// `annotations`: on the input's grid, i32.
+PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& annotations, const Plan& plan);
+
+/// A case as a network sees the whole of it.
+struct PreprocessedCase : CaseGrid {
+  std::string name;
+  Tensor image;     ///< f32 [D, H, W, C] at the plan's spacing; at least the plan's patch along each axis
+  Tensor label;     ///< i32 [D, H, W]; undefined where there is none
+  Triple padded{};  ///< extent of `image`
+  Triple
+      pad_begin{};  ///< where the content lies in it: around it is padding, of the value of air and label 0
+};
+
+/// The extent that a case of `content` is padded to, and where the content begins in it.
+std::pair<Triple, Triple> padding(const Triple& content, const Triple& patch);
+/// Pads a case to the patch, in memory.
+PreprocessedCase pad_case(const PreparedCase& c, const Triple& patch);
+/// pad_case(prepare_case(loaded, {}, plan), plan.patch).
 PreprocessedCase preprocess(const LoadedCase& loaded, const Plan& plan);
 
 /// Probabilities [D, H, W, K] f32 at the plan's spacing -> [D', H', W', K] on the input's grid: trilinear,

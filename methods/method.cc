@@ -77,8 +77,8 @@ double Method::constant(const std::string& name) const {
   return it->second;
 }
 
-std::function<Tensors(uint64_t, int64_t)> patches_of(const std::vector<PreprocessedCase>& cases,
-                                                     const Plan& plan, const AugmentOptions& augment) {
+std::function<Tensors(uint64_t, int64_t)> patches_of(const std::vector<PreparedCase>& cases, const Plan& plan,
+                                                     const AugmentOptions& augment) {
   return [&cases, &plan, augment](uint64_t seed, int64_t step) {
     const Batch b = training_batch(cases, plan, augment, seed, step);
     return Tensors{b.image, b.label};

@@ -17,9 +17,9 @@
 
 namespace voxgrad {
 
-/// Cases at the plan's spacing, with labels.
+/// Cases at the plan's spacing, with labels. They may lie in mapped files: pad_case() brings one into memory.
 struct TrainingData {
-  std::vector<PreprocessedCase> training, calibration;
+  std::vector<PreparedCase> training, calibration;
 };
 
 /// What work on cases may take, and the seed of what it draws.
@@ -157,7 +157,7 @@ std::unique_ptr<Method> make_method(const MethodRecord& record);
 uint64_t sample_seed(const std::string& case_name, uint64_t seed, int64_t m);
 
 /// A labelled batch of training patches, {image, label}, for Stage::batch.
-std::function<Tensors(uint64_t seed, int64_t step)> patches_of(const std::vector<PreprocessedCase>& cases,
+std::function<Tensors(uint64_t seed, int64_t step)> patches_of(const std::vector<PreparedCase>& cases,
                                                                const Plan& plan,
                                                                const AugmentOptions& augment);
 

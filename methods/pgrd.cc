@@ -81,11 +81,11 @@ std::vector<Stage> Pgrd::stages(const TrainingData& data, const Work& work) {
   // The prior has seen the training cases: how much surer it is there decides what the denoiser learns
   // (docs/method.md).
   first.end = [this, &data, &work] {
-    const auto mean_nll = [&](const std::vector<PreprocessedCase>& cases) {
+    const auto mean_nll = [&](const std::vector<PreparedCase>& cases) {
       double sum = 0;
       const size_t count = std::min(cases.size(), kCasesOfValidation);
       for (size_t i = 0; i < count; ++i) {
-        const PreprocessedCase& c = cases[i];
+        const PreprocessedCase c = pad_case(cases[i], plan().patch);
         const Tensor p = n_->prior.volume_probabilities(c.image, 1, work).to(Device::cpu());
         sum += nll(content_of(p, c), content_of(c.label, c)).value_or(0);
       }
@@ -217,8 +217,9 @@ void Pgrd::fit(const TrainingData& data, const Work& work) {
   all.stop_tolerance = 0;
   std::vector<LabelledSamples> labelled;
   int64_t kept = 0;
-  for (const PreprocessedCase& c : data.calibration) {
-    if (!c.label.defined()) continue;
+  for (const PreparedCase& prepared : data.calibration) {
+    if (!prepared.label.defined()) continue;
+    const PreprocessedCase c = pad_case(prepared, plan().patch);
     const int64_t bytes = all.samples * c.label.numel() * plan().classes() * int64_t{sizeof(float)};
     if (!labelled.empty() && kept + bytes > kFitBytes) break;
     kept += bytes;

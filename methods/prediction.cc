@@ -176,8 +176,8 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
   for (const Case& c : cases) {
     if (options.progress) options.progress(c.name, names.size(), cases.size());
     const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
-    for (const std::string& text : loaded.warnings)
-      if (options.warn) options.warn(text);
+    for (const CaseWarning& w : loaded.warnings)
+      if (options.warn) options.warn(w.file + ": " + w.text);
     const PreprocessedCase prepared = preprocess(loaded, plan);
     const std::string file = "/" + c.name + ".nii.gz";
     const auto wanted = [&](const std::string& key) {

@@ -46,7 +46,7 @@ Loss Segmenter::loss(const std::vector<Var>& x, const Tensor& label, const StepR
   return loss;
 }
 
-Stage Segmenter::stage(const std::vector<PreprocessedCase>& cases, const AugmentOptions& augment) {
+Stage Segmenter::stage(const std::vector<PreparedCase>& cases, const AugmentOptions& augment) {
   return {.name = name_,
           .parameters = &params_,
           .options = options_.stage,
@@ -83,13 +83,15 @@ Tensor Segmenter::volume_probabilities(const Tensor& image, double temperature, 
       work.poll);
 }
 
-double fit_segmenter_temperature(const Segmenter& segmenter, const std::vector<PreprocessedCase>& cases,
+double fit_segmenter_temperature(const Segmenter& segmenter, const std::vector<PreparedCase>& cases,
                                  const Work& work) {
   std::vector<LabelledProbabilities> labelled;
-  for (const PreprocessedCase& c : cases)
-    if (c.label.defined())
-      labelled.push_back({content_of(segmenter.volume_probabilities(c.image, 1, work).to(Device::cpu()), c),
-                          content_of(c.label, c)});
+  for (const PreparedCase& prepared : cases) {
+    if (!prepared.label.defined()) continue;
+    const PreprocessedCase c = pad_case(prepared, segmenter.plan().patch);
+    labelled.push_back({content_of(segmenter.volume_probabilities(c.image, 1, work).to(Device::cpu()), c),
+                        content_of(c.label, c)});
+  }
   return labelled.empty() ? 1 : fit_temperature(labelled);
 }
 

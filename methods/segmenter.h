@@ -31,11 +31,12 @@ class Segmenter {
 
   Parameters& parameters() { return params_; }
   Device device() const { return net_.device(); }
+  const Plan& plan() const { return plan_; }
   /// Dice and cross-entropy of inputs [N, D, H, W, *], read side by side, against label i32 [N, D, H, W],
   /// with dropout where the network has some.
   Loss loss(const std::vector<Var>& x, const Tensor& label, const StepRandom& random) const;
   /// The stage that trains it with Dice and cross-entropy on `cases`. What they refer to outlives the stage.
-  Stage stage(const std::vector<PreprocessedCase>& cases, const AugmentOptions& augment);
+  Stage stage(const std::vector<PreparedCase>& cases, const AugmentOptions& augment);
   /// softmax(logits / temperature) of a batch [N, D, H, W, C] -> [N, D, H, W, K], where the network computes.
   /// `random`: of dropout; null: without.
   Tensor batch_probabilities(const Tensor& image, double temperature,
@@ -55,7 +56,7 @@ class Segmenter {
 };
 
 /// Temperature of a segmenter on cases with labels (least NLL); 1 where there are none.
-double fit_segmenter_temperature(const Segmenter& segmenter, const std::vector<PreprocessedCase>& cases,
+double fit_segmenter_temperature(const Segmenter& segmenter, const std::vector<PreparedCase>& cases,
                                  const Work& work);
 
 }  // namespace voxgrad

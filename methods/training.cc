@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "data/grid.h"
 #include "io/sha256.h"
 #include "methods/registry.h"
 #include "methods/validation.h"
@@ -17,37 +16,26 @@ struct Seen {
   std::set<std::string> axes;
   std::vector<SeenRange> spacing, intensity;
 
-  void add(const LoadedCase& c) {
-    axes.insert(axis_letters(c.header));
+  void add(const PreparedCase& c) {
+    axes.insert(c.axes);
     const auto widen = [](std::vector<SeenRange>& ranges, size_t i, double low, double high) {
       if (i == ranges.size()) ranges.push_back({low, high});
       ranges[i] = {std::min(ranges[i].low, low), std::max(ranges[i].high, high)};
     };
-    for (int axis = 0; axis < 3; ++axis)
-      widen(spacing, static_cast<size_t>(axis), c.header.spacing(axis), c.header.spacing(axis));
-    const int64_t channels = c.image.dim(3);
-    const float* const x = c.image.data<float>();
-    std::vector<float> low(x, x + channels), high = low;
-    for (int64_t i = 0; i < c.image.numel(); ++i) {
-      const size_t k = static_cast<size_t>(i % channels);
-      low[k] = std::min(low[k], x[i]);
-      high[k] = std::max(high[k], x[i]);
-    }
-    for (size_t k = 0; k < low.size(); ++k)
-      widen(intensity, k, static_cast<double>(low[k]), static_cast<double>(high[k]));
+    for (size_t axis = 0; axis < 3; ++axis) widen(spacing, axis, c.spacing[2 - axis], c.spacing[2 - axis]);
+    for (size_t k = 0; k < c.low.size(); ++k)
+      widen(intensity, k, static_cast<double>(c.low[k]), static_cast<double>(c.high[k]));
   }
 };
 
-// Of names, shapes and voxels: what training and the fits see.
+// Of names and of what training and the fits see.
 std::string hash_of(const TrainingData& data) {
   Sha256 h;
   for (const auto* cases : {&data.training, &data.calibration})
-    for (const PreprocessedCase& c : *cases) {
-      const std::string head =
-          cat(cases == &data.training ? "training " : "calibration ", c.name, " ", c.image.shape(), "\n");
-      h.update(head.data(), head.size());
-      h.update(c.image.raw(), c.image.nbytes());
-      h.update(c.label.raw(), c.label.nbytes());
+    for (const PreparedCase& c : *cases) {
+      const std::string line =
+          cat(cases == &data.training ? "training " : "calibration ", c.name, " ", c.digest, "\n");
+      h.update(line.data(), line.size());
     }
   return h.hex();
 }
@@ -91,8 +79,8 @@ std::string other_settings(const ModelFile& model, const std::string& stage, con
 class MethodTraining {
  public:
   MethodTraining(Method& method, const std::string& folder, const TrainRequest& request,
-                 const MemoryBounds& memory)
-      : method_(method), folder_(folder), request_(request), memory_(memory), run_(request) {}
+                 const MemoryBounds& memory, const CacheOptions& cache)
+      : method_(method), folder_(folder), request_(request), memory_(memory), cache_(cache), run_(request) {}
 
   TrainResult operator()() {
     return run_.train(method_.name(), [this] { return prepare(); });
@@ -100,7 +88,7 @@ class MethodTraining {
 
  private:
   TrainingJob prepare();
-  std::vector<PreprocessedCase> load(const std::vector<int>& which, std::vector<std::string>& warnings);
+  void load(CaseStore& store, std::vector<CaseWarning>& warnings);
   // The bounds are half of the caps; the cases in memory, and parameters, count against the caps too.
   void bound_work() {
     const auto rest = [](int64_t bound, uint64_t taken) {
@@ -115,6 +103,7 @@ class MethodTraining {
   const std::string& folder_;
   const TrainRequest& request_;
   const MemoryBounds& memory_;
+  const CacheOptions& cache_;
   TrainingRun run_;
   Dataset dataset_;
   RunSplit split_;
@@ -123,21 +112,23 @@ class MethodTraining {
   Work work_;
 };
 
-std::vector<PreprocessedCase> MethodTraining::load(const std::vector<int>& which,
-                                                   std::vector<std::string>& warnings) {
-  std::vector<PreprocessedCase> cases;
-  const Plan& plan = method_.plan();
-  for (const int i : which) {
-    run_.poll();
-    const Case& c = dataset_.cases[static_cast<size_t>(i)];
-    const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
-    warnings.insert(warnings.end(), loaded.warnings.begin(), loaded.warnings.end());
-    seen_.add(loaded);
-    cases.push_back(preprocess(loaded, plan));
-    if (!cases.back().label.defined())
-      fail(ErrorCode::data, "[train] ", dataset_.folder, ": case ", c.name, ": expected a label");
-  }
-  return cases;
+void MethodTraining::load(CaseStore& store, std::vector<CaseWarning>& warnings) {
+  const size_t total = split_.train.size() + split_.calibration.size();
+  const auto add = [&](const std::vector<int>& which, std::vector<PreparedCase>& to) {
+    for (const int i : which) {
+      run_.poll();
+      run_.show("preparing cases", data_.training.size() + data_.calibration.size(), total);
+      const Case& c = dataset_.cases[static_cast<size_t>(i)];
+      PreparedCase prepared = store.prepared(c, method_.plan());
+      if (!prepared.label.defined())
+        fail(ErrorCode::data, "[train] ", dataset_.folder, ": case ", c.name, ": expected a label");
+      warnings.insert(warnings.end(), prepared.warnings.begin(), prepared.warnings.end());
+      seen_.add(prepared);
+      to.push_back(std::move(prepared));
+    }
+  };
+  add(split_.train, data_.training);
+  add(split_.calibration, data_.calibration);
 }
 
 TrainingJob MethodTraining::prepare() {
@@ -146,13 +137,17 @@ TrainingJob MethodTraining::prepare() {
   split_ = run_split(dataset_, static_cast<int>(common.fold));
   if (split_.train.empty())
     fail(ErrorCode::data, "[train] ", folder_, ": expected at least one training case in fold ", common.fold);
-  method_.build(make_plan(dataset_, split_.train, common.plan), request_.runtime);
+  CaseStore store(cache_);
   run_.say(split_.text);
-  std::vector<std::string> warnings;
-  data_.training = load(split_.train, warnings);
-  data_.calibration = load(split_.calibration, warnings);
+  if (!store.folder().empty()) run_.say(cat("prepared data lie in ", store.folder()));
+  method_.build(make_plan(dataset_, split_.train, common.plan, &store, [this] { run_.poll(); }),
+                request_.runtime);
+  std::vector<CaseWarning> warnings;
+  load(store, warnings);
+  if (!store.folder().empty())
+    run_.say(cat("of the prepared cases ", store.found(), " were there and ", store.made(), " were made"));
   if (!warnings.empty())
-    run_.say(cat("warning: ", warnings[0], "; ", warnings.size(),
+    run_.say(cat("warning: ", warnings[0].file, ": ", warnings[0].text, "; ", warnings.size(),
                  warnings.size() == 1 ? " warning" : " warnings", " in all, listed by `voxgrad check`"));
   const Seed seed = Seed{request_.seed}.child("fold", static_cast<uint64_t>(common.fold));
   work_.seed = seed.value;
@@ -213,8 +208,8 @@ TrainingJob MethodTraining::prepare() {
 }  // namespace
 
 TrainResult train_method(Method& method, const std::string& dataset, const TrainRequest& request,
-                         const MemoryBounds& memory) {
-  return MethodTraining(method, dataset, request, memory)();
+                         const MemoryBounds& memory, const CacheOptions& cache) {
+  return MethodTraining(method, dataset, request, memory, cache)();
 }
 
 }  // namespace voxgrad

@@ -1,5 +1,6 @@
 // `voxgrad train`: a method on a data set, and its scores on held-out cases.
 #pragma once
+#include "data/case_store.h"
 #include "methods/method.h"
 
 namespace voxgrad {
@@ -10,8 +11,8 @@ struct MemoryBounds {
 };
 
 /// Trains a method, whose options are set, into a run folder (locked meanwhile). ErrorCode::data for a case
-/// without a label.
+/// without a label. `cache`: where prepared cases lie; the result has the same bits with any and with none.
 TrainResult train_method(Method& method, const std::string& dataset, const TrainRequest& request,
-                         const MemoryBounds& memory = {});
+                         const MemoryBounds& memory = {}, const CacheOptions& cache = {});
 
 }  // namespace voxgrad

@@ -28,7 +28,7 @@ class Command : public ::testing::Test {
   /// Runs the command in a shell; returns its exit code and fills out_ and err_.
   int run(const std::string& arguments, const std::string& redirect = "") {
     const std::string out = folder_ + "/out", err = folder_ + "/err";
-    const std::string line = std::string(VOXGRAD_COMMAND) + " " + arguments + " >" +
+    const std::string line = "VOXGRAD_CACHE=" + folder_ + "/cache " + std::string(VOXGRAD_COMMAND) + " " + arguments + " >" +
                              (redirect.empty() ? out : redirect) + " 2>" + err;
     const int status = std::system(line.c_str());
     out_ = redirect.empty() ? read_text(out) : "";

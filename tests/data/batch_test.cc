@@ -25,18 +25,18 @@ Plan plan_of(const Triple& patch, int batch = 2) {
   return p;
 }
 
-PreprocessedCase case_of(const Tensor& image, const Tensor& label, const Plan& plan,
-                         const std::string& name = "c") {
+PreparedCase case_of(const Tensor& image, const Tensor& label, const Plan& plan,
+                     const std::string& name = "c") {
   LoadedCase c;
   c.name = name;
   c.header = make_nifti_header({image.dim(2), image.dim(1), image.dim(0)}, {1, 1, 1});
   c.image = image;
   c.label = label;
-  return preprocess(c, plan);
+  return prepare_case(c, {}, plan);
 }
 
-std::vector<PreprocessedCase> phantoms(int count, const Plan& plan) {
-  std::vector<PreprocessedCase> cases;
+std::vector<PreparedCase> phantoms(int count, const Plan& plan) {
+  std::vector<PreparedCase> cases;
   PhantomOptions o;
   o.size = 28;
   for (int i = 0; i < count; ++i) {
@@ -117,7 +117,8 @@ TEST(Batch, WithoutAugmentationIsTheCaseItself) {
   const auto cases = phantoms(2, plan);
   const Batch b = training_batch(cases, plan, nothing(), 9, 4);
   for (int64_t i = 0; i < 2; ++i) {
-    const PreprocessedCase& c = cases[static_cast<size_t>(b.cases[static_cast<size_t>(i)])];
+    const PreprocessedCase c =
+        pad_case(cases[static_cast<size_t>(b.cases[static_cast<size_t>(i)])], plan.patch);
     const Triple& o = b.origin[static_cast<size_t>(i)];
     const Tensor want = gather_windows(c.image, {{o}}, plan.patch);
     EXPECT_EQ(b.image.rows(i, 1).to_vector<float>(), want.to_vector<float>());
@@ -141,7 +142,7 @@ TEST(Augment, ImageAndLabelStayAligned) {
     image.mutable_data<float>()[v] = static_cast<float>(10 + std::clamp(depth, -4.0, 4.0));
     label.mutable_data<int32_t>()[v] = depth > 0;
   }
-  const PreprocessedCase c = case_of(image, label, plan);
+  const PreparedCase c = case_of(image, label, plan);
   // The normalised value of depth 0.
   double sum = 0, squares = 0;
   for (const float v : image.to_vector<float>()) {
@@ -289,7 +290,7 @@ TEST(Augment, MirroredPatchesAreThePatchReversed) {
   const Tensor image = random_normal({6, 7, 8, 1}, {4, Stream::test, 1});
   Tensor label = Tensor::empty({6, 7, 8}, DType::i32);
   for (int64_t v = 0; v < label.numel(); ++v) label.mutable_data<int32_t>()[v] = static_cast<int32_t>(v % 3);
-  const PreprocessedCase c = case_of(image, label, plan);
+  const PreparedCase c = case_of(image, label, plan);
   Augmentation a;
   a.channels.resize(1);
   a.mirror = {true, false, true};
@@ -304,7 +305,7 @@ TEST(Augment, MirroredPatchesAreThePatchReversed) {
           const size_t v = static_cast<size_t>((z * 7 + y) * 8 + x);
           const int64_t from = ((5 - z) * 7 + y) * 8 + 7 - x;
           ASSERT_EQ(values[v], c.image.data<float>()[from]);
-          ASSERT_EQ(labels[v], c.label.data<int32_t>()[from]);
+          ASSERT_EQ(labels[v], c.label.data<uint8_t>()[from]);
         }
   }
 }
@@ -323,13 +324,49 @@ TEST(Batch, OfATwoDimensionalPlanIsOneSlice) {
 
 TEST(Batch, ACaseSmallerThanThePatchIsPaddedWithAir) {
   const Plan plan = plan_of({16, 16, 16}, 1);
-  const PreprocessedCase c = case_of(testing::volume({9, 10, 11, 1}, [](int64_t i) { return 5 + i % 7; }),
-                                     Tensor::full({9, 10, 11}, 1, DType::i32), plan);
+  const PreparedCase c = case_of(testing::volume({9, 10, 11, 1}, [](int64_t i) { return 5 + i % 7; }),
+                                 Tensor::full({9, 10, 11}, 1, DType::i32), plan);
   const Batch b = training_batch({c}, plan, nothing(), 1, 0);
   EXPECT_EQ(b.image.data<float>()[0], c.air[0]);
   int64_t foreground = 0;
   for (int64_t v = 0; v < b.label.numel(); ++v) foreground += b.label.data<int32_t>()[v];
   EXPECT_EQ(foreground, 9 * 10 * 11);
+}
+
+/// The padding is never made: whatever is read of it has the bits of a case that is padded.
+TEST(Batch, PaddingThatIsNotThereReadsAsPaddingThatIs) {
+  const Plan plan = plan_of({16, 12, 20}, 1);
+  LoadedCase loaded;
+  loaded.header = make_nifti_header({11, 17, 9}, {1, 1, 1});
+  loaded.image = random_normal({9, 17, 11, 2}, {4, Stream::test, 1});
+  loaded.label = Tensor::empty({9, 17, 11}, DType::i32);
+  for (int64_t v = 0; v < loaded.label.numel(); ++v)
+    loaded.label.mutable_data<int32_t>()[v] = static_cast<int32_t>(v % 3);
+  Plan two_channels = plan;
+  two_channels.channel_names = {"a", "b"};
+  const PreparedCase c = prepare_case(loaded, {}, two_channels);
+  const PreprocessedCase padded = pad_case(c, plan.patch);
+  ASSERT_EQ(padded.padded, (Triple{16, 17, 20}));
+  PreparedCase whole = c;  // its padding lies in memory
+  whole.content = padded.padded;
+  whole.image = padded.image;
+  whole.label = padded.label;  // i32: the other type of labels
+  int outside = 0;
+  for (int64_t step = 0; step < 60; ++step) {
+    Augmentation a =
+        draw_augmentation(step % 3 == 0 ? nothing() : AugmentOptions{.rotation = 1, .scaling = 1},
+                          two_channels, {5, Stream::augment, static_cast<uint32_t>(step)}, 0);
+    a.mirror = {step % 2 == 0, step % 5 == 0, step % 4 < 2};
+    const Triple origin{0, step % 6, 0};
+    std::vector<float> one(16 * 12 * 20 * 2), two(one.size());
+    std::vector<int32_t> labels(one.size() / 2, -1), others(labels.size(), -2);
+    read_patch(c, origin, plan.patch, a, one.data(), labels.data());
+    read_patch(whole, origin, plan.patch, a, two.data(), others.data());
+    ASSERT_EQ(one, two) << "step " << step;
+    ASSERT_EQ(labels, others) << "step " << step;
+    outside += one[0] == c.air[0];
+  }
+  EXPECT_GT(outside, 30);
 }
 
 }  // namespace

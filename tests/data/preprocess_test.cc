@@ -128,7 +128,8 @@ TEST(Preprocess, CropsNormalisesAndPads) {
         sum += v;
         squares += double{v} * v;
       }
-  const PreprocessedCase c = preprocess(case_of(image, label), small_plan());
+  const PreparedCase prepared = prepare_case(case_of(image, label), {label}, small_plan());
+  const PreprocessedCase c = pad_case(prepared, small_plan().patch);
   EXPECT_EQ(c.crop_begin, (Triple{2, 3, 1}));
   EXPECT_EQ(c.crop_size, (Triple{5, 9, 5}));
   EXPECT_EQ(c.content, c.crop_size);
@@ -137,11 +138,16 @@ TEST(Preprocess, CropsNormalisesAndPads) {
   EXPECT_EQ(c.image.shape(), (Shape{8, 9, 8, 1}));
   const double mean = sum / 225, deviation = std::sqrt(squares / 225 - mean * mean);
   EXPECT_NEAR(c.image.data<float>()[(1 * 9 + 0) * 8 + 1], (100 + 14 - 9 + 1 - mean) / deviation, 1e-5);
-  EXPECT_EQ(c.image.data<float>()[0], c.air[0]);  // padding is air: the smallest value
-  EXPECT_EQ(c.air[0], *std::min_element(c.image.data<float>(), c.image.data<float>() + c.image.numel()));
+  EXPECT_EQ(c.image.data<float>()[0], prepared.air[0]);  // padding is air: the smallest value
+  EXPECT_EQ(prepared.air[0],
+            *std::min_element(c.image.data<float>(), c.image.data<float>() + c.image.numel()));
   EXPECT_EQ(c.label.data<int32_t>()[(1 * 9 + 8) * 8 + 1], 2);
-  EXPECT_EQ(c.class_voxels[2].size(), 5u * 3 * 5);
-  for (const int64_t v : c.class_voxels[2]) EXPECT_EQ(c.label.data<int32_t>()[v], 2);
+  EXPECT_EQ(prepared.class_voxels[2].numel(), 5 * 3 * 5);
+  for (const int64_t v : prepared.class_voxels[2].to_vector<int64_t>())
+    EXPECT_EQ(prepared.label.data<uint8_t>()[v], 2);
+  EXPECT_EQ(prepared.annotations.at(0).to_vector<uint8_t>(), prepared.label.to_vector<uint8_t>());
+  EXPECT_EQ(prepared.low[0], 0);
+  EXPECT_EQ(prepared.high[0], *std::max_element(image.data<float>(), image.data<float>() + image.numel()));
 }
 
 TEST(Preprocess, InverseOnTheSameGridIsIdentityAndAirIsBackground) {
@@ -234,7 +240,7 @@ TEST(Preprocess, MaskNormalisationLeavesAirAtZero) {
   const Tensor mask = nonzero_mask(image);
   EXPECT_EQ(mask.data<uint8_t>()[(4 * 9 + 4) * 9 + 4], 1) << "a hole belongs to the mask";
   EXPECT_EQ(mask.data<uint8_t>()[0], 0);
-  const PreprocessedCase c = preprocess(case_of(image), plan);
+  const PreparedCase c = prepare_case(case_of(image), {}, plan);
   EXPECT_EQ(c.image.data<float>()[0], 0);
   EXPECT_EQ(c.air[0], 0);
   double sum = 0;
@@ -248,10 +254,10 @@ TEST(Preprocess, CtIsClippedAndScaledByTheDataSet) {
   Plan plan = small_plan();
   plan.modality = "ct";
   plan.intensity = {{-100, 200, 50, 25}};
-  const PreprocessedCase c = preprocess(
+  const PreparedCase c = prepare_case(
       case_of(volume({8, 8, 8, 1}, [](int64_t i) { return i == 0   ? -1000
                                                           : i == 1 ? 3000
-                                                                   : 75; })), plan);
+                                                                   : 75; })), {}, plan);
   EXPECT_EQ(c.image.data<float>()[0], -6);
   EXPECT_EQ(c.image.data<float>()[1], 6);
   EXPECT_EQ(c.image.data<float>()[2], 1);

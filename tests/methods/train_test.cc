@@ -21,7 +21,8 @@
 namespace voxgrad {
 namespace {
 
-constexpr int kLoads = 4;  // polls while the three training cases and the calibration case are read
+// Polls while the plan looks at three training cases, and these and the calibration case are prepared.
+constexpr int kLoads = 7;
 
 class TrainTest : public ::testing::TestWithParam<const char*> {
  protected:

@@ -1,0 +1,208 @@
+#include "data/case_store.h"
+
+#include <algorithm>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "data/prepared_file.h"
+#include "io/file.h"
+#include "io/nifti.h"
+#include "io/sha256.h"
+
+namespace voxgrad {
+namespace {
+
+// To be raised whenever the same files and plan give other prepared voxels or fields. CaseStore.* of the
+// tests has the digest of a case.
+constexpr int kVersion = 1;
+
+constexpr const char *kCase = "case", *kFingerprint = "fingerprint";
+constexpr size_t kKeyDigits = 64;
+constexpr int64_t kAbandoned =
+    3600;  // seconds: a temporary that nobody has written to for so long is left over
+
+std::string hash_of(const std::string& text) { return sha256_hex(std::as_bytes(std::span(text))); }
+
+std::string file_name(const std::string& key, const char* what) { return key + "." + what + ".safetensors"; }
+
+/// "case" or "fingerprint"; empty for a name that no store gives.
+std::string kind_of(const std::string& file) {
+  if (file.size() <= kKeyDigits || file.find_first_not_of("0123456789abcdef") != kKeyDigits) return "";
+  for (const char* what : {kCase, kFingerprint})
+    if (file == file_name(file.substr(0, kKeyDigits), what)) return what;
+  return "";
+}
+
+/// The files of a case, hashed: a line each.
+std::string hash_files(const Case& c) {
+  std::string text;
+  const auto add = [&](const char* what, const std::string& path) {
+    if (path.empty()) return;
+    for (const std::string& file : nifti_files(path)) text += cat(what, " ", sha256_of_file(file), "\n");
+  };
+  for (const std::string& image : c.images) add("image", image);
+  add("label", c.label);
+  for (const Annotation& a : c.annotations) add("annotation", a.file);
+  add("posterior", c.posterior);
+  return text;
+}
+
+/// What of a plan preprocessing reads.
+std::string preprocessing_of(const Plan& plan) {
+  nlohmann::json j{{"channels", plan.channels()},
+                   {"classes", plan.classes()},
+                   {"modality", plan.modality},
+                   {"spacing", plan.spacing},
+                   {"mask_normalisation", plan.mask_normalisation},
+                   {"intensity", nlohmann::json::array()}};
+  for (const ChannelIntensity& i : plan.intensity) j["intensity"].push_back({i.low, i.high, i.mean, i.std});
+  return j.dump();
+}
+
+}  // namespace
+
+CaseStore::CaseStore(const CacheOptions& options) : folder_(options.folder), bound_(options.bound) {
+  if (folder_.empty()) return;
+  make_folders(folder_, 0700);
+  remove_stale_temporaries(folder_, kAbandoned);
+  if (bound_ > 0) return;
+  uint64_t bytes = free_bytes(folder_);
+  for (const StoredFile& f : stored_files(folder_)) bytes += f.bytes;
+  bound_ = static_cast<int64_t>(bytes / 2);
+}
+
+const std::string& CaseStore::content_of(const Case& c) {
+  std::string& content = content_[c.images.at(0)];
+  if (content.empty()) content = hash_files(c);
+  return content;
+}
+
+void CaseStore::expect_unchanged(const Case& c) {
+  if (hash_files(c) != content_of(c))
+    fail(ErrorCode::data, "[data] case ", c.name, ": a file changed while it was read (", c.images[0],
+         " or what belongs to it)");
+}
+
+PreparedCase CaseStore::prepared(const Case& c, const Plan& plan) {
+  const auto make = [&] {
+    ++made_;
+    const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
+    return to_tensors(prepare_case(loaded, load_annotations(c, plan.classes(), loaded.header), plan), c);
+  };
+  if (folder_.empty()) return prepared_from(make(), c, c.name);
+  const std::string file =
+      file_name(hash_of(cat("case ", kVersion, "\n", content_of(c), preprocessing_of(plan))), kCase);
+  std::shared_ptr<const PreparedFile> stored = open(file);
+  if (stored) {
+    ++found_;
+  } else {
+    const SafeTensors content = make();
+    expect_unchanged(c);
+    stored = keep(file, content);
+    if (!stored) return prepared_from(content, c, c.name);
+  }
+  PreparedCase p = prepared_from(stored->content(), c, path_of(file));
+  p.file = stored;
+  p.check();
+  return p;
+}
+
+CaseFingerprint CaseStore::fingerprint(const Case& c, int channels, int classes, int64_t samples) {
+  const auto make = [&] { return voxgrad::fingerprint(load_case(c, channels, classes), samples); };
+  if (folder_.empty()) return make();
+  const std::string fields = cat("channels ", channels, " classes ", classes, " samples ", samples);
+  const std::string file =
+      file_name(hash_of(cat("fingerprint ", kVersion, "\n", content_of(c), fields)), kFingerprint);
+  if (const auto stored = open(file)) {
+    stored->verify();
+    CaseFingerprint f = fingerprint_from(stored->content(), path_of(file));
+    stored->check();
+    return f;
+  }
+  const CaseFingerprint made = make();
+  expect_unchanged(c);
+  keep(file, to_tensors(made, c.name));
+  return made;
+}
+
+/// Null where the store does not have the file.
+std::shared_ptr<const PreparedFile> CaseStore::open(const std::string& file) {
+  const std::string path = path_of(file);
+  if (!file_exists(path)) return nullptr;
+  try {
+    auto stored = std::make_shared<const PreparedFile>(path);
+    touch_file(path);
+    used_.insert(file);
+    return stored;
+  } catch (const Error&) {
+    if (!file_exists(path)) return nullptr;  // another run has just removed it
+    throw;
+  }
+}
+
+/// Writes a file and maps it. Null where another run has removed it at once.
+std::shared_ptr<const PreparedFile> CaseStore::keep(const std::string& file, const SafeTensors& content) {
+  uint64_t bytes = 0;
+  for (const auto& [name, tensor] : content.tensors) bytes += tensor.nbytes();
+  make_room(bytes);
+  try {
+    write_safetensors(path_of(file), content, 0600);
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::system) throw;
+    throw Error(e.code(), cat(e.what(),
+                              " (prepared data; --cache names another folder, --cache off keeps the "
+                              "cases in memory)"));
+  }
+  return open(file);
+}
+
+void CaseStore::make_room(uint64_t bytes) {
+  const std::vector<StoredFile> files = stored_files(folder_);
+  for (const StoredFile& f : files) bytes += f.bytes;
+  const uint64_t bound = static_cast<uint64_t>(bound_);
+  for (const StoredFile& f : files) {
+    if (bytes <= bound) return;
+    if (used_.contains(f.file)) continue;
+    remove_file(path_of(f.file));
+    bytes -= f.bytes;
+  }
+  if (bytes > bound)
+    fail(ErrorCode::system, "[cache] ", folder_,
+         ": the prepared cases of this run need more than the bound of ", bound_,
+         " bytes: --cache-size sets another, --cache off keeps the cases in memory");
+}
+
+std::vector<StoredFile> stored_files(const std::string& folder, bool names) {
+  std::vector<StoredFile> files;
+  if (!is_folder(folder)) return files;
+  for (const std::string& file : list_folder(folder)) {
+    const std::string what = kind_of(file), path = folder + "/" + file;
+    if (what.empty()) continue;
+    const std::optional<FileStatus> status = file_status(path);
+    if (!status) continue;  // removed by another run
+    StoredFile f{file, what, "", status->bytes, status->modified};
+    if (names) try {
+        f.name = map_safetensors(path).content.metadata["name"];
+      } catch (const Error&) {  // it is listed without a name
+      }
+    files.push_back(f);
+  }
+  std::stable_sort(files.begin(), files.end(),
+                   [](const StoredFile& a, const StoredFile& b) { return a.used < b.used; });
+  return files;
+}
+
+std::vector<StoredFile> remove_stored_files(const std::string& folder, int64_t seconds) {
+  std::vector<StoredFile> removed;
+  if (!is_folder(folder)) return removed;
+  const int64_t now = ::time(nullptr);
+  for (const StoredFile& f : stored_files(folder)) {
+    if (f.used > now - seconds) continue;
+    remove_file(folder + "/" + f.file);
+    removed.push_back(f);
+  }
+  remove_stale_temporaries(folder, kAbandoned);
+  return removed;
+}
+
+}  // namespace voxgrad
