@@ -14,19 +14,26 @@ void add_phantom(CLI::App& app) {
   auto folder = std::make_shared<std::string>();
   auto options = std::make_shared<PhantomOptions>();
   command->add_option("OUT", *folder, "New or empty folder for the data set (nnU-Net layout)")->required();
+  const auto within = [](const PhantomRange& range) { return CLI::Range(range.low, range.high); };
   command->add_option("--cases", options->cases, "Number of cases")
-      ->check(CLI::Range(1, 999))
+      ->check(within(kPhantomCases))
       ->capture_default_str();
   command->add_option("--size", options->size, "Voxels along an edge in plane")
-      ->check(CLI::Range(16, 128))
+      ->check(within(kPhantomSize))
       ->capture_default_str();
+  command
+      ->add_option("--depth", options->depth,
+                   "Voxels along z; default: as --size for mri and mpmri, a quarter of it for ct")
+      ->check(within(kPhantomDepth));
   command->add_option("--seed", options->seed, "Seed; each case is a function of seed and number")
       ->capture_default_str();
-  command->add_option("--modality", options->modality, "mri (isotropic) or ct (thick slices)")
-      ->check(CLI::IsMember({"mri", "ct"}))
+  command
+      ->add_option("--modality", options->modality,
+                   "mri (isotropic), ct (thick slices) or mpmri (T1, T1c, T2 and FLAIR, isotropic)")
+      ->check(CLI::IsMember(phantom_modalities()))
       ->capture_default_str();
   command->add_option("--raters", options->raters, "Raters in ratersTr/; labelsTr/ holds one of them a case")
-      ->check(CLI::Range(1, 64))
+      ->check(within(kPhantomRaters))
       ->capture_default_str();
   command->callback([folder, options] {
     write_phantom(*folder, *options);

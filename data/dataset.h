@@ -2,7 +2,7 @@
 // (what nnU-Net's rules make of a data set), preprocess.h (crop, normalise, resample, and back), resample.h,
 // grid.h, augment.h, patches.h (sampling, sliding windows), phantom.h (the built-in data set). Internal:
 // importer.h (one file a layout: import_nnunet.cc, import_decathlon.cc), description.h, files.h,
-// case_reader.h, nonzero.h, phantom_anatomy.h.
+// case_reader.h, nonzero.h, phantom_anatomy.h, phantom_modality.h.
 #pragma once
 #include <map>
 #include <string>

@@ -5,39 +5,44 @@
 #include <iomanip>
 
 #include "data/phantom_anatomy.h"
+#include "data/phantom_modality.h"
 #include "tensor/parallel.h"
 
 namespace voxgrad {
 namespace {
 
 using phantom::Anatomy;
+using phantom::Modality;
 using phantom::Point;
+using phantom::Tissue;
 
 struct Grid {
-  bool ct;
   int64_t depth, height, width;
+  /// Half the field of view in units of the anatomy, in plane and along z. An MRI's voxels are isotropic if
+  /// the field of view then holds the head; a flatter one squeezes the head.
+  float view, view_z;
   int samples_z;  // partial volume: samples a voxel along z, two along x and y
 
-  explicit Grid(const PhantomOptions& o)
-      : ct(o.modality == "ct"),
-        depth(ct ? std::max<int64_t>(6, o.size / 4) : o.size),
+  Grid(const PhantomOptions& o, const Modality& m)
+      : depth(o.depth.value_or(m.default_depth(o.size))),
         height(o.size),
         width(o.size),
-        samples_z(ct ? 4 : 2) {}
+        view(m.view),
+        view_z(m.ct ? 1 : std::max(1.0f, view * static_cast<float>(depth) / static_cast<float>(o.size))),
+        samples_z(m.ct ? 4 : 2) {}
+  int64_t voxels() const { return depth * height * width; }
   Point at(double x, double y, double z) const {
-    const auto unit = [](double i, int64_t n) {
-      return static_cast<float>((2 * i + 1) / static_cast<double>(n) - 1);
+    const auto position = [](double i, int64_t n, float half) {
+      return static_cast<float>((2 * i + 1) / static_cast<double>(n) - 1) * half;
     };
-    return {unit(x, width), unit(y, height), unit(z, depth)};
+    return {position(x, width, view), position(y, height, view), position(z, depth, view_z)};
+  }
+  /// The point that lies `by` half voxels beside q.
+  Point shifted(const Point& q, const Point& by) const {
+    return {q[0] + by[0] * view / static_cast<float>(width), q[1] + by[1] * view / static_cast<float>(height),
+            q[2] + by[2] * view_z / static_cast<float>(depth)};
   }
 };
-
-/// Intensities of the tissues; a lesion of contrast c lies c of the way from white matter to `lesion`.
-struct Tissue {
-  float outside, white, grey, fluid, structure, lesion, bone;
-};
-constexpr Tissue kMri{0, 0.60f, 0.78f, 0.16f, 0.40f, 1.0f, 0};  // FLAIR-like, skull-stripped
-constexpr Tissue kCt{-1000, 30, 38, 8, 18, 68, 850};            // Hounsfield units
 
 /// Fraction of the inside at a depth in units of the edge's half width: the same smooth step as the raters'
 /// law.
@@ -46,71 +51,103 @@ float edge(float t) {
   return x <= 0 ? 0.0f : x >= 1 ? 1.0f : x * x * (3 - 2 * x);
 }
 
-struct Sample {
-  float value, inside;
+/// The fraction of a point that each tissue covers. A later one lies over the earlier ones.
+struct Cover {
+  float grey = 0;
+  std::array<float, 2> fluid{};
+  float structure = 0;
+  std::array<float, phantom::kMostLesions> lesion{}, core{};
+  float bone = 0;
+  float inside = 0;  // the head
 };
 
-/// Noise-free intensity at a point of the undeformed head.
-Sample tissue_at(const Anatomy& a, const Tissue& t, bool ct, const Point& q) {
+/// At a point of the undeformed head.
+Cover cover_at(const Anatomy& a, bool ct, const Point& q) {
+  Cover cover;
   const float depth = a.head.depth(q);
-  const float inside = edge(depth / 0.02f);
-  if (inside == 0) return {t.outside, 0};
+  cover.inside = edge(depth / 0.02f);
+  if (cover.inside == 0) return cover;
   const float below_bone = ct ? depth - 0.08f : depth;
   float s, c, unused;
   const auto fraction = [](float turns) { return turns - std::floor(turns); };
   math::sincos_turn(fraction(2.1f * q[0] + 1.3f * q[2] + a.fold_phase[0]), &s, &unused);
   math::sincos_turn(fraction(1.9f * q[1] - 1.1f * q[2] + a.fold_phase[1]), &c, &unused);
+  cover.grey = 1 - edge((below_bone - 0.14f - 0.10f * s * c) / 0.04f);
+  for (size_t i = 0; i < 2; ++i) cover.fluid[i] = edge(a.ventricles[i].depth(q) / 0.03f);
+  cover.structure = edge(a.structure.depth(q) / phantom::kStructureBorder);
+  for (size_t i = 0; i < a.lesions.size(); ++i) {
+    const float t = a.lesions[i].shape.depth(q) / phantom::kLesionBorder;
+    cover.lesion[i] = edge(t);
+    cover.core[i] = edge(t - a.core);
+  }
+  if (ct) cover.bone = 1 - edge(below_bone / 0.02f);
+  return cover;
+}
+
+/// Noise-free intensity.
+float intensity_of(const Cover& cover, const Anatomy& a, const Tissue& t) {
+  if (cover.inside == 0) return t.outside;
+  const auto visible = [&](float full, size_t lesion) {
+    return t.white + (full - t.white) * a.lesions[lesion].contrast;
+  };
   float v = t.white;
-  v += (t.grey - t.white) * (1 - edge((below_bone - 0.14f - 0.10f * s * c) / 0.04f));
-  for (const auto& ventricle : a.ventricles) v += (t.fluid - v) * edge(ventricle.depth(q) / 0.03f);
-  v += (t.structure - v) * edge(a.structure.depth(q) / phantom::kStructureBorder);
-  for (auto l = a.lesions.rbegin(); l != a.lesions.rend(); ++l)  // the most visible on top
-    v +=
-        (t.white + (t.lesion - t.white) * l->contrast - v) * edge(l->shape.depth(q) / phantom::kLesionBorder);
-  if (ct) v += (t.bone - v) * (1 - edge(below_bone / 0.02f));
-  return {t.outside + (v - t.outside) * inside, inside};
+  v += (t.grey - t.white) * cover.grey;
+  for (const float fluid : cover.fluid) v += (t.fluid - v) * fluid;
+  v += (t.structure - v) * cover.structure;
+  // The most visible on top.
+  for (size_t i = a.lesions.size(); i-- > 0;) v += (visible(t.lesion, i) - v) * cover.lesion[i];
+  for (size_t i = a.lesions.size(); i-- > 0;) v += (visible(t.core, i) - v) * cover.core[i];
+  v += (t.bone - v) * cover.bone;
+  return t.outside + (v - t.outside) * cover.inside;
 }
 
 /// Coil sensitivity: a smooth factor around 1.
-float bias_at(const Anatomy& a, const Point& p) {
+float bias_at(const phantom::Scan& scan, const Point& p) {
   const float x = p[0], y = p[1], z = p[2];
   const std::array<float, 9> basis{x, y, z, x * y, y * z, x * z, x * x - 0.3f, y * y - 0.3f, z * z - 0.3f};
   float factor = 1;
-  for (size_t i = 0; i < basis.size(); ++i) factor += a.bias[i] * basis[i];
+  for (size_t i = 0; i < basis.size(); ++i) factor += scan.bias[i] * basis[i];
   return factor;
 }
 
 Tensor render(const PhantomOptions& options, int index, const Anatomy& a) {
-  const Grid g(options);
+  const Modality& m = phantom::modality_of(options);
+  const Grid g(options, m);
   const Philox noise = phantom::generator(options, index, phantom::Use::noise);
-  Tensor image = Tensor::empty({g.depth, g.height, g.width});
+  const int64_t channels = static_cast<int64_t>(m.channels.size()), voxels = g.voxels();
+  Tensor image = Tensor::empty({channels, g.depth, g.height, g.width});
   float* out = image.mutable_data<float>();
   parallel_for(g.depth * g.height, [&](int64_t row) {
-    const int64_t z = row / g.height, y = row % g.height;
+    std::vector<Cover> samples;  // of a voxel
     for (int64_t x = 0; x < g.width; ++x) {
-      const Point centre = g.at(static_cast<double>(x), static_cast<double>(y), static_cast<double>(z));
+      const Point centre = g.at(static_cast<double>(x), static_cast<double>(row % g.height),
+                                static_cast<double>(row / g.height));
       const Point q = a.unwarp(centre);  // the warp is smooth: one evaluation serves all samples of the voxel
-      float value = 0, inside = 0;
+      samples.clear();
+      float inside = 0;
       for (int k = 0; k < g.samples_z; ++k)
         for (int j = 0; j < 2; ++j)
           for (int i = 0; i < 2; ++i) {
-            const float shift_z = (static_cast<float>(2 * k + 1) / static_cast<float>(g.samples_z) - 1);
-            const Sample s = tissue_at(a, g.ct ? kCt : kMri, g.ct,
-                                       {q[0] + (static_cast<float>(i) - 0.5f) / static_cast<float>(g.width),
-                                        q[1] + (static_cast<float>(j) - 0.5f) / static_cast<float>(g.height),
-                                        q[2] + shift_z / static_cast<float>(g.depth)});
-            value += s.value;
-            inside += s.inside;
+            const Point by{static_cast<float>(i) - 0.5f, static_cast<float>(j) - 0.5f,
+                           static_cast<float>(2 * k + 1) / static_cast<float>(g.samples_z) - 1};
+            samples.push_back(cover_at(a, m.ct, g.shifted(q, by)));
+            inside += samples.back().inside;
           }
-      const float count = static_cast<float>(4 * g.samples_z);
-      const int64_t voxel = row * g.width + x;
-      const float z_score = noise.normal(static_cast<uint64_t>(voxel));
-      if (g.ct) {
-        out[voxel] = std::floor(value / count + 4.0f * z_score + 0.5f);
-      } else {
-        const float v = (value / count) * bias_at(a, centre) + 0.045f * z_score;
-        // Skull-stripped images are exactly zero outside, and only there.
-        out[voxel] = inside / count < 0.5f ? 0.0f : std::max(v, 0.002f) * a.intensity_scale;
+      const float count = static_cast<float>(samples.size());
+      for (int64_t c = 0; c < channels; ++c) {
+        const size_t channel = static_cast<size_t>(c);
+        float value = 0;
+        for (const Cover& s : samples) value += intensity_of(s, a, m.channels[channel].tissue);
+        const int64_t voxel = c * voxels + row * g.width + x;
+        const float z_score = noise.normal(static_cast<uint64_t>(voxel));
+        if (m.ct) {
+          out[voxel] = std::floor(value / count + 4.0f * z_score + 0.5f);
+        } else {
+          const phantom::Scan& scan = a.scans[channel];
+          const float v = (value / count) * bias_at(scan, centre) + 0.045f * z_score;
+          // Skull-stripped images are exactly zero outside, and only there.
+          out[voxel] = inside / count < 0.5f ? 0.0f : std::max(v, 0.002f) * scan.intensity_scale;
+        }
       }
     }
   });
@@ -129,7 +166,7 @@ void for_each_voxel(const Grid& g, const Anatomy& a, F&& f) {
 }
 
 Tensor annotate(const PhantomOptions& options, int index, const Anatomy& a, uint32_t rater) {
-  const Grid g(options);
+  const Grid g(options, phantom::modality_of(options));
   const phantom::Rater r = phantom::draw_rater(options, index, rater);
   Tensor label = Tensor::empty({g.depth, g.height, g.width}, DType::i32);
   int32_t* out = label.mutable_data<int32_t>();
@@ -139,13 +176,14 @@ Tensor annotate(const PhantomOptions& options, int index, const Anatomy& a, uint
 }
 
 Tensor posterior(const PhantomOptions& options, const Anatomy& a) {
-  const Grid g(options);
-  Tensor p = Tensor::empty({kPhantomClasses, g.depth, g.height, g.width});
+  const Grid g(options, phantom::modality_of(options));
+  const size_t classes = phantom_classes(options).size();
+  Tensor p = Tensor::empty({static_cast<int64_t>(classes), g.depth, g.height, g.width});
   float* out = p.mutable_data<float>();
-  const int64_t voxels = g.depth * g.height * g.width;
+  const int64_t voxels = g.voxels();
   for_each_voxel(g, a, [&](int64_t voxel, const phantom::Depths& d) {
     const auto probability = phantom::posterior_of(a, d);
-    for (size_t k = 0; k < 3; ++k)
+    for (size_t k = 0; k < classes; ++k)
       out[static_cast<int64_t>(k) * voxels + voxel] = static_cast<float>(probability[k]);
   });
   return p;
@@ -159,13 +197,25 @@ std::string case_name(int index) {
 
 }  // namespace
 
+std::vector<std::string> phantom_modalities() {
+  std::vector<std::string> names;
+  for (const Modality& m : phantom::modalities()) names.emplace_back(m.name);
+  return names;
+}
+
+std::vector<std::string> phantom_classes(const PhantomOptions& options) {
+  std::vector<std::string> names{"background", "structure", "lesion"};
+  if (std::isfinite(phantom::modality_of(options).core)) names.emplace_back("core");
+  return names;
+}
+
 PhantomCase make_phantom_case(const PhantomOptions& options, int index) {
   phantom::check_options(options);
   require(index >= 0, "[phantom] expected a case index of at least 0, got ", index);
   const Anatomy a = phantom::draw_anatomy(options, index);
   PhantomCase c;
   c.name = case_name(index);
-  c.spacing = {1, 1, options.modality == "ct" ? 5.0 : 1.0};
+  c.spacing = {1, 1, phantom::modality_of(options).ct ? 5.0 : 1.0};
   c.image = render(options, index, a);
   for (int r = 0; r < options.raters; ++r)
     c.raters.push_back(annotate(options, index, a, static_cast<uint32_t>(r)));

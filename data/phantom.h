@@ -6,16 +6,21 @@
 // depth of voxel x below the surface of the structure, t_j(x) below that of lesion j, in units of the
 // border's half width (which is also the half width of the edge in the image). The rater calls lesion j where
 // u < p_j, and p_j is a function of the lesion's visible contrast. A voxel is
-//   lesion     where max over the called lesions of t_j(x) > b,
-//   structure  where it is not lesion and t_s(x) > b,
+//   core       where max over the called lesions of t_j(x) > b + w,
+//   lesion     where it is not core and that maximum > b,
+//   structure  where it is neither and t_s(x) > b,
 //   background elsewhere.
+// Only mpmri has cores: w is 2 there, so a core lies two border half widths below its lesion's surface. In
+// mri and ct w is infinite.
 // With F the distribution function of b, lesions sorted so that p_1 >= p_2 >= ..., p_{J+1} = 0 and
 // M_k = max(t_1 .. t_k), the posterior is
-//   P(lesion)    = sum_k (p_k - p_{k+1}) F(M_k),                      k = 0 .. J, p_0 = 1, M_0 = -inf
+//   P(core)      = sum_k (p_k - p_{k+1}) F(M_k - w),                  k = 0 .. J, p_0 = 1, M_0 = -inf
+//   P(lesion)    = sum_k (p_k - p_{k+1}) (F(M_k) - F(M_k - w)),
 //   P(structure) = sum_k (p_k - p_{k+1}) max(0, F(t_s) - F(M_k)).
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,22 +28,34 @@
 
 namespace voxgrad {
 
+/// What an option may be, ends included.
+struct PhantomRange {
+  int64_t low, high;
+};
+inline constexpr PhantomRange kPhantomCases{1, 999}, kPhantomSize{16, 256}, kPhantomDepth{6, 256},
+    kPhantomRaters{1, 64};
+
 struct PhantomOptions {
   int cases = 24;
-  int64_t size =
-      40;  ///< voxels an edge in plane, 16 to 128; the depth is `size` (MRI) or size / 4, at least 6 (CT)
+  int64_t size = 40;             ///< voxels an edge in plane
+  std::optional<int64_t> depth;  ///< voxels along z; default: `size` (mri, mpmri), size / 4, at least 6 (ct)
   uint64_t seed = 1;
-  std::string modality = "mri";  ///< "mri": 1 mm isotropic, arbitrary units; "ct": 1 x 1 x 5 mm, HU
-  int raters = 4;                ///< written to ratersTr/, 1 to 64
+  /// "mri": one channel, 1 mm isotropic, arbitrary units. "ct": 1 x 1 x 5 mm, HU. "mpmri": channels T1, T1c,
+  /// T2 and FLAIR, 1 mm isotropic, arbitrary units, about 60 % of the field of view filled along x and y.
+  std::string modality = "mri";
+  int raters = 4;  ///< written to ratersTr/
 };
 
-/// Classes of the phantom: 0 background, 1 structure, 2 lesion.
-inline constexpr int kPhantomClasses = 3;
+/// Names of the modalities.
+std::vector<std::string> phantom_modalities();
+
+/// Names of the classes, by label: background, structure, lesion, and core for mpmri.
+std::vector<std::string> phantom_classes(const PhantomOptions& options);
 
 struct PhantomCase {
   std::string name;               ///< "phantom_001"
   std::array<double, 3> spacing;  ///< mm; x, y, z as NIfTI wants it
-  Tensor image;                   ///< f32 [D, H, W]
+  Tensor image;                   ///< f32 [C, D, H, W]
   Tensor label;                   ///< i32 [D, H, W]: one of the raters, drawn at random
   std::vector<Tensor> raters;     ///< i32 [D, H, W] each
   Tensor posterior;               ///< f32 [K, D, H, W]: exact probability of each class over all raters

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/phantom_modality.h"
+
 namespace voxgrad::phantom {
 namespace {
 
@@ -55,15 +57,16 @@ Lesion lesion(Draws& d, float side, double contrast, double mean_radius) {
 }  // namespace
 
 void check_options(const PhantomOptions& o) {
-  const auto range = [](std::string_view name, int64_t value, int64_t low, int64_t high) {
-    if (value < low || value > high)
-      fail(ErrorCode::usage, "[phantom] ", name, ": expected ", low, " to ", high, ", got ", value);
+  const auto expect = [](std::string_view name, int64_t value, const PhantomRange& range) {
+    if (value < range.low || value > range.high)
+      fail(ErrorCode::usage, "[phantom] ", name, ": expected ", range.low, " to ", range.high, ", got ",
+           value);
   };
-  range("cases", o.cases, 1, 999);
-  range("size", o.size, 16, 128);
-  range("raters", o.raters, 1, 64);
-  if (o.modality != "mri" && o.modality != "ct")
-    fail(ErrorCode::usage, "[phantom] modality: expected mri or ct, got \"", o.modality, "\"");
+  expect("cases", o.cases, kPhantomCases);
+  expect("size", o.size, kPhantomSize);
+  if (o.depth) expect("depth", *o.depth, kPhantomDepth);
+  expect("raters", o.raters, kPhantomRaters);
+  modality_of(o);
 }
 
 float Ellipsoid::depth(const Point& p) const {
@@ -105,8 +108,13 @@ Anatomy draw_anatomy(const PhantomOptions& options, int index) {
                    [](const Lesion& l, const Lesion& r) { return l.contrast > r.contrast; });
   for (float& phase : a.warp_phase) phase = d.uniform(0, 1);
   for (float& phase : a.fold_phase) phase = d.uniform(0, 1);
-  for (float& b : a.bias) b = d.around(0, 0.10);
-  a.intensity_scale = math::exp(d.uniform(4.6, 7.1));  // 100 to 1200
+  const Modality& modality = modality_of(options);
+  a.core = modality.core;
+  a.scans.resize(modality.channels.size());
+  for (Scan& scan : a.scans) {
+    for (float& b : scan.bias) b = d.around(0, 0.10);
+    scan.intensity_scale = math::exp(d.uniform(4.6, 7.1));  // 100 to 1200
+  }
   return a;
 }
 
@@ -129,26 +137,36 @@ Rater draw_rater(const PhantomOptions& options, int index, uint32_t rater) {
 }
 
 int label_of(const Anatomy& anatomy, const Depths& depths, const Rater& rater) {
-  for (size_t i = 0; i < anatomy.lesions.size(); ++i)
-    if (rater.threshold < anatomy.lesions[i].called && depths.lesion[i] > rater.border) return 2;
+  bool lesion = false;
+  for (size_t i = 0; i < anatomy.lesions.size(); ++i) {
+    if (rater.threshold >= anatomy.lesions[i].called) continue;
+    if (depths.lesion[i] - anatomy.core > rater.border) return 3;
+    lesion = lesion || depths.lesion[i] > rater.border;
+  }
+  if (lesion) return 2;
   return depths.structure > rater.border ? 1 : 0;
 }
 
 double border_cdf(double b) { return smoothstep((b + 1) / 2); }
 
-std::array<double, 3> posterior_of(const Anatomy& anatomy, const Depths& depths) {
+std::array<double, 4> posterior_of(const Anatomy& anatomy, const Depths& depths) {
   const double structure_cdf = border_cdf(depths.structure);
-  double structure = 0, lesion = 0, deepest = 0, above = 1;  // `deepest` is F(M_k), `above` p_k
+  double structure = 0, lesion = 0, core = 0;
+  double deepest = 0, deepest_core = 0, above = 1;  // F(M_k), F(M_k - w), p_k
   const size_t n = anatomy.lesions.size();
   for (size_t k = 0; k <= n; ++k) {
-    if (k > 0) deepest = std::max(deepest, border_cdf(depths.lesion[k - 1]));
+    if (k > 0) {
+      deepest = std::max(deepest, border_cdf(depths.lesion[k - 1]));
+      deepest_core = std::max(deepest_core, border_cdf(depths.lesion[k - 1] - anatomy.core));
+    }
     const double below = k < n ? anatomy.lesions[k].called : 0;
     const double weight = above - below;
-    lesion += weight * deepest;
+    core += weight * deepest_core;
+    lesion += weight * (deepest - deepest_core);
     structure += weight * std::max(0.0, structure_cdf - deepest);
     above = below;
   }
-  return {1 - structure - lesion, structure, lesion};
+  return {1 - structure - lesion - core, structure, lesion, core};
 }
 
 }  // namespace voxgrad::phantom

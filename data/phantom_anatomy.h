@@ -8,14 +8,15 @@
 
 namespace voxgrad::phantom {
 
-/// Position in the field of view, each axis from -1 to 1; x, y, z.
+/// Position x, y, z in units of the anatomy, from the middle of the field of view: the head reaches to about
+/// 0.9 along each axis.
 using Point = std::array<float, 3>;
 
 struct Ellipsoid {
   Point centre{}, radius{};
   float sine = 0, cosine = 1;  // rotation in the axial plane
 
-  /// About the distance below the surface in units of half the field of view; positive inside.
+  /// About the distance below the surface; positive inside.
   float depth(const Point& p) const;
 };
 
@@ -25,16 +26,23 @@ struct Lesion {
   double called = 1;   // probability that a rater calls it a lesion
 };
 
-/// Half widths of borders, in units of half the field of view: at size 40 one voxel and .8 of a voxel.
+/// Half widths of borders. In an MRI phantom of size 40 they are one voxel and .8 of a voxel.
 inline constexpr float kStructureBorder = 0.05f, kLesionBorder = 0.04f;
+
+/// What the scanner adds to a channel of an MRI.
+struct Scan {
+  std::array<float, 9> bias{};
+  float intensity_scale = 1;  // arbitrary units
+};
 
 struct Anatomy {
   Ellipsoid head, structure;
   std::array<Ellipsoid, 2> ventricles;
   std::vector<Lesion> lesions;  // the most visible first
-  std::array<float, 9> warp_phase{}, bias{};
+  float core = 0;               // w of the rater model; infinite where lesions have no core
+  std::array<float, 9> warp_phase{};
   std::array<float, 2> fold_phase{};
-  float intensity_scale = 1;  // arbitrary units of an MRI
+  std::vector<Scan> scans;  // one a channel
 
   /// Where a point of the image lies in the undeformed head.
   Point unwarp(const Point& p) const;
@@ -52,10 +60,12 @@ inline Philox generator(const PhantomOptions& options, int index, Use use) {
   return {options.seed, Stream::phantom, static_cast<uint32_t>(index) * 8u + static_cast<uint32_t>(use)};
 }
 
+inline constexpr size_t kMostLesions = 4;
+
 /// Depth of a voxel below the surfaces in units of their borders' half widths.
 struct Depths {
   float structure;
-  std::array<float, 8> lesion;  // in the order of Anatomy::lesions
+  std::array<float, kMostLesions> lesion;  // in the order of Anatomy::lesions
 };
 Depths depths_at(const Anatomy& anatomy, const Point& p);
 
@@ -65,8 +75,8 @@ struct Rater {
 };
 Rater draw_rater(const PhantomOptions& options, int index, uint32_t rater);
 int label_of(const Anatomy& anatomy, const Depths& depths, const Rater& rater);
-/// P(background), P(structure), P(lesion).
-std::array<double, 3> posterior_of(const Anatomy& anatomy, const Depths& depths);
+/// P(background), P(structure), P(lesion), P(core); the last is 0 where lesions have no core.
+std::array<double, 4> posterior_of(const Anatomy& anatomy, const Depths& depths);
 
 /// Distribution function of the border offset b: 0 at -1, 1 at 1.
 double border_cdf(double b);

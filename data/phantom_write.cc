@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/phantom_anatomy.h"
+#include "data/phantom_modality.h"
 #include "io/file.h"
 #include "io/nifti.h"
 
@@ -27,10 +28,12 @@ void write_phantom(const std::string& folder, const PhantomOptions& options) {
   for (int r = 1; r <= options.raters; ++r) make_folders(cat(folder, "/ratersTr/rater", r));
   for (int i = 0; i < options.cases; ++i) {
     const PhantomCase c = make_phantom_case(options, i);
-    const Shape& s = c.image.shape();
+    const Shape& s = c.label.shape();
     const NiftiHeader header = make_nifti_header({s[2], s[1], s[0]}, c.spacing);
     const std::string file = "/" + c.name + ".nii.gz";
-    write_volume(folder + "/imagesTr/" + c.name + "_0000.nii.gz", header, c.image);
+    for (int64_t channel = 0; channel < c.image.dim(0); ++channel)
+      write_volume(cat(folder, "/imagesTr/", c.name, "_000", channel, ".nii.gz"), header,
+                   c.image.rows(channel, 1));
     write_volume(folder + "/labelsTr" + file, header, as_bytes(c.label), kLabelIntent);
     for (size_t r = 0; r < c.raters.size(); ++r)
       write_volume(cat(folder, "/ratersTr/rater", r + 1, file), header, as_bytes(c.raters[r]), kLabelIntent);
@@ -40,12 +43,14 @@ void write_phantom(const std::string& folder, const PhantomOptions& options) {
   j["name"] = "voxgrad-phantom-" + options.modality;
   j["description"] =
       "Built-in phantom with ambiguous labels; ratersTr: raters, posteriorTr: exact class probabilities";
-  j["channel_names"] = {{"0", options.modality == "ct" ? "CT" : "MRI"}};
-  j["labels"] = {{"background", 0}, {"structure", 1}, {"lesion", 2}};
+  for (const phantom::Channel& c : phantom::modality_of(options).channels)
+    j["channel_names"][cat(j["channel_names"].size())] = c.name;
+  for (const std::string& name : phantom_classes(options)) j["labels"][name] = j["labels"].size();
   j["numTraining"] = options.cases;
   j["numRaters"] = options.raters;
   j["file_ending"] = ".nii.gz";
   j["phantom"] = {{"seed", options.seed}, {"size", options.size}, {"modality", options.modality}};
+  if (options.depth) j["phantom"]["depth"] = *options.depth;
   write_text(folder + "/dataset.json", j.dump(2) + "\n");
 }
 

@@ -273,6 +273,15 @@ TEST_F(Command, OptionsBelongToMethods) {
   EXPECT_FALSE(std::filesystem::exists(path("y")));
 }
 
+TEST_F(Command, PhantomRefusesOptionsOutOfRange) {
+  for (const char* bad : {"--size 15", "--size 257", "--depth 5", "--depth 257", "--raters 0", "--cases 1000",
+                          "--modality pet"}) {
+    EXPECT_EQ(run("phantom " + path("x") + " " + bad), 2) << bad;
+    EXPECT_NE(err_.find(std::string(bad).substr(0, std::string(bad).find(' '))), std::string::npos) << err_;
+  }
+  EXPECT_FALSE(std::filesystem::exists(path("x")));
+}
+
 // How something is computed is no part of what a run is.
 TEST_F(Command, ARunGoesOnWithAnotherRuntime) {
   ASSERT_EQ(run("phantom " + path("data") + " --cases 4 --size 16 --seed 3"), 0) << err_;

@@ -2,6 +2,7 @@
 #include "data/dataset.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "data/audit.h"
 #include "data/phantom.h"
@@ -268,6 +269,36 @@ TEST(PhantomOnDisk, IsAWholeDataset) {
   const Tensor rater = read_volume(t / "p/ratersTr/rater2/phantom_002.nii.gz");
   EXPECT_EQ(rater.data<float>()[100], static_cast<float>(want.raters[1].data<int32_t>()[100]));
   EXPECT_THROW(write_phantom(t / "p", o), Error);  // not empty any more
+}
+
+TEST(PhantomOnDisk, HasFourChannelsAndCoresForMpmri) {
+  const TemporaryFolder t;
+  PhantomOptions o;
+  o.cases = 1;
+  o.size = 24;
+  o.depth = 18;
+  o.modality = "mpmri";
+  o.raters = 1;
+  write_phantom(t / "p", o);
+  const Dataset d = open_dataset(t / "p");
+  EXPECT_FALSE(d.is_ct());
+  EXPECT_EQ(d.channel_names, (std::vector<std::string>{"T1", "T1c", "T2", "FLAIR"}));
+  EXPECT_EQ(d.label_names, phantom_classes(o));
+  ASSERT_EQ(d.cases.size(), 1u);
+  EXPECT_EQ(d.cases[0].images.size(), 4u);
+  const LoadedCase c = load_case(d.cases[0], 4, d.classes());
+  const PhantomCase want = make_phantom_case(o, 0);
+  ASSERT_EQ(c.image.shape(), (Shape{18, 24, 24, 4}));
+  const int64_t voxels = want.label.numel();
+  for (int64_t v = 0; v < voxels; ++v)
+    for (int64_t i = 0; i < 4; ++i)
+      ASSERT_EQ(c.image.data<float>()[v * 4 + i], want.image.data<float>()[i * voxels + v]);
+  EXPECT_EQ(c.label.to_vector<int32_t>(), want.label.to_vector<int32_t>());
+  EXPECT_EQ(read_volume(t / "p/posteriorTr/phantom_001.nii.gz").to_vector<float>(),
+            want.posterior.to_vector<float>());
+  const auto phantom = nlohmann::json::parse(read_text(t / "p/dataset.json"))["phantom"];
+  EXPECT_EQ(phantom["modality"], "mpmri");
+  EXPECT_EQ(phantom["depth"], 18);
 }
 
 TEST(RealData, EveryDatasetOpensAndItsFirstCaseLoads) {

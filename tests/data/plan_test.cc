@@ -118,6 +118,24 @@ TEST(Plan, OfTheMriPhantom) {
   EXPECT_THROW(make_plan(d, all(d), two), Error);
 }
 
+TEST(Plan, OfTheMpmriPhantomIsOfTheCroppedHead) {
+  const TemporaryFolder t;
+  PhantomOptions o;
+  o.cases = 3;
+  o.size = 48;
+  o.depth = 31;  // as 240 to 155
+  o.modality = "mpmri";
+  write_phantom(t / "p", o);
+  const Dataset d = open_dataset(t / "p");
+  const Plan p = make_plan(d, all(d), {});
+  EXPECT_EQ(p.channels(), 4);
+  EXPECT_EQ(p.classes(), 4);
+  EXPECT_TRUE(p.mask_normalisation);
+  EXPECT_NEAR(static_cast<double>(p.median_shape[0]) / 31, 0.86, 0.1);
+  EXPECT_NEAR(static_cast<double>(p.median_shape[1]) / 48, 0.69, 0.1);
+  EXPECT_NEAR(static_cast<double>(p.median_shape[2]) / 48, 0.61, 0.1);
+}
+
 TEST(Plan, OfTheCtPhantomIsTwoDimensionalWithForegroundIntensities) {
   const TemporaryFolder t;
   PhantomOptions o;
