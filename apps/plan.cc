@@ -2,6 +2,8 @@
 // it.
 #include "data/plan.h"
 
+#include <spdlog/spdlog.h>
+
 #include <iostream>
 #include <memory>
 
@@ -32,6 +34,7 @@ void add_plan(CLI::App& app) {
     const Dataset dataset = open_dataset(*folder);
     const RunSplit split = run_split(dataset, static_cast<int>(method->common.fold));
     CaseStore store(cache->options());
+    if (!store.folder().empty()) spdlog::info("prepared data lie in {}", store.folder());
     const std::string text = plan_to_toml(make_plan(dataset, split.train, method->common.plan, &store));
     if (file->empty())
       std::cout << text;

@@ -43,6 +43,7 @@ struct PlanOptions {
   int64_t max_stages = 5;
   int64_t max_patch_voxels = 96 * 96 * 96;
   int64_t max_patch_pixels = 512 * 512;
+  int64_t max_patch_edge = 0;
   int64_t batch_size = 2;
   /// The keys plan.*.
   void declare(OptionList& options);

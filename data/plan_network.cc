@@ -65,10 +65,12 @@ void plan_network(Plan& plan, const Triple& shape, const std::array<double, 3>& 
   double scale = plan.dims == 2 ? 2048.0 * 2048.0 : 256.0 * 256.0 * 256.0;
   for (size_t a = static_cast<size_t>(first_axis); a < 3; ++a) scale *= spacing[a];
   scale = plan.dims == 2 ? std::sqrt(scale) : std::cbrt(scale);
+  const int64_t longest_edge = options.max_patch_edge > 0 ? options.max_patch_edge : INT64_MAX;
   Triple patch{1, 1, 1};
   for (size_t a = static_cast<size_t>(first_axis); a < 3; ++a)
     if (shape[a] > 1)
-      patch[a] = std::max(kMinimumPatch, std::min<int64_t>(shape[a], std::llround(scale / spacing[a])));
+      patch[a] = std::max(kMinimumPatch,
+                          std::min({shape[a], longest_edge, int64_t{std::llround(scale / spacing[a])}}));
   const int64_t budget = plan.dims == 2 ? options.max_patch_pixels : options.max_patch_voxels;
   for (;;) {
     const Topology t = topology_of(patch, spacing, first_axis, static_cast<int>(options.max_stages));

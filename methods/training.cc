@@ -164,6 +164,7 @@ TrainingJob MethodTraining::prepare() {
   job.dataset = dataset_.name;
   job.modality = method_.plan().modality;
   job.split = split_.text;
+  job.prepared_data = store.folder();
   for (const std::string& letters : seen_.axes)
     job.axis_codes += (job.axis_codes.empty() ? "" : ",") + letters;
   job.spacing = seen_.spacing;

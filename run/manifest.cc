@@ -55,6 +55,7 @@ void read_format_1(const json& object, const Fields& f, Manifest& m) {
 void read_format_2(const json& object, const Fields& f, Manifest& m) {
   optional(f, "stages", [&] { m.stages = detail::stages_from(f.list("stages"), f.where(), "stages"); });
   read_text_field(f, "model_digest", m.model_digest);
+  read_text_field(f, "prepared_data", m.prepared_data);
   optional(f, "runtime", [&] { m.runtime = detail::runtime_from(f.object("runtime")); });
   read_text_field(f, "device_text", m.device_text);
   optional(f, "machine", [&] {
@@ -86,6 +87,7 @@ void write_manifest(const std::string& path, const Manifest& m) {
   };
   add("model_sha256", m.model_sha256);
   add("model_digest", m.model_digest);
+  add("prepared_data", m.prepared_data);
   add("device_text", m.device_text);
   add("convolutions", m.convolutions);
   if (m.graphs || !m.device_text.empty()) object["graphs"] = m.graphs;

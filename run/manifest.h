@@ -23,7 +23,8 @@ struct Manifest {
   std::string model_sha256;  ///< of the file; empty: none written yet
   std::string model_digest;  ///< model_digest of the model
   // What computed.
-  RuntimeRecord runtime;  ///< as resolved; config.toml has it as asked
+  std::string prepared_data;  ///< folder that its cases were mapped from; empty: they were in memory
+  RuntimeRecord runtime;      ///< as resolved; config.toml has it as asked
   int threads = 0;
   std::string device_text;          ///< describe_device of a CUDA device, else empty
   std::string convolutions;         ///< convolution_report of a CUDA device, else empty

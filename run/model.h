@@ -47,7 +47,7 @@ struct StageRecord {
 struct Provenance {
   uint64_t seed = 0;
   std::string dataset;      ///< its name
-  std::string data_sha256;  ///< of names and voxels of the training and calibration cases
+  std::string data_sha256;  ///< of names and prepared voxels of the training and calibration cases
   std::string version;      ///< of voxgrad
   std::vector<StageRecord> stages;
   bool operator==(const Provenance&) const = default;

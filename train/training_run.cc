@@ -280,6 +280,7 @@ void TrainingRun::State::write_record(const std::string& now) const {
   m.modality = job.modality;
   m.split = job.split;
   m.data_sha256 = job.data_sha256;
+  m.prepared_data = job.prepared_data;
   m.constants = *job.constants;
   m.stages = records;
   for (const Stage& s : job.stages) m.parameters += s.parameters->count();

@@ -54,7 +54,7 @@ struct TrainingJob {
   // For config.toml, manifest and model.
   std::string config;        ///< config.toml: as asked
   std::string model_config;  ///< what of it the model keeps
-  std::string dataset, modality, split;
+  std::string dataset, modality, split, prepared_data;
   std::string axis_codes;  ///< ModelFile::axis_codes, spacing, intensity
   std::vector<SeenRange> spacing, intensity;
   // How.

@@ -32,6 +32,7 @@ Manifest full() {
   m.seconds = 12.5;
   m.model_sha256 = std::string(64, 'e');
   m.model_digest = std::string(64, 'f');
+  m.prepared_data = "/cache";
   m.runtime = {"avx512", false, "bf16", "cuda:1"};
   m.threads = 3;
   m.device_text = "cuda:1 a device\nCUDA driver 12.4";
@@ -57,6 +58,7 @@ void expect_equal(const Manifest& a, const Manifest& b) {
   EXPECT_EQ(a.seconds, b.seconds);
   EXPECT_EQ(a.model_sha256, b.model_sha256);
   EXPECT_EQ(a.model_digest, b.model_digest);
+  EXPECT_EQ(a.prepared_data, b.prepared_data);
   EXPECT_EQ(a.runtime, b.runtime);
   EXPECT_EQ(a.threads, b.threads);
   EXPECT_EQ(a.device_text, b.device_text);
