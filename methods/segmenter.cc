@@ -85,12 +85,12 @@ Tensor Segmenter::volume_probabilities(const Tensor& image, double temperature, 
 
 double fit_segmenter_temperature(const Segmenter& segmenter, const std::vector<PreprocessedCase>& cases,
                                  const Work& work) {
-  std::vector<LabelledProbabilities> labelled;
+  TemperatureFit fit;
   for (const PreprocessedCase& c : cases)
     if (c.label.defined())
-      labelled.push_back({content_of(segmenter.volume_probabilities(c.image, 1, work).to(Device::cpu()), c),
-                          content_of(c.label, c)});
-  return labelled.empty() ? 1 : fit_temperature(labelled);
+      fit.add(content_of(segmenter.volume_probabilities(c.image, 1, work).to(Device::cpu()), c),
+              content_of(c.label, c));
+  return fit.cases() > 0 ? fit.best() : 1;
 }
 
 }  // namespace voxgrad
