@@ -15,9 +15,9 @@ constexpr const char *kPrior = "prior", *kTempered = "prior-tempered", *kMeanOfS
 constexpr double kTauOut = 0.2;  // of a model that was stopped before the fit, or without calibration cases
 constexpr int64_t kSdBatches = 32;         // batches that the residual's standard deviation is estimated from
 constexpr size_t kCasesOfValidation = 20;  // at most so many cases a mean NLL of the prior
-// tau_out is fitted on cases whose samples hold at most so many values (samples x voxels x classes), and on
-// one at least: this bounds the time. A constant, so that a model does not depend on --memory.
-constexpr int64_t kFitValues = int64_t{1} << 28;
+// tau_out is fitted on at least so many cases, and on more while their samples hold at most so many values
+// (samples x voxels x classes): this bounds the time. Constants, so that a model does not depend on --memory.
+constexpr int64_t kFitCases = 4, kFitValues = int64_t{1} << 28;
 
 DenoiserConfig denoiser_config(const Plan& plan, const Runtime& runtime, const DenoiserOptions& options) {
   DenoiserConfig c;
@@ -221,7 +221,7 @@ void Pgrd::fit(const TrainingData& data, const Work& work) {
   for (const PreprocessedCase& c : data.calibration) {
     if (!c.label.defined()) continue;
     values += all.samples * c.label.numel() * plan().classes();
-    if (tau.cases() > 0 && values > kFitValues) break;
+    if (tau.cases() >= kFitCases && values > kFitValues) break;
     tau.begin_case(content_of(c.label, c));
     draw(c, all, work, [&](const Tensor& raw) { tau.add_sample(content_of(raw, c)); });
     tau.end_case();
