@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 
 #include "eval/reduce.h"
 #include "tensor/math.h"
@@ -20,9 +19,12 @@ void softmax(const float* x, int64_t classes, float scale, float* out) {
   for (int64_t c = 0; c < classes; ++c) out[c] /= sum;
 }
 
-void log_probabilities(const float* p, int64_t classes, float* out) {
-  for (int64_t c = 0; c < classes; ++c)
-    out[c] = math::log(std::max(p[c], static_cast<float>(kMinProbability)));
+/// What is not finite stays so.
+void log_probabilities(const float* p, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float q = std::max(p[i], static_cast<float>(kMinProbability));
+    out[i] = std::isfinite(q) ? math::log(q) : q;
+  }
 }
 
 /// Calls voxel(i, scratch) for every voxel in parallel; scratch holds 2 K floats.
@@ -34,16 +36,66 @@ void for_voxels(int64_t voxels, int64_t classes, Voxel&& voxel) {
   });
 }
 
-/// Mean of -log max(probability(i, scratch), 1e-10) over voxels.
-template <class Probability>
-double mean_nll(int64_t voxels, int64_t classes, Probability&& probability) {
-  const auto mean =
-      detail::reduce_voxels(voxels, detail::Mean{}, [&](detail::Mean& m, int64_t begin, int64_t end) {
-        std::vector<float> scratch(static_cast<size_t>(2 * classes));
-        for (int64_t i = begin; i < end; ++i)
-          m += {-math::log(std::max<double>(probability(i, scratch.data()), kMinProbability)), 1};
-      });
-  return mean.sum / static_cast<double>(mean.count);
+constexpr int kStencil = 7;      // points of FitCurve that a polynomial goes through
+constexpr int64_t kBlock = 256;  // voxels whose probabilities are computed at once
+
+/// What softmax(x / t)[y] of a block of voxels needs at every t: it is 1 / (1 + sum of exp((x_c - x_y) / t))
+/// over the classes c other than y.
+class LabelSoftmax {
+ public:
+  explicit LabelSoftmax(int64_t classes)
+      : classes_(classes), difference_(static_cast<size_t>((classes - 1) * kBlock)) {}
+
+  /// Reads x [n, K] and y [n]; n is at most kBlock.
+  void read(const float* x, const int32_t* y, int64_t n) {
+    n_ = n;
+    for (int64_t v = 0; v < n; ++v, x += classes_) {
+      float one = 1;
+      float* d = difference_.data() + v;
+      for (int64_t c = 0; c < classes_; ++c) {
+        one += 0 * x[c];  // NaN where a class is not finite
+        if (c == y[v]) continue;
+        *d = x[c] - x[y[v]];
+        d += kBlock;
+      }
+      one_[static_cast<size_t>(v)] = one;
+    }
+  }
+
+  /// p[v] = softmax(scale x_v)[y_v].
+  void probabilities(float scale, float* p) const {
+    std::copy_n(one_.data(), n_, p);
+    for (int64_t c = 0; c + 1 < classes_; ++c) {
+      const float* d = difference_.data() + c * kBlock;
+      for (int64_t v = 0; v < n_; ++v) p[v] += math::exp(d[v] * scale);
+    }
+    for (int64_t v = 0; v < n_; ++v) p[v] = 1 / p[v];
+  }
+
+ private:
+  int64_t classes_, n_ = 0;
+  std::vector<float> difference_;  // [K - 1, kBlock]
+  std::array<float, kBlock> one_;
+};
+
+/// Sum of -log max(p / samples, 1e-10) over n voxels. One logarithm serves a product of 16 probabilities,
+/// which is at least 1e-160.
+double sum_nll(const float* p, int64_t n, int64_t samples) {
+  const double weight = 1 / static_cast<double>(samples);
+  double sum = 0;
+  for (int64_t v = 0; v < n; v += 16) {
+    double product = 1;
+    for (int64_t i = v; i < std::min(v + 16, n); ++i) product *= std::max(p[i] * weight, kMinProbability);
+    sum -= math::log(product);
+  }
+  return sum;
+}
+
+/// 1 / x of every point.
+std::vector<float> scales(const FitCurve& curve) {
+  std::vector<float> all(curve.points());
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<float>(1 / curve.x(static_cast<double>(i)));
+  return all;
 }
 
 void check_samples(const std::vector<Tensor>& samples) {
@@ -54,45 +106,64 @@ void check_samples(const std::vector<Tensor>& samples) {
 
 }  // namespace
 
-double minimise_scalar(const std::function<double(double)>& f, double low, double high, double tolerance) {
-  require(low > 0 && high > low && tolerance > 0,
-          "[minimise_scalar] expected 0 < low < high and a positive tolerance");
-  constexpr int kPoints = 17;
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  const double first = math::log(low), step = (math::log(high) - first) / (kPoints - 1);
-  const auto at = [&](double log_x) {
-    const double value = f(std::clamp(math::exp(log_x), low, high));
-    return std::isnan(value) ? kInfinity : value;
-  };
-  std::array<double, kPoints> values;
-  for (int i = 0; i < kPoints; ++i) values[static_cast<size_t>(i)] = at(first + i * step);
-  const auto best = static_cast<int>(std::min_element(values.begin(), values.end()) - values.begin());
-  if (values[static_cast<size_t>(best)] == kInfinity)
-    fail(ErrorCode::diverged, "[minimise_scalar] the function is nowhere finite between ", low, " and ",
-         high);
+FitCurve::FitCurve(double low, double high) : low_(low), high_(high) {
+  require(low > 0 && high > low, "[FitCurve] expected 0 < low < high, got ", low, " and ", high);
+  const double halves = std::ceil(math::log(high / low) / 0.4);
+  sum_.resize(2 * static_cast<size_t>(halves) + 1);
+}
 
-  double a = first + std::max(best - 1, 0) * step, b = first + std::min(best + 1, kPoints - 1) * step;
-  const double golden = (std::sqrt(5.0) - 1) / 2;
-  double c = b - golden * (b - a), d = a + golden * (b - a);
-  double value_c = at(c), value_d = at(d);
-  while (b - a > tolerance) {
-    if (value_c <= value_d) {
-      b = d;
-      d = c;
-      value_d = value_c;
-      value_c = at(c = b - golden * (b - a));
-    } else {
-      a = c;
-      c = d;
-      value_c = value_d;
-      value_d = at(d = a + golden * (b - a));
+double FitCurve::x(double point) const {
+  const double step = math::log(high_ / low_) / static_cast<double>(points() - 1);
+  return std::clamp(low_ * math::exp(point * step), low_, high_);
+}
+
+void FitCurve::add(const std::valarray<double>& scores) {
+  require(scores.size() == points(), "[FitCurve] expected ", points(), " scores, got ", scores.size());
+  sum_ += scores;
+  ++cases_;
+}
+
+double FitCurve::best() const {
+  require(cases_ > 0, "[FitCurve] expected at least one case");
+  const int count = static_cast<int>(points()), middle = count / 2;
+  const auto value = [&](int point) { return sum_[static_cast<size_t>(point)]; };
+  const auto finite = [&](int point) { return point >= 0 && point < count && std::isfinite(value(point)); };
+  int best = -1;
+  for (int away = 0; away <= middle; ++away)
+    for (const int point : {middle - away, middle + away})
+      if (finite(point) && (best < 0 || value(point) < value(best))) best = point;
+  if (best < 0)
+    fail(ErrorCode::diverged, "[FitCurve] the score is nowhere finite between ", low_, " and ", high_);
+
+  if (!finite(best - 1) || !finite(best + 1)) return x(best);
+
+  // The stencil grows to both sides, and to one where the other ends.
+  int first = best - 1, last = best + 1;
+  while (last - first + 1 < kStencil && (finite(first - 1) || finite(last + 1))) {
+    if (finite(first - 1) && (best - first <= last - best || !finite(last + 1)))
+      --first;
+    else
+      ++last;
+  }
+  const auto polynomial = [&](double point) {  // Lagrange's, less the best value
+    double sum = 0;
+    for (int j = first; j <= last; ++j) {
+      double term = value(j) - value(best);
+      for (int k = first; k <= last; ++k)
+        if (k != j) term *= (point - k) / (j - k);
+      sum += term;
+    }
+    return sum;
+  };
+  double least = best;
+  for (double step = 0.25; step > 1e-6; step /= 4) {
+    const double centre = least;
+    for (int i = -4; i <= 4; ++i) {
+      const double point = std::clamp<double>(centre + i * step, best - 1, best + 1);
+      if (polynomial(point) < polynomial(least)) least = point;
     }
   }
-  // Towards an edge the search only nears it.
-  const double middle = (a + b) / 2, edge = best == 0 ? first : first + (kPoints - 1) * step;
-  if ((best == 0 || best == kPoints - 1) && values[static_cast<size_t>(best)] <= at(middle))
-    return std::clamp(math::exp(edge), low, high);
-  return std::clamp(math::exp(middle), low, high);
+  return x(least);
 }
 
 Tensor apply_temperature(const Tensor& probabilities, double temperature) {
@@ -111,27 +182,28 @@ Tensor apply_temperature(const Tensor& probabilities, double temperature) {
   return out;
 }
 
-double nll_of_temperature(const std::vector<LabelledProbabilities>& cases, double temperature) {
-  require(!cases.empty() && temperature > 0,
-          "[nll_of_temperature] expected cases and a positive temperature");
-  const float scale = static_cast<float>(1 / temperature);
-  double sum = 0;
-  for (const LabelledProbabilities& c : cases) {
-    detail::check_case("nll_of_temperature", c.probabilities, c.truth, {});
-    const int64_t classes = c.probabilities.dim(3);
-    const float* p = c.probabilities.data<float>();
-    const int32_t* y = c.truth.data<int32_t>();
-    sum += mean_nll(c.truth.numel(), classes, [&](int64_t i, float* scratch) {
-      log_probabilities(p + i * classes, classes, scratch);
-      softmax(scratch, classes, scale, scratch + classes);
-      return scratch[classes + y[i]];
-    });
-  }
-  return sum / static_cast<double>(cases.size());
-}
-
-double fit_temperature(const std::vector<LabelledProbabilities>& cases, double low, double high) {
-  return minimise_scalar([&](double t) { return nll_of_temperature(cases, t); }, low, high);
+void TemperatureFit::add(const Tensor& probabilities, const Tensor& truth) {
+  detail::check_case("TemperatureFit", probabilities, truth, {});
+  const int64_t classes = probabilities.dim(3), voxels = truth.numel();
+  const float* p = probabilities.data<float>();
+  const int32_t* y = truth.data<int32_t>();
+  const std::vector<float> scale = scales(curve_);
+  const std::valarray<double> sum = detail::reduce_voxels(
+      voxels, std::valarray<double>(scale.size()), [&](auto& nll, int64_t begin, int64_t end) {
+        LabelSoftmax softmax(classes);
+        std::vector<float> logits(static_cast<size_t>(classes * kBlock));
+        std::array<float, kBlock> of_label;
+        for (int64_t i = begin; i < end; i += kBlock) {
+          const int64_t n = std::min(kBlock, end - i);
+          log_probabilities(p + i * classes, n * classes, logits.data());
+          softmax.read(logits.data(), y + i, n);
+          for (size_t point = 0; point < scale.size(); ++point) {
+            softmax.probabilities(scale[point], of_label.data());
+            nll[point] += sum_nll(of_label.data(), n, 1);
+          }
+        }
+      });
+  curve_.add(sum / static_cast<double>(voxels));
 }
 
 Tensor mean_softmax(const std::vector<Tensor>& samples, double tau) {
@@ -150,29 +222,48 @@ Tensor mean_softmax(const std::vector<Tensor>& samples, double tau) {
   return mean;
 }
 
-double nll_of_tau_out(const std::vector<LabelledSamples>& cases, double tau) {
-  require(!cases.empty() && tau > 0, "[nll_of_tau_out] expected cases and a positive tau");
-  const float scale = static_cast<float>(1 / tau);
-  double sum = 0;
-  for (const LabelledSamples& c : cases) {
-    check_samples(c.samples);
-    detail::check_case("nll_of_tau_out", c.samples[0], c.truth, {});
-    const int64_t classes = c.samples[0].dim(3);
-    const int32_t* y = c.truth.data<int32_t>();
-    sum += mean_nll(c.truth.numel(), classes, [&](int64_t i, float* p) {
-      double of_label = 0;
-      for (const Tensor& s : c.samples) {
-        softmax(s.data<float>() + i * classes, classes, scale, p);
-        of_label += p[y[i]];
-      }
-      return of_label / static_cast<double>(c.samples.size());
-    });
-  }
-  return sum / static_cast<double>(cases.size());
+void TauOutFit::begin_case(const Tensor& truth) {
+  require(!truth_.defined(), "[TauOutFit] expected the end of a case before the next");
+  truth_ = truth;
+  sum_ = Tensor::zeros({static_cast<int64_t>(curve_.points()), truth.numel()});
 }
 
-double fit_tau_out(const std::vector<LabelledSamples>& cases, double low, double high) {
-  return minimise_scalar([&](double tau) { return nll_of_tau_out(cases, tau); }, low, high);
+void TauOutFit::add_sample(const Tensor& sample) {
+  require(truth_.defined(), "[TauOutFit] expected a case before its samples");
+  detail::check_case("TauOutFit", sample, truth_, {});
+  const int64_t classes = sample.dim(3), voxels = truth_.numel();
+  const float* x = sample.data<float>();
+  const int32_t* y = truth_.data<int32_t>();
+  float* sum = sum_.mutable_data<float>();
+  const std::vector<float> scale = scales(curve_);
+  parallel_ranges(voxels, detail::kVoxelTile, [&](int64_t begin, int64_t end) {
+    LabelSoftmax softmax(classes);
+    std::array<float, kBlock> of_label;
+    for (int64_t i = begin; i < end; i += kBlock) {
+      const int64_t n = std::min(kBlock, end - i);
+      softmax.read(x + i * classes, y + i, n);
+      float* s = sum + i;
+      for (size_t point = 0; point < scale.size(); ++point, s += voxels) {
+        softmax.probabilities(scale[point], of_label.data());
+        for (int64_t v = 0; v < n; ++v) s[v] += of_label[static_cast<size_t>(v)];
+      }
+    }
+  });
+  ++samples_;
+}
+
+void TauOutFit::end_case() {
+  require(samples_ > 0, "[TauOutFit] expected at least one sample of a case");
+  const int64_t voxels = truth_.numel();
+  const float* sum = sum_.data<float>();
+  const std::valarray<double> total = detail::reduce_voxels(
+      voxels, std::valarray<double>(curve_.points()), [&](auto& nll, int64_t begin, int64_t end) {
+        for (size_t point = 0; point < nll.size(); ++point)
+          nll[point] = sum_nll(sum + static_cast<int64_t>(point) * voxels + begin, end - begin, samples_);
+      });
+  curve_.add(total / static_cast<double>(voxels));
+  truth_ = sum_ = {};
+  samples_ = 0;
 }
 
 }  // namespace voxgrad

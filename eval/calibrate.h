@@ -1,41 +1,73 @@
 // Fits of the scalars that calibrate a method: the temperature of a probability map and tau_out of a set of
-// samples. What is minimised is the score itself: the mean over cases of the NLL of a case. No random
-// numbers; the same bits with any number of threads.
+// samples. What is minimised is the score itself: the mean over cases of the NLL of a case. A fit takes one
+// case after the other and keeps nothing of a case but its NLL at fixed values of the scalar (FitCurve). No
+// random numbers; the same bits with any number of threads.
 #pragma once
-#include <functional>
+#include <valarray>
 #include <vector>
 
 #include "eval/metrics.h"
 
 namespace voxgrad {
 
-/// The x in [low, high] (both positive) where f is least: f at 17 points equally spaced in log x, then a
-/// golden-section search between the neighbours of the best, until log x is known to `tolerance`. One of
-/// several local minima is found that holds the best of the points; an edge is returned where f falls towards
-/// it. Where f is not a number it counts as infinite; ErrorCode::diverged if it is so everywhere.
-double minimise_scalar(const std::function<double(double)>& f, double low, double high,
-                       double tolerance = 1e-3);
+/// A sum over cases of a score at points x equally spaced in log x, and the x where it is least.
+class FitCurve {
+ public:
+  /// Points from `low` to `high` (0 < low < high), at most 0.2 apart in log x, one of them in the middle.
+  FitCurve(double low, double high);
+  size_t points() const { return sum_.size(); }
+  /// x of point 0 .. points() - 1, or between two.
+  double x(double point) const;
+  /// Adds a case's score at every point.
+  void add(const std::valarray<double>& scores);
+  int64_t cases() const { return cases_; }
+  /// The least point, refined between its neighbours by the polynomial through the seven points around it: on
+  /// smooth curves log x is off by less than 1e-4 (tests/eval/calibrate_test.cc). An end of the range is
+  /// returned where it is the least point, and the point nearest to the middle where points are equal. Points
+  /// that are not finite are left out; ErrorCode::diverged where all are. At least one case.
+  double best() const;
 
-/// A case for a fit of a temperature.
-struct LabelledProbabilities {
-  Tensor probabilities;  ///< f32 [D, H, W, K]
-  Tensor truth;          ///< i32 [D, H, W]
+ private:
+  double low_, high_;
+  std::valarray<double> sum_;
+  int64_t cases_ = 0;
 };
+
 /// softmax(log max(p, 1e-10) / temperature): p^(1/T), renormalised. f32 [D, H, W, K].
 Tensor apply_temperature(const Tensor& probabilities, double temperature);
-/// Mean over cases of the NLL of apply_temperature(p, temperature), without making the maps.
-double nll_of_temperature(const std::vector<LabelledProbabilities>& cases, double temperature);
-double fit_temperature(const std::vector<LabelledProbabilities>& cases, double low = 0.05, double high = 20);
 
-/// A case for a fit of tau_out.
-struct LabelledSamples {
-  std::vector<Tensor> samples;  ///< the M clean estimates y0_hat, f32 [D, H, W, K]
-  Tensor truth;                 ///< i32 [D, H, W]
+/// The temperature from 0.05 to 20 with the least mean over cases of the NLL of apply_temperature.
+class TemperatureFit {
+ public:
+  /// f32 [D, H, W, K] and i32 [D, H, W].
+  void add(const Tensor& probabilities, const Tensor& truth);
+  int64_t cases() const { return curve_.cases(); }
+  double best() const { return curve_.best(); }
+
+ private:
+  FitCurve curve_{0.05, 20};
 };
+
 /// The mean over samples of softmax(sample / tau), f32 [D, H, W, K] (II.E of the PGRD paper).
 Tensor mean_softmax(const std::vector<Tensor>& samples, double tau);
-/// Mean over cases of the NLL of mean_softmax(samples, tau), without making the maps.
-double nll_of_tau_out(const std::vector<LabelledSamples>& cases, double tau);
-double fit_tau_out(const std::vector<LabelledSamples>& cases, double low = 0.02, double high = 2);
+
+/// The tau from 0.02 to 2 with the least mean over cases of the NLL of mean_softmax. Samples are not kept:
+/// during a case memory holds 25 floats a voxel, whatever the number of samples.
+class TauOutFit {
+ public:
+  /// i32 [D, H, W].
+  void begin_case(const Tensor& truth);
+  /// A clean estimate y0_hat of the case, f32 [D, H, W, K]; at least one a case.
+  void add_sample(const Tensor& sample);
+  void end_case();
+  int64_t cases() const { return curve_.cases(); }
+  double best() const { return curve_.best(); }
+
+ private:
+  FitCurve curve_{0.02, 2};
+  Tensor truth_;
+  Tensor sum_;  // over samples, of the label's probability: f32 [points, voxels]
+  int64_t samples_ = 0;
+};
 
 }  // namespace voxgrad

@@ -13,9 +13,11 @@ namespace {
 
 constexpr const char *kPrior = "prior", *kTempered = "prior-tempered", *kMeanOfSamples = "mean-of-samples";
 constexpr double kTauOut = 0.2;  // of a model that was stopped before the fit, or without calibration cases
-constexpr int64_t kSdBatches = 32;  // batches that the residual's standard deviation is estimated from
-constexpr int64_t kFitBytes = int64_t{1} << 30;  // a constant: a model does not depend on --memory
-constexpr size_t kCasesOfValidation = 20;        // at most so many cases a mean NLL of the prior
+constexpr int64_t kSdBatches = 32;         // batches that the residual's standard deviation is estimated from
+constexpr size_t kCasesOfValidation = 20;  // at most so many cases a mean NLL of the prior
+// tau_out is fitted on at least so many cases, and on more while their samples hold at most so many values
+// (samples x voxels x classes): this bounds the time. Constants, so that a model does not depend on --memory.
+constexpr int64_t kFitCases = 4, kFitValues = int64_t{1} << 28;
 
 DenoiserConfig denoiser_config(const Plan& plan, const Runtime& runtime, const DenoiserOptions& options) {
   DenoiserConfig c;
@@ -212,23 +214,21 @@ void Pgrd::predict(const PreprocessedCase& c, const Work& work, Receiver& to) {
 
 void Pgrd::fit(const TrainingData& data, const Work& work) {
   if (sampling.tau_out > 0 || sampling.readout != "softmax") return;
-  // Samples are kept as they are, since each tau reads them anew: as many cases as fit into kFitBytes.
   SamplingOptions all = sampling;
   all.stop_tolerance = 0;
-  std::vector<LabelledSamples> labelled;
-  int64_t kept = 0;
+  TauOutFit tau;
+  int64_t values = 0;
   for (const PreparedCase& prepared : data.calibration) {
     if (!prepared.label.defined()) continue;
     const PreprocessedCase c = pad_case(prepared, plan().patch);
-    const int64_t bytes = all.samples * c.label.numel() * plan().classes() * int64_t{sizeof(float)};
-    if (!labelled.empty() && kept + bytes > kFitBytes) break;
-    kept += bytes;
-    LabelledSamples l{{}, content_of(c.label, c)};
-    draw(c, all, work, [&](const Tensor& raw) { l.samples.push_back(content_of(raw, c)); });
-    labelled.push_back(std::move(l));
+    values += all.samples * c.label.numel() * plan().classes();
+    if (tau.cases() >= kFitCases && values > kFitValues) break;
+    tau.begin_case(content_of(c.label, c));
+    draw(c, all, work, [&](const Tensor& raw) { tau.add_sample(content_of(raw, c)); });
+    tau.end_case();
   }
-  constants["tau_out"] = labelled.empty() ? kTauOut : fit_tau_out(labelled);
-  constants["tau_out_cases"] = static_cast<double>(labelled.size());
+  constants["tau_out"] = tau.cases() > 0 ? tau.best() : kTauOut;
+  constants["tau_out_cases"] = static_cast<double>(tau.cases());
   constants["tau_out_samples"] = static_cast<double>(all.samples);
   constants["tau_out_steps"] = static_cast<double>(reverse_steps(n_->schedule, all.sampler).size());
 }

@@ -85,14 +85,14 @@ Tensor Segmenter::volume_probabilities(const Tensor& image, double temperature, 
 
 double fit_segmenter_temperature(const Segmenter& segmenter, const std::vector<PreparedCase>& cases,
                                  const Work& work) {
-  std::vector<LabelledProbabilities> labelled;
+  TemperatureFit fit;
   for (const PreparedCase& prepared : cases) {
     if (!prepared.label.defined()) continue;
     const PreprocessedCase c = pad_case(prepared, segmenter.plan().patch);
-    labelled.push_back({content_of(segmenter.volume_probabilities(c.image, 1, work).to(Device::cpu()), c),
-                        content_of(c.label, c)});
+    fit.add(content_of(segmenter.volume_probabilities(c.image, 1, work).to(Device::cpu()), c),
+            content_of(c.label, c));
   }
-  return labelled.empty() ? 1 : fit_temperature(labelled);
+  return fit.cases() > 0 ? fit.best() : 1;
 }
 
 }  // namespace voxgrad

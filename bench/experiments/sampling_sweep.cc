@@ -23,6 +23,11 @@ struct Setting {
   double eta;
 };
 
+struct LabelledSamples {
+  std::vector<Tensor> samples;  // clean estimates y0_hat, or probabilities: f32 [D, H, W, K]
+  Tensor truth;
+};
+
 struct Drawn {
   std::vector<LabelledSamples> cases;
   std::vector<LabelledSamples> first_estimates;  // their mean, a case each
@@ -61,10 +66,13 @@ Means score(const std::vector<LabelledSamples>& cases, int64_t samples, const ch
 }
 
 double fit_tau(const Drawn& drawn, int64_t samples) {
-  std::vector<LabelledSamples> first;
-  for (const LabelledSamples& c : drawn.cases)
-    first.push_back({{c.samples.begin(), c.samples.begin() + samples}, c.truth});
-  return fit_tau_out(first);
+  TauOutFit fit;
+  for (const LabelledSamples& c : drawn.cases) {
+    fit.begin_case(c.truth);
+    for (int64_t k = 0; k < samples; ++k) fit.add_sample(c.samples[static_cast<size_t>(k)]);
+    fit.end_case();
+  }
+  return fit.best();
 }
 
 void print_rows(const Setting& s, int64_t samples, const Drawn& fitted, const Drawn& scored, int classes) {

@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "eval/agreement.h"
-#include "eval/calibrate.h"
 #include "eval/distance.h"
 #include "eval/reliability.h"
 #include "eval/statistics.h"
@@ -207,20 +206,6 @@ TEST(Statistics, DegenerateSets) {
   EXPECT_DOUBLE_EQ(quantile({3}, 0.95), 3);
 }
 
-TEST(Minimise, FindsInsideAndEdges) {
-  EXPECT_NEAR(minimise_scalar([](double x) { return std::pow(std::log(x / 3.3), 2); }, 0.1, 100, 1e-6), 3.3,
-              1e-5);
-  EXPECT_DOUBLE_EQ(minimise_scalar([](double x) { return x; }, 0.1, 10), 0.1);
-  EXPECT_DOUBLE_EQ(minimise_scalar([](double x) { return -x; }, 0.1, 10), 10);
-  // The better of two valleys, and a part without values.
-  const auto valleys = [](double x) {
-    if (x < 0.5) return std::nan("");
-    return std::min(std::pow(std::log(x / 1.0), 2) + 0.2, std::pow(std::log(x / 20.0), 2));
-  };
-  EXPECT_NEAR(minimise_scalar(valleys, 0.1, 100, 1e-6), 20, 1e-4);
-  EXPECT_THROW(minimise_scalar([](double) { return std::nan(""); }, 1, 2), Error);
-}
-
 TEST(Sums, SameBitsWithAnyNumberOfThreads) {
   const int before = thread_count();
   const Shape shape{20, 50, 41};
@@ -233,8 +218,7 @@ TEST(Sums, SameBitsWithAnyNumberOfThreads) {
     y.mutable_data<int32_t>()[i] = random.uniform(static_cast<uint64_t>(i + y.numel())) > v;
   }
   const auto scores = [&] {
-    return std::vector<double>{*nll(p, y), *brier(p, y), *ece_top_label(p, y), *ece_class_marginal(p, y),
-                               nll_of_temperature({{p, y}}, 1.7)};
+    return std::vector<double>{*nll(p, y), *brier(p, y), *ece_top_label(p, y), *ece_class_marginal(p, y)};
   };
   set_thread_count(1);
   const std::vector<double> one = scores();

@@ -66,8 +66,8 @@ INSTANTIATE_TEST_SUITE_P(
     Methods, Golden,
     ::testing::Values(std::pair{"unet", Digests{"16290baa904749b4", "7737e60cf3b697de"}},
                       std::pair{"mc-dropout", Digests{"fac03bc2033d4d50", "5ce9181f92b2eb0e"}},
-                      std::pair{"pgrd-no-dds", Digests{"b505aa508e0bac64", "ff5efd87c36467a7"}},
-                      std::pair{"pgrd", Digests{"0ea5bb4c3bb9a108", "af117defb5a4192f"}}),
+                      std::pair{"pgrd-no-dds", Digests{"56c175ab8b76d506", "1798508e6f2581a0"}},
+                      std::pair{"pgrd", Digests{"97ad9e76a2387db8", "a76542789f9e74bb"}}),
     [](const auto& p) {
       std::string name = p.param.first;
       std::replace(name.begin(), name.end(), '-', '_');
