@@ -6,6 +6,7 @@
 
 #include "apps/commands.h"
 #include "apps/train_options.h"
+#include "io/file.h"
 
 namespace voxgrad::apps {
 namespace {
@@ -30,8 +31,8 @@ void list(const std::string& folder) {
   uint64_t bytes = 0;
   for (const StoredFile& f : files) {
     std::cout << time_text(f.used) << "  " << std::setw(12) << size_text(f.bytes) << "  " << std::left
-              << std::setw(11) << f.what << std::right << "  " << f.file.substr(0, 12) << "  "
-              << (f.name.empty() ? "(damaged)" : f.name) << "\n";
+              << std::setw(11) << f.what << std::right << "  " << f.file.substr(0, 12) << "  " << f.name
+              << "\n";
     bytes += f.bytes;
   }
   std::cout << folder << ": " << files.size() << (files.size() == 1 ? " file, " : " files, ")
@@ -57,13 +58,18 @@ void add_cache(CLI::App& app) {
   cache->add_folder(*command);
   CLI::Option* const flag = command->add_flag("--clean", *remove, "Remove them; runs that use some go on");
   command->add_option("--older-than", *older, "With --clean: only what was not used for so many days")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 36500.0).description(""))
       ->type_name("DAYS")
       ->needs(flag);
   command->callback([cache, older, remove] {
     const std::string folder = cache->folder();
     if (folder.empty()) {
       std::cout << "off: no prepared data are kept\n";
+      return;
+    }
+    if (!is_folder(folder)) {
+      if (cache->named()) fail(ErrorCode::usage, "[cache] ", folder, ": expected a folder of prepared data");
+      std::cout << folder << ": no prepared data yet\n";
       return;
     }
     if (*remove)

@@ -53,6 +53,8 @@ void add_evaluate(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   command->callback([a] {
+    if (const size_t slash = a->output.rfind('/'); slash != std::string::npos && slash > 0)
+      make_folders(a->output.substr(0, slash));  // before hours are spent
     const Evaluation e = evaluate_folders(a->options);
     for (const std::string& note : e.notes) spdlog::warn("{}", note);
     if (!a->output.empty()) {

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "io/file.h"
 #include "io/system_info.h"
@@ -129,7 +130,10 @@ void CacheChoice::add_folder(CLI::App& command) {
           "--cache", folder_,
           "Folder of prepared data, made where it is not there; off: cases are prepared for this run and "
           "kept in memory (default: $VOXGRAD_CACHE, else voxgrad in the user's cache folder)")
-      ->type_name("DIR|off");
+      ->type_name("DIR|off")
+      ->check([](const std::string& text) {
+        return text.empty() ? std::string("--cache: expected a folder or off, got an empty word") : "";
+      });
 }
 
 void CacheChoice::add_to(CLI::App& command) {
@@ -146,14 +150,17 @@ std::string CacheChoice::folder() const {
     const std::string caches = environment("XDG_CACHE_HOME"), home = environment("HOME");
     folder = !caches.empty() ? caches + "/voxgrad" : !home.empty() ? home + "/.cache/voxgrad" : "off";
   }
-  return folder == "off" ? "" : folder;
+  if (CLI::detail::to_lower(folder) == "off") return "";
+  return std::filesystem::absolute(folder).lexically_normal();
 }
 
 CacheOptions CacheChoice::options() const {
   CacheOptions o{folder(), size_.empty() ? 0 : parse_bytes("--cache-size", size_, 1)};
-  if (o.folder.empty() || !folder_.empty() || !environment("VOXGRAD_CACHE").empty()) return o;
+  if (named() || !environment("VOXGRAD_CACHE").empty()) return o;
   try {
+    if (o.folder.empty()) fail(ErrorCode::system, "no home folder for prepared data ($HOME)");
     make_folders(o.folder, 0700);
+    FileWriter(o.folder + "/try");  // and may this user write there?
   } catch (const Error& e) {
     spdlog::warn("{}: the prepared cases stay in memory; --cache names a folder for them", e.what());
     o.folder.clear();

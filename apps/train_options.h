@@ -51,8 +51,9 @@ class CacheChoice {
   /// The folder that was asked for; without a wish $VOXGRAD_CACHE, else voxgrad in the user's cache folder.
   /// Where that one cannot be made it warns and nothing is stored.
   CacheOptions options() const;
-  /// The folder alone; empty: off.
+  /// The folder alone, as an absolute path; empty: off.
   std::string folder() const;
+  bool named() const { return !folder_.empty(); }
 
  private:
   std::string folder_, size_;

@@ -115,6 +115,8 @@ class Audit {
                 cat("spacing along ", "zyx"[axis], " goes from ", low->spacing[axis], " mm (", low->name,
                     ") to ", high->spacing[axis], " mm (", high->name, ")"));
     }
+    if (const std::string text = missing_annotations(d.cases); !text.empty())
+      warning("missing-annotation", "", d.folder, text);
     if (orientations_.size() > 1) {
       std::string text;
       for (const auto& [letters, which] : orientations_)

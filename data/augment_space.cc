@@ -47,7 +47,7 @@ struct Draws {
   }
 };
 
-/// Copies what of the patch lies in the case, mirrored where asked.
+/// Copies the part of the patch that lies in the case, mirrored where asked.
 template <class Label>
 void copy_patch(const PreparedCase& c, const Triple& in_padded, const Triple& pad_begin, const Triple& patch,
                 const std::array<bool, 3>& mirror, float* image, int32_t* label) {

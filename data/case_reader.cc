@@ -56,26 +56,9 @@ class Reader {
     return difference.empty();
   }
 
-  void check_millimetres(const std::string& file, const NiftiHeader& header) {
-    const int unit = header.xyzt_units & 7;  // NIfTI: 0 unknown, 1 m, 2 mm, 3 um
-    if (unit != 0 && unit != 2)
-      error("units", file,
-            cat("xyzt_units: expected mm, got ", unit == 1   ? "m"
-                                                 : unit == 3 ? "um"
-                                                             : cat("code ", unit)));
-    if (const std::string why = missing_spacing(header); !why.empty()) error("spacing-missing", file, why);
-    const Affine a = header.affine();
-    for (size_t axis = 0; axis < 3; ++axis) {
-      const int i = static_cast<int>(axis);
-      if (!header.has_spacing(i)) continue;
-      const double length = std::hypot(a[0][axis], a[1][axis], a[2][axis]), spacing = header.spacing(i);
-      if (header.extent(i) > 1 && length == 0)
-        error("affine", file, cat("srow: expected an axis ", "xyz"[axis], " with a length, got 0"));
-      else if (!(std::fabs(length - spacing) <= 1e-3 * spacing))
-        warning("spacing", file,
-                cat("pixdim says ", spacing, " mm along ", "xyz"[axis], ", the affine ", length,
-                    "; pixdim is used"));
-    }
+  void check_geometry(const std::string& file, const NiftiHeader& header) {
+    for (const GeometryProblem& p : geometry_problems(header))
+      problems_.push_back({p.error, p.kind, case_.name, file, p.text});
   }
 
   bool add_image(size_t index, int expected) {
@@ -92,7 +75,7 @@ class Reader {
       error("empty", file, "the image has no voxels");
       return false;
     }
-    check_millimetres(file, header);
+    check_geometry(file, header);
     if (!have_grid_) {
       have_grid_ = true;
       out_.header = header;
@@ -146,7 +129,12 @@ class Reader {
     if (!volume.defined()) return;
     if (volume.dim(0) != 1)
       return error("channels", case_.label, cat("expected a 3-D label, got ", volume.dim(0), " volumes"));
-    const bool good = same_grid(case_.label, header);
+    bool good = same_grid(case_.label, header);
+    for (const GeometryProblem& p : geometry_problems(header))
+      if (p.error) {
+        error(p.kind, case_.label, p.text);
+        good = false;
+      }
     const LabelCensus census = label_census(volume, classes_);
     const float* const from = volume.data<float>();
     if (census.fractional > 0)

@@ -16,7 +16,9 @@ namespace {
 // tests has the digest of a case.
 constexpr int kVersion = 1;
 
-constexpr const char *kCase = "case", *kFingerprint = "fingerprint";
+constexpr const char *kCase = "case", *kFingerprint = "fingerprint", *kUnfinished = "unfinished";
+const std::string kAdvice =
+    " (prepared data; --cache names another folder, --cache off keeps the cases in memory)";
 constexpr size_t kKeyDigits = 64;
 constexpr int64_t kAbandoned =
     3600;  // seconds: a temporary that nobody has written to for so long is left over
@@ -25,8 +27,12 @@ std::string hash_of(const std::string& text) { return sha256_hex(std::as_bytes(s
 
 std::string file_name(const std::string& key, const char* what) { return key + "." + what + ".safetensors"; }
 
-/// "case" or "fingerprint"; empty for a name that no store gives.
+/// StoredFile::what; empty for a name that no store gives.
 std::string kind_of(const std::string& file) {
+  if (is_temporary(file)) {
+    const std::string name = file.substr(0, file.find(".safetensors.") + std::string(".safetensors").size());
+    return name.size() < file.size() && !kind_of(name).empty() ? kUnfinished : "";
+  }
   if (file.size() <= kKeyDigits || file.find_first_not_of("0123456789abcdef") != kKeyDigits) return "";
   for (const char* what : {kCase, kFingerprint})
     if (file == file_name(file.substr(0, kKeyDigits), what)) return what;
@@ -47,7 +53,7 @@ std::string hash_files(const Case& c) {
   return text;
 }
 
-/// What of a plan preprocessing reads.
+/// The fields of a plan that preprocessing reads.
 std::string preprocessing_of(const Plan& plan) {
   nlohmann::json j{{"channels", plan.channels()},
                    {"classes", plan.classes()},
@@ -64,11 +70,14 @@ std::string preprocessing_of(const Plan& plan) {
 CaseStore::CaseStore(const CacheOptions& options) : folder_(options.folder), bound_(options.bound) {
   if (folder_.empty()) return;
   make_folders(folder_, 0700);
-  remove_stale_temporaries(folder_, kAbandoned);
-  if (bound_ > 0) return;
-  uint64_t bytes = free_bytes(folder_);
-  for (const StoredFile& f : stored_files(folder_)) bytes += f.bytes;
-  bound_ = static_cast<int64_t>(bytes / 2);
+  try {
+    remove_stale_temporaries(folder_, kAbandoned);
+  } catch (const Error& e) {  // a folder that this user may only read has all it needs, or a write will fail
+    if (e.code() != ErrorCode::system) throw;
+  }
+  for (const StoredFile& f : stored_files(folder_)) stored_ += f.bytes;
+  strict_ = bound_ > 0;
+  if (!strict_) bound_ = static_cast<int64_t>((free_bytes(folder_) + stored_) / 2);
 }
 
 const std::string& CaseStore::content_of(const Case& c) {
@@ -134,9 +143,9 @@ std::shared_ptr<const PreparedFile> CaseStore::open(const std::string& file) {
     touch_file(path);
     used_.insert(file);
     return stored;
-  } catch (const Error&) {
-    if (!file_exists(path)) return nullptr;  // another run has just removed it
-    throw;
+  } catch (const Error& e) {
+    if (e.code() == ErrorCode::data || !file_exists(path)) return nullptr;  // another run has just removed it
+    throw Error(e.code(), e.what() + kAdvice);
   }
 }
 
@@ -149,27 +158,29 @@ std::shared_ptr<const PreparedFile> CaseStore::keep(const std::string& file, con
     write_safetensors(path_of(file), content, 0600);
   } catch (const Error& e) {
     if (e.code() != ErrorCode::system) throw;
-    throw Error(e.code(), cat(e.what(),
-                              " (prepared data; --cache names another folder, --cache off keeps the "
-                              "cases in memory)"));
+    throw Error(e.code(), e.what() + kAdvice);
   }
   return open(file);
 }
 
+/// Counts `bytes` that will be written, and removes what was used longest ago where they do not fit.
 void CaseStore::make_room(uint64_t bytes) {
-  const std::vector<StoredFile> files = stored_files(folder_);
-  for (const StoredFile& f : files) bytes += f.bytes;
   const uint64_t bound = static_cast<uint64_t>(bound_);
+  stored_ += bytes;
+  if (stored_ <= bound) return;
+  stored_ = bytes;  // other runs write and remove too: count anew
+  const std::vector<StoredFile> files = stored_files(folder_);
+  for (const StoredFile& f : files) stored_ += f.bytes;
   for (const StoredFile& f : files) {
-    if (bytes <= bound) return;
-    if (used_.contains(f.file)) continue;
+    if (stored_ <= bound) return;
+    if (used_.contains(f.file) || f.what == kUnfinished) continue;
     remove_file(path_of(f.file));
-    bytes -= f.bytes;
+    stored_ -= f.bytes;
   }
-  if (bytes > bound)
+  if (strict_ && stored_ > bound)
     fail(ErrorCode::system, "[cache] ", folder_,
-         ": the prepared cases of this run need more than the bound of ", bound_,
-         " bytes: --cache-size sets another, --cache off keeps the cases in memory");
+         ": the prepared cases of this run need more than the bound of ", bound_ >> 20,
+         " MiB: --cache-size sets another, --cache off keeps the cases in memory");
 }
 
 std::vector<StoredFile> stored_files(const std::string& folder, bool names) {
@@ -181,9 +192,10 @@ std::vector<StoredFile> stored_files(const std::string& folder, bool names) {
     const std::optional<FileStatus> status = file_status(path);
     if (!status) continue;  // removed by another run
     StoredFile f{file, what, "", status->bytes, status->modified};
-    if (names) try {
+    if (names && what != kUnfinished) try {
         f.name = map_safetensors(path).content.metadata["name"];
-      } catch (const Error&) {  // it is listed without a name
+      } catch (const Error& e) {
+        f.name = e.code() == ErrorCode::system ? "(not readable)" : "(damaged)";
       }
     files.push_back(f);
   }
@@ -194,14 +206,12 @@ std::vector<StoredFile> stored_files(const std::string& folder, bool names) {
 
 std::vector<StoredFile> remove_stored_files(const std::string& folder, int64_t seconds) {
   std::vector<StoredFile> removed;
-  if (!is_folder(folder)) return removed;
   const int64_t now = ::time(nullptr);
   for (const StoredFile& f : stored_files(folder)) {
-    if (f.used > now - seconds) continue;
+    if (seconds > 0 && f.used > now - seconds) continue;
     remove_file(folder + "/" + f.file);
     removed.push_back(f);
   }
-  remove_stale_temporaries(folder, kAbandoned);
   return removed;
 }
 

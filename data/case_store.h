@@ -7,7 +7,8 @@
 //   - the version of what is stored, kVersion in case_store.cc.
 // It is a safetensors file, written atomically with mode 0600 and never changed; a file that is used has its
 // time of modification set, and files that were used longest ago are removed where the bound wants room.
-// Removing one does not disturb a run that has mapped it. Several runs may use a folder at once.
+// On a local file system removing one does not disturb a run that has mapped it. Several runs may use a
+// folder at once.
 #pragma once
 #include <map>
 #include <set>
@@ -18,8 +19,10 @@ namespace voxgrad {
 
 struct CacheOptions {
   std::string
-      folder;         ///< made with mode 0700 where it is new; empty: nothing is stored, cases stay in memory
-  int64_t bound = 0;  ///< most bytes of prepared data in it; 0: half of what is used and free there
+      folder;  ///< made with mode 0700 where it is new; empty: nothing is stored, cases stay in memory
+  /// Most bytes of prepared data in it. 0: half of what is used and free there, which the cases of one run
+  /// may exceed.
+  int64_t bound = 0;
 };
 
 class CaseStore {
@@ -32,7 +35,7 @@ class CaseStore {
   /// while it is read; ErrorCode::system, naming the file, where a stored one is damaged or cannot be
   /// written.
   PreparedCase prepared(const Case& c, const Plan& plan);
-  /// The same of what a plan wants to know.
+  /// Returns what a plan needs to know about the case, in the same way.
   CaseFingerprint fingerprint(const Case& c, int channels, int classes, int64_t samples);
 
   const std::string& folder() const { return folder_; }
@@ -50,6 +53,8 @@ class CaseStore {
 
   std::string folder_;
   int64_t bound_ = 0, found_ = 0, made_ = 0;
+  bool strict_ = false;                         // the user set the bound
+  uint64_t stored_ = 0;                         // bytes in the folder, as far as this store knows
   std::map<std::string, std::string> content_;  // digests of the files of a case, by its first image
   std::set<std::string> used_;                  // files of this store that must not go
 };
@@ -57,15 +62,15 @@ class CaseStore {
 /// What a folder of prepared data holds.
 struct StoredFile {
   std::string file;  ///< name in the folder
-  std::string what;  ///< "case" or "fingerprint"
+  std::string what;  ///< "case", "fingerprint", or "unfinished": a write goes on, or was broken off
   std::string name;  ///< of the case it was made from
   uint64_t bytes = 0;
   int64_t used = 0;  ///< when it was last used, seconds since 1970
 };
 /// Sorted by last use, oldest first. Other files are left out. Empty where there is no such folder. `names`:
-/// whether to open each file for the name of its case ("" where it is damaged).
+/// whether to open each file for the name of its case ("(damaged)", "(not readable)" where that fails).
 std::vector<StoredFile> stored_files(const std::string& folder, bool names = false);
-/// Removes what was last used `seconds` ago or longer. Returns what was removed.
+/// Removes what was last used `seconds` ago or longer; 0: everything. Returns what was removed.
 std::vector<StoredFile> remove_stored_files(const std::string& folder, int64_t seconds);
 
 }  // namespace voxgrad

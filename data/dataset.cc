@@ -133,6 +133,30 @@ LoadedCase load_case(const Case& c, int channels, int classes) {
   return loaded;
 }
 
+std::string missing_annotations(const std::vector<Case>& cases) {
+  std::map<std::string, std::vector<std::string>> lacking;  // by rater
+  size_t fewest = SIZE_MAX, most = 0;
+  for (const Case& c : cases) {
+    fewest = std::min(fewest, c.annotations.size());
+    most = std::max(most, c.annotations.size());
+    for (const Annotation& a : c.annotations) lacking[a.rater];
+  }
+  for (auto& [rater, names] : lacking)
+    for (const Case& c : cases)
+      if (std::none_of(c.annotations.begin(), c.annotations.end(),
+                       [&](const Annotation& a) { return a.rater == rater; }))
+        names.push_back(c.name);
+  std::string text;
+  for (const auto& [rater, names] : lacking) {
+    if (names.empty()) continue;
+    text += cat(text.empty() ? "" : "; ", "rater ", rater, " has no annotation of ", names[0]);
+    if (names.size() > 1) text += cat(" and of ", names.size() - 1, " more");
+  }
+  if (text.empty()) return text;
+  return cat(text, ": cases have ", fewest, " to ", most,
+             " annotations, and means of GED^2 and HM-IoU are over cases with different numbers");
+}
+
 std::vector<Tensor> load_annotations(const Case& c, int classes, const NiftiHeader& grid) {
   std::vector<Tensor> all;
   for (const Annotation& a : c.annotations) {

@@ -81,6 +81,9 @@ struct LoadedCase {
 /// Reads a case. Channels and label must share one grid (data/grid.h), values be finite and
 /// labels be integers below `classes`: otherwise ErrorCode::data.
 LoadedCase load_case(const Case& c, int channels, int classes);
+/// Which raters have not annotated which of these cases, and what that does to scores; empty where each rater
+/// has all cases or none.
+std::string missing_annotations(const std::vector<Case>& cases);
 /// The annotations of a case, i32 [D, H, W] each, in their order. `grid`: of the case's image, which must be
 /// theirs; ErrorCode::data otherwise, and where a value is no label.
 std::vector<Tensor> load_annotations(const Case& c, int classes, const NiftiHeader& grid);

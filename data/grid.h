@@ -4,16 +4,30 @@
 
 namespace voxgrad {
 
-/// Why two images are not on one grid; empty where they are. Extents are equal, spacings agree to 1e-3 mm,
-/// and each corner of the volume lies in the same place to 1e-3 mm plus 1e-5 of the volume's diameter (qform
-/// quaternions are stored in single precision).
+/// Why two images are not on one grid; empty where they are. Extents are equal, spacings agree to a
+/// thousandth, and each corner of the volume lies in the same place to a thousandth of the smallest spacing
+/// plus 1e-5 of the volume's diameter (an angle) plus 1e-6 of its distance from the origin: qforms are stored
+/// in single precision.
 std::string grid_difference(const NiftiHeader& a, const NiftiHeader& b);
 /// ErrorCode::data naming both files unless they are on one grid.
 void check_same_grid(const NiftiHeader& a, const std::string& path_a, const NiftiHeader& b,
                      const std::string& path_b);
 
-/// Why an axis of more than one voxel has no size in mm; empty where all have one.
-std::string missing_spacing(const NiftiHeader& header);
+/// What is odd about the geometry of a header. Whoever reads images, labels or probabilities refuses the
+/// errors and tells the warnings.
+struct GeometryProblem {
+  bool error;
+  std::string
+      kind;  ///< errors: units, spacing-missing, affine; warnings: spacing, shear, pixdim, quaternion, qform
+  std::string text;  ///< one sentence that names the field
+};
+/// Units other than mm, no spacing along an axis of more than one voxel, an axis of the affine without a
+/// length are errors. Warnings: an sform that contradicts pixdim (pixdim is used), axes that are not at right
+/// angles, a pixdim below 0 (its absolute value is used), quaternions longer than 1 (normalised), a qform
+/// that was dropped.
+std::vector<GeometryProblem> geometry_problems(const NiftiHeader& header);
+/// Throws ErrorCode::data with the first error.
+void refuse_geometry(const NiftiHeader& header, const std::string& path);
 
 /// Where the axes x, y, z run to, each to its nearest direction of the body: "RAS", "LPS", ...; a letter is
 /// "?" where the affine has no direction.

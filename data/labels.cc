@@ -8,7 +8,10 @@
 namespace voxgrad {
 
 Tensor read_labels(const std::string& path, int classes, NiftiHeader* header) {
-  const Tensor volume = read_volume(path, header);
+  NiftiHeader own;
+  const Tensor volume = read_volume(path, &own);
+  refuse_geometry(own, path);
+  if (header) *header = own;
   if (volume.dim(0) != 1)
     fail(ErrorCode::data, "[labels] ", path, ": expected a 3-D label map, got ", volume.dim(0), " volumes");
   const int limit = classes > 0 ? classes : 65536;
@@ -24,7 +27,13 @@ Tensor read_labels(const std::string& path, int classes, NiftiHeader* header) {
 }
 
 Tensor read_probabilities(const std::string& path, NiftiHeader* header) {
-  const Tensor volumes = read_volume(path, header);  // [K, D, H, W]
+  NiftiHeader own;
+  const Tensor volumes = read_volume(path, &own);  // [K, D, H, W]
+  refuse_geometry(own, path);
+  if (own.extent(3) > 1 && own.volumes() > own.extent(3))
+    fail(ErrorCode::data, "[probabilities] ", path,
+         ": expected the classes along dim[4] or, behind one time, along dim[5], got a 5-D image with both");
+  if (header) *header = own;
   const int64_t classes = volumes.dim(0), voxels = volumes.numel() / classes;
   if (classes < 2)
     fail(ErrorCode::data, "[probabilities] ", path,

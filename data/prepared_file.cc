@@ -17,15 +17,27 @@ std::string numbered(const std::string& name, size_t i) {
   return name + "." + std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0') + digits;
 }
 
-/// Of the fields and of the tensors, each with name, type and shape.
+void add_text(Sha256& hash, const std::string& text) { hash.update(text.data(), text.size()); }
+
+void add_tensor(Sha256& hash, const std::string& name, const Tensor& t) {
+  add_text(hash, cat(name, " ", t.dtype(), " ", t.shape(), "\n"));
+  hash.update(t.raw(), t.nbytes());
+}
+
+/// Of the fields and of all tensors.
 std::string digest_of(const SafeTensors& content) {
   Sha256 hash;
-  const auto text = [&](const std::string& s) { hash.update(s.data(), s.size()); };
-  text(content.metadata.at(kFields) + "\n");
-  for (const auto& [name, t] : content.tensors) {
-    text(cat(name, " ", t.dtype(), " ", t.shape(), "\n"));
-    hash.update(t.raw(), t.nbytes());
-  }
+  add_text(hash, content.metadata.at(kFields) + "\n");
+  for (const auto& [name, t] : content.tensors) add_tensor(hash, name, t);
+  return hash.hex();
+}
+
+/// Of what training sees of a case.
+std::string digest_of(const PreparedCase& p) {
+  Sha256 hash;
+  add_tensor(hash, "image", p.image);
+  if (p.label.defined()) add_tensor(hash, "label", p.label);
+  hash.update(p.air.data(), p.air.size() * sizeof(float));
   return hash.hex();
 }
 
@@ -79,16 +91,17 @@ class Reader {
 }  // namespace
 
 void damaged_file(const std::string& path, const std::string& how) {
-  fail(ErrorCode::system, "[cache] ", path, ": the file of prepared data is damaged: ", how,
-       "; remove it (`voxgrad cache --clean` removes all), and the next run prepares the case anew");
+  fail(ErrorCode::system, "[cache] ", path, ": the file of prepared data is damaged (", how,
+       "); remove it, and the next run prepares the case anew");
 }
 
 PreparedFile::PreparedFile(const std::string& path) {
   try {
     mapped_ = map_safetensors(path);
   } catch (const Error& e) {
-    if (e.code() == ErrorCode::data && file_exists(path)) damaged_file(path, e.what());
-    throw;
+    const std::string what = e.what(), place = path + ": ";
+    if (e.code() != ErrorCode::data || what.starts_with("[file]")) throw;  // it is not there
+    damaged_file(path, what.substr(what.find(place) + place.size()));
   }
 }
 
@@ -132,6 +145,7 @@ SafeTensors to_tensors(const PreparedCase& p, const Case& c) {
                    {"content", p.content},
                    {"spacing", p.spacing},
                    {"axes", p.axes},
+                   {"digest", digest_of(p)},
                    {"warnings", warnings}},
                   p.name);
 }
@@ -164,7 +178,7 @@ PreparedCase prepared_from(const SafeTensors& content, const Case& c, const std:
   p.air = r.floats("air", p.image.dim(3));
   p.low = r.floats("low", p.image.dim(3));
   p.high = r.floats("high", p.image.dim(3));
-  p.digest = content.metadata.contains(kDigest) ? content.metadata.at(kDigest) : "";
+  r.field("digest", p.digest);
   return p;
 }
 

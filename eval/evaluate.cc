@@ -13,9 +13,11 @@ namespace voxgrad {
 
 namespace {
 
-int largest_label(const std::map<std::string, std::string>& files) {
+int largest_label(const std::map<std::string, std::string>& files,
+                  const std::map<std::string, std::string>& of) {
   int32_t largest = 1;
   for (const auto& [name, path] : files) {
+    if (!of.contains(name)) continue;
     const Tensor labels = read_labels(path);
     const int32_t* y = labels.data<int32_t>();
     for (int64_t i = 0; i < labels.numel(); ++i) largest = std::max(largest, y[i]);
@@ -73,16 +75,24 @@ class Evaluator {
                "voxgrad predict --save-probabilities writes them"));
     if (probabilities_.empty() && !posteriors_.empty())
       note("without probabilities the posterior is not used");
+    std::vector<Case> cases;
+    for (const auto& [name, path] : truths_) {
+      cases.push_back({name, {}, path});
+      if (const auto all = annotations_.find(name); all != annotations_.end())
+        cases.back().annotations = all->second;
+    }
+    if (const std::string text = missing_annotations(cases); !text.empty()) note(text);
   }
 
   int number_of_classes() const {
     if (options_.classes > 1) return options_.classes;
     if (!probabilities_.empty()) {
       const NiftiHeader header = read_nifti_header(probabilities_.begin()->second);
-      return static_cast<int>(std::max<int64_t>(header.extent(3), 2));
+      return static_cast<int>(std::max<int64_t>(header.volumes(), 2));
     }
     if (result_.table.class_names.size() > 1) return static_cast<int>(result_.table.class_names.size());
-    return largest_label(truths_) + 1;
+    // A class that only one side has is a class.
+    return std::max(largest_label(truths_, truths_), largest_label(predictions_, truths_)) + 1;
   }
 
   Tensor labels_on(const std::string& path, const NiftiHeader& grid, const std::string& truth_path) const {
@@ -109,8 +119,7 @@ class Evaluator {
     const std::string& truth_path = truths_.at(name);
     NiftiHeader grid;
     in.truth = read_labels(truth_path, result_.table.options.classes, &grid);
-    if (const std::string why = missing_spacing(grid); !why.empty())
-      fail(ErrorCode::data, "[evaluate] ", truth_path, ": ", why);
+    for (const GeometryProblem& p : geometry_problems(grid)) note(truth_path + ": " + p.text);
     in.spacing = spacing_of(grid);
     in.prediction = labels_on(predictions_.at(name), grid, truth_path);
     if (!probabilities_.empty())
@@ -118,7 +127,7 @@ class Evaluator {
     if (!posteriors_.empty() && in.probabilities.defined())
       in.posterior = probabilities_on(posteriors_.at(name), grid, truth_path);
     for (const auto& [sample, path] : find_volumes(options_.prediction + "/samples/" + name)) {
-      if (read_nifti_header(path).extent(3) > 1) {
+      if (read_nifti_header(path).volumes() > 1) {
         in.sample_probabilities.push_back(probabilities_on(path, grid, truth_path));
         in.samples.push_back(most_probable_class(in.sample_probabilities.back()));
       } else {

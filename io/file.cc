@@ -162,7 +162,11 @@ FileWriter::FileWriter(const std::string& path, unsigned mode) : state_(std::mak
   static std::atomic<unsigned> counter{0};
   state_->path = path;
   do {  // a name of an earlier process of this number may still lie there
-    state_->temporary = cat(path, ".", ::getpid(), "-", counter++, ".part");
+    const std::string ending = cat(".", ::getpid(), "-", counter++, ".part");
+    constexpr size_t kLongestName = 255;
+    const size_t begin = path.find_last_of('/') + 1;
+    state_->temporary =
+        path.substr(0, begin + std::min(path.size() - begin, kLongestName - ending.size())) + ending;
     state_->fd = open_file(state_->temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
   } while (state_->fd < 0 && errno == EEXIST);
   if (state_->fd < 0) detail::fail_system(path, "create", errno);

@@ -83,6 +83,8 @@ void remove_file(const std::string& path);
 /// Removes the temporaries that an interrupted FileWriter left in a folder, if nothing was written to them
 /// for `seconds`. A folder in which several processes write needs a time that no writing takes.
 void remove_stale_temporaries(const std::string& folder, int64_t seconds = 0);
+/// Whether a name is one that a FileWriter gives its temporaries.
+bool is_temporary(const std::string& name);
 
 struct FileStatus {
   uint64_t bytes = 0;

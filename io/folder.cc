@@ -15,8 +15,6 @@
 #include "io/system_call.h"
 
 namespace voxgrad {
-namespace {
-
 /// NAME.<pid>-<count>.part, as FileWriter names its temporaries. Other people's .part files stay.
 bool is_temporary(const std::string& name) {
   constexpr std::string_view suffix = ".part";
@@ -30,8 +28,6 @@ bool is_temporary(const std::string& name) {
   const auto is = [&](char c) { return i > 0 && name[--i] == c; };
   return digits() && is('-') && digits() && is('.') && i > 0;
 }
-
-}  // namespace
 
 bool file_exists(const std::string& path) {
   struct stat status {};
@@ -51,11 +47,14 @@ bool same_file(const std::string& a, const std::string& b) {
 }
 
 void make_folders(const std::string& path, unsigned mode) {
-  for (size_t end = 1; end <= path.size(); ++end) {
-    if (end < path.size() && path[end] != '/') continue;
+  const size_t size = path.find_last_not_of('/') + 1;  // a slash at the end names the same folder
+  for (size_t end = 1; end <= size; ++end) {
+    if (end < size && path[end] != '/') continue;
     const std::string part = path.substr(0, end);
-    if (::mkdir(part.c_str(), end == path.size() ? mode : 0777) != 0) {
+    if (::mkdir(part.c_str(), end == size ? mode : 0777) != 0) {
       const int number = errno;
+      if (number == EEXIST && file_exists(part))
+        fail(ErrorCode::system, "[file] ", part, ": expected a folder, got a file");
       if (!is_folder(part)) detail::fail_system(part, "make the folder", number);
     }
   }

@@ -69,6 +69,18 @@ struct GzipReader::State {
   [[noreturn]] void damaged(const Parts&... parts) const {
     fail(ErrorCode::data, "[gzip] ", name, ": ", parts...);
   }
+  [[noreturn]] void more_bytes() const {
+    damaged("expected the end of the file, or zeros, after the last gzip member, got more bytes");
+  }
+  /// Tapes and some archives fill a file up with zeros. gzip reads over them, and no information is lost.
+  void end_in_zeros() {
+    while (refill()) {
+      const Bytef* const end = stream.next_in + stream.avail_in;
+      if (std::any_of<const Bytef*>(stream.next_in, end, [](Bytef b) { return b != 0; })) more_bytes();
+      stream.avail_in = 0;
+    }
+    ended = true;
+  }
   /// Stands before a member, or at the end of the file.
   void begin_member() {
     if (!refill()) {
@@ -77,9 +89,9 @@ struct GzipReader::State {
       return;
     }
     if (!first) {
+      if (*stream.next_in == 0) return end_in_zeros();
       // zlib would call bytes after the last member a bad header: say what they are.
-      if (*stream.next_in != 0x1f)
-        damaged("expected the end of the file after the last gzip member, got more bytes");
+      if (*stream.next_in != 0x1f) more_bytes();
       if (inflateReset2(&stream, kGzipWindow) != Z_OK) damaged("expected a gzip stream");
     }
     first = false;
@@ -180,6 +192,8 @@ bool inflate_fast([[maybe_unused]] std::span<const std::byte> compressed,
       return false;
     compressed = compressed.subspan(used);
     to = to.subspan(made);
+    if (!compressed.empty() && compressed[0] == std::byte{0})
+      return false;  // zeros: zlib's way reads over them
   }
   return to.empty();
 #else

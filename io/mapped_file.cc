@@ -32,7 +32,8 @@ struct sigaction previous_action;
 uintptr_t page_size = 0;
 
 void on_bus_error(int number, siginfo_t* info, void* context) {
-  const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
+  const uintptr_t address =
+      info->si_code > 0 ? reinterpret_cast<uintptr_t>(info->si_addr) : 0;  // 0: it was sent
   for (Node* n = nodes.load(std::memory_order_acquire); n; n = n->next) {
     const uintptr_t begin = n->begin.load(std::memory_order_acquire);
     if (begin == 0 || address < begin || address - begin >= n->size.load()) continue;
@@ -46,7 +47,8 @@ void on_bus_error(int number, siginfo_t* info, void* context) {
   if (previous_action.sa_flags & SA_SIGINFO) return previous_action.sa_sigaction(number, info, context);
   if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN)
     return previous_action.sa_handler(number);
-  ::sigaction(SIGBUS, &previous_action, nullptr);  // the access is repeated and ends the process
+  ::sigaction(SIGBUS, &previous_action, nullptr);
+  if (address == 0) ::raise(number);  // else the access is repeated and ends the process
 }
 
 Node* add_node(const void* begin, size_t size) {

@@ -103,6 +103,12 @@ int64_t NiftiHeader::voxels() const {
   return n;
 }
 
+int64_t NiftiHeader::volumes() const {
+  int64_t n = 1;
+  for (size_t i = 3; i < dims.size(); ++i) n *= dims[i];
+  return n;
+}
+
 namespace {
 
 // 0 where the header does not say it.

@@ -46,6 +46,8 @@ struct NiftiHeader {
   double qfac = 1;              ///< pixdim[0]: -1 or 1
   double slope = 1, inter = 0;  ///< 1 and 0 where the header says "no scaling"
   int qform_code = 0, sform_code = 0;
+  /// The stored qform was not finite while an sform was there, which every reader prefers: qform_code is 0.
+  bool qform_dropped = false;
   std::array<double, 3> quatern{};  ///< b, c, d
   std::array<double, 3> qoffset{};
   std::array<std::array<double, 4>, 3> srow{};
@@ -59,6 +61,8 @@ struct NiftiHeader {
   int64_t vox_offset = 352;
 
   int64_t voxels() const;  ///< product of dims
+  /// Volumes of the first three dims: 1 for a 3-D image, the product of dims 4 to 7.
+  int64_t volumes() const;
   /// Voxel (i, j, k) to mm: sform if its code is above 0, else qform, else method 1 of the standard: spacing
   /// on the diagonal, no flip, voxel 0 at the origin. (There nibabel centres the volume and flips x, as
   /// ANALYZE did.)

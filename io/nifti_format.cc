@@ -123,7 +123,12 @@ struct Parser {
       if (used && !std::isfinite(value)) nifti_error(file, field, "expected finite numbers, got ", value);
       return value;
     };
-    const bool q = h.qform_code > 0, s = h.sform_code > 0;
+    const bool s = h.sform_code > 0;
+    for (int i = 0; i < 3; ++i)
+      h.qform_dropped |= s && h.qform_code > 0 &&
+                         !(std::isfinite(real(at.quatern, i)) && std::isfinite(real(at.qoffset, i)));
+    if (h.qform_dropped) h.qform_code = 0;
+    const bool q = h.qform_code > 0;
     for (int i = 0; i < 3; ++i) {
       const size_t k = static_cast<size_t>(i);
       h.quatern[k] = check(q, real(at.quatern, i), "quatern");

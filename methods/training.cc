@@ -129,6 +129,7 @@ void MethodTraining::load(CaseStore& store, std::vector<CaseWarning>& warnings) 
   };
   add(split_.train, data_.training);
   add(split_.calibration, data_.calibration);
+  for (const PreparedCase& c : data_.calibration) c.verify();  // they are read hours later
 }
 
 TrainingJob MethodTraining::prepare() {
@@ -140,8 +141,12 @@ TrainingJob MethodTraining::prepare() {
   CaseStore store(cache_);
   run_.say(split_.text);
   if (!store.folder().empty()) run_.say(cat("prepared data lie in ", store.folder()));
-  method_.build(make_plan(dataset_, split_.train, common.plan, &store, [this] { run_.poll(); }),
-                request_.runtime);
+  size_t looked_at = 0;
+  const auto poll = [&] {
+    run_.poll();
+    run_.show("reading cases", looked_at++, split_.train.size());
+  };
+  method_.build(make_plan(dataset_, split_.train, common.plan, &store, poll), request_.runtime);
   std::vector<CaseWarning> warnings;
   load(store, warnings);
   if (!store.folder().empty())

@@ -381,8 +381,14 @@ TEST_F(Cache, IsFilledUsedListedAndCleaned) {
   EXPECT_NE(out_.find("removed 7 files"), std::string::npos) << out_;
   ASSERT_EQ(run("cache --cache off"), 0) << err_;
   EXPECT_NE(out_.find("off"), std::string::npos) << out_;
-  EXPECT_EQ(run("train " + path("data") + " -o " + path("x") + " --cache-size 7"), 2);
-  EXPECT_NE(err_.find("--cache-size"), std::string::npos) << err_;
+  for (const char* bad : {"--cache-size 7", "--cache-size nan", "--cache ''"}) {
+    EXPECT_EQ(run("train " + path("data") + " -o " + path("x") + " " + bad), 2) << bad;
+    EXPECT_NE(err_.find("--cache"), std::string::npos) << err_;
+  }
+  EXPECT_EQ(run("train " + path("data") + " -o " + path("x") + " --cache " + path("data/dataset.json")), 4);
+  EXPECT_NE(err_.find("expected a folder, got a file"), std::string::npos) << err_;
+  EXPECT_EQ(run("cache --cache " + path("none")), 2);
+  EXPECT_EQ(run("cache --clean --older-than nan"), 2);
 }
 
 TEST_F(Cache, DamageExitsWith4AndNamesTheFile) {

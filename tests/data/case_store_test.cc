@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <ctime>
 #include <filesystem>
 
 #include "data/patches.h"
 #include "data/phantom.h"
+#include "io/safetensors.h"
 #include "tensor/parallel.h"
 #include "tests/data/fixture.h"
 
@@ -125,11 +127,31 @@ TEST_F(Store, PlansAreThoseWithoutAStore) {
   EXPECT_EQ(stored_files(at("cache")).size(), 4u);
 }
 
-TEST_F(Store, PreparedVoxelsHaveTheirKnownBits) {
-  // If a change is meant to change them, raise kVersion of case_store.cc and put the new digest here.
-  const Dataset d = dataset();
-  CaseStore memory;
-  EXPECT_EQ(memory.prepared(d.cases[0], plan_of(d)).digest.substr(0, 16), "dd544c7b92c50c9a");
+TEST_F(Store, WhatIsStoredHasItsKnownBits) {
+  // If a change is meant to change it, raise kVersion of case_store.cc and put the new digests here.
+  write("ct", "ct");
+  const auto stored = [&](const std::string& what) {
+    return read_safetensors(only_file(what)).metadata.at("sha256").substr(0, 16);
+  };
+  const auto prepared = [&](const Dataset& d, const Plan& plan) {
+    fs::remove_all(at("cache"));
+    CaseStore(options()).prepared(d.cases[0], plan);
+    return stored("case");
+  };
+  const Dataset mri = dataset(), ct = open_dataset(at("ct"));
+  Plan plan = plan_of(mri);
+  ASSERT_TRUE(plan.mask_normalisation);
+  EXPECT_EQ(prepared(mri, plan), "48042f3ef2097cea");
+  plan.mask_normalisation = false;
+  plan.spacing = {1.2, 0.9, 1.1};
+  EXPECT_EQ(prepared(mri, plan), "4f7854e7373f3d89");
+  Plan slices = plan_of(ct);
+  EXPECT_EQ(prepared(ct, slices), "dd31eb7ab8ca5fb2");
+  slices.spacing = {4, 0.8, 1.3};
+  EXPECT_EQ(prepared(ct, slices), "fc47e673de6b824f");
+  fs::remove_all(at("cache"));
+  CaseStore(options()).fingerprint(ct.cases[0], 1, 3, 1000);
+  EXPECT_EQ(stored("fingerprint"), "4acbea1e3d7ba28e");
 }
 
 TEST_F(Store, TheKeyIsWhatPreprocessingReads) {
@@ -195,6 +217,40 @@ TEST_F(Store, FolderAndFilesAreForTheirOwnerAlone) {
   EXPECT_EQ(status.st_mode & 0777, 0700u);
   ASSERT_EQ(::stat(only_file().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
+}
+
+TEST_F(Store, TheDigestIsThatOfWhatTrainingSees) {
+  const Dataset d = dataset();
+  const Plan plan = plan_of(d);
+  CaseStore memory;
+  const std::string before = memory.prepared(d.cases[0], plan).digest;
+  fs::copy_file(d.cases[1].annotations[1].file, d.cases[0].annotations[1].file,
+                fs::copy_options::overwrite_existing);
+  EXPECT_EQ(memory.prepared(d.cases[0], plan).digest, before) << "no method reads annotations";
+  fs::copy_file(d.cases[1].label, d.cases[0].label, fs::copy_options::overwrite_existing);
+  EXPECT_NE(memory.prepared(d.cases[0], plan).digest, before);
+}
+
+TEST_F(Store, ALeftoverIsListedCountedAndCleaned) {
+  const Dataset d = dataset();
+  const Plan plan = plan_of(d);
+  CaseStore(options()).prepared(d.cases[0], plan);
+  write_text(only_file() + ".123-4.part", std::string(1000, 'x'));
+  set_used(only_file(), ::time(nullptr) + 1000);  // clocks differ
+  EXPECT_EQ(stored_files(at("cache")).size(), 2u);
+  EXPECT_EQ(only_file("unfinished"), only_file() + ".123-4.part");
+  { const CaseStore another(options()); }
+  EXPECT_NE(only_file("unfinished"), "") << "somebody may be writing it";
+  EXPECT_EQ(remove_stored_files(at("cache"), 0).size(), 2u);
+  EXPECT_TRUE(list_folder(at("cache")).empty());
+}
+
+TEST_F(Store, WithoutABoundOfTheUsersARunMayNeedMoreThanHalf) {
+  const Dataset d = dataset();
+  const Plan plan = plan_of(d);
+  CaseStore(options()).prepared(d.cases[0], plan);
+  EXPECT_THROW(CaseStore(options(1)).prepared(d.cases[1], plan), Error);
+  EXPECT_NO_THROW(CaseStore(options()).prepared(d.cases[1], plan));
 }
 
 TEST_F(Store, AFileIsNeverWrittenAgain) {

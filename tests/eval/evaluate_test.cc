@@ -62,6 +62,54 @@ TEST_F(EvaluateFolders, ATruthWithoutSpacingIsRefused) {
   expect_data_error(options(), "a.nii.gz: pixdim[2]: expected mm along y");
 }
 
+// What `check` says of a geometry, scores say too.
+TEST_F(EvaluateFolders, TheGeometryOfTheTruthIsRefusedOrNoted) {
+  NiftiHeader header = grid();
+  header.xyzt_units = 3;  // micrometres
+  write_volume(root_ + "/labelsTr/a.nii.gz", header, Tensor::zeros({1, 2, 4}, DType::i32), 1002);
+  expect_data_error(options(), "xyzt_units: expected mm, got um");
+  header = grid();
+  header.pixdim[0] = 2;  // the sform says 1
+  for (const char* file : {"/labelsTr/a.nii.gz", "/p/a.nii.gz"})
+    write_volume(root_ + file, header, Tensor::zeros({1, 2, 4}, DType::i32), 1002);
+  std::string notes;
+  for (const std::string& n : evaluate_folders(options()).notes) notes += n + "\n";
+  EXPECT_NE(notes.find("labelsTr/a.nii.gz: pixdim says 2 mm along x, the affine 1"), std::string::npos)
+      << notes;
+}
+
+TEST_F(EvaluateFolders, AClassThatOnlyThePredictionHasCounts) {
+  write("/p/a", {0, 1, 2, 0, 0, 0, 0, 0});
+  const Evaluation e = evaluate_folders(options());
+  EXPECT_EQ(e.table.options.classes, 3);
+}
+
+TEST_F(EvaluateFolders, ClassesMayBeAVectorAlongTheFifthDimension) {
+  for (const char* name : {"/p/probabilities/a", "/p/probabilities/b"}) write_p(name, 0.4f);
+  const std::string want = to_json(evaluate_folders(options()).table);
+  for (const char* name : {"a", "b"}) {
+    const std::string path = root_ + "/p/probabilities/" + name + ".nii.gz";
+    NiftiImage image = read_nifti(path);
+    image.header.dims = {4, 2, 1, 1, 2};
+    image.header.pixdim = {1, 2, 3, 1, 1};
+    write_nifti(path, image);
+  }
+  EXPECT_EQ(to_json(evaluate_folders(options()).table), want);
+}
+
+TEST_F(EvaluateFolders, ARaterWhoLacksACaseIsNoted) {
+  write("/ratersTr/r1/a", {0, 1, 1, 0, 0, 0, 0, 0});
+  write("/ratersTr/r1/b", {0, 1, 1, 0, 0, 0, 0, 0});
+  write("/ratersTr/r2/b", {0, 1, 1, 0, 0, 0, 0, 0});
+  std::string notes;
+  for (const std::string& n : evaluate_folders(options()).notes) notes += n + "\n";
+  EXPECT_NE(notes.find("rater r2 has no annotation of a: cases have 1 to 2 annotations"), std::string::npos)
+      << notes;
+  write("/ratersTr/r2/a", {0, 1, 1, 0, 0, 0, 0, 0});
+  for (const std::string& n : evaluate_folders(options()).notes)
+    EXPECT_EQ(n.find("annotation"), std::string::npos) << n;
+}
+
 TEST_F(EvaluateFolders, MasksAloneGiveOverlapAndANote) {
   const Evaluation e = evaluate_folders(options());
   ASSERT_EQ(e.table.cases.size(), 2u);

@@ -123,6 +123,18 @@ TEST(Gzip, AWriterThatDidNotCommitLeavesNothing) {
   EXPECT_EQ(folder.entries(), 0u);
 }
 
+// gzip and nibabel read over them.
+TEST(Gzip, ZerosBehindTheStreamAreReadOver) {
+  const Bytes content = ramp(1000), whole = gzip_member(content);
+  for (const size_t zeros : {size_t{1}, size_t{512}, size_t{1} << 20}) {
+    const Bytes padded = whole + Bytes(zeros);
+    EXPECT_EQ(inflate_gzip(padded, 1 << 20, "a"), content);
+    Bytes exact(content.size());
+    EXPECT_EQ(inflate_gzip_into(padded, exact, "a"), content.size());
+    EXPECT_EQ(exact, content);
+  }
+}
+
 TEST(Gzip, DamageIsRefusedByName) {
   const Bytes content = ramp(1000), whole = gzip_member(content);
   const auto changed = [&](size_t from_end, int bits) {
@@ -135,7 +147,7 @@ TEST(Gzip, DamageIsRefusedByName) {
   expect_refused(changed(8, 1), "data check");    // CRC
   expect_refused(changed(1, 1), "length check");  // ISIZE
   expect_refused(whole + bytes_of("junk"), "after the last gzip member");
-  expect_refused(whole + Bytes(512), "after the last gzip member");
+  expect_refused(whole + Bytes(512) + bytes_of("junk"), "after the last gzip member");
   expect_refused(whole + Bytes{std::byte{0x1f}}, "cut short");
   expect_refused(whole + bytes_of("\x1f\x8b\x07 and more that is no gzip"), "compression method");
   Bytes header_crc = gzip_member(content, true);

@@ -1,5 +1,6 @@
 // Mapped files: their bytes, and what happens when the system cannot deliver a page.
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -122,12 +123,23 @@ TEST(MappedFileDeathTest, OtherBusErrorsEndTheProcess) {
       "");
 }
 
+TEST(MappedFileDeathTest, ASignalFromOutsideEndsTheProcess) {
+  const TemporaryFolder folder;
+  put_file(folder / "a", "text");
+  const MappedFile file(folder / "a");
+  EXPECT_DEATH(::kill(::getpid(), SIGBUS), "");
+}
+
 TEST(Folder, ModesTimesAndSpace) {
   const TemporaryFolder folder;
-  make_folders(folder / "a/b", 0700);
   struct stat status {};
-  ASSERT_EQ(::stat((folder / "a/b").c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777, 0700u);
+  for (const char* name : {"a/b", "c/d/", "e//"}) {
+    make_folders(folder / name, 0700);
+    ASSERT_EQ(::stat((folder / name).c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0700u) << name;
+  }
+  put_file(folder / "file", "");
+  expect_error([&] { make_folders(folder / "file/x"); }, ErrorCode::system, {folder / "file", "got a file"});
   FileWriter writer(folder / "f", 0600);
   writer.write("text", 4);
   writer.commit();

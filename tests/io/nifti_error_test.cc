@@ -99,6 +99,21 @@ TEST(NiftiError, ScalingAndOrientation) {
   expect_refused([](CraftedNifti& c) { c.qform = 1, c.qoffset[0] = NAN; }, {"qoffset: expected finite"});
 }
 
+TEST(NiftiRead, AQformThatIsNotFiniteIsDroppedBesideAnSform) {
+  for (const bool offset : {false, true}) {
+    CraftedNifti c;
+    c.qform = c.sform = 1;
+    c.srow[0] = c.srow[5] = c.srow[10] = 3;
+    (offset ? c.qoffset : c.quatern)[1] = NAN;
+    const TemporaryFolder folder;
+    put_file(folder / "a.nii", c.bytes());
+    const NiftiHeader h = read_nifti_header(folder / "a.nii");
+    EXPECT_TRUE(h.qform_dropped);
+    EXPECT_EQ(h.qform_code, 0);
+    EXPECT_EQ(h.affine()[1][1], 3);
+  }
+}
+
 TEST(NiftiError, Magic) {
   expect_refused([](CraftedNifti& c) { c.magic = "nx1"; }, {"magic: expected \"n+"});
   expect_refused([](CraftedNifti& c) { c.magic = "ni1"; }, {"magic: expected a single file"});
