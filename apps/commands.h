@@ -21,6 +21,7 @@ void add_plan(CLI::App& app);
 void add_predict(CLI::App& app);
 void add_report(CLI::App& app);
 void add_train(CLI::App& app);
+void add_verify(CLI::App& app);
 
 /// All subcommands, in the order of --help.
 inline void add_commands(CLI::App& app) {
@@ -32,6 +33,7 @@ inline void add_commands(CLI::App& app) {
   add_demo(app);
   add_evaluate(app);
   add_report(app);
+  add_verify(app);
   add_cache(app);
   add_bench(app);
   add_image(app);

@@ -76,8 +76,7 @@ void run(Arguments& a) {
       break;
     case TrainEnd::out_of_time:
     case TrainEnd::stopped:
-      spdlog::warn("stopped at {}; {}", result.stopped_at,
-                   result.resumable ? "--resume goes on from there" : "nothing was begun: start it again");
+      spdlog::warn("stopped at {}; --resume goes on from there", result.stopped_at);
       break;
     case TrainEnd::finished:
       print_scores(run_scores_from_json(read_text(metrics), metrics));

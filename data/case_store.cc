@@ -67,6 +67,8 @@ std::string preprocessing_of(const Plan& plan) {
 
 }  // namespace
 
+std::string digest_of_files(const Case& c) { return hash_of(hash_files(c)); }
+
 CaseStore::CaseStore(const CacheOptions& options) : folder_(options.folder), bound_(options.bound) {
   if (folder_.empty()) return;
   make_folders(folder_, 0700);

@@ -59,6 +59,9 @@ class CaseStore {
   std::set<std::string> used_;                  // files of this store that must not go
 };
 
+/// SHA-256 in hexadecimal of the files of a case: images, label, annotations and posterior.
+std::string digest_of_files(const Case& c);
+
 /// What a folder of prepared data holds.
 struct StoredFile {
   std::string file;  ///< name in the folder

@@ -175,7 +175,8 @@ Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const Plan
     plan.median_shape[a] = std::max<int64_t>(1, std::llround(percentile(resampled, 50)));
   }
   plan_network(plan, plan.median_shape, target, options);
-  return plan;
+  return plan_from_json(plan_to_json(plan),
+                        dataset.folder);  // what a model could not be read with is refused
 }
 
 }  // namespace voxgrad

@@ -61,7 +61,7 @@ CaseFingerprint fingerprint(const LoadedCase& c, int64_t samples);
 class CaseStore;
 /// Decides from the images and labels of `cases` (indices), which it reads through `store` where there is one
 /// (data/case_store.h). Deterministic. `poll` is called before each case and may throw. ErrorCode::usage for
-/// options out of range.
+/// options out of range; ErrorCode::data where the plan would be one that plan_from_json refuses.
 Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const PlanOptions& options,
                CaseStore* store = nullptr, const std::function<void()>& poll = {});
 
@@ -74,7 +74,9 @@ void plan_network(Plan& plan, const Triple& shape, const std::array<double, 3>& 
                   const PlanOptions& options);
 
 std::string plan_to_json(const Plan& plan);
-Plan plan_from_json(const std::string& text, const std::string& where);  ///< ErrorCode::data, names `where`
-std::string plan_to_toml(const Plan& plan);                              ///< for `voxgrad plan -o`
+/// ErrorCode::data, naming `where` and the field, for a field that is missing, of another type or outside its
+/// range (docs/audit.md).
+Plan plan_from_json(const std::string& text, const std::string& where);
+std::string plan_to_toml(const Plan& plan);  ///< for `voxgrad plan -o`
 
 }  // namespace voxgrad

@@ -1,4 +1,5 @@
 // Plans as JSON (in model files) and as TOML (for people).
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -9,6 +10,14 @@ namespace voxgrad {
 namespace {
 
 using nlohmann::json;
+
+// What a plan may say (docs/audit.md). The bounds hold every plan that plan_network makes of the options'
+// ranges, and keep every product of a plan's numbers far below 2^63.
+constexpr size_t kMostChannels = 1024, kMostClasses = 1 << 16, kMostStages = 32, kLongestName = 1000;
+constexpr double kFinestSpacing = 1e-6, kCoarsestSpacing = 1e4;  // mm
+constexpr int64_t kMostExtent = 1 << 20, kMostPatchEdge = 1 << 16, kMostPatchVoxels = int64_t{1} << 31;
+constexpr int64_t kMostStride = 16, kMostFeatures = 4096, kMostBatch = 1024;
+constexpr double kMostIntensity = 1e30, kLeastDeviation = 1e-8;
 
 /// The fields of a plan, read with checks; every error names where the text came from and the field.
 class PlanReader {
@@ -24,40 +33,37 @@ class PlanReader {
 
   Plan run() {
     Plan p;
-    if (integer(at("version"), "version") != 1) bad("version", "1");
-    p.dims = static_cast<int>(integer(at("dims"), "dims"));
-    if (p.dims != 2 && p.dims != 3) bad("dims", "2 or 3");
+    whole(at("version"), "version", 1, 1);
+    p.dims = static_cast<int>(whole(at("dims"), "dims", 2, 3));
     p.modality = text(at("modality"), "modality");
     if (p.modality != "mri" && p.modality != "ct") bad("modality", "mri or ct");
-    p.channel_names = texts("channel_names");
-    p.label_names = texts("label_names");
-    if (p.label_names.size() < 2) bad("label_names", "the background and at least one class");
+    p.channel_names = texts("channel_names", 1, kMostChannels);
+    p.label_names = texts("label_names", 2, kMostClasses);  // the background and at least one class
     const json& spacing = list(at("spacing"), "spacing", 3);
     for (size_t a = 0; a < 3; ++a) {
-      p.spacing[a] = number(spacing[a], "spacing");
-      const bool free_axis = p.dims == 2 && a == 0;
-      if (!(free_axis ? p.spacing[a] >= 0 : p.spacing[a] > 0)) bad("spacing", "positive numbers");
+      p.spacing[a] = spacing[a] == 0 && p.dims == 2 && a == 0
+                         ? 0
+                         : number(spacing[a], "spacing", kFinestSpacing, kCoarsestSpacing);
     }
-    p.median_shape = triple(at("median_shape"), "median_shape");
-    p.patch = triple(at("patch"), "patch");
-    p.batch_size = static_cast<int>(integer(at("batch_size"), "batch_size"));
-    if (p.batch_size < 1) bad("batch_size", "at least 1");
-    p.strides = triples("strides");
-    p.kernels = triples("kernels");
-    for (const json& f : list(at("features"), "features", 0)) {
-      p.features.push_back(static_cast<int>(integer(f, "features")));
-      if (p.features.back() < 1) bad("features", "positive integers");
-    }
+    p.median_shape = triple(at("median_shape"), "median_shape", kMostExtent);
+    p.patch = triple(at("patch"), "patch", kMostPatchEdge);
+    p.batch_size = static_cast<int>(whole(at("batch_size"), "batch_size", 1, kMostBatch));
+    p.strides = triples("strides", kMostStride);
+    p.kernels = triples("kernels", 3);
+    for (const json& f : stages("features"))
+      p.features.push_back(static_cast<int>(whole(f, "features", 1, kMostFeatures)));
     p.anisotropic = boolean("anisotropic");
     p.mask_normalisation = boolean("mask_normalisation");
     for (const json& i : list(at("intensity"), "intensity", 0)) {
       if (!i.is_object()) bad("intensity", "objects");
       ChannelIntensity c;
-      c.low = number(field(i, "low"), "intensity.low");
-      c.high = number(field(i, "high"), "intensity.high");
-      c.mean = number(field(i, "mean"), "intensity.mean");
-      c.std = number(field(i, "std"), "intensity.std");
-      if (!(c.low <= c.high && c.std > 0)) bad("intensity", "low <= high and std > 0");
+      c.low = number(field(i, "low"), "intensity.low", -kMostIntensity, kMostIntensity);
+      c.high = number(field(i, "high"), "intensity.high", c.low, kMostIntensity);
+      // Of values from low to high; a sum of many may be off by rounding.
+      const double width = c.high - c.low, slack = 1e-6 * std::max(std::abs(c.low), std::abs(c.high));
+      c.mean = number(field(i, "mean"), "intensity.mean", c.low - slack, c.high + slack);
+      c.std =
+          number(field(i, "std"), "intensity.std", kLeastDeviation, std::max(width + slack, kLeastDeviation));
       p.intensity.push_back(c);
     }
     check_whole(p);
@@ -65,21 +71,27 @@ class PlanReader {
   }
 
  private:
-  [[noreturn]] void bad(const std::string& name, const std::string& expected) const {
-    fail(ErrorCode::data, "[plan] ", where_, ": ", name, ": expected ", expected);
+  template <class... Parts>
+  [[noreturn]] void bad(const std::string& name, const Parts&... expected) const {
+    fail(ErrorCode::data, "[plan] ", where_, ": ", name, ": expected ", expected...);
   }
   const json& field(const json& object, const std::string& name) const {
     if (!object.contains(name)) bad(name, "a value, it is missing");
     return object.at(name);
   }
   const json& at(const std::string& name) const { return field(root_, name); }
-  int64_t integer(const json& j, const std::string& name) const {
+  int64_t whole(const json& j, const std::string& name, int64_t low, int64_t high) const {
     if (!j.is_number_integer()) bad(name, "an integer");
+    const bool beyond = j.is_number_unsigned() && j.get<uint64_t>() > static_cast<uint64_t>(high);
+    if (beyond || j.get<int64_t>() < low || j.get<int64_t>() > high)
+      bad(name, "an integer from ", low, " to ", high, ", got ", j.dump());
     return j.get<int64_t>();
   }
-  double number(const json& j, const std::string& name) const {
+  double number(const json& j, const std::string& name, double low, double high) const {
     if (!j.is_number()) bad(name, "a number");
-    return j.get<double>();
+    const double value = j.get<double>();
+    if (!(value >= low && value <= high)) bad(name, "a number from ", low, " to ", high, ", got ", value);
+    return value;
   }
   std::string text(const json& j, const std::string& name) const {
     if (!j.is_string()) bad(name, "a string");
@@ -94,37 +106,48 @@ class PlanReader {
       bad(name, size > 0 ? cat("a list of ", size) : "a list");
     return j;
   }
-  std::vector<std::string> texts(const std::string& name) const {
+  const json& list(const std::string& name, size_t low, size_t high) const {
+    const json& j = list(at(name), name, 0);
+    if (j.size() < low || j.size() > high)
+      bad(name, "a list of ", low, " to ", high, " entries, got ", j.size());
+    return j;
+  }
+  const json& stages(const std::string& name) const { return list(name, 1, kMostStages); }
+  std::vector<std::string> texts(const std::string& name, size_t low, size_t high) const {
     std::vector<std::string> all;
-    for (const json& j : list(at(name), name, 0)) all.push_back(text(j, name));
-    if (all.empty()) bad(name, "at least one name");
+    for (const json& j : list(name, low, high)) {
+      all.push_back(text(j, name));
+      if (all.back().size() > kLongestName)
+        bad(name, "names of at most ", kLongestName, " bytes, got ", all.back().size());
+    }
     return all;
   }
-  Triple triple(const json& j, const std::string& name) const {
+  Triple triple(const json& j, const std::string& name, int64_t high) const {
     list(j, name, 3);
     Triple t{};
-    for (size_t a = 0; a < 3; ++a) {
-      t[a] = integer(j[a], name);
-      if (t[a] < 1) bad(name, "positive integers");
-    }
+    for (size_t a = 0; a < 3; ++a) t[a] = whole(j[a], name, 1, high);
     return t;
   }
-  std::vector<Triple> triples(const std::string& name) const {
+  std::vector<Triple> triples(const std::string& name, int64_t high) const {
     std::vector<Triple> all;
-    for (const json& j : list(at(name), name, 0)) all.push_back(triple(j, name));
+    for (const json& j : stages(name)) all.push_back(triple(j, name, high));
     return all;
   }
   void check_whole(const Plan& p) const {
-    if (p.features.empty() || p.strides.size() != p.features.size() || p.kernels.size() != p.features.size())
+    if (p.strides.size() != p.features.size() || p.kernels.size() != p.features.size())
       bad("strides, kernels, features", "one entry a stage");
     if (p.strides[0] != Triple{1, 1, 1}) bad("strides", "1, 1, 1 in the first stage");
     for (size_t a = 0; a < 3; ++a) {
-      int64_t divisor = 1;
-      for (const Triple& s : p.strides) divisor *= s[a];
-      if (p.patch[a] % divisor != 0) bad("patch", cat("a multiple of ", divisor, " along ", "zyx"[a]));
+      int64_t divisor = 1;  // stays below kMostPatchEdge * kMostStride
+      for (const Triple& s : p.strides) {
+        divisor *= s[a];
+        if (p.patch[a] % divisor != 0) bad("patch", "a multiple of ", divisor, " along ", "zyx"[a]);
+      }
       for (const Triple& k : p.kernels)
         if (k[a] != 1 && k[a] != 3) bad("kernels", "1 or 3");
     }
+    if (const int64_t voxels = p.patch[0] * p.patch[1] * p.patch[2]; voxels > kMostPatchVoxels)
+      bad("patch", "at most ", kMostPatchVoxels, " voxels, got ", voxels);
     if (p.dims == 2 && p.patch[0] != 1) bad("patch", "a single slice for dims 2");
     if (p.intensity.size() != (p.modality == "ct" ? p.channel_names.size() : 0))
       bad("intensity", "one entry a channel for ct");

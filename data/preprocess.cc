@@ -12,8 +12,9 @@
 namespace voxgrad {
 namespace {
 
-constexpr int64_t kClassVoxels = 10000;  // kept a class for drawing patch centres
-constexpr int64_t kTile = 1 << 15;       // voxels a partial sum
+constexpr int64_t kClassVoxels = 10000;                       // kept a class for drawing patch centres
+constexpr int64_t kTile = 1 << 15;                            // voxels a partial sum
+constexpr double kMostExtent = 0x1p20, kMostVoxels = 0x1p36;  // of a case at the plan's spacing
 
 std::array<double, 3> spacing_of(const NiftiHeader& header) {
   return {header.spacing(2), header.spacing(1), header.spacing(0)};
@@ -175,10 +176,16 @@ PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& a
   normalise(c.image, plan);
 
   std::array<double, 3> target = plan.spacing;
+  double voxels = 1;
   for (size_t a = 0; a < 3; ++a) {
     if (!(target[a] > 0)) target[a] = c.spacing[a];  // the slice axis of a 2-D plan
-    c.content[a] =
-        std::max<int64_t>(1, std::llround(static_cast<double>(c.crop_size[a]) * c.spacing[a] / target[a]));
+    const double extent = std::max(1.0, static_cast<double>(c.crop_size[a]) * c.spacing[a] / target[a]);
+    voxels *= extent;
+    if (!(extent <= kMostExtent && voxels <= kMostVoxels))
+      fail(ErrorCode::memory, "[preprocess] case ", loaded.name,
+           ": expected at most 2^20 voxels along an axis and ", "2^36 in all at the plan's spacing, got ",
+           extent, " along ", "zyx"[a], ": from ", c.spacing[a], " to ", target[a], " mm");
+    c.content[a] = std::llround(extent);
   }
   const Interpolations along = separate_axes(c.spacing, target, Interpolation::cubic);
   c.image = resample(c.image, c.content, along);

@@ -10,6 +10,7 @@
 #include "eval/figures.h"
 #include "eval/svg.h"
 #include "io/file.h"
+#include "io/sha256.h"
 #include "run/folder.h"
 #include "run/log.h"
 #include "run/manifest.h"
@@ -34,6 +35,15 @@ std::string stage_text(const StageRecord& s) {
   std::string out = std::to_string(s.steps) + (s.steps == 1 ? " step" : " steps");
   out += s.from.empty() ? ", from scratch" : ", started from weights " + shortened(s.from);
   return out + (s.digest.empty() ? ", not ended" : ", weights " + shortened(s.digest));
+}
+
+/// A page shows the facts of a manifest beside scores: they must be of one run. `sha256`: empty for a file
+/// that the manifest does not record.
+void expect_recorded(const std::string& file, const std::string& sha256, const std::string& manifest) {
+  if (sha256.empty() || !file_exists(file)) return;
+  if (const std::string got = sha256_of_file(file); got != sha256)
+    fail(ErrorCode::data, "[report] ", file, ": expected the file that ", manifest, " records, of SHA-256 ",
+         sha256, ", got ", got);
 }
 
 /// The facts that a reader looks for first.
@@ -238,6 +248,8 @@ Report read_run(const std::string& folder) {
   std::string image_unit;
   if (present(run.manifest(), "facts of the run")) {
     const Manifest manifest = read_manifest(run.manifest());
+    expect_recorded(run.model(), manifest.model_sha256, run.manifest());
+    expect_recorded(run.metrics(), manifest.scores_sha256, run.manifest());
     read_facts(manifest, report);
     if (manifest.modality == "ct") image_unit = "HU";
     if (report.scores.split.empty()) report.scores.split = manifest.split;

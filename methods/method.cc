@@ -73,8 +73,16 @@ uint64_t sample_seed(const std::string& case_name, uint64_t seed, int64_t m) {
 
 double Method::constant(const std::string& name) const {
   const auto it = constants.find(name);
-  require(it != constants.end(), "[", name_, "] expected the constant ", name);
+  if (it == constants.end()) fail(ErrorCode::data, "[", name_, "] constants: expected ", name, ", got none");
   return it->second;
+}
+
+void Method::check_constants(const Constants& found, const std::string& where) const {
+  for (const ConstantRange& range : constant_ranges())
+    if (const auto it = found.find(range.name);
+        it != found.end() && !(it->second >= range.low && it->second <= range.high))
+      fail(ErrorCode::data, where, ": constants.", range.name, ": expected a number from ", range.low, " to ",
+           range.high, ", got ", it->second);
 }
 
 std::function<Tensors(uint64_t, int64_t)> patches_of(const std::vector<PreparedCase>& cases, const Plan& plan,

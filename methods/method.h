@@ -97,6 +97,13 @@ struct CommonOptions {
 
 struct MethodRecord;
 
+/// What a constant may be.
+struct ConstantRange {
+  std::string name;
+  double low = 0, high = 0;
+  bool needed = false;  ///< a loaded model cannot predict without it
+};
+
 /// A row of the paper's table: recipe, predictor and options. Made in three steps: the registry makes it,
 /// config() reads its options, build() makes its networks.
 class Method : public Recipe, public Predictor {
@@ -115,8 +122,10 @@ class Method : public Recipe, public Predictor {
   void build(const Plan& plan, const Runtime& runtime);
   const Plan& plan() const { return plan_; }
   const Runtime& runtime() const { return runtime_; }
-  /// Constants without which a loaded model cannot predict.
-  virtual std::vector<std::string> needed_constants() const { return {}; }
+  /// The constants that training finds for this method.
+  virtual std::vector<ConstantRange> constant_ranges() const { return {}; }
+  /// ErrorCode::data, naming `where` and the constant, for one outside its range.
+  void check_constants(const Constants& found, const std::string& where) const;
   /// To be called once a trained model's options are read and before a user changes some.
   virtual void loaded() {}
   /// The stages by name with their parameters, in the order of training.
@@ -132,7 +141,8 @@ class Method : public Recipe, public Predictor {
   virtual void declare(OptionList& options) = 0;
   /// Makes the networks: plan() and runtime() are set.
   virtual void make_networks() = 0;
-  /// A constant that training has found, or that needed_constants() names.
+  /// A constant that training has found. ErrorCode::data where it is not there: no command gets so far
+  /// without it, unless a file was changed.
   double constant(const std::string& name) const;
 
  private:

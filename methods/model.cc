@@ -3,15 +3,27 @@
 #include <algorithm>
 
 #include "io/file.h"
+#include "io/sha256.h"
 #include "methods/registry.h"
+#include "run/manifest.h"
 
 namespace voxgrad {
 
 LoadedModel open_model(const RunFolder& run, const std::function<void(const std::string&)>& warn) {
-  const std::string where = run.model();
+  ModelFile file = read_model(run.model(), warn);
+  // The digest is of weights, plan and constants; the manifest has one of the whole file.
+  if (file_exists(run.manifest()))
+    if (const std::string expected = read_manifest(run.manifest()).model_sha256; !expected.empty())
+      if (const std::string got = sha256_of_file(run.model()); got != expected)
+        fail(ErrorCode::data, "[model] ", run.model(), ": expected the model that ", run.manifest(),
+             " records, of SHA-256 ", expected, ", got ", got);
+  return open_model(run.model(), std::move(file));
+}
+
+LoadedModel open_model(const std::string& where, ModelFile file) {
   LoadedModel model;
   model.path = where;
-  model.file = read_model(where, warn);
+  model.file = std::move(file);
   const std::vector<std::string> names = method_names();
   if (std::find(names.begin(), names.end(), model.file.method) == names.end())
     fail(ErrorCode::data, "[model] ", where, ": method: expected one that this version knows, got ",
@@ -25,19 +37,30 @@ LoadedModel open_model(const RunFolder& run, const std::function<void(const std:
   } catch (const Error& e) {  // nobody typed it
     fail(ErrorCode::data, e.what());
   }
+  model.config = config.to_toml(Config::Print::model);
+  model.method->check_constants(model.file.constants, "[model] " + where);
   model.method->constants = model.file.constants;
   model.method->loaded();
   return model;
 }
 
 void build(LoadedModel& model, const Runtime& runtime) {
-  for (const std::string& name : model.method->needed_constants())
-    if (!model.method->constants.contains(name))
-      fail(ErrorCode::data, "[model] ", model.path, ": constants: expected ", name,
+  for (const ConstantRange& c : model.method->constant_ranges())
+    if (c.needed && !model.method->constants.contains(c.name))
+      fail(ErrorCode::data, "[model] ", model.path, ": constants: expected ", c.name,
            model.file.complete ? ""
                                : "; its training was stopped too early: go on with `voxgrad train --resume`");
-  model.method->build(plan_from_json(model.file.plan, model.path), runtime);
-  for (const auto& [name, p] : model.method->networks()) {
+  const Plan plan = plan_from_json(model.file.plan, model.path);
+  try {
+    model.method->build(plan, runtime);
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::usage || model.method->config().to_toml(Config::Print::model) != model.config)
+      throw;
+    fail(ErrorCode::data, "[model] ", model.path, ": config: ", e.what());  // nobody typed it
+  }
+  const auto networks = model.method->networks();
+  for (const auto& [name, p] : networks) p->expect(model.file.weights, "", model.path);
+  for (const auto& [name, p] : networks) {
     p->allocate(0);
     p->read(p->values(), model.file.weights, "", model.path);
   }

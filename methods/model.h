@@ -10,12 +10,17 @@ struct LoadedModel {
   std::string path;
   ModelFile file;
   std::unique_ptr<Method> method;  ///< with the options and constants of the file
+  std::string config;              ///< these options, printed as Config::Print::model
 };
 
-/// Reads a model and its options. `warn`: what the user should know of the file. ErrorCode::data, naming file
-/// and field, where it is missing, damaged, of another format or of an unknown method.
+/// Reads the model of a run and its options. `warn`: what the user should know of the file. ErrorCode::data,
+/// naming file and field, where it is missing, damaged, of another format or of an unknown method, where a
+/// constant is outside its range, and where it is not the file that the run's manifest records.
 LoadedModel open_model(const RunFolder& run, const std::function<void(const std::string&)>& warn = {});
-/// Makes its networks, which compute as `runtime` says, and reads their weights.
+/// The same of a file that was read already.
+LoadedModel open_model(const std::string& path, ModelFile file);
+/// Makes its networks, which compute as `runtime` says, and reads their weights. ErrorCode::data where the
+/// plan is out of range or the weights are not those of its networks, before memory is taken for them.
 void build(LoadedModel& model, const Runtime& runtime);
 
 }  // namespace voxgrad

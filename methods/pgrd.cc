@@ -74,6 +74,9 @@ void Pgrd::declare_supervision(OptionTable table) {
 }
 
 void Pgrd::make_networks() {
+  if (denoiser.residual_sd > 0 && denoiser.residual_sd < kLeastSd)
+    fail(ErrorCode::usage, "[config] denoiser.residual_sd: expected 0 or at least ", kLeastSd, ", got ",
+         denoiser.residual_sd);
   n_ = std::make_unique<Networks>(plan(), runtime(), prior, denoiser, diffusion);
   reverse_steps(n_->schedule, sampling.sampler);  // refuses what no sampler can do, before training
 }

@@ -19,6 +19,9 @@ struct DenoiserOptions {
 
 class Pgrd : public Method {
  public:
+  /// The process divides by the residual's standard deviation.
+  static constexpr double kLeastSd = 1e-6;
+
   Pgrd();
   ~Pgrd() override;
   std::vector<Stage> stages(const TrainingData& data, const Work& work) override;
@@ -27,8 +30,14 @@ class Pgrd : public Method {
   void predict(const PreprocessedCase& c, const Work& work, Receiver& to) override;
   std::vector<std::string> notes() const override;
   std::vector<std::string> warnings() const override;
-  std::vector<std::string> needed_constants() const override {
-    return {"prior_temperature", "pi_temperature", "residual_sd"};
+  std::vector<ConstantRange> constant_ranges() const override {
+    return {{"prior_temperature", 0.01, 100, true},
+            {"pi_temperature", 0.01, 100, true},
+            {"residual_sd", kLeastSd, 10, true},
+            {"tau_out", 1e-3, 100},
+            {"tau_out_cases", 0, 1e9},
+            {"tau_out_samples", 1, 1e5},
+            {"tau_out_steps", 1, 1e5}};
   }
   void loaded() override { fitted_ = sampling; }
 

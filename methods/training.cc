@@ -40,6 +40,17 @@ std::string hash_of(const TrainingData& data) {
   return h.hex();
 }
 
+// Of names and files of what is scored.
+std::string hash_of(const std::vector<Case>& scored, const std::function<void()>& poll) {
+  Sha256 h;
+  for (const Case& c : scored) {
+    poll();
+    const std::string line = cat(c.name, " ", digest_of_files(c), "\n");
+    h.update(line.data(), line.size());
+  }
+  return h.hex();
+}
+
 // Where a network of one plan computes on data of another, weights mean something else.
 void expect_same_network(const Plan& a, const Plan& b, const std::string& where) {
   const auto expect = [&](bool same, const char* field) {
@@ -83,7 +94,7 @@ class MethodTraining {
       : method_(method), folder_(folder), request_(request), memory_(memory), cache_(cache), run_(request) {}
 
   TrainResult operator()() {
-    return run_.train(method_.name(), [this] { return prepare(); });
+    return run_.train({method_.name(), method_.config().to_toml(), folder_}, [this] { return prepare(); });
   }
 
  private:
@@ -160,12 +171,10 @@ TrainingJob MethodTraining::prepare() {
   bound_work();
 
   TrainingJob job;
-  job.method = method_.name();
   job.plan = plan_to_json(method_.plan());
   job.data_sha256 = hash_of(data_);
-  const Config config = method_.config();
-  job.config = config.to_toml();
-  job.model_config = config.to_toml(Config::Print::model);
+  job.scored_sha256 = hash_of(scored_cases(dataset_, split_, common.max_scored), work_.poll);
+  job.model_config = method_.config().to_toml(Config::Print::model);
   job.dataset = dataset_.name;
   job.modality = method_.plan().modality;
   job.split = split_.text;
@@ -180,6 +189,9 @@ TrainingJob MethodTraining::prepare() {
   job.max_steps = common.max_steps;
   job.checkpoint_every = common.checkpoint_every;
   job.recompute = common.recompute;
+  job.check_constants = [this](const Constants& found, const std::string& where) {
+    method_.check_constants(found, where);
+  };
   job.accept = [this, sha = job.data_sha256](const ModelFile& model, const StageSource& source) {
     const std::string where = source.run + ":" + source.stage;
     expect_same_network(plan_from_json(model.plan, where), method_.plan(), where);

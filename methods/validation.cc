@@ -52,6 +52,14 @@ RunSplit run_split(const Dataset& dataset, int fold) {
   return r;
 }
 
+std::vector<Case> scored_cases(const Dataset& dataset, const RunSplit& split, int64_t most) {
+  std::vector<Case> cases;
+  for (const int i : split.scored)
+    if (most == 0 || static_cast<int64_t>(cases.size()) < most)
+      cases.push_back(dataset.cases[static_cast<size_t>(i)]);
+  return cases;
+}
+
 RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset, const RunSplit& split,
                    const ValidationOptions& options) {
   const Plan& plan = method.plan();
@@ -59,8 +67,8 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
   scoring.classes = plan.classes();
   RunScores scores;
   scores.split = split.text;
-  size_t total = split.scored.size();
-  if (options.max_scored > 0) total = std::min(total, static_cast<size_t>(options.max_scored));
+  const std::vector<Case> cases = scored_cases(dataset, split, options.max_scored);
+  const size_t total = cases.size();
   if (total < split.scored.size())
     scores.notes.push_back(
         cat("Only the first ", total, " of ", split.scored.size(), " cases were scored (train.max_scored)."));
@@ -80,7 +88,7 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
   };
   const std::string own = own_estimate(method.estimates()).key;
   for (size_t i = 0; i < total; ++i) {
-    const Case& c = dataset.cases[static_cast<size_t>(split.scored[i])];
+    const Case& c = cases[i];
     if (options.progress) options.progress(c.name, i, total);
     const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
     const PreprocessedCase prepared = preprocess(loaded, plan);

@@ -14,6 +14,8 @@ struct RunSplit {
 /// scored. Below ten of them all are scored, and every sixth training case (at least one) is held out of
 /// training to fit.
 RunSplit run_split(const Dataset& dataset, int fold);
+/// The cases that are scored. `most`: 0 for all.
+std::vector<Case> scored_cases(const Dataset& dataset, const RunSplit& split, int64_t most);
 
 struct ValidationOptions {
   Work work;

@@ -15,6 +15,11 @@ Init Init::kaiming(int64_t fan_in, double slope) {
 size_t Parameters::add(const std::string& name, const Shape& shape, const Init& init) {
   require(!allocated(), "[parameters] ", name, " was added after allocate()");
   for (const Slot& s : slots_) require(s.name != name, "[parameters] ", name, " was added twice");
+  int64_t size = 1;  // of all parameters of a network, in elements
+  for (const int64_t extent : shape)
+    if (__builtin_mul_overflow(size, extent, &size)) size = INT64_MAX;
+  if (size > INT64_MAX / 16 - size_)
+    fail(ErrorCode::memory, "[parameters] ", name, " ", shape, ": more parameters than can be counted");
   slots_.push_back({name, shape, init, size_});
   size_ += (shape.numel() + 15) / 16 * 16;  // every parameter starts on a cache line
   return slots_.size() - 1;
@@ -70,17 +75,22 @@ std::map<std::string, Tensor> Parameters::named(const Tensor& flat) const {
   return m;
 }
 
-void Parameters::read(const Tensor& flat, const std::map<std::string, Tensor>& from,
-                      const std::string& prefix, const std::string& where) const {
+void Parameters::expect(const std::map<std::string, Tensor>& from, const std::string& prefix,
+                        const std::string& where, DType dtype) const {
   for (const Slot& s : slots_) {
     const auto it = from.find(prefix + s.name);
     if (it == from.end())
       fail(ErrorCode::data, "[parameters] ", where, ": expected a tensor ", prefix + s.name);
-    if (it->second.shape() != s.shape || it->second.dtype() != flat.dtype())
-      fail(ErrorCode::data, "[parameters] ", where, ": ", prefix + s.name, ": expected ", flat.dtype(), " ",
-           s.shape, ", got ", it->second.dtype(), " ", it->second.shape());
-    flat.view(s.offset, s.shape).copy_from(it->second);
+    if (it->second.shape() != s.shape || it->second.dtype() != dtype)
+      fail(ErrorCode::data, "[parameters] ", where, ": ", prefix + s.name, ": expected ", dtype, " ", s.shape,
+           ", got ", it->second.dtype(), " ", it->second.shape());
   }
+}
+
+void Parameters::read(const Tensor& flat, const std::map<std::string, Tensor>& from,
+                      const std::string& prefix, const std::string& where) const {
+  expect(from, prefix, where, flat.dtype());
+  for (const Slot& s : slots_) flat.view(s.offset, s.shape).copy_from(from.at(prefix + s.name));
 }
 
 }  // namespace voxgrad

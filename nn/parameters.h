@@ -41,8 +41,11 @@ class Parameters {
 
   /// Named slices of a flat buffer with this layout (values(), an EMA, a moment).
   std::map<std::string, Tensor> named(const Tensor& flat) const;
-  /// Copies named tensors (prefix + name) into a flat buffer. Missing names and other shapes:
-  /// ErrorCode::data, naming `where`.
+  /// Whether named tensors (prefix + name) fit, before anything is allocated for them. Missing names, other
+  /// shapes and types: ErrorCode::data, naming `where`.
+  void expect(const std::map<std::string, Tensor>& from, const std::string& prefix, const std::string& where,
+              DType dtype = DType::f32) const;
+  /// Copies named tensors into a flat buffer. Errors as expect().
   void read(const Tensor& flat, const std::map<std::string, Tensor>& from, const std::string& prefix,
             const std::string& where) const;
   /// The network computes with `flat` (EMA weights, say) from now on; gradients keep their buffer.

@@ -15,6 +15,7 @@ const std::string kOptimizer = "optimizer.";  // begins the names of the optimiz
 void check(const Checkpoint& c, const std::string& where, ErrorCode code) {
   detail::check_finite(c.constants, where, "constants", code);
   detail::check_stages(c.stages, where, "stages", code);
+  detail::check_constants_of(c.stages, c.constants, where, "stages", code);
   std::string names;
   for (const StageRecord& s : c.stages) names += (names.empty() ? "" : ", ") + s.name;
   if (!c.stage.empty() &&
@@ -24,6 +25,10 @@ void check(const Checkpoint& c, const std::string& where, ErrorCode code) {
   if (c.step < 0) fail(code, where, ": step: expected a whole number of at least 0, got ", c.step);
   if (c.stage.empty() && c.step != 0)
     fail(code, where, ": step: expected 0 behind the last stage, got ", c.step);
+  for (size_t i = 0; i < c.stages.size() && c.stages[i].name != c.stage; ++i)
+    if (c.stages[i].digest.empty())
+      fail(code, where, ": stages.", i, ".digest: expected that of ", c.stages[i].name,
+           ", which has ended, got none");
 }
 
 }  // namespace
@@ -43,6 +48,7 @@ void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
                    {"plan", checkpoint.plan},
                    {"seed", std::to_string(checkpoint.seed)},
                    {"data_sha256", checkpoint.data_sha256},
+                   {"scored_sha256", checkpoint.scored_sha256},
                    {"stage", checkpoint.stage},
                    {"step", std::to_string(checkpoint.step)},
                    {"constants", detail::dump_json(checkpoint.constants)},
@@ -67,6 +73,7 @@ Checkpoint read_checkpoint(const std::string& path) {
   c.plan = meta.text("plan");
   c.seed = meta.unsigned_whole("seed");
   c.data_sha256 = meta.text("data_sha256");
+  if (file.metadata.contains("scored_sha256")) c.scored_sha256 = meta.text("scored_sha256");
   c.stage = meta.text("stage");
   c.step = meta.whole("step");
   c.constants = meta.constants("constants");

@@ -10,7 +10,8 @@ struct Checkpoint {
   std::string method;
   std::string plan;  ///< plan_to_json, or what else fixes the shapes of the weights
   uint64_t seed = 0;
-  std::string data_sha256;  ///< of the data that training sees
+  std::string data_sha256;    ///< of the data that training sees
+  std::string scored_sha256;  ///< of the data that are scored; empty: not recorded
   // Where it stands.
   std::string stage;  ///< name of the stage under way, one of `stages`; empty: all have ended
   int64_t step = 0;   ///< steps done in it; 0 where all have ended
@@ -25,7 +26,8 @@ struct Checkpoint {
 void write_checkpoint(const std::string& path, const Checkpoint& checkpoint);
 /// ErrorCode::data, naming file and field, where it is missing, damaged, of another kind or format, or
 /// impossible: a stage under way that is not in the list, a step that is negative or stands behind the last
-/// stage. Checkpoints of format 1 are refused: such a run cannot be resumed.
+/// stage, a stage before the one under way that has not ended, a constant that a stage has found and that is
+/// not there. Checkpoints of format 1 are refused: such a run cannot be resumed.
 Checkpoint read_checkpoint(const std::string& path);
 
 }  // namespace voxgrad

@@ -10,16 +10,16 @@ using nlohmann::json;
 
 namespace {
 
-bool is_digest(const std::string& text) {
-  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
 std::string shortened(const std::string& text) {
   constexpr size_t kMost = 60;
   return text.size() <= kMost ? text : text.substr(0, kMost) + "...";
 }
 
 }  // namespace
+
+bool is_digest(const std::string& text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
 
 std::string shown(const json& value) {
   if (value.is_object()) return "an object";
@@ -205,7 +205,17 @@ void check_stages(const std::vector<StageRecord>& stages, const std::string& whe
       refuse("digest", "64 hexadecimal digits or none", shortened(s.digest));
     if (!s.from.empty() && !is_digest(s.from))
       refuse("from", "64 hexadecimal digits or none", shortened(s.from));
+    if (s.frozen && s.steps > 0) refuse("steps", "0 of a stage that was taken as it was", s.steps);
+    if (s.frozen && s.from.empty()) refuse("from", "the digest that a frozen stage was taken from", "none");
   }
+}
+
+void check_constants_of(const std::vector<StageRecord>& stages, const Constants& constants,
+                        const std::string& where, const std::string& key, ErrorCode code) {
+  for (size_t i = 0; i < stages.size(); ++i)
+    for (const std::string& name : stages[i].constants)
+      if (!constants.contains(name))
+        fail(code, where, ": constants: expected ", name, ", which ", key, '.', i, " has found, got none");
 }
 
 void check_finite(const std::map<std::string, double>& values, const std::string& where,

@@ -17,6 +17,8 @@ namespace voxgrad::detail {
 
 /// A value for a message, short whatever the file holds: 3.5, "text", null, an object, a list.
 std::string shown(const nlohmann::json& value);
+/// Whether a text is a SHA-256 in hexadecimal.
+bool is_digest(const std::string& text);
 /// `where` begins the message of an error: "[manifest] FILE".
 nlohmann::json parse_json(const std::string& text, const std::string& where);
 /// One line, or indented lines. Bytes that are no UTF-8 are replaced.
@@ -88,9 +90,13 @@ nlohmann::json stages_json(const std::vector<StageRecord>& stages);
 std::vector<StageRecord> stages_from(const nlohmann::json& list, const std::string& where,
                                      const std::string& key);
 /// Refuses what no run can have: a stage without a name or with the name of another, a negative number of
-/// steps, a digest that is no SHA-256. `code` is ErrorCode::internal for what is to be written.
+/// steps, a digest that is no SHA-256, a frozen stage that was trained or is taken from nowhere. `code` is
+/// ErrorCode::internal for what is to be written.
 void check_stages(const std::vector<StageRecord>& stages, const std::string& where, const std::string& key,
                   ErrorCode code);
+/// Refuses a stage that has found a constant which is not there.
+void check_constants_of(const std::vector<StageRecord>& stages, const Constants& constants,
+                        const std::string& where, const std::string& key, ErrorCode code);
 void check_finite(const std::map<std::string, double>& values, const std::string& where,
                   const std::string& key, ErrorCode code);
 

@@ -95,7 +95,7 @@ LogLine line_from(const json& object, const std::string& where) {
   return OtherLine{kind};
 }
 
-/// Calls use(line, its text with the newline) for each whole line.
+/// Calls use(line, its text with the newline, where it stands) for each whole line.
 template <class Use>
 void each_line(const std::string& text, const std::string& path, Use&& use) {
   size_t begin = 0;
@@ -107,7 +107,7 @@ void each_line(const std::string& text, const std::string& path, Use&& use) {
     const json object = json::parse(line, nullptr, false);
     if (object.is_discarded())
       fail(ErrorCode::data, where, ": expected a JSON object, got something that is no JSON");
-    use(line_from(object, where), line);
+    use(line_from(object, where), line, where);
     begin = end + 1;
   }
 }
@@ -115,15 +115,15 @@ void each_line(const std::string& text, const std::string& path, Use&& use) {
 }  // namespace
 
 RunLog::RunLog(std::string path) : path_(std::move(path)) {
-  keep([](const LogLine&) { return true; });
+  keep([](const LogLine&, const std::string&) { return true; });
 }
 
-void RunLog::keep(const std::function<bool(const LogLine&)>& wanted) {
+void RunLog::keep(const std::function<bool(const LogLine&, const std::string&)>& wanted) {
   if (!file_exists(path_)) return;
   const std::string text = read_text(path_);
   std::string kept;
-  each_line(text, path_, [&](const LogLine& parsed, std::string_view line) {
-    if (wanted(parsed)) kept += line;
+  each_line(text, path_, [&](const LogLine& parsed, std::string_view line, const std::string& where) {
+    if (wanted(parsed, where)) kept += line;
   });
   if (kept.size() < text.size()) write_text(path_, kept);
 }
@@ -134,8 +134,9 @@ void RunLog::write(const LogLine& line) {
 
 std::vector<LogLine> read_log(const std::string& path) {
   std::vector<LogLine> lines;
-  each_line(read_text(path), path,
-            [&](LogLine parsed, std::string_view) { lines.push_back(std::move(parsed)); });
+  each_line(read_text(path), path, [&](LogLine parsed, std::string_view, const std::string&) {
+    lines.push_back(std::move(parsed));
+  });
   return lines;
 }
 

@@ -48,7 +48,8 @@ class RunLog {
   /// OtherLine is written as its kind alone.
   void write(const LogLine& line);
   /// Keeps the lines for which `wanted` is true: a resumed run takes out those that it will write again.
-  void keep(const std::function<bool(const LogLine&)>& wanted);
+  /// `where` begins the message of an error about the line.
+  void keep(const std::function<bool(const LogLine&, const std::string& where)>& wanted);
 
  private:
   std::string path_;

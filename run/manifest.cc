@@ -22,6 +22,11 @@ void read_text_field(const Fields& f, const char* key, std::string& to) {
   optional(f, key, [&] { to = f.text(key); });
 }
 
+void read_digest(const Fields& f, const char* key, std::string& to) {
+  read_text_field(f, key, to);
+  if (!to.empty() && !detail::is_digest(to)) f.refuse(key, "64 hexadecimal digits or none", to.substr(0, 60));
+}
+
 /// The fields that both formats have at the same place.
 void read_common(const Fields& f, Manifest& m) {
   read_text_field(f, "status", m.status);
@@ -33,8 +38,11 @@ void read_common(const Fields& f, Manifest& m) {
   read_text_field(f, "data_sha256", m.data_sha256);
   optional(f, "constants", [&] { m.constants = f.object("constants").numbers(); });
   optional(f, "parameters", [&] { m.parameters = f.whole("parameters"); });
-  optional(f, "seconds", [&] { m.seconds = f.number("seconds"); });
-  read_text_field(f, "model_sha256", m.model_sha256);
+  optional(f, "seconds", [&] {
+    m.seconds = f.finite("seconds");
+    if (m.seconds < 0) f.refuse("seconds", "a number of at least 0", m.seconds);
+  });
+  read_digest(f, "model_sha256", m.model_sha256);
   optional(f, "threads", [&] { m.threads = static_cast<int>(f.whole("threads", 0, INT_MAX)); });
   read_text_field(f, "convolutions", m.convolutions);
   optional(f, "graphs", [&] { m.graphs = f.boolean("graphs"); });
@@ -54,7 +62,12 @@ void read_format_1(const json& object, const Fields& f, Manifest& m) {
 
 void read_format_2(const json& object, const Fields& f, Manifest& m) {
   optional(f, "stages", [&] { m.stages = detail::stages_from(f.list("stages"), f.where(), "stages"); });
-  read_text_field(f, "model_digest", m.model_digest);
+  read_digest(f, "model_digest", m.model_digest);
+  read_digest(f, "config_sha256", m.config_sha256);
+  read_digest(f, "scores_sha256", m.scores_sha256);
+  read_text_field(f, "scored_sha256", m.scored_sha256);
+  read_text_field(f, "dataset_folder", m.dataset_folder);
+  read_text_field(f, "from", m.from);
   read_text_field(f, "prepared_data", m.prepared_data);
   optional(f, "runtime", [&] { m.runtime = detail::runtime_from(f.object("runtime")); });
   read_text_field(f, "device_text", m.device_text);
@@ -85,6 +98,11 @@ void write_manifest(const std::string& path, const Manifest& m) {
   const auto add = [&](const char* key, const std::string& text) {
     if (!text.empty()) object[key] = text;
   };
+  add("config_sha256", m.config_sha256);
+  add("dataset_folder", m.dataset_folder);
+  add("from", m.from);
+  add("scored_sha256", m.scored_sha256);
+  add("scores_sha256", m.scores_sha256);
   add("model_sha256", m.model_sha256);
   add("model_digest", m.model_digest);
   add("prepared_data", m.prepared_data);

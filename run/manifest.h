@@ -11,17 +11,23 @@ struct Manifest {
   // What the run was started as.
   std::string method;
   uint64_t seed = 0;
-  std::string dataset;   ///< its name
-  std::string modality;  ///< "ct" or "mri"
-  std::string split;     ///< in words: who was trained on, who fits the calibration, who was scored
-  std::string data_sha256;
+  std::string config_sha256;   ///< of config.toml; empty: not recorded
+  std::string dataset_folder;  ///< absolute
+  std::string from;            ///< `--from` as given, several separated by spaces
+  // What its data are: empty until they have been read.
+  std::string dataset;        ///< its name
+  std::string modality;       ///< "ct" or "mri"
+  std::string split;          ///< in words: who was trained on, who fits the calibration, who was scored
+  std::string data_sha256;    ///< of the data that training sees
+  std::string scored_sha256;  ///< of the data that are scored
   // What came out.
   Constants constants;
   std::vector<StageRecord> stages;
   int64_t parameters = 0;
-  double seconds = 0;        ///< over all starts of the run
-  std::string model_sha256;  ///< of the file; empty: none written yet
-  std::string model_digest;  ///< model_digest of the model
+  double seconds = 0;         ///< over all starts of the run
+  std::string model_sha256;   ///< of the file; empty: none written yet
+  std::string model_digest;   ///< model_digest of the model
+  std::string scores_sha256;  ///< of metrics.json; empty: not scored yet
   // What computed.
   std::string prepared_data;  ///< folder that its cases were mapped from; empty: they were in memory
   RuntimeRecord runtime;      ///< as resolved; config.toml has it as asked
@@ -37,7 +43,8 @@ struct Manifest {
 /// What a run on the CPU or without a model does not have is left out.
 void write_manifest(const std::string& path, const Manifest& manifest);
 /// Reads format 2 and 1. Fields that are absent keep their defaults. ErrorCode::data, naming file and field,
-/// for JSON that is damaged, a field of another type, or another format.
+/// for JSON that is damaged, a field of another type, an impossible value (a negative time, a digest that is
+/// no SHA-256), or another format.
 Manifest read_manifest(const std::string& path);
 
 }  // namespace voxgrad

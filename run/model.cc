@@ -72,6 +72,10 @@ void check(const ModelFile& m, const std::string& where, ErrorCode code) {
   detail::check_finite(m.constants, where, "constants", code);
   detail::check_finite(m.thresholds, where, "thresholds", code);
   detail::check_stages(m.provenance.stages, where, "provenance.stages", code);
+  detail::check_constants_of(m.provenance.stages, m.constants, where, "provenance.stages", code);
+  for (const auto& [name, value] : m.thresholds)
+    if (!(value >= 0 && value <= 1))
+      fail(code, where, ": thresholds.", name, ": expected a number from 0 to 1, got ", value);
   const auto check_ranges = [&](const std::vector<SeenRange>& ranges, const char* key, double least) {
     for (size_t i = 0; i < ranges.size(); ++i) {
       const SeenRange& r = ranges[i];
@@ -122,7 +126,7 @@ std::string model_digest(const ModelFile& model) {
 void write_model(const std::string& path, ModelFile& model) {
   check(model, "[model] " + path, ErrorCode::internal);
   model.format = 2;
-  model.digest = model_digest(model);
+  model.digest = model.stored_digest = model_digest(model);
   SafeTensors file;
   file.tensors = model.weights;
   file.metadata = {{"kind", kKind},
@@ -141,7 +145,7 @@ void write_model(const std::string& path, ModelFile& model) {
   write_safetensors(path, file);
 }
 
-ModelFile read_model(const std::string& path, const std::function<void(const std::string&)>& warn) {
+ModelFile read_model_unchecked(const std::string& path) {
   const std::string where = "[model] " + path;
   if (!file_exists(path))
     fail(ErrorCode::data, where, ": expected a trained model (made by `voxgrad train`), found no such file");
@@ -163,15 +167,21 @@ ModelFile read_model(const std::string& path, const std::function<void(const std
     m.intensity = ranges_from(meta, "intensity");
     m.thresholds = meta.constants("thresholds");
     m.provenance = provenance_from(meta);
+    m.stored_digest = meta.text("digest");
   }
   check(m, where, ErrorCode::data);
   m.weights = std::move(file.tensors);
   m.digest = model_digest(m);
+  return m;
+}
+
+ModelFile read_model(const std::string& path, const std::function<void(const std::string&)>& warn) {
+  ModelFile m = read_model_unchecked(path);
   if (m.format == 1) {
     if (warn)
       warn(path + ": a model of format 1 has no digest: whether its weights are whole cannot be checked");
-  } else if (const std::string& stored = meta.text("digest"); stored != m.digest) {
-    fail(ErrorCode::data, where, ": digest: expected ", stored, ", got ", m.digest,
+  } else if (m.stored_digest != m.digest) {
+    fail(ErrorCode::data, "[model] ", path, ": digest: expected ", m.stored_digest, ", got ", m.digest,
          ": the weights, plan, constants or thresholds were changed");
   }
   return m;

@@ -64,10 +64,12 @@ struct ModelFile {
   std::string axis_codes;            ///< of the training images: "RAS"; several are separated by commas
   std::vector<SeenRange> spacing;    ///< mm along x, y, z of the images
   std::vector<SeenRange> intensity;  ///< of each channel of the images
-  std::map<std::string, double> thresholds;  ///< decision thresholds by name; none: the most probable class
+  std::map<std::string, double> thresholds;  ///< decision thresholds from 0 to 1 by name; none: the most
+                                             ///< probable class
   Provenance provenance;
   NamedTensors weights;
-  std::string digest;  ///< model_digest; set by read_model and write_model
+  std::string digest;         ///< model_digest; set by read_model and write_model
+  std::string stored_digest;  ///< that the file has; empty: none (format 1)
 };
 
 /// SHA-256 in hexadecimal over weights, plan, constants and thresholds: what training found and a prediction
@@ -85,5 +87,7 @@ void write_model(const std::string& path, ModelFile& model);
 /// naming file and field, where it is missing, damaged, of another kind or format, or not what its digest
 /// says.
 ModelFile read_model(const std::string& path, const std::function<void(const std::string&)>& warn = {});
+/// The same, but it is for the caller to compare `digest` with `stored_digest`.
+ModelFile read_model_unchecked(const std::string& path);
 
 }  // namespace voxgrad

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <optional>
 
 #include "io/file.h"
@@ -54,6 +55,10 @@ ModelFile read_source(const StageSource& source, const std::function<void(const 
   return model;
 }
 
+std::string absolute_path(const std::string& path) {
+  return std::filesystem::absolute(path).lexically_normal().string();
+}
+
 RuntimeRecord record_of(const Runtime& r) {
   return {std::string(name_of(r.instruction_set())), r.winograd(), name_of(r.precision()), r.device().str(),
           device_options().nondeterministic};
@@ -88,12 +93,15 @@ struct TrainingRun::State {
   Clock::time_point start;
   std::optional<FolderLock> lock;
   std::vector<ModelFile> sources;  // of request.from
+  RunIdentity identity;
+  std::string from;  // Manifest::from
   TrainingJob job;
   std::vector<StageRecord> records;  // a stage each
   std::optional<Tensor> averaged;    // weights of a stage that was stopped, for save_model
   std::optional<RunLog> log;
   std::string where;         // "step k of n of STAGE"
   std::string model_digest;  // of the model that this process has written; empty: none
+  bool scored = false;       // this process has scored the model
   double earlier = 0;        // seconds of earlier starts
 
   int64_t steps_of(const Stage& s) const {
@@ -111,6 +119,12 @@ struct TrainingRun::State {
   NamedTensors weights_of(size_t s, const Tensor& flat) const {
     return job.stages[s].parameters->named(flat);
   }
+  std::string from_text() const {
+    std::string text;
+    for (const StageSource& s : request.from)
+      text += (text.empty() ? "" : " ") + s.run + ":" + s.stage + (s.train ? ":train" : "");
+    return text;
+  }
   void poll() const {
     if (request.stop_requested && request.stop_requested()) throw Stopped{TrainEnd::stopped};
     if (request.max_minutes > 0 && since(start) > request.max_minutes * 60)
@@ -123,6 +137,10 @@ struct TrainingRun::State {
   bool finished() const;
   void expect_same(const std::string& field, const std::string& was, const std::string& is,
                    ErrorCode code = ErrorCode::usage) const;
+  void expect_run_of(const Manifest& before) const;
+  void expect_stages(const std::vector<StageRecord>& of, const std::string& at) const;
+  void begin() const;
+  void say_where_scores_change(const std::string& before) const;
   void take(const StageSource& source, const ModelFile& model);
   void expect_stages_before(const StageSource& source, const ModelFile& model) const;
   void load(const Checkpoint& saved, NamedTensors& optimizer);
@@ -145,6 +163,56 @@ void TrainingRun::State::expect_same(const std::string& field, const std::string
   if (was != is) fail(code, "[train] ", folder.path, ": was started with ", field, " ", was, ", not ", is);
 }
 
+// What a manifest says that this run was started as.
+void TrainingRun::State::expect_run_of(const Manifest& before) const {
+  expect_same("--method", before.method, identity.method);
+  expect_same("--seed", cat(before.seed), cat(request.seed));
+  if (!before.config_sha256.empty()) {
+    if (!file_exists(folder.config()))
+      fail(ErrorCode::data, "[train] ", folder.config(),
+           ": expected the configuration of the run, found no file");
+    if (const std::string now = sha256_of_file(folder.config()); now != before.config_sha256)
+      fail(ErrorCode::data, "[train] ", folder.config(),
+           ": was changed since the run was started: expected SHA-256 ", before.config_sha256, ", got ", now);
+  }
+  // Until data or a checkpoint say more.
+  if (before.data_sha256.empty() && !before.dataset_folder.empty()) {
+    if (!same_file(before.dataset_folder, identity.data))
+      expect_same("the data set", before.dataset_folder, absolute_path(identity.data));
+    expect_same("--from", before.from.empty() ? "nothing" : before.from, from.empty() ? "nothing" : from);
+  }
+}
+
+// Refuses stages and steps that this job does not have, and another order.
+void TrainingRun::State::expect_stages(const std::vector<StageRecord>& of, const std::string& at) const {
+  size_t s = 0;
+  for (size_t i = 0; i < of.size(); ++i, ++s) {
+    const StageRecord& r = of[i];
+    while (s < job.stages.size() && job.stages[s].name != r.name) ++s;
+    if (s == job.stages.size())
+      fail(ErrorCode::data, at, ": stages.", i, ".name: expected the stages of ", identity.method,
+           " in their order, got ", r.name);
+    const int64_t steps = steps_of(job.stages[s]);
+    if (r.steps > steps || (!r.digest.empty() && !r.frozen && r.steps != steps))
+      fail(ErrorCode::data, at, ": stages.", i, ".steps: expected ", r.digest.empty() ? "at most " : "",
+           steps, " of ", r.name, ", got ", r.steps);
+  }
+}
+
+// A new run says what it is before it reads its data. The log of one that was never resumed goes.
+void TrainingRun::State::begin() const {
+  if (file_exists(folder.log())) remove_file(folder.log());
+  write_text(folder.config(), identity.config);
+  write_record("reading the data");
+}
+
+void TrainingRun::State::say_where_scores_change(const std::string& before) const {
+  if (!before.empty() && before != job.scored_sha256)
+    say(cat("warning: ", job.dataset, ": the scored cases are not those that ", folder.path,
+            " was started with: an image, a label or an annotation was changed; its scores are of the cases "
+            "as they are now"));
+}
+
 // A stage of another run. On return its weights are in the parameters.
 void TrainingRun::State::take(const StageSource& source, const ModelFile& model) {
   size_t which = 0;
@@ -153,8 +221,9 @@ void TrainingRun::State::take(const StageSource& source, const ModelFile& model)
     names += (names.empty() ? "" : ", ") + job.stages[which].name;
   if (which == job.stages.size())
     fail(ErrorCode::usage, "[train] --from ", source.run, ":", source.stage, ": expected a stage of ",
-         job.method, " (", names, ")");
+         identity.method, " (", names, ")");
   if (job.accept) job.accept(model, source);
+  if (job.check_constants) job.check_constants(model.constants, "[model] " + RunFolder{source.run}.model());
   Parameters& p = *job.stages[which].parameters;
   p.allocate(seed_of(which, "weights"));
   const std::string file = RunFolder{source.run}.model();
@@ -204,7 +273,8 @@ void TrainingRun::State::expect_stages_before(const StageSource& source, const M
 }
 
 void TrainingRun::State::load(const Checkpoint& saved, NamedTensors& optimizer) {
-  expect_same("--method", saved.method, job.method);
+  const std::string where_saved = "[checkpoint] " + folder.checkpoint();
+  expect_same("--method", saved.method, identity.method);
   if (saved.plan != job.plan)
     fail(ErrorCode::usage, "[train] ", folder.checkpoint(),
          ": was made with another plan: data set or configuration have changed");
@@ -212,12 +282,15 @@ void TrainingRun::State::load(const Checkpoint& saved, NamedTensors& optimizer) 
   if (saved.data_sha256 != job.data_sha256)
     fail(ErrorCode::data, "[train] ", job.dataset, ": the training and calibration cases are not those that ",
          folder.path, " was started with");
+  expect_stages(saved.stages, where_saved);
+  if (job.check_constants) job.check_constants(saved.constants, where_saved);
   *job.constants = saved.constants;
   stage = 0;
   while (stage < job.stages.size() && job.stages[stage].name != saved.stage) ++stage;
-  if (stage == job.stages.size() && !saved.stage.empty())
-    fail(ErrorCode::data, "[train] ", folder.checkpoint(), ": stage: expected one of ", job.method, ", got ",
-         saved.stage);
+  for (size_t s = 0; s < std::min(stage + 1, job.stages.size()); ++s)
+    if (s >= saved.stages.size() || saved.stages[s].name != job.stages[s].name)
+      fail(ErrorCode::data, where_saved, ": stages.", s, ": expected ", job.stages[s].name, " of ",
+           identity.method, ", got ", s < saved.stages.size() ? saved.stages[s].name : "nothing");
   step = saved.step;
   if (stage < job.stages.size() && step > steps_of(job.stages[stage]))
     fail(ErrorCode::data, "[train] ", folder.checkpoint(), ": step: expected at most ",
@@ -230,16 +303,22 @@ void TrainingRun::State::load(const Checkpoint& saved, NamedTensors& optimizer) 
       Parameters& p = *job.stages[s].parameters;
       p.allocate(seed_of(s, "weights"));
       p.read(p.values(), saved.weights, "", folder.checkpoint());
+      const std::string expected = r.digest.empty() && r.frozen ? r.from : r.digest;
+      if (expected.empty()) continue;
+      if (const std::string got = weights_digest(weights_of(s, p.values())); got != expected)
+        fail(ErrorCode::data, where_saved, ": weights of ", r.name, ": expected the digest ", expected,
+             ", got ", got);
     }
   optimizer = saved.optimizer;
 }
 
 void TrainingRun::State::save(const NamedTensors& optimizer) const {
   Checkpoint c;
-  c.method = job.method;
+  c.method = identity.method;
   c.plan = job.plan;
   c.seed = request.seed;
   c.data_sha256 = job.data_sha256;
+  c.scored_sha256 = job.scored_sha256;
   if (stage < job.stages.size()) c.stage = job.stages[stage].name;
   c.step = step;
   c.constants = *job.constants;
@@ -253,7 +332,7 @@ void TrainingRun::State::save(const NamedTensors& optimizer) const {
 
 void TrainingRun::State::save_model(bool complete) {
   ModelFile m;
-  m.method = job.method;
+  m.method = identity.method;
   m.plan = job.plan;
   m.config = job.model_config;
   m.constants = *job.constants;
@@ -274,14 +353,18 @@ void TrainingRun::State::save_model(bool complete) {
 void TrainingRun::State::write_record(const std::string& now) const {
   Manifest m;
   m.status = now;
-  m.method = job.method;
+  m.method = identity.method;
   m.seed = request.seed;
+  m.config_sha256 = sha256_of_file(folder.config());
+  m.dataset_folder = absolute_path(identity.data);
+  m.from = from;
   m.dataset = job.dataset;
   m.modality = job.modality;
   m.split = job.split;
   m.data_sha256 = job.data_sha256;
+  m.scored_sha256 = job.scored_sha256;
   m.prepared_data = job.prepared_data;
-  m.constants = *job.constants;
+  if (job.constants) m.constants = *job.constants;
   m.stages = records;
   for (const Stage& s : job.stages) m.parameters += s.parameters->count();
   m.seconds = since(start) + earlier;
@@ -289,6 +372,7 @@ void TrainingRun::State::write_record(const std::string& now) const {
     m.model_sha256 = sha256_of_file(folder.model());
     m.model_digest = model_digest;
   }
+  if (scored && file_exists(folder.metrics())) m.scores_sha256 = sha256_of_file(folder.metrics());
   m.runtime = record_of(request.runtime);
   m.threads = thread_count();
   if (const Device device = request.runtime.device(); device.is_cuda()) {
@@ -308,18 +392,28 @@ void TrainingRun::State::open_log() {
   const RuntimeRecord now = record_of(request.runtime);
   std::optional<RuntimeRecord> before;
   log.emplace(folder.log());
-  log->keep([&](const LogLine& line) {
-    if (const auto* l = std::get_if<StartLine>(&line)) before = l->runtime;
-    const auto index = [&](const std::string& name) {
+  log->keep([&](const LogLine& line, const std::string& at) {
+    // The stage of a line. Refuses stages and steps that the job does not have.
+    const auto index = [&](const std::string& name, int64_t steps) {
       size_t s = 0;
       while (s < job.stages.size() && job.stages[s].name != name) ++s;
+      const bool behind = s == job.stages.size();
+      if (behind && name != kScoring)
+        fail(ErrorCode::data, at, ": stage: expected one of ", identity.method, ", got ", name);
+      if (const int64_t most = behind ? 0 : steps_of(job.stages[s]); steps > most)
+        fail(ErrorCode::data, at, ": step: expected at most ", most, " of ", name, ", got ", steps);
       return s;
     };
-    if (const auto* l = std::get_if<StepLine>(&line)) {
-      const size_t s = index(l->stage);
-      return s < job.stages.size() && (s < stage || (s == stage && l->step <= step));
+    if (const auto* l = std::get_if<StartLine>(&line)) {
+      index(l->stage, l->step);
+      before = l->runtime;
     }
-    if (const auto* l = std::get_if<ValidationLine>(&line)) return index(l->stage) < stage;
+    if (const auto* l = std::get_if<StepLine>(&line)) {
+      const size_t s = index(l->stage, l->step);
+      return s < stage || (s == stage && l->step <= step);
+    }
+    if (const auto* l = std::get_if<ValidationLine>(&line))
+      return index(l->stage, l->step.value_or(0)) < stage;
     return true;
   });
   if (before && *before != now)
@@ -441,43 +535,58 @@ void TrainingRun::show(const std::string& what, size_t done, size_t total) const
     state_->request.progress({what, static_cast<int64_t>(done), static_cast<int64_t>(total), 0, 0, 0});
 }
 
-TrainResult TrainingRun::train(const std::string& method, const std::function<TrainingJob()>& prepare) {
+TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<TrainingJob()>& prepare) {
   State& s = *state_;
   const TrainRequest& request = s.request;
-  if (request.resume && file_exists(s.folder.manifest())) {
-    const Manifest m = read_manifest(s.folder.manifest());
-    s.expect_same("--method", m.method, method);
-    s.expect_same("--seed", cat(m.seed), cat(request.seed));
-    s.earlier = m.seconds;
+  s.identity = identity;
+  s.from = s.from_text();
+  std::optional<Manifest> before;  // of the run that is resumed; none: its manifest is lost
+  if (!request.resume) {
+    s.begin();
+  } else if (file_exists(s.folder.manifest())) {
+    before = read_manifest(s.folder.manifest());
+    s.expect_run_of(*before);
+    s.from = before->from;
+    s.earlier = before->seconds;
     if (s.finished()) return {TrainEnd::already_finished, ""};
   }
   bool complete = false;
   try {
     s.where = "reading the data";
     s.job = prepare();
-    s.records.resize(s.job.stages.size());
-    for (size_t i = 0; i < s.job.stages.size(); ++i) s.records[i].name = s.job.stages[i].name;
-  } catch (const Stopped& stop) {  // nothing is done yet
-    return {stop.end, s.where, request.resume};
+  } catch (const Stopped& stop) {  // a resumed run stands where it stood
+    if (!request.resume) s.write_record("stopped at " + s.where);
+    return {stop.end, s.where};
+  } catch (...) {  // a run that cannot begin leaves nothing to resume
+    if (!request.resume) {
+      remove_file(s.folder.manifest());
+      remove_file(s.folder.config());
+    }
+    throw;
   }
+  s.records.resize(s.job.stages.size());
+  for (size_t i = 0; i < s.job.stages.size(); ++i) s.records[i].name = s.job.stages[i].name;
+  if (before) s.expect_stages(before->stages, "[manifest] " + s.folder.manifest());
   NamedTensors optimizer;
   if (file_exists(s.folder.checkpoint())) {
     if (!request.from.empty())
       fail(ErrorCode::usage, "[train] --from: expected without --resume, which has the stages of the run");
-    s.load(read_checkpoint(s.folder.checkpoint()), optimizer);
+    const Checkpoint saved = read_checkpoint(s.folder.checkpoint());
+    s.load(saved, optimizer);
+    s.say_where_scores_change(saved.scored_sha256);
     s.say(cat("resuming at stage ", s.stage + 1, ", step ", s.step));
   } else {
-    if (request.resume) {
-      if (const Manifest m = read_manifest(s.folder.manifest()); m.data_sha256 != s.job.data_sha256)
+    if (before) {
+      if (!before->data_sha256.empty() && before->data_sha256 != s.job.data_sha256)
         fail(ErrorCode::data, "[train] ", s.job.dataset,
              ": the training and calibration cases are not those that ", s.folder.path, " was started with");
+      s.say_where_scores_change(before->scored_sha256);
       s.say("the run was stopped before its first checkpoint: it starts again from step 0");
     }
     for (size_t i = 0; i < request.from.size(); ++i) s.take(request.from[i], s.sources[i]);
     for (size_t i = 0; i < request.from.size(); ++i)
       if (!request.from[i].train) s.expect_stages_before(request.from[i], s.sources[i]);
     s.sources.clear();
-    write_text(s.folder.config(), s.job.config);
     if (!request.from.empty()) s.save({});  // a resumed run does not need the other one
   }
   const std::vector<Stage>& stages = s.job.stages;
@@ -512,6 +621,7 @@ TrainResult TrainingRun::train(const std::string& method, const std::function<Tr
     s.save_model(complete);
     s.where = "validation";
     if (s.job.score) s.job.score();
+    s.scored = true;
   } catch (const Stopped& stop) {
     s.save_model(complete);
     s.write_record("stopped at " + s.where);

@@ -45,15 +45,22 @@ struct TrainRequest {
   std::function<bool()> stop_requested = {};             ///< polled every step
 };
 
+/// What is known of a run before its data are read. It is written first, and a resumed run must agree.
+struct RunIdentity {
+  std::string method;
+  std::string config;  ///< config.toml: as asked
+  std::string data;    ///< folder of the data set
+};
+
 /// What is trained.
 struct TrainingJob {
-  // Identity: a resumed run must agree.
-  std::string method;
+  // Identity, as far as the data decide it: a resumed run must agree.
   std::string plan;         ///< plan_to_json, or what else fixes the shapes of the weights
   std::string data_sha256;  ///< of the data that training sees
-  // For config.toml, manifest and model.
-  std::string config;        ///< config.toml: as asked
-  std::string model_config;  ///< what of it the model keeps
+  /// Of the data that are scored. A resumed run goes on with others, and says so.
+  std::string scored_sha256;
+  // For manifest and model.
+  std::string model_config;  ///< what of config.toml the model keeps
   std::string dataset, modality, split, prepared_data;
   std::string axis_codes;  ///< ModelFile::axis_codes, spacing, intensity
   std::vector<SeenRange> spacing, intensity;
@@ -64,6 +71,8 @@ struct TrainingJob {
   int64_t max_steps = 0;           ///< caps the steps of every stage; 0: no cap
   int64_t checkpoint_every = 250;
   bool recompute = true;  ///< Tape::set_recompute
+  /// Throws, naming `where`, for constants that no run of the method can have.
+  std::function<void(const Constants& found, const std::string& where)> check_constants = {};
   /// Throws where a stage of another model cannot serve this job.
   std::function<void(const ModelFile& model, const StageSource& source)> accept = {};
   std::function<void()> fit = {};    ///< after the last stage: finds constants; then the model is complete
@@ -74,7 +83,6 @@ enum class TrainEnd { finished, already_finished, out_of_time, stopped };
 struct TrainResult {
   TrainEnd end = TrainEnd::finished;
   std::string stopped_at;  ///< "step 120 of 500 of prior"
-  bool resumable = true;   ///< false: it was stopped before anything was begun
 };
 
 class TrainingRun {
@@ -87,9 +95,9 @@ class TrainingRun {
   TrainingRun& operator=(const TrainingRun&) = delete;
 
   const RunFolder& folder() const;
-  /// Trains what `prepare` returns, which may poll() while it reads its data; a finished run is left as it
-  /// is. `method`: what the job will be. A resumed run ends in the same bits as one that was never stopped.
-  TrainResult train(const std::string& method, const std::function<TrainingJob()>& prepare);
+  /// Writes the identity, then trains what `prepare` returns, which may poll() while it reads its data; a
+  /// finished run is left as it is. A resumed run ends in the same bits as one that was never stopped.
+  TrainResult train(const RunIdentity& identity, const std::function<TrainingJob()>& prepare);
   /// To be called between pieces of long work: ends the training where the user or the clock wants it to.
   void poll() const;
   void say(const std::string& text) const;

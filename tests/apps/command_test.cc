@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -301,6 +302,79 @@ TEST_F(Command, ARunGoesOnWithAnotherRuntime) {
 }
 
 // What it goes on with is the demo that was asked for.
+// A run is what it was started as, even where it was stopped before it had read anything.
+TEST_F(Command, ARunStoppedWhileItReadsItsDataKeepsItsSettings) {
+  ASSERT_EQ(run("phantom " + path("data") + " --cases 4 --size 16 --seed 3"), 0) << err_;
+  const std::string train = "train " + path("data") + " -o " + path("run");
+  ASSERT_EQ(
+      run(train + " --method unet --seed 7 --max-steps 3 --set plan.base_features=4 --max-minutes 1e-9"), 0);
+  EXPECT_NE(err_.find("stopped at reading the data; --resume goes on"), std::string::npos) << err_;
+  ASSERT_EQ(run(train + " --method unet --resume --print-config"), 0) << err_;
+  EXPECT_NE(out_.find("max_steps = 3\n"), std::string::npos) << out_;
+  EXPECT_EQ(run("train " + path("data") + " -o " + path("run") + " --method unet --resume"), 2);
+  EXPECT_NE(err_.find("was started with --seed 7, not 1"), std::string::npos) << err_;
+  ASSERT_EQ(run(train + " --method unet --seed 7 --resume"), 0) << err_;
+  EXPECT_EQ(nlohmann::json::parse(read_text(path("run/manifest.json")))["status"], "finished");
+}
+
+TEST_F(Command, VerifyTellsWhatIsNotWhatTheRunLeft) {
+  ASSERT_EQ(run("phantom " + path("data") + " --cases 4 --size 16 --seed 3"), 0) << err_;
+  ASSERT_EQ(run("train " + path("data") + " -o " + path("run") +
+                " --max-steps 2 --set plan.base_features=4 --set sampling.samples=2"),
+            0)
+      << err_;
+  ASSERT_EQ(run("verify " + path("run")), 0) << out_ << err_;
+  EXPECT_NE(out_.find(", all right"), std::string::npos) << out_;
+  for (const char* file : {"model.safetensors", "config.toml", "checkpoint.safetensors", "log.jsonl",
+                           "metrics.json", "metrics-pgrd.csv"})
+    EXPECT_NE(out_.find("ok           " + path("run/") + file), std::string::npos) << file << "\n" << out_;
+  ASSERT_EQ(run("verify " + path("run/model.safetensors")), 0) << out_ << err_;
+  EXPECT_EQ(run("verify " + path("nothing")), 3);
+  EXPECT_EQ(run("verify " + path("data")), 3) << out_;
+
+  // The exit code where a file is changed; then the file is put back.
+  const auto with = [&](const std::string& file, const std::function<void(std::string&)>& change,
+                        const std::string& what = "run") {
+    const std::string whole = read_text(path(file));
+    std::string changed = whole;
+    change(changed);
+    EXPECT_NE(changed, whole) << file;
+    write_text(path(file), changed);
+    const int code = run("verify " + path(what));
+    write_text(path(file), whole);
+    return code;
+  };
+  const auto last_bit = [](std::string& bytes) { bytes.back() = static_cast<char>(bytes.back() ^ 1); };
+  const auto replace = [](const std::string& from, const std::string& to) {
+    return [from, to](std::string& text) {
+      const size_t at = text.find(from);
+      ASSERT_NE(at, std::string::npos) << from;
+      text.replace(at, from.size(), to);
+    };
+  };
+  EXPECT_EQ(with("run/model.safetensors", last_bit), 8);
+  EXPECT_NE(out_.find("WRONG        " + path("run/model.safetensors: digest of weights")), std::string::npos)
+      << out_;
+  EXPECT_EQ(with("run/model.safetensors", last_bit, "run/model.safetensors"), 8);
+  EXPECT_EQ(with("run/model.safetensors", replace("samples = 2", "samples = 3")), 8) << "beside the digest";
+  EXPECT_EQ(with("run/model.safetensors", replace("samples = 2", "samples = 0"), "run/model.safetensors"), 3)
+      << "out of range";
+  EXPECT_EQ(with("run/model.safetensors", [](std::string& bytes) { bytes.resize(bytes.size() / 2); }), 3);
+  EXPECT_NE(out_.find("UNREADABLE"), std::string::npos) << out_;
+  EXPECT_EQ(with("run/checkpoint.safetensors", last_bit), 8);
+  EXPECT_EQ(with("run/config.toml", replace("max_steps = 2", "max_steps = 3")), 8);
+  EXPECT_EQ(with("run/metrics.json", replace("\"nll\": 0.", "\"nll\": 1.")), 8);
+  EXPECT_EQ(with("run/metrics-pgrd.csv", replace("phantom_", "fandom__")), 8);
+  EXPECT_EQ(with("run/manifest.json", replace("\"seed\": 1", "\"seed\": 2")), 8);
+  EXPECT_EQ(with("run/manifest.json", replace("\"seed\": 1", "\"seed\": -1")), 3);
+  EXPECT_EQ(
+      with("run/log.jsonl", replace("\"stage\":\"prior\",\"step\":2", "\"stage\":\"prior\",\"step\":9")), 8);
+  EXPECT_EQ(with("run/log.jsonl", replace("\"step\":2", "\"step\":-2")), 3);
+  std::filesystem::remove(path("run/checkpoint.safetensors"));
+  EXPECT_EQ(run("verify " + path("run")), 8);
+  EXPECT_NE(out_.find("expected in a finished run, found no such file"), std::string::npos) << out_;
+}
+
 TEST_F(Command, DemoRefusesAnotherSeedAndAnUnfinishedPhantom) {
   ASSERT_EQ(run("phantom " + path("demo/phantom") + " --cases 2 --size 16 --seed 3"), 0) << err_;
   EXPECT_EQ(run("demo -o " + path("demo") + " --seed 4"), 2);

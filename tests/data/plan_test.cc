@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "data/phantom.h"
 #include "tests/data/fixture.h"
@@ -218,7 +219,7 @@ TEST(Plan, JsonGivesThePlanBack) {
   p.spacing = {3.6, 0.1 + 0.2, 0.62};
   p.median_shape = {20, 320, 319};
   p.anisotropic = true;
-  p.intensity = {{-1.5, 1e-7, 0.1, 2}, {0, 1, 2, 3}};
+  p.intensity = {{-1.5, 1e-7, -0.1, 0.5}, {0, 1, 0.5, 0.25}};
   const std::string text = plan_to_json(p);
   const Plan q = plan_from_json(text, "here");
   EXPECT_EQ(plan_to_json(q), text);
@@ -258,6 +259,76 @@ TEST(Plan, JsonThatIsNoPlanIsRefusedByField) {
   refused("\"spacing\":[1.0,1.0,1.0]", "\"spacing\":[1.0,1.0,-1.0]", "spacing");
   refused("\"batch_size\":2,", "", "batch_size");
   refused("{\"version\"", "[", "JSON");
+}
+
+// Whatever a model says, no number of its plan leads to a size that overflows or that nobody waits for.
+TEST(Plan, EveryNumberHasARange) {
+  Plan good = network({36, 50, 35}, {1, 1, 1});
+  good.modality = "ct";
+  good.channel_names = {"CT"};
+  good.label_names = {"background", "x"};
+  good.median_shape = {36, 50, 35};
+  good.intensity = {{-10, 20, 5, 3}};
+  const auto read = [&](const std::string& field, const std::string& value) {
+    nlohmann::json j = nlohmann::json::parse(plan_to_json(good));
+    j[field] = nlohmann::json::parse(value);
+    return plan_from_json(j.dump(), "m");
+  };
+  const auto refused = [&](const std::string& field, const std::string& value) {
+    try {
+      read(field, value);
+      ADD_FAILURE() << field << " = " << value.substr(0, 60);
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::data);
+      EXPECT_NE(std::string(e.what()).find("[plan] m: " + field), std::string::npos) << e.what();
+    }
+  };
+  const auto list = [](const std::string& item, int n) {
+    std::string s = "[" + item;
+    while (--n > 0) s += "," + item;
+    return s + "]";
+  };
+  for (const char* edge : {"0", "-40", "65537", "1099511627776", "4611686018427387904", "9223372036854775807",
+                           "18446744073709551615", "1e6", "40.0"}) {
+    refused("patch", list(edge, 3));
+    refused("features", list(edge, 4));
+    refused("batch_size", edge);
+    refused("strides", "[[1,1,1],[2,2,2],[2,2,2]," + list(edge, 3) + "]");
+    refused("kernels", "[[3,3,3],[3,3,3],[3,3,3]," + list(edge, 3) + "]");
+  }
+  for (const char* extent : {"0", "-1", "1048577", "9223372036854775807"})
+    refused("median_shape", list(extent, 3));
+  for (const char* dims : {"0", "1", "4", "4294967298"}) refused("dims", dims);  // 2^32 + 2
+  for (const char* mm : {"0", "-1", "1e-7", "1e-300", "10001", "1e300", "null", "\"1\""})
+    refused("spacing", list(mm, 3));
+  refused("patch", "[32768,32768,8]");
+  refused("kernels", list("[2,3,3]", 4));
+  refused("strides", "[[2,1,1],[2,2,2],[2,2,2],[2,2,2]]");
+  refused("strides", list("[1,1,1]", 5));
+  refused("strides", list("[1,1,1]", 5000));
+  refused("features", list("4", 5000));
+  refused("features", "[]");
+  refused("channel_names", list("\"c\"", 1025));
+  refused("channel_names", "[]");
+  refused("channel_names", "[\"" + std::string(1001, 'c') + "\"]");
+  refused("label_names", "[\"background\"]");
+  refused("label_names", list("\"x\"", 65537));
+  const auto intensity = [](const char* low, const char* high, const char* mean, const char* std) {
+    return cat(R"([{"low":)", low, R"(,"high":)", high, R"(,"mean":)", mean, R"(,"std":)", std, "}]");
+  };
+  refused("intensity", intensity("-1e31", "20", "5", "3"));
+  refused("intensity", intensity("-10", "1e31", "5", "3"));
+  refused("intensity", intensity("20", "-10", "5", "3"));
+  refused("intensity", intensity("-10", "20", "21", "3"));
+  refused("intensity", intensity("-10", "20", "-11", "3"));
+  refused("intensity", intensity("-10", "20", "5", "0"));
+  refused("intensity", intensity("-10", "20", "5", "-3"));
+  refused("intensity", intensity("-10", "20", "5", "31"));
+  refused("intensity", intensity("-10", "20", "5", "null"));
+  EXPECT_NO_THROW(read("patch", "[65536,8,8]"));
+  EXPECT_NO_THROW(read("features", "[4096,4096,1,1]"));
+  EXPECT_NO_THROW(read("spacing", "[1e-6,1e4,1]"));
+  EXPECT_NO_THROW(read("intensity", intensity("7", "7", "7.0000001", "1e-8")));
 }
 
 TEST(RealData, HippocampusPlan) {

@@ -277,6 +277,22 @@ TEST(Preprocess, ATwoDimensionalPlanKeepsTheSlices) {
   EXPECT_EQ(tiny.padded, (Triple{1, 8, 8}));
 }
 
+// The extents at the plan's spacing are multiplied only after they are known to be few.
+TEST(Preprocess, MoreVoxelsThanAnyMachineHoldsAreRefused) {
+  Plan plan = small_plan();
+  for (const std::array<double, 3>& spacing :
+       {std::array<double, 3>{1e-6, 1e-6, 1e-6}, {1e-4, 1e-4, 1e-4}, {1, 1e-6, 1e4}}) {
+    plan.spacing = spacing;
+    try {
+      preprocess(case_of(Tensor::full({16, 16, 16, 1}, 1)), plan);
+      ADD_FAILURE() << spacing[0];
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::memory);
+      EXPECT_NE(std::string(e.what()).find("case case: expected at most"), std::string::npos) << e.what();
+    }
+  }
+}
+
 TEST(Preprocess, SameBitsWithAnyNumberOfThreads) {
   PhantomOptions o;
   o.size = 30;

@@ -9,7 +9,9 @@
 #include "eval/figures.h"
 #include "eval/run_report.h"
 #include "eval/svg.h"
+#include "io/file.h"
 #include "io/png.h"
+#include "io/sha256.h"
 #include "tests/eval/demo_run.h"
 
 namespace voxgrad {
@@ -104,7 +106,15 @@ TEST_F(ReportOfARun, DamagedOrEmptyFoldersAreDataErrors) {
   write_text(run.log(), "");
   write_text(run.manifest(), "{\"format\": 3}");
   expect_data_error(run.manifest() + ": format: expected 2, got 3");
-  write_text(run.manifest(), "{\"format\": 2}");
+  write_text(run.model(), "a model");
+  const std::string other(64, 'a'), scores = sha256_of_file(run.metrics());
+  write_text(run.manifest(), "{\"format\": 2, \"model_sha256\": \"" + other + "\"}");
+  expect_data_error(run.model() + ": expected the file that " + run.manifest() + " records, of SHA-256 " +
+                    other);
+  write_text(run.manifest(), "{\"format\": 2, \"scores_sha256\": \"" + other + "\"}");
+  expect_data_error(run.metrics() + ": expected the file that " + run.manifest() + " records");
+  write_text(run.manifest(), "{\"format\": 2, \"scores_sha256\": \"" + scores + "\", \"model_sha256\": \"" +
+                                 sha256_of_file(run.model()) + "\"}");
   const auto c = demo_case(1);
   make_folders(folder_ + "/validation/a");
   write_volume(folder_ + "/validation/a/image.nii.gz", c.header, c.image);

@@ -2,6 +2,8 @@
 // refusals, and predictions on the grid of the input.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "data/phantom.h"
 #include "eval/report.h"
 #include "eval/run_report.h"
@@ -11,6 +13,7 @@
 #include "methods/prediction.h"
 #include "methods/registry.h"
 #include "methods/training.h"
+#include "methods/validation.h"
 #include "run/folder.h"
 #include "run/log.h"
 #include "run/manifest.h"
@@ -21,8 +24,9 @@
 namespace voxgrad {
 namespace {
 
-// Polls while the plan looks at three training cases, and these and the calibration case are prepared.
-constexpr int kLoads = 7;
+// Polls while the plan looks at three training cases, these and the calibration case are prepared, and the
+// files of the two scored ones are hashed.
+constexpr int kLoads = 9;
 
 class TrainTest : public ::testing::TestWithParam<const char*> {
  protected:
@@ -481,6 +485,99 @@ TEST_P(TrainTest, PredictNeverReplacesItsInput) {
 
 INSTANTIATE_TEST_SUITE_P(Modality, TrainTest, ::testing::Values("mri", "ct"),
                          [](const auto& modality) { return std::string(modality.param); });
+
+// Whatever a model says is compared with a range, and its weights with the plan, before it is used. Each of
+// these has a right digest.
+TEST_P(TrainTest, AModelOutsideItsRangesIsRefused) {
+  ASSERT_EQ(train(options("run"), "pgrd", {"sampling.readout=softmax"}).end, TrainEnd::finished);
+  const ModelFile good = read_model(folder_ + "/run/model.safetensors");
+  make_folders(folder_ + "/edited");
+  const RunFolder edited{folder_ + "/edited"};
+  const auto refused = [&](const std::string& text, auto&& change) {
+    ModelFile m = good;
+    change(m);
+    write_model(edited.model(), m);
+    try {
+      load("edited");
+      ADD_FAILURE() << "expected an error: " << text;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::data) << e.what();
+      EXPECT_NE(std::string(e.what()).find(edited.model() + ": " + text), std::string::npos) << e.what();
+    }
+  };
+  for (const auto& [name, value] : good.constants)
+    for (const double wrong : {-1.0, 1e308, -1e308}) {
+      refused("constants." + name + ": expected a number from ",
+              [&](ModelFile& m) { m.constants[name] = wrong; });
+    }
+  EXPECT_EQ(good.constants.size(), 7u) << "a constant without a range";
+  for (const char* name : {"prior_temperature", "pi_temperature", "residual_sd", "tau_out"})
+    refused(cat("constants.", name), [&](ModelFile& m) { m.constants[name] = 0; });
+  const auto plan = [&](const std::string& field, auto value) {
+    refused(field, [&](ModelFile& m) {
+      nlohmann::json j = nlohmann::json::parse(m.plan);
+      j[field] = value;
+      m.plan = j.dump();
+    });
+  };
+  plan("patch", std::vector<int64_t>(3, int64_t{1} << 40));
+  plan("features", std::vector<int64_t>(2, 1000000000));
+  plan("batch_size", int64_t{1} << 32);
+  // In range, but the weights are those of another network.
+  refused("prior.encoder.0.conv1.weight: expected f32 ", [](ModelFile& m) {
+    nlohmann::json j = nlohmann::json::parse(m.plan);
+    for (auto& f : j["features"]) f = 4096;
+    m.plan = j.dump();
+  });
+  refused("expected a tensor prior.",
+          [](ModelFile& m) { m.weights.erase(m.weights.find("prior.head.0.weight")); });
+  refused("config: [config] denoiser.time_features: expected an even number", [](ModelFile& m) {
+    const std::string key = "time_features = ";
+    m.config.replace(m.config.find(key), key.size() + 2, key + "63");
+  });
+}
+
+// The digest is of weights, plan and constants. The manifest binds the rest of the file to the run.
+TEST_P(TrainTest, AModelIsTheOneOfItsManifest) {
+  ASSERT_EQ(train(options("run"), "unet").end, TrainEnd::finished);
+  const RunFolder run{folder_ + "/run"};
+  ModelFile m = read_model(run.model());
+  m.axis_codes = "LPS";
+  write_model(run.model(), m);
+  try {
+    load("run");
+    ADD_FAILURE() << "expected an error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::data);
+    EXPECT_NE(std::string(e.what()).find(run.model() + ": expected the model that "), std::string::npos)
+        << e.what();
+  }
+  remove_file(run.manifest());
+  load("run");
+}
+
+TEST_P(TrainTest, ALabelThatChangesUnderAStoppedRunIsSaid) {
+  const Dataset d = open_dataset(data());
+  const RunSplit split = run_split(d, 0);
+  TrainRequest o = options("run");
+  int polls = 0;
+  o.stop_requested = [&polls] { return ++polls > kLoads + 3; };
+  ASSERT_EQ(train(o).end, TrainEnd::stopped);
+  const std::string file = d.cases[static_cast<size_t>(split.scored[0])].label;
+  NiftiHeader header;
+  Tensor label = read_volume(file, &header);
+  label = label.view(0, {label.dim(1), label.dim(2), label.dim(3)}).clone();
+  float& voxel = label.mutable_data<float>()[label.numel() / 2];
+  voxel = voxel == 0 ? 1 : 0;
+  write_volume(file, header, label.to(DType::u8), 1002);
+  o.resume = true;
+  std::string said;
+  o.message = [&said](const std::string& text) { said += text + "\n"; };
+  polls = 0;
+  ASSERT_EQ(train(o).end, TrainEnd::stopped);
+  EXPECT_NE(said.find("warning: "), std::string::npos);
+  EXPECT_NE(said.find("the scored cases are not those that"), std::string::npos) << said;
+}
 
 TEST(Model, MissingAndForeignFilesAreNamed) {
   try {

@@ -19,6 +19,7 @@ Checkpoint example() {
   c.plan = "{}";
   c.seed = UINT64_MAX;
   c.data_sha256 = std::string(64, 'd');
+  c.scored_sha256 = std::string(64, 'e');
   c.stage = "denoiser";
   c.step = 7;
   c.constants = {{"residual_sd", 0.1}};
@@ -35,6 +36,7 @@ TEST(Checkpoint, WhatIsWrittenIsRead) {
   const std::string path = folder / "c.safetensors", again = folder / "again.safetensors";
   Checkpoint ended = example();
   ended.stage = "";
+  ended.stages[1].digest = std::string(64, 'c');
   ended.step = 0;
   ended.optimizer.clear();
   Checkpoint not_begun;
@@ -45,6 +47,7 @@ TEST(Checkpoint, WhatIsWrittenIsRead) {
     EXPECT_EQ(read.plan, c.plan);
     EXPECT_EQ(read.seed, c.seed);
     EXPECT_EQ(read.data_sha256, c.data_sha256);
+    EXPECT_EQ(read.scored_sha256, c.scored_sha256);
     EXPECT_EQ(read.stage, c.stage);
     EXPECT_EQ(read.step, c.step);
     EXPECT_EQ(read.constants, c.constants);
@@ -88,6 +91,13 @@ TEST(Checkpoint, DamageIsNamedWithFileAndField) {
   refused("constants", "{\"a\":null}", "constants.a: expected a finite number, got null");
   refused("stages", "{}", "stages: expected a list, got an object");
   refused("stages", "[]", "stage: expected one of the stages (there are none) or nothing, got denoiser");
+  refused("stages",
+          R"([{"name":"prior","digest":"","from":"","frozen":false,"steps":6,"constants":[]},
+              {"name":"denoiser","digest":"","from":"","frozen":false,"steps":7,"constants":[]}])",
+          "stages.0.digest: expected that of prior, which has ended, got none");
+  refused("stages",
+          R"([{"name":"denoiser","digest":"","from":"","frozen":false,"steps":7,"constants":["shift"]}])",
+          "constants: expected shift, which stages.0 has found, got none");
   refused("stages",
           "[{\"name\":\"denoiser\",\"digest\":\"\",\"from\":\"\",\"frozen\":0,\"steps\":7,\"constants\":[]}]",
           "stages.0.frozen: expected true or false, got 0");

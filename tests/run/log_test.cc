@@ -96,7 +96,8 @@ TEST(RunLog, AResumedRunGoesOnWhereItsCheckpointIs) {
   EXPECT_EQ(read_log(path).size(), 6u);
   RunLog log(path);
   EXPECT_EQ(read_text(path), whole);
-  log.keep([](const LogLine& line) {
+  log.keep([&](const LogLine& line, const std::string& where) {
+    EXPECT_EQ(where.find("[log] " + path + ":"), 0u);
     const auto* s = std::get_if<StepLine>(&line);
     return !s || s->step <= 3;
   });

@@ -22,6 +22,9 @@ Manifest full() {
   m.status = "stopped at step 3 of 10 of prior";
   m.method = "pgrd";
   m.seed = UINT64_MAX;
+  m.config_sha256 = std::string(64, '1');
+  m.dataset_folder = "/data/hippocampus";
+  m.from = "a:prior b:denoiser:train";
   m.dataset = "hippocampus";
   m.modality = "mri";
   m.split = "Fold 0: 40 training cases.";
@@ -30,6 +33,8 @@ Manifest full() {
   m.stages = {{"prior", kDigest, kDigest, true, 0}, {"denoiser", "", "", false, 3}};
   m.parameters = 1234567;
   m.seconds = 12.5;
+  m.scored_sha256 = std::string(64, '2');
+  m.scores_sha256 = std::string(64, '3');
   m.model_sha256 = std::string(64, 'e');
   m.model_digest = std::string(64, 'f');
   m.prepared_data = "/cache";
@@ -51,7 +56,12 @@ void expect_equal(const Manifest& a, const Manifest& b) {
   EXPECT_EQ(a.dataset, b.dataset);
   EXPECT_EQ(a.modality, b.modality);
   EXPECT_EQ(a.split, b.split);
+  EXPECT_EQ(a.config_sha256, b.config_sha256);
+  EXPECT_EQ(a.dataset_folder, b.dataset_folder);
+  EXPECT_EQ(a.from, b.from);
   EXPECT_EQ(a.data_sha256, b.data_sha256);
+  EXPECT_EQ(a.scored_sha256, b.scored_sha256);
+  EXPECT_EQ(a.scores_sha256, b.scores_sha256);
   EXPECT_EQ(a.constants, b.constants);
   EXPECT_EQ(a.stages, b.stages);
   EXPECT_EQ(a.parameters, b.parameters);
@@ -133,7 +143,8 @@ TEST(Manifest, ReadsFormat1) {
     "kernels": "avx2", "winograd": false, "libraries": {"zlib": "1.2.13"}, "system": {"cpu": "a CPU"},
     "status": "finished", "method": "pgrd", "dataset": "old", "modality": "ct", "seed": 3, "split": "Fold 0.",
     "data_sha256": "d", "constants": {"tau_out": 0.25}, "seconds": 60.5, "parameters": 17, "threads": 4,
-    "model_sha256": "e"})");
+    "model_sha256": ")" + kDigest +
+                               "\"}");
   const Manifest cpu = read_manifest(folder / "cpu");
   Manifest expected;
   expected.format = 1;
@@ -148,7 +159,7 @@ TEST(Manifest, ReadsFormat1) {
   expected.seconds = 60.5;
   expected.parameters = 17;
   expected.threads = 4;
-  expected.model_sha256 = "e";
+  expected.model_sha256 = kDigest;
   expected.runtime = {"avx2", false, "", "cpu"};
   expected.machine = json{{"voxgrad", "0.1.0"},
                           {"compiler", "g++ 12.2.0"},
@@ -179,7 +190,20 @@ TEST(Manifest, DamageIsNamedWithFileAndField) {
       {R"({"format": "2"})", "format: expected 2, got \"2\""},
       {R"({"format": 2, "status": 1})", "status: expected text, got 1"},
       {R"({"format": 2, "seed": -1})", "seed: expected a whole number of at least 0, got -1"},
-      {R"({"format": 2, "seconds": "long"})", "seconds: expected a number, got \"long\""},
+      {R"({"format": 2, "seconds": "long"})", "seconds: expected a finite number, got \"long\""},
+      {R"({"format": 2, "seconds": null})", "seconds: expected a finite number, got null"},
+      {R"({"format": 2, "seconds": -1.5})", "seconds: expected a number of at least 0, got -1.5"},
+      {R"({"format": 2, "model_sha256": "e"})",
+       "model_sha256: expected 64 hexadecimal digits or none, got e"},
+      {R"({"format": 2, "model_digest": "E"})",
+       "model_digest: expected 64 hexadecimal digits or none, got E"},
+      {R"({"format": 2, "config_sha256": "e"})",
+       "config_sha256: expected 64 hexadecimal digits or none, got e"},
+      {R"({"format": 2, "scores_sha256": "e"})",
+       "scores_sha256: expected 64 hexadecimal digits or none, got e"},
+      {R"({"format": 2, "scored_sha256": 1})", "scored_sha256: expected text, got 1"},
+      {R"({"format": 2, "dataset_folder": 1})", "dataset_folder: expected text, got 1"},
+      {R"({"format": 2, "from": []})", "from: expected text, got a list"},
       {R"({"format": 2, "constants": []})", "constants: expected an object, got a list"},
       {R"({"format": 2, "constants": {"a": "b"}})", "constants.a: expected a number, got \"b\""},
       {R"({"format": 2, "parameters": 1.5})", "parameters: expected a whole number of at least 0, got 1.5"},

@@ -255,6 +255,8 @@ TEST(ModelFile, DamageIsNamedWithFileAndField) {
   refused("constants", "{\"tau_out\":1e999}", "constants: expected JSON, got a parse error");
   refused("constants", "{\"tau_out\":\"1\"}", "constants.tau_out: expected a finite number, got \"1\"");
   refused("thresholds", "{\"a\":null}", "thresholds.a: expected a finite number, got null");
+  refused("thresholds", "{\"a\":1.5}", "thresholds.a: expected a number from 0 to 1, got 1.5");
+  refused("thresholds", "{\"a\":-0.5}", "thresholds.a: expected a number from 0 to 1, got -0.5");
   refused("spacing", "{}", "spacing: expected a list, got an object");
   refused("spacing", "[[1,2]]", "spacing: expected ranges along x, y and z, or none, got 1");
   refused("spacing", "[[1,2],[1,2],[1]]", "spacing.2: expected a list of two numbers, low and high");
@@ -272,6 +274,16 @@ TEST(ModelFile, DamageIsNamedWithFileAndField) {
           R"({"seed":1,"dataset":"d","data_sha256":"","version":"1","stages":[
             {"name":"a","digest":"","from":"x","frozen":false,"steps":1,"constants":[]}]})",
           "provenance.stages.0.from: expected 64 hexadecimal digits or none, got x");
+  const auto stage = [](const std::string& fields) {
+    return R"({"seed":1,"dataset":"d","data_sha256":"","version":"1","stages":[{"name":"a","digest":"",)" +
+           fields + "}]}";
+  };
+  refused("provenance", stage(R"("from":"","frozen":true,"steps":0,"constants":[])"),
+          "provenance.stages.0.from: expected the digest that a frozen stage was taken from, got none");
+  refused("provenance", stage(R"("from":")" + kDigest + R"(","frozen":true,"steps":2,"constants":[])"),
+          "provenance.stages.0.steps: expected 0 of a stage that was taken as it was, got 2");
+  refused("provenance", stage(R"("from":"","frozen":false,"steps":2,"constants":["shift"])"),
+          "constants: expected shift, which provenance.stages.0 has found, got none");
   for (const char* key : {"kind", "format", "method", "plan", "config", "constants", "complete", "axis_codes",
                           "spacing", "intensity", "thresholds", "provenance", "digest"}) {
     SafeTensors file = whole;
