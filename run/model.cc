@@ -71,6 +71,7 @@ Provenance provenance_from(const detail::Metadata& meta) {
 void check(const ModelFile& m, const std::string& where, ErrorCode code) {
   detail::check_finite(m.constants, where, "constants", code);
   detail::check_finite(m.thresholds, where, "thresholds", code);
+  detail::check_finite(m.weights, where, code);
   detail::check_stages(m.provenance.stages, where, "provenance.stages", code);
   const auto check_ranges = [&](const std::vector<SeenRange>& ranges, const char* key, double least) {
     for (size_t i = 0; i < ranges.size(); ++i) {
@@ -164,8 +165,8 @@ ModelFile read_model(const std::string& path, const std::function<void(const std
     m.thresholds = meta.constants("thresholds");
     m.provenance = provenance_from(meta);
   }
-  check(m, where, ErrorCode::data);
   m.weights = std::move(file.tensors);
+  check(m, where, ErrorCode::data);
   m.digest = model_digest(m);
   if (m.format == 1) {
     if (warn)
