@@ -21,9 +21,10 @@ CLI::Validator whole_number(uint64_t low, uint64_t high) {
   const std::string range = cat("from ", low, " to ", high);
   return {[=](std::string& text) {
             uint64_t value = 0;
-            if (!read(text, low, high, value)) return cat("expected a whole number ", range, ", got ", text);
-            text = std::to_string(value);  // without leading zeros, which CLI11 takes for octal
-            return std::string();
+            const bool octal = text.size() > 1 && text[0] == '0';  // for CLI11, which reads the text again
+            return !octal && read(text, low, high, value)
+                       ? std::string()
+                       : cat("expected a whole number ", range, ", got ", text);
           },
           range == cat("from 0 to ", UINT64_MAX) ? "" : range};
 }

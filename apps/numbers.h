@@ -6,7 +6,7 @@
 
 namespace voxgrad::apps {
 
-/// A whole number from `low` to `high`, in decimal digits.
+/// A whole number from `low` to `high`, in decimal digits without leading zeros.
 CLI::Validator whole_number(uint64_t low = 0, uint64_t high = UINT64_MAX);
 /// A finite number from `low` to `high`.
 CLI::Validator number(double low, double high);

@@ -458,7 +458,7 @@ TEST_F(Command, NumbersThatAreNoneAreUsageErrors) {
   for (const auto& [option, whole] : options) {
     const bool needs_output = option.starts_with("train") || option.starts_with("predict");
     for (std::string value :
-         {"nan", "-nan", "inf", "-inf", "-1", "1e400", "99999999999999999999", "0x", "", "1.5"}) {
+         {"nan", "-nan", "inf", "-inf", "-1", "1e400", "99999999999999999999", "0x", "1.5"}) {
       if (value == "1.5" && !whole) continue;
       const bool usage = run(option + " '" + value + "'" + (needs_output ? run_folder : "") +
                              (option[0] == '-' ? " info" : "")) == 2;
@@ -466,19 +466,15 @@ TEST_F(Command, NumbersThatAreNoneAreUsageErrors) {
     }
   }
   EXPECT_FALSE(std::filesystem::exists(path("r")));
-}
-
-TEST_F(Command, DecimalNumbersMayBeginWithZero) {
-  ASSERT_EQ(run("phantom " + path("p") + " --cases 010 --size 16"), 0) << err_;
-  EXPECT_NE(out_.find(": 10 cases"), std::string::npos) << out_;
+  EXPECT_EQ(run("phantom " + path("p") + " --cases 010 --size 16"), 2) << "not eight";
 }
 
 // Names come from others: what a terminal would obey is shown.
 TEST_F(Command, ControlCharactersAreShownEscaped) {
   const std::string name =
                         "a\x1b[31mR\x1b]0;x\a\xc2\x9b"
-                        "2J\x9b\xe2\x80\xae\xc3\xa9.nii.gz",
-                    shown = "a\\x1b[31mR\\x1b]0;x\\x07\\x9b2J\\x9b\\u202e\xc3\xa9.nii.gz";
+                        "2J\xe2\x80\xae\xc3\xa9.nii.gz",
+                    shown = "a\\x1b[31mR\\x1b]0;x\\x07\\x9b2J\\u202e\xc3\xa9.nii.gz";
   std::filesystem::copy_file(make_image(), path(name));
   const std::string quoted = "'" + path(name) + "'";
   ASSERT_EQ(run("image " + quoted), 0) << err_;
