@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/numbers.h"
 #include "apps/train_options.h"
 #include "nn/losses.h"
 #include "nn/unet.h"
@@ -157,12 +158,12 @@ void add_bench(CLI::App& app) {
   CLI::App* c = app.add_subcommand("bench", "Time a training step of a 3-D U-Net on this machine");
   c->add_option("--base", a->base, "Channels of the first level")
       ->capture_default_str()
-      ->check(CLI::Range(1, 512));
-  c->add_option("--size", a->size, "Voxels an edge")->capture_default_str()->check(CLI::Range(8, 512));
-  c->add_option("--batch", a->batch, "Volumes a step")->capture_default_str()->check(CLI::Range(1, 1024));
+      ->check(whole_number(1, 512));
+  c->add_option("--size", a->size, "Voxels an edge")->capture_default_str()->check(whole_number(8, 512));
+  c->add_option("--batch", a->batch, "Volumes a step")->capture_default_str()->check(whole_number(1, 1024));
   c->add_option("--repeat", a->repeats, "Repeats; the best one counts")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
+      ->check(whole_number(1, 1000));
   c->add_option("--precision", a->precision,
                 "fp32, bf16 for activations and products, or tf32 on a CUDA device")
       ->capture_default_str()

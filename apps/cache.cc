@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "apps/commands.h"
+#include "apps/numbers.h"
 #include "apps/train_options.h"
 #include "io/file.h"
 
@@ -58,7 +59,7 @@ void add_cache(CLI::App& app) {
   cache->add_folder(*command);
   CLI::Option* const flag = command->add_flag("--clean", *remove, "Remove them; runs that use some go on");
   command->add_option("--older-than", *older, "With --clean: only what was not used for so many days")
-      ->check(CLI::Range(0.0, 36500.0).description(""))
+      ->check(number(0, 36500))
       ->type_name("DAYS")
       ->needs(flag);
   command->callback([cache, older, remove] {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/numbers.h"
 #include "apps/progress.h"
 #include "apps/signals.h"
 #include "apps/train_options.h"
@@ -114,7 +115,7 @@ void add_demo(CLI::App& app) {
       "demo",
       "Make a phantom data set, train PGRD on it, and write a report; goes on with a demo that was stopped");
   c->add_option("-o,--output", a->folder, "Folder for data, run and report")->capture_default_str();
-  c->add_option("--seed", a->seed, "Seed of everything random")->capture_default_str();
+  c->add_option("--seed", a->seed, "Seed of everything random")->check(whole_number())->capture_default_str();
   c->callback([a] { run(*a); });
 }
 

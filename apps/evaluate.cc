@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "apps/commands.h"
+#include "apps/numbers.h"
 #include "io/file.h"
 
 namespace voxgrad::apps {
@@ -43,15 +44,15 @@ void add_evaluate(CLI::App& app) {
   command
       ->add_option("--classes", a->options.classes,
                    "Number of classes, background included (default: from the data)")
-      ->check(CLI::Range(2, 256));
+      ->check(whole_number(2, 256));
   command->add_option("--nsd-tolerance", a->options.nsd_tolerance, "Tolerance of NSD in mm")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(number(0, 1e6));
   command
       ->add_option("--foreground-radius", a->options.foreground_radius,
                    "Reach of the foreground region in mm")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(number(0, 1e6));
   command->callback([a] {
     if (const size_t slash = a->output.rfind('/'); slash != std::string::npos && slash > 0)
       make_folders(a->output.substr(0, slash));  // before hours are spent

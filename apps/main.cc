@@ -9,7 +9,9 @@
 #include <stdexcept>
 
 #include "apps/commands.h"
+#include "apps/numbers.h"
 #include "apps/signals.h"
+#include "apps/terminal.h"
 #include "io/system_info.h"
 #include "tensor/error.h"
 #include "tensor/parallel.h"
@@ -31,7 +33,7 @@ void add_global_options(CLI::App& app) {
   app.add_option_function<int>(
          "--threads", [](int n) { set_thread_count(n); },
          "Number of threads; results have the same bits with any (default: all CPUs)")
-      ->check(CLI::Range(1, 1024).description(""))
+      ->check(whole_number(1, 1024).description(""))
       ->type_name("N");
   app.add_option_function<std::string>("--log-level", set_log_level,
                                        "What is logged on stderr (default: info)")
@@ -97,7 +99,8 @@ int main(int argc, char** argv) {
   using namespace voxgrad::apps;
   ignore_broken_pipes();
   spdlog::set_default_logger(spdlog::stderr_color_mt("voxgrad"));
-  spdlog::set_pattern("%H:%M:%S %^%v%$");
+  escape_log();
+  const EscapedStreams streams;
   const int status = run(argc, argv);
   constexpr int kSignalBase = 128;
   return interrupted() ? kSignalBase + interrupt_signal() : status;

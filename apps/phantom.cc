@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "apps/commands.h"
+#include "apps/numbers.h"
 
 namespace voxgrad::apps {
 
@@ -14,7 +15,9 @@ void add_phantom(CLI::App& app) {
   auto folder = std::make_shared<std::string>();
   auto options = std::make_shared<PhantomOptions>();
   command->add_option("OUT", *folder, "New or empty folder for the data set (nnU-Net layout)")->required();
-  const auto within = [](const PhantomRange& range) { return CLI::Range(range.low, range.high); };
+  const auto within = [](const PhantomRange& range) {
+    return whole_number(static_cast<uint64_t>(range.low), static_cast<uint64_t>(range.high));
+  };
   command->add_option("--cases", options->cases, "Number of cases")
       ->check(within(kPhantomCases))
       ->capture_default_str();
@@ -26,6 +29,7 @@ void add_phantom(CLI::App& app) {
                    "Voxels along z; default: as --size for mri and mpmri, a quarter of it for ct")
       ->check(within(kPhantomDepth));
   command->add_option("--seed", options->seed, "Seed; each case is a function of seed and number")
+      ->check(whole_number())
       ->capture_default_str();
   command
       ->add_option("--modality", options->modality,

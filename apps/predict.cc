@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include "apps/commands.h"
+#include "apps/numbers.h"
 #include "apps/progress.h"
 #include "apps/signals.h"
 #include "apps/train_options.h"
@@ -66,7 +67,7 @@ void add_predict(CLI::App& app) {
                 "several times. A wrong name lists those of the model")
       ->type_name("NAME")
       ->allow_extra_args(false);
-  c->add_option("--seed", a->options.work.seed, "Seed of the samples")->default_val(1);
+  c->add_option("--seed", a->options.work.seed, "Seed of the samples")->check(whole_number())->default_val(1);
   a->device.add_to(*c);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
   c->add_flag("--save-samples", a->options.save_samples,

@@ -4,6 +4,8 @@
 
 #include <cstdio>
 
+#include "apps/terminal.h"
+
 namespace voxgrad::apps {
 
 ProgressLine::ProgressLine() : terminal_(isatty(STDERR_FILENO) == 1) {}
@@ -33,11 +35,12 @@ void ProgressLine::show(const TrainProgress& p) {
   show(text, first || p.step == p.steps);
 }
 
-void ProgressLine::show(const std::string& text, bool force) {
+void ProgressLine::show(const std::string& plain, bool force) {
   const auto now = std::chrono::steady_clock::now();
   const double age = std::chrono::duration<double>(now - last_).count();
   if (!force && age < (terminal_ ? 0.1 : 10.0)) return;
   last_ = now;
+  const std::string text = escaped(plain);
   if (terminal_) {
     std::fprintf(stderr, "\r\033[K%s", text.c_str());
     drawn_ = true;

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "apps/commands.h"
+#include "apps/numbers.h"
 #include "apps/progress.h"
 #include "apps/signals.h"
 #include "apps/train_options.h"
@@ -93,9 +94,11 @@ void add_train(CLI::App& app) {
   c->add_option("--method", a->method, "One of: " + CLI::detail::join(method_names(), ", "))
       ->default_val(kDefaultMethod);
   c->add_option("-o,--output", a->request.run, "Run folder, made where it is not there");
-  c->add_option("--seed", a->request.seed, "Seed of everything random")->default_val(1);
+  c->add_option("--seed", a->request.seed, "Seed of everything random")
+      ->check(whole_number())
+      ->default_val(1);
   c->add_option("--max-minutes", a->request.max_minutes, "Save and stop after this long (exit code 0)")
-      ->check(CLI::PositiveNumber);
+      ->check(number(1e-6, 1e7));
   c->add_flag("--resume", a->request.resume, "Go on with a run that was stopped");
   c->add_option("--from", a->from,
                 "Take a trained stage of another run as it is; with :train at the end its training goes on "

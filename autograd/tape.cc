@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "autograd/finite_check.h"
 #include "tensor/convert.h"
 #include "tensor/elementwise.h"
 #include "tensor/parallel.h"
@@ -119,6 +120,7 @@ Var apply(const Op& op, Attrs attrs, std::vector<Var> inputs) {
   ForwardCall call{attrs, values, {}, {}};
   call.out = Tensor::empty(op.shape(attrs, shapes), dtype);
   op.forward(call);
+  if (const FiniteCheck* check = FiniteCheck::current()) check->forward(op, values, call.out);
   if (timed)
     trace({"forward", std::string(op.name), describe(shapes, call.out.shape(), attrs), seconds_since(start),
            flops_of(op, attrs, shapes, call.out.shape())});
@@ -182,6 +184,7 @@ void Tape::backward(const Var& loss, Tensor grad) {
     const bool timed = tracing();
     const auto start = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
     e.op->backward(call);
+    if (const FiniteCheck* check = FiniteCheck::current()) check->backward(*e.op, call.in, call.grad_in);
     if (timed)
       trace({"backward", std::string(e.op->name), describe(e.shapes, call.grad_out.shape(), e.attrs),
              seconds_since(start), 2 * flops_of(*e.op, e.attrs, e.shapes, call.grad_out.shape())});

@@ -78,7 +78,8 @@ std::vector<ChannelIntensity> intensities_of(std::vector<std::vector<double>> va
     for (double& v : channel) sum += v = std::clamp(v, c.low, c.high);
     c.mean = sum / static_cast<double>(channel.size());
     for (const double v : channel) squares += (v - c.mean) * (v - c.mean);
-    c.std = std::max(1e-8, std::sqrt(squares / static_cast<double>(channel.size())));
+    c.std = std::sqrt(squares / static_cast<double>(channel.size()));
+    if (!(c.std > 0x1p-24 * std::abs(c.mean))) c.std = 1;  // a constant: every voxel becomes about 0
     result.push_back(c);
   }
   return result;

@@ -34,6 +34,10 @@ double sum_over(int64_t voxels, F&& f) {
   return sum;
 }
 
+/// A deviation below this part of the mean is what rounding leaves of a constant. It is relative, so that the
+/// unit of an image changes nothing.
+constexpr double kLeastDeviation = 0x1p-24;
+
 /// z-score of a channel over the voxels where `mask` is not 0 (everywhere without one); 0 elsewhere.
 void z_score(Tensor& image, int64_t channel, const uint8_t* mask) {
   const int64_t channels = image.dim(3), voxels = image.numel() / channels;
@@ -48,7 +52,8 @@ void z_score(Tensor& image, int64_t channel, const uint8_t* mask) {
                                      return inside(v) ? d * d : 0.0;
                                    }) /
                           std::max(count, 1.0);
-  const double scale = 1 / std::max(std::sqrt(variance), 1e-8);
+  const double deviation = std::sqrt(variance);
+  const double scale = deviation > kLeastDeviation * std::abs(mean) ? 1 / deviation : 0;
   parallel_ranges(voxels, kTile, [&](int64_t begin, int64_t end) {
     for (int64_t v = begin; v < end; ++v)
       x[v * channels] = inside(v) ? static_cast<float>((x[v * channels] - mean) * scale) : 0.0f;
@@ -60,8 +65,8 @@ void clip_and_scale(Tensor& image, int64_t channel, const ChannelIntensity& c) {
   float* x = image.mutable_data<float>() + channel;
   parallel_ranges(voxels, kTile, [&](int64_t begin, int64_t end) {
     for (int64_t v = begin; v < end; ++v)
-      x[v * channels] = static_cast<float>((std::clamp<double>(x[v * channels], c.low, c.high) - c.mean) /
-                                           std::max(c.std, 1e-8));
+      x[v * channels] =
+          static_cast<float>((std::clamp<double>(x[v * channels], c.low, c.high) - c.mean) / c.std);
   });
 }
 
@@ -259,8 +264,11 @@ Tensor invert_probabilities(const Tensor& probabilities, const PreprocessedCase&
     for (int64_t v = begin; v < end; ++v) {
       float sum = 0;
       for (int64_t k = 0; k < classes; ++k) sum += p[v * classes + k];
-      for (int64_t k = 0; k < classes; ++k)
-        p[v * classes + k] = sum > 0 ? p[v * classes + k] / sum : 1.0f / static_cast<float>(classes);
+      if (!(sum > 0) || std::isinf(sum))
+        fail(ErrorCode::diverged, "[preprocess] case ", c.name,
+             ": expected probabilities with a positive sum at every voxel, got ", sum,
+             ": the network gives no numbers for this case");
+      for (int64_t k = 0; k < classes; ++k) p[v * classes + k] /= sum;
     }
   });
   if (c.crop_size == c.original) return inside;

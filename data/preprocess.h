@@ -59,7 +59,8 @@ PreprocessedCase pad_case(const PreparedCase& c, const Triple& patch);
 PreprocessedCase preprocess(const LoadedCase& loaded, const Plan& plan);
 
 /// Probabilities [D, H, W, K] f32 at the plan's spacing -> [D', H', W', K] on the input's grid: trilinear,
-/// renormalised; outside the crop class 0 has probability 1. The geometry is exact to 1e-6 voxel. Both
+/// renormalised; outside the crop class 0 has probability 1. A sum that is not positive and finite is
+/// ErrorCode::diverged, naming the case. The geometry is exact to 1e-6 voxel. Both
 /// functions take the whole padded frame of `PreprocessedCase::image` and cut the padding off.
 Tensor invert_probabilities(const Tensor& probabilities, const PreprocessedCase& c);
 

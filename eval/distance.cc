@@ -152,6 +152,7 @@ Tensor surface_voxels(const Tensor& labels, int class_index) {
         const std::array<int64_t, 3> at{z, y, x};
         const int64_t i = z * stride[0] + y * stride[1] + x;
         if (v[i] != class_index) continue;
+        out[i] = labels.numel() == 1;  // a volume of one voxel has no other surface
         for (size_t k = 0; k < 3 && !out[i]; ++k)
           if (extent[k] > 1)
             out[i] = at[k] == 0 || at[k] == extent[k] - 1 || v[i - stride[k]] != class_index ||

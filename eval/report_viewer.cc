@@ -357,7 +357,8 @@ std::string viewer(const ReportCase& c, size_t index, const std::vector<std::str
          planes + "</div><p class=\"readout\" aria-live=\"off\">&nbsp;</p></div>" +
          class_table(c, class_names);
   std::string data = case_data(c, grid, class_names).dump(-1, ' ', false, json::error_handler_t::replace);
-  for (size_t at = 0; (at = data.find("</", at)) != std::string::npos; at += 3) data.replace(at, 2, "<\\/");
+  // In a script "<!--" and "<script" change what ends it, too.
+  for (size_t at = 0; (at = data.find('<', at)) != std::string::npos;) data.replace(at, 1, "\\u003c");
   return out + "<script type=\"application/json\">" + data + "</script></section>\n";
 }
 

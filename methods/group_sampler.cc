@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "autograd/finite_check.h"
 #include "tensor/elementwise.h"
+#include "tensor/finite.h"
 #include "tensor/layout.h"
 #include "tensor/reduce.h"
 #include "tensor/window.h"
@@ -163,6 +165,14 @@ std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
   }
   std::vector<Tensor> samples;
   const Tensor y0 = s.y0.to(Device::cpu());
+  if (const std::string bad = describe_not_finite(y0); !bad.empty()) {
+    if (!FiniteCheck::current()) {  // again, so that the error names the op
+      const FiniteCheck check;
+      samples_.reset();
+      draw(first, count);
+    }
+    fail(ErrorCode::diverged, "[sampler] case ", s_.case_name, ": expected finite samples, got ", bad);
+  }
   for (int64_t m = 0; m < count; ++m) samples.push_back(y0.rows(m, 1).reshape(pi_.shape()));
   if (!device_.is_cuda()) samples_.reset();  // the samples are its memory, which nobody may write again
   return samples;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "autograd/finite_check.h"
+#include "tensor/finite.h"
 #include "tensor/parallel.h"
 #include "tensor/window.h"
 
@@ -30,11 +32,28 @@ Tensor content_of(const Tensor& field, const PreprocessedCase& c) {
   return cut(field, c.pad_begin, c.content);
 }
 
+namespace {
+
+// Refuses an output of a network that is not finite. `again` computes it once more, so that the error names
+// the op.
+void expect_finite(const Tensor& out, const std::function<void()>& again) {
+  const std::string bad = describe_not_finite(out);
+  if (bad.empty()) return;
+  const FiniteCheck check;
+  again();
+  fail(ErrorCode::diverged, "[windows] expected finite outputs of the network, got ", bad);
+}
+
+}  // namespace
+
 Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group,
                     const WindowFunction& f, const std::function<void()>& poll) {
   const std::vector<Window> windows = sliding_windows(shape, patch);
-  if (windows.size() == 1 && shape == patch)
-    return f(windows).reshape({shape[0], shape[1], shape[2], channels});
+  if (windows.size() == 1 && shape == patch) {
+    const Tensor out = f(windows);
+    expect_finite(out, [&] { f(windows); });
+    return out.reshape({shape[0], shape[1], shape[2], channels});
+  }
   Tensor weight = gaussian_window(patch), weight_sum = sum_of_weights(shape, windows, weight), sum;
   for (size_t first = 0; first < windows.size(); first += static_cast<size_t>(group)) {
     if (poll) poll();
@@ -51,6 +70,9 @@ Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, 
       add_window(out.rows(static_cast<int64_t>(i), 1), weight, some[i].begin, sum);
   }
   divide_places(sum, weight_sum.to(sum.device()));
+  expect_finite(sum, [&] {
+    for (const Window& w : windows) f({w});
+  });
   return sum.reshape({shape[0], shape[1], shape[2], channels});
 }
 

@@ -15,7 +15,8 @@ Tensor content_of(const Tensor& field, const PreprocessedCase& c);
 using WindowFunction = std::function<Tensor(const std::vector<Window>&)>;
 
 /// Runs `f` over the windows of a volume of `shape` (at least the patch), at most `group` windows a call, and
-/// blends where the outputs are: f32 [D, H, W, K]. `poll` is called between groups and may throw to stop.
+/// blends where the outputs are: f32 [D, H, W, K]. `poll` is called between groups and may throw to stop. An
+/// output that is not finite is ErrorCode::diverged, naming the op.
 Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group,
                     const WindowFunction& f, const std::function<void()>& poll = {});
 

@@ -72,7 +72,7 @@ double Optimizer::norm() {
   const double norm = buffers_.squares.defined() ? std::sqrt(buffers_.squares.item()) : norm_;
   if (!std::isfinite(norm))
     fail(ErrorCode::diverged, "[optimizer] step ", steps_--, ": expected finite gradients, got a norm of ",
-         norm, "; a lower learning rate may help");
+         norm);
   return norm;
 }
 

@@ -42,6 +42,7 @@ void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
     require(!name.starts_with(kOptimizer), where, ": expected no weights named ", kOptimizer, "*, got ",
             name);
   for (const auto& [name, tensor] : checkpoint.optimizer) file.tensors[kOptimizer + name] = tensor;
+  detail::check_finite(file.tensors, where, ErrorCode::internal);
   file.metadata = {{"kind", kKind},
                    {"format", kFormat},
                    {"method", checkpoint.method},
@@ -79,6 +80,7 @@ Checkpoint read_checkpoint(const std::string& path) {
   c.constants = meta.constants("constants");
   c.stages = detail::stages_from(meta.json("stages"), where, "stages");
   check(c, where, ErrorCode::data);
+  detail::check_finite(file.tensors, where, ErrorCode::data);
   for (auto& [name, tensor] : file.tensors)
     if (name.starts_with(kOptimizer))
       c.optimizer[name.substr(kOptimizer.size())] = std::move(tensor);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <set>
 
+#include "tensor/finite.h"
+
 namespace voxgrad::detail {
 
 using nlohmann::json;
@@ -223,6 +225,12 @@ void check_finite(const std::map<std::string, double>& values, const std::string
   for (const auto& [name, value] : values)
     if (!std::isfinite(value))
       fail(code, where, ": ", key, '.', name, ": expected a finite number, got ", value);
+}
+
+void check_finite(const NamedTensors& tensors, const std::string& where, ErrorCode code) {
+  for (const auto& [name, tensor] : tensors)
+    if (const std::string bad = describe_not_finite(tensor); !bad.empty())
+      fail(code, where, ": ", name, ": expected finite numbers, got ", bad);
 }
 
 }  // namespace voxgrad::detail

@@ -99,5 +99,6 @@ void check_constants_of(const std::vector<StageRecord>& stages, const Constants&
                         const std::string& where, const std::string& key, ErrorCode code);
 void check_finite(const std::map<std::string, double>& values, const std::string& where,
                   const std::string& key, ErrorCode code);
+void check_finite(const NamedTensors& tensors, const std::string& where, ErrorCode code);
 
 }  // namespace voxgrad::detail

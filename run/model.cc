@@ -71,6 +71,7 @@ Provenance provenance_from(const detail::Metadata& meta) {
 void check(const ModelFile& m, const std::string& where, ErrorCode code) {
   detail::check_finite(m.constants, where, "constants", code);
   detail::check_finite(m.thresholds, where, "thresholds", code);
+  detail::check_finite(m.weights, where, code);
   detail::check_stages(m.provenance.stages, where, "provenance.stages", code);
   detail::check_constants_of(m.provenance.stages, m.constants, where, "provenance.stages", code);
   for (const auto& [name, value] : m.thresholds)
@@ -169,8 +170,8 @@ ModelFile read_model_unchecked(const std::string& path) {
     m.provenance = provenance_from(meta);
     m.stored_digest = meta.text("digest");
   }
-  check(m, where, ErrorCode::data);
   m.weights = std::move(file.tensors);
+  check(m, where, ErrorCode::data);
   m.digest = model_digest(m);
   return m;
 }

@@ -74,7 +74,8 @@ double cross_entropy_f32(const Rows& s, const float* z, const int32_t* label) {
             for (int k = 0; k < K::value; ++k)
               for (int l = 0; l < cpu::kRows; ++l) at[l] = y.v[l] == k ? b.v[k][l] : at[l];
             b.exponentials(1.0f, max, total);
-            for (int l = 0; l < cpu::kRows; ++l) at[l] = math::log(total[l]) - (at[l] - max[l]);
+            for (int l = 0; l < cpu::kRows; ++l)
+              at[l] = math::log(total[l]) + 0 * total[l] - (at[l] - max[l]);  // NaN stays NaN
             for (int l = 0; l < n; ++l) part += static_cast<double>(at[l]);
           });
           return part;

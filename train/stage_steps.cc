@@ -2,7 +2,17 @@
 
 #include <cmath>
 
+#include "autograd/finite_check.h"
+#include "tensor/finite.h"
+#include "tensor/reduce.h"
+
 namespace voxgrad {
+namespace {
+
+// Sums are kept as f32: divided by this, no sum of finite numbers is infinite.
+constexpr double kSumDivisor = 1e30;
+
+}  // namespace
 
 StageSteps::StageSteps(const Setting& setting)
     : s_(setting),
@@ -15,27 +25,39 @@ StageSteps::StageSteps(const Setting& setting)
       work_(
           setting.device, [this] { compute(); }, setting.end - setting.first) {}
 
+// What an update writes, by name.
+std::map<std::string, Tensor> StageSteps::state() const {
+  std::map<std::string, Tensor> all = optimizer_.state();
+  all["weights"] = values_;
+  return all;
+}
+
 // All that changes from step to step was put in its place before.
 void StageSteps::compute() {
   Parameters& p = *s_.stage.parameters;
   p.zero_grads();
+  int64_t filled = 0;
+  const auto number = [&] { return numbers_.rows(filled++, 1); };
   {
     Tape tape;
     tape.set_recompute(s_.recompute);
     const Loss loss = s_.stage.loss(feed_.batch(), random_);
-    if (!loss_.defined()) {
+    if (!numbers_.defined()) {
       for (const auto& [name, value] : loss.terms) terms_.push_back(name);
-      loss_ = Tensor::empty_on(s_.device, {1 + static_cast<int64_t>(terms_.size())});
+      numbers_ = Tensor::empty_on(s_.device, {static_cast<int64_t>(1 + terms_.size() + state().size())});
     }
-    loss_.rows(0, 1).copy_from(loss.total.value());
-    for (size_t i = 0; i < loss.terms.size(); ++i)
-      loss_.rows(static_cast<int64_t>(i) + 1, 1).copy_from(loss.terms[i].second.value());
+    number().copy_from(loss.total.value());
+    for (const auto& [name, value] : loss.terms) number().copy_from(value.value());
+    if (!s_.device.is_cuda() && !std::isfinite(loss.total.value().item())) return;  // next() says so
     tape.backward(loss.total);
   }
-  if (!s_.device.is_cuda()) expect_finite(loss_.rows(0, 1).item());
   Tensor gradients = p.grads();
   if (s_.group) s_.group->all_sum(gradients);
   optimizer_.update(values_, gradients);
+  for (const auto& [name, tensor] : state()) {
+    Tensor sum = number();
+    sum_all(tensor, kSumDivisor, sum);
+  }
 }
 
 StageSteps::Step StageSteps::next(double lr) {
@@ -46,21 +68,67 @@ StageSteps::Step StageSteps::next(double lr) {
   feed_.ahead();
   // On a device only now, so that it has its work queued before anybody waits for it; without a finite
   // gradient nothing is updated.
-  const std::vector<float> values = loss_.to(Device::cpu()).to_vector<float>();
+  const std::vector<float> values = numbers_.to(Device::cpu()).to_vector<float>();
   Step step{values[0], 0, {}};
   for (size_t i = 0; i < terms_.size(); ++i) step.terms[terms_[i]] = values[i + 1];
-  expect_finite(step.loss);
-  step.norm = optimizer_.norm();
+  if (!std::isfinite(step.loss)) diverged(step_, "expected a finite loss, got ", step.loss, cause(step_));
+  try {
+    step.norm = optimizer_.norm();
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::diverged) throw;
+    diverged(step_, e.what(), cause(step_));
+  }
+  size_t at = 1 + terms_.size();
+  for (const auto& [what, tensor] : state())
+    if (!std::isfinite(values[at++]))
+      for (const auto& [name, part] : s_.stage.parameters->named(tensor))
+        if (const std::string bad = describe_not_finite(part); !bad.empty())
+          diverged(step_, "[", s_.stage.options.optimizer.kind, "] expected a finite update, got ", bad,
+                   " in the ", what == "weights" ? what : "state \"" + what + "\"", " of ", name);
   ++step_;
   return step;
 }
 
-void StageSteps::expect_finite(double loss) const {
-  if (std::isfinite(loss)) return;
+void StageSteps::expect_finite_end() {
+  const NoTape off;
+  const int64_t last = s_.end - 1;
+  const double loss = loss_of(last).total.value().item();
+  if (!std::isfinite(loss))
+    diverged(last, "expected a finite loss of the final weights, got ", loss, cause(last));
+}
+
+// The loss of a step, computed op by op with the weights as they are.
+Loss StageSteps::loss_of(int64_t step) {
+  Tensors batch = s_.stage.batch(s_.batch_seed, step);
+  for (Tensor& t : batch) t = t.to(s_.device);
+  random_.set(s_.random_seed, step);
+  return s_.stage.loss(batch, random_);
+}
+
+// A step again, forward and backward, with a look at every op: ": " and the first op whose result is not
+// finite.
+std::string StageSteps::cause(int64_t step) {
+  const std::map<std::string, Tensor> parameters = s_.stage.parameters->named(s_.stage.parameters->values());
+  const FiniteCheck check([&](const Tensor& t) -> std::string {
+    for (const auto& [name, parameter] : parameters)
+      if (parameter.raw() == t.raw() && parameter.shape() == t.shape()) return name;
+    return "";
+  });
+  try {
+    Tape tape;
+    tape.set_recompute(s_.recompute);
+    tape.backward(loss_of(step).total);
+  } catch (const Error& e) {
+    return cat(": ", e.what());
+  }
+  return ", though every op of it gives finite numbers";  // a sum over ranks, or squares beyond f32
+}
+
+template <class... Parts>
+void StageSteps::diverged(int64_t step, const Parts&... parts) const {
   const std::string& stage = s_.stage.name;
-  fail(ErrorCode::diverged, "[train] ", stage, ", step ", step_ + 1, ": expected a finite loss, got ", loss,
-       "; a lower ", stage, ".learning_rate may help",
-       s_.device.is_cuda() ? " (or a label is none of the classes)" : "");
+  fail(ErrorCode::diverged, "[train] ", stage, ", step ", step + 1, ": ", parts..., "; a lower ", stage,
+       ".learning_rate may help", s_.device.is_cuda() ? " (or a label is none of the classes)" : "");
 }
 
 std::string StageSteps::manner() const {

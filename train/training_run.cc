@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 
@@ -132,6 +133,12 @@ struct TrainingRun::State {
   }
   void say(const std::string& text) const {
     if (request.message) request.message(text);
+  }
+  /// What a hook has found.
+  void expect_finite(const std::map<std::string, double>& found) const {
+    for (const auto& [name, value] : found)
+      if (!std::isfinite(value))
+        fail(ErrorCode::diverged, "[train] ", where, ": expected a finite ", name, ", got ", value);
   }
 
   bool finished() const;
@@ -432,6 +439,7 @@ void TrainingRun::State::train_stage(const NamedTensors& saved) {
     if (!p.allocated()) p.allocate(seed_of(stage, "weights"));
     const Constants before = *job.constants;
     if (s.begin) s.begin();
+    expect_finite(*job.constants);
     records[stage].constants.clear();
     for (const auto& [name, value] : *job.constants)
       if (const auto it = before.find(name); it == before.end() || it->second != value)
@@ -476,6 +484,7 @@ void TrainingRun::State::train_stage(const NamedTensors& saved) {
   }
   // From here on the stage's weights are the averaged ones, frozen.
   p.use(optimizer.averaged(all.values()).clone());
+  all.expect_finite_end();
   records[stage].steps = end;
   try {
     end_stage();
@@ -491,6 +500,7 @@ void TrainingRun::State::end_stage() {
   if (s.end) {
     where = cat("the validation of ", s.name);
     const std::map<std::string, double> scores = s.end();
+    expect_finite(scores);
     if (!scores.empty()) {
       log->write(ValidationLine{s.name, std::nullopt, scores});
       std::string text;
@@ -612,6 +622,7 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
       s.where = "calibration";
       show(s.where, 0, 1);
       s.job.fit();
+      s.expect_finite(*s.job.constants);
     }
     std::string found;
     for (const auto& [name, value] : *s.job.constants)

@@ -11,7 +11,7 @@ VOXGRAD_HD T activate(T u, Act act, T slope) {
     case Act::none:
       return u;
     case Act::relu:
-      return u > 0 ? u : T(0);
+      return u <= 0 ? T(0) : u;  // NaN stays NaN
     case Act::leaky_relu:
       return u > 0 ? u : slope * u;
     case Act::silu:

@@ -10,7 +10,7 @@ struct Relu {
   static constexpr bool kFromOutput = true;
   template <class T>
   VOXGRAD_HD static T value(T x, T) {
-    return x > 0 ? x : T(0);
+    return x <= 0 ? T(0) : x;  // NaN stays NaN
   }
   template <class T>
   VOXGRAD_HD static T slope(T y, T) {

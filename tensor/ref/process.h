@@ -18,8 +18,8 @@ struct ProcessColumn {
 };
 
 VOXGRAD_HD inline float clip01(float v) {
-  const float low = 0.0f < v ? v : 0.0f;  // NaN becomes 0
-  return low < 1.0f ? low : 1.0f;
+  const float low = v <= 0.0f ? 0.0f : v;  // NaN stays NaN
+  return low >= 1.0f ? 1.0f : low;
 }
 
 struct Noising {
@@ -93,7 +93,7 @@ inline void reverse_residual(int64_t n, const ProcessColumn& column, const float
 VOXGRAD_HD inline void clip_row(int64_t classes, const float* x, float* p) {
   float sum = 0;
   for (int64_t k = 0; k < classes; ++k) sum += p[k] = clip01(x[k]);
-  for (int64_t k = 0; k < classes; ++k) p[k] = sum > 0 ? p[k] / sum : 1.0f / static_cast<float>(classes);
+  for (int64_t k = 0; k < classes; ++k) p[k] = sum == 0 ? 1.0f / static_cast<float>(classes) : p[k] / sum;
 }
 
 inline void clip_to_probabilities(int64_t rows, int64_t classes, const float* x, float* p) {

@@ -19,7 +19,7 @@ template <class T>
 VOXGRAD_HD T log_sum_exp(int64_t classes, const T* x, T m) {
   T sum = 0;
   for (int64_t k = 0; k < classes; ++k) sum += math::exp(x[k] - m);
-  return math::log(sum);
+  return math::log(sum) + 0 * sum;  // math::log gives NaN a finite value
 }
 
 /// y_k = exp(x_k / T) / sum_j exp(x_j / T); `inverse` is 1 / T.

@@ -508,5 +508,66 @@ TEST_F(Cache, AHomeThatCannotBeWrittenIsNoObstacle) {
   EXPECT_TRUE(std::filesystem::exists(path("caches/voxgrad")));
 }
 
+TEST_F(Command, NumbersThatAreNoneAreUsageErrors) {
+  const std::string run_folder = " -o " + path("r");
+  const std::vector<std::pair<std::string, bool>> options{
+      // and whether it is a whole number
+      {"--threads", true},
+      {"train d --seed", true},
+      {"train d --max-minutes", false},
+      {"train d --memory", false},
+      {"train d --cache-size", false},
+      {"train d --max-steps", true},
+      {"train d --fold", true},
+      {"train d --checkpoint-every", true},
+      {"predict r i --seed", true},
+      {"demo --seed", true},
+      {"phantom p --seed", true},
+      {"phantom p --cases", true},
+      {"phantom p --size", true},
+      {"phantom p --depth", true},
+      {"phantom p --raters", true},
+      {"cache --clean --older-than", false},
+      {"evaluate --truth t --prediction p --classes", true},
+      {"evaluate --truth t --prediction p --nsd-tolerance", false},
+      {"evaluate --truth t --prediction p --foreground-radius", false},
+      {"bench --base", true},
+      {"bench --size", true},
+      {"bench --batch", true},
+      {"bench --repeat", true}};
+  for (const auto& [option, whole] : options) {
+    const bool needs_output = option.starts_with("train") || option.starts_with("predict");
+    for (std::string value :
+         {"nan", "-nan", "inf", "-inf", "-1", "1e400", "99999999999999999999", "0x", "1.5"}) {
+      if (value == "1.5" && !whole) continue;
+      const bool usage = run(option + " '" + value + "'" + (needs_output ? run_folder : "") +
+                             (option[0] == '-' ? " info" : "")) == 2;
+      EXPECT_TRUE(usage) << option << " " << value << ": " << err_;
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(path("r")));
+  EXPECT_EQ(run("phantom " + path("p") + " --cases 010 --size 16"), 2) << "not eight";
+}
+
+// Names come from others: what a terminal would obey is shown.
+TEST_F(Command, ControlCharactersAreShownEscaped) {
+  const std::string name =
+                        "a\x1b[31mR\x1b]0;x\a\xc2\x9b"
+                        "2J\xe2\x80\xae\xc3\xa9.nii.gz",
+                    shown = "a\\x1b[31mR\\x1b]0;x\\x07\\x9b2J\\u202e\xc3\xa9.nii.gz";
+  std::filesystem::copy_file(make_image(), path(name));
+  const std::string quoted = "'" + path(name) + "'";
+  ASSERT_EQ(run("image " + quoted), 0) << err_;
+  EXPECT_NE(out_.find(shown), std::string::npos) << out_;
+  write_text(path(name), "no image");
+  EXPECT_EQ(run("image " + quoted), 3);
+  EXPECT_NE(err_.find(shown), std::string::npos) << err_;
+  EXPECT_EQ(run("train d -o r --device " + quoted), 2) << "an error of usage";
+  EXPECT_NE(err_.find(shown), std::string::npos) << err_;
+  EXPECT_EQ(err_.find('\x1b'), std::string::npos);
+  EXPECT_EQ(run("train d --fold 1 --set '" + name + "=1' -o " + path("r")), 2);
+  EXPECT_EQ(err_.find('\x1b'), std::string::npos) << err_;
+}
+
 }  // namespace
 }  // namespace voxgrad

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "autograd/finite_check.h"
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
+#include "tensor/finite.h"
 
 namespace voxgrad {
 namespace {
@@ -88,6 +90,53 @@ TEST(Tape, MisuseIsAnError) {
   Tape tape;
   EXPECT_THROW(ops::time_embedding(sample_normal({3}, 0), 3), Error);
   EXPECT_THROW(ops::relu(Var()), Error);
+}
+
+TEST(FiniteCheck, NamesTheOpThatMadeTheFirstNumberThatIsNotFinite) {
+  const auto message = [](auto&& compute) {
+    try {
+      compute();
+      return std::string("no error");
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::diverged);
+      return std::string(e.what());
+    }
+  };
+  const Var w = Var::leaf(Tensor::from<float>({2}, {3, 1e38f}));
+  const auto compute = [&] { return ops::relu(ops::scale(ops::scale(w, 10), 0)); };
+  EXPECT_EQ(message(compute), "no error") << "nobody looks";
+  const FiniteCheck check([&](const Tensor& t) { return t.raw() == w.value().raw() ? "net.w" : ""; });
+  EXPECT_EQ(message(compute),
+            "[scale] expected a finite output, got inf at [1] of [2], computed from net.w [2]");
+  EXPECT_EQ(message([] { ops::relu(Var(Tensor::from<float>({1}, {NAN}))); }),
+            "[relu] expected a finite input, got a tensor [1] with nan at [0] of [1]");
+  // Forward 1e-30 is fine; backward 1e30 * 1e30 is not.
+  EXPECT_EQ(
+      message([] {
+        const Var x = Var::leaf(Tensor::from<float>({1}, {1e-30f}));
+        Tape tape;
+        tape.backward(ops::scale(ops::scale(x, 1e30), 1e30));
+      }),
+      "[scale] backward: expected a finite gradient of input 0 (an input that was not kept), got inf at "
+      "[0] of [1]");
+}
+
+// An op that turned NaN into a number would hide a broken network from whoever looks at its loss.
+TEST(FiniteCheck, ActivationsLossesAndSoftmaxKeepNan) {
+  Tensor x = Tensor::zeros({1, 2, 2, 2, 3});
+  x.mutable_data<float>()[4] = NAN;
+  const Tensor label = Tensor::zeros({1, 2, 2, 2}, DType::i32);
+  const Var v(x);
+  const std::vector<std::pair<const char*, Var>> results{{"relu", ops::relu(v)},
+                                                         {"leaky_relu", ops::leaky_relu(v, 0.01)},
+                                                         {"silu", ops::silu(v)},
+                                                         {"gelu", ops::gelu(v)},
+                                                         {"sigmoid", ops::sigmoid(v)},
+                                                         {"softmax", ops::softmax(v)},
+                                                         {"dice", ops::soft_dice(v, label)},
+                                                         {"log_softmax", ops::log_softmax(v)},
+                                                         {"cross_entropy", ops::cross_entropy(v, label)}};
+  for (const auto& [name, y] : results) EXPECT_GE(first_not_finite(y.value()), 0) << name;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "data/phantom.h"
 #include "data/resample.h"
 #include "tensor/parallel.h"
+#include "tensor/random.h"
 #include "tests/data/fixture.h"
 
 namespace voxgrad {
@@ -312,6 +313,35 @@ TEST(Preprocess, SameBitsWithAnyNumberOfThreads) {
   set_thread_count(threads);
   EXPECT_EQ(images[0], images[1]);
   EXPECT_EQ(inverses[0], inverses[1]);
+}
+
+TEST(Preprocess, AZScoreDoesNotKnowTheUnitOfTheImage) {
+  Tensor image = random_normal({8, 8, 8, 1}, {1, Stream::test, 0});
+  const std::vector<float> want = preprocess(case_of(image), small_plan()).image.to_vector<float>();
+  for (const float unit : {0x1p-50f, 0x1p-90f, 0x1p60f}) {
+    Tensor scaled = image.clone();
+    for (int64_t i = 0; i < scaled.numel(); ++i) scaled.mutable_data<float>()[i] *= unit;
+    EXPECT_EQ(preprocess(case_of(scaled), small_plan()).image.to_vector<float>(), want) << unit;
+  }
+  for (const double constant : {0.1, 1e-30, -3e20})  // what rounding leaves is no signal
+    for (const float v :
+         preprocess(case_of(Tensor::full({8, 8, 8, 1}, constant)), small_plan()).image.to_vector<float>())
+      ASSERT_EQ(v, 0) << constant;
+}
+
+TEST(Preprocess, ProbabilitiesThatAreNoNumbersAreNotMadeUniform) {
+  const PreprocessedCase c = preprocess(case_of(Tensor::full({8, 8, 8, 1}, 1)), small_plan());
+  for (const float bad : {NAN, INFINITY, 0.0f}) {
+    Tensor p = Tensor::full({8, 8, 8, 3}, 1.0 / 3);
+    for (int64_t k = 0; k < 3; ++k) p.mutable_data<float>()[30 + k] = bad;
+    try {
+      invert_probabilities(p, c);
+      ADD_FAILURE() << bad;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::diverged);
+      EXPECT_NE(std::string(e.what()).find("case case"), std::string::npos) << e.what();
+    }
+  }
 }
 
 }  // namespace

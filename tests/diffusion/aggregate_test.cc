@@ -87,5 +87,13 @@ TEST(Aggregate, WeightsCountASampleSoManyTimes) {
   EXPECT_THROW(weighted.add(a, 0), Error);
 }
 
+// The readouts and the estimate of the sampler clip: NaN must not become a probability.
+TEST(Readout, NanStaysNan) {
+  const Tensor y0 = Tensor::from<float>({2, 3}, {0.2f, NAN, 0.5f, 0, -1, -2});
+  for (const char* kind : {"softmax", "clip"})
+    for (int64_t k = 0; k < 3; ++k) EXPECT_TRUE(std::isnan(readout(y0, kind, 0.5).data<float>()[k])) << kind;
+  EXPECT_FLOAT_EQ(readout(y0, "clip", 1).data<float>()[3], 1.0f / 3) << "all classes 0: uniform";
+}
+
 }  // namespace
 }  // namespace voxgrad

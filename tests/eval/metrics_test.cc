@@ -120,6 +120,14 @@ TEST(Surface, TwoDimensionalImagesHaveContours) {
   EXPECT_EQ(region_voxels(surface_voxels(square, 1), square.shape()), 8);
 }
 
+TEST(Surface, AVolumeOfOneVoxelIsASurface) {
+  const Tensor one = Tensor::full({1, 1, 1}, 1, DType::i32), none = Tensor::zeros({1, 1, 1}, DType::i32);
+  const SurfaceScores s = surface_scores(one, one, 1, {1, 1, 1}, 1);
+  EXPECT_EQ(*s.nsd, 1);
+  EXPECT_EQ(*s.hd95, 0);
+  EXPECT_EQ(*surface_scores(one, none, 1, {1, 1, 1}, 1).nsd, 0);
+}
+
 TEST(Surface, ConventionsOfEmptyClasses) {
   const Tensor empty = line({0, 0, 0, 0, 0, 0}), one = line({0, 1, 1, 0, 0, 0}),
                moved = line({0, 0, 1, 1, 0, 0});

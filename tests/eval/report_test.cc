@@ -181,7 +181,7 @@ TEST(Report, EscapesWhatComesFromFiles) {
   r.scores.rows.resize(1);
   r.scores.rows[0].label = "<i>method</i>";
   r.scores.rows[0].table.cases = {{"<script>case", {{"nll", 0.5}}}};
-  r.class_names = {"background", "</script><script>alert(1)"};
+  r.class_names = {"background", "</script><script>alert(1)<!--<script"};
   const auto c = demo_case(1);
   ReportCase shown;
   shown.name = "</script>case";
@@ -194,6 +194,12 @@ TEST(Report, EscapesWhatComesFromFiles) {
   EXPECT_EQ(html.find("<script>case"), std::string::npos);
   EXPECT_EQ(html.find("alert(1)") == std::string::npos, false);
   EXPECT_EQ(html.find("</script><script>alert"), std::string::npos);
+  // "<!--<script" in a script's data would hide its end.
+  const std::string open = "<script type=\"application/json\">";
+  const size_t begin = html.find(open) + open.size(), end = html.find("</script>", begin);
+  const std::string data = html.substr(begin, end - begin);
+  EXPECT_EQ(data.find('<'), std::string::npos);
+  EXPECT_NE(data.find("\\u003c!--\\u003cscript"), std::string::npos);
 }
 
 TEST(Report, LargeVolumesAreThinnedAndSayso) {

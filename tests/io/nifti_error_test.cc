@@ -106,7 +106,7 @@ TEST(NiftiRead, AQformThatIsNotFiniteIsDroppedBesideAnSform) {
     c.srow[0] = c.srow[5] = c.srow[10] = 3;
     (offset ? c.qoffset : c.quatern)[1] = NAN;
     const TemporaryFolder folder;
-    put_file(folder / "a.nii", c.bytes());
+    testing::put_file(folder / "a.nii", c.file(c.voxels(std::vector<int16_t>(24))));
     const NiftiHeader h = read_nifti_header(folder / "a.nii");
     EXPECT_TRUE(h.qform_dropped);
     EXPECT_EQ(h.qform_code, 0);

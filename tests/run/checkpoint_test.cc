@@ -144,8 +144,28 @@ TEST(Checkpoint, WhatCouldNotBeReadIsNotWritten) {
   refused([](Checkpoint& c) { c.step = -1; }, "step: expected a whole number of at least 0, got -1");
   refused([](Checkpoint& c) { c.stage = ""; }, "step: expected 0 behind the last stage");
   refused([](Checkpoint& c) { c.constants["a"] = NAN; }, "constants.a: expected a finite number");
+  refused(
+      [](Checkpoint& c) {
+        c.weights["prior.a"] = Tensor::from<float>({2}, {0, NAN});
+      },
+      "prior.a: expected finite numbers, got nan at [1] of [2]");
   refused([](Checkpoint& c) { c.weights["optimizer.m"] = Tensor::from<float>({1}, {1}); },
           "expected no weights named optimizer.*");
+}
+
+TEST(Checkpoint, NumbersThatAreNotFiniteAreRefusedByName) {
+  const TemporaryFolder folder;
+  write_checkpoint(folder / "c", example());
+  SafeTensors file = read_safetensors(folder / "c");
+  for (const auto& [name, tensor] : SafeTensors(file).tensors)
+    for (const float value : {NAN, INFINITY, -INFINITY}) {
+      file.tensors[name] = tensor.clone();
+      file.tensors[name].mutable_data<float>()[0] = value;
+      write_safetensors(folder / "c", file);
+      expect_error([&] { read_checkpoint(folder / "c"); }, ErrorCode::data,
+                   {folder / "c", name + ": expected finite numbers"});
+      file.tensors[name] = tensor;
+    }
 }
 
 }  // namespace

@@ -309,11 +309,30 @@ TEST(ModelFile, WhatCouldNotBeReadIsNotWritten) {
   };
   refused([](ModelFile& m) { m.constants["tau_out"] = std::nan(""); },
           "constants.tau_out: expected a finite number, got nan");
+  refused([](ModelFile& m) { m.weights["a"] = Tensor::from<float>({1}, {NAN}); },
+          "a: expected finite numbers, got nan at [0] of [1]");
   refused([](ModelFile& m) { m.thresholds["a"] = INFINITY; }, "thresholds.a: expected a finite number");
   refused([](ModelFile& m) { m.spacing.pop_back(); }, "spacing: expected ranges along x, y and z");
   refused([](ModelFile& m) { m.intensity[0].low = NAN; }, "intensity.0: expected two finite numbers");
   refused([](ModelFile& m) { m.provenance.stages[1].steps = -1; }, "provenance.stages.1.steps");
   refused([](ModelFile& m) { m.provenance.stages[0].name = ""; }, "provenance.stages.0.name");
+}
+
+// With the digest of what is in the file, so that the weights themselves are what is refused.
+TEST(ModelFile, WeightsThatAreNotFiniteAreRefusedByName) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "m.safetensors";
+  for (const char* format : {"1", "2"})
+    for (const double value : {NAN, INFINITY, -INFINITY}) {
+      ModelFile m = example();
+      write_model(path, m);
+      SafeTensors file = std::string(format) == "1" ? format_1() : read_safetensors(path);
+      m.weights["denoiser.bias"] = file.tensors["denoiser.bias"] = Tensor::from<double>({2}, {0, value});
+      file.metadata["digest"] = model_digest(m);
+      write_safetensors(path, file);
+      expect_error([&] { read_model(path); }, ErrorCode::data,
+                   {path, cat("denoiser.bias: expected finite numbers, got ", value, " at [1] of [2]")});
+    }
 }
 
 }  // namespace
