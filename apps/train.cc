@@ -98,7 +98,7 @@ void add_train(CLI::App& app) {
       ->check(whole_number())
       ->default_val(1);
   c->add_option("--max-minutes", a->request.max_minutes, "Save and stop after this long (exit code 0)")
-      ->check(number(1e-6, 1e7));
+      ->check(number(1e-12, 1e7));
   c->add_flag("--resume", a->request.resume, "Go on with a run that was stopped");
   c->add_option("--from", a->from,
                 "Take a trained stage of another run as it is; with :train at the end its training goes on "
