@@ -97,7 +97,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace voxgrad::apps;
-  ignore_broken_pipes();
+  ignore_signals_of_writes();
   spdlog::set_default_logger(spdlog::stderr_color_mt("voxgrad"));
   escape_log();
   const EscapedStreams streams;

@@ -46,6 +46,7 @@ void run(Arguments& a) {
     line.clear();
     spdlog::warn("{}", text);
   };
+  a.options.model_digest = model.file.digest;
   const auto names = predict_files(method, a.options);
   line.clear();
   spdlog::info("{} case{} written to {}", names.size(), names.size() == 1 ? "" : "s", a.options.output);
@@ -70,11 +71,13 @@ void add_predict(CLI::App& app) {
   c->add_option("--seed", a->options.work.seed, "Seed of the samples")->check(whole_number())->default_val(1);
   a->device.add_to(*c);
   c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
-  c->add_flag("--save-samples", a->options.save_samples,
-              "Write every sample's mask (OUT/samples/CASE); without it those of an earlier prediction go");
-  c->add_flag(
-      "--save-probabilities", a->options.save_probabilities,
-      "Write mean probabilities (OUT/probabilities, 4-D); without it those of an earlier prediction go");
+  c->add_flag("--save-samples", a->options.save_samples, "Write every sample's mask (OUT/samples/CASE)");
+  c->add_flag("--save-probabilities", a->options.save_probabilities,
+              "Write mean probabilities (OUT/probabilities, 4-D)");
+  CLI::Option* const skip =
+      c->add_flag("--skip-existing", a->options.skip_existing,
+                  "Leave out cases whose mask is there, made with this model and these settings");
+  c->add_flag("--overwrite", a->options.overwrite, "Replace masks that no prediction wrote")->excludes(skip);
   c->callback([a] { run(*a); });
 }
 

@@ -22,7 +22,10 @@ void watch_signals() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-void ignore_broken_pipes() { std::signal(SIGPIPE, SIG_IGN); }
+void ignore_signals_of_writes() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+}
 
 bool interrupted() { return caught.load() != 0; }
 int interrupt_signal() { return caught.load(); }

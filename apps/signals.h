@@ -7,7 +7,8 @@ namespace voxgrad::apps {
 /// For commands that poll interrupted(): from here on the first SIGINT or SIGTERM only sets a flag, so that
 /// the command can save and leave nothing half written; the second one ends the process.
 void watch_signals();
-void ignore_broken_pipes();
+/// A closed pipe and a limit of file sizes become errors of the write.
+void ignore_signals_of_writes();
 /// True once SIGINT or SIGTERM has come.
 bool interrupted();
 /// Its number, 0 before; the command exits with 128 + number.

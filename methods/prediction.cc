@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "diffusion/aggregate.h"
 #include "eval/metrics.h"
 #include "io/file.h"
+#include "io/system_info.h"
 #include "tensor/parallel.h"
 
 namespace voxgrad {
@@ -48,36 +51,66 @@ void refuse_folder_of_inputs(const PredictOptions& options, const std::vector<Ca
          parent);
 }
 
-// What an earlier prediction left of a case and this one does not write: together they would be scored as
-// one. The mask goes first and is written last, so that a case without its mask was cut off.
-void remove_leftovers(const PredictOptions& options, const std::string& name, size_t samples) {
+constexpr const char* kRecord = "/prediction.json";
+
+// What the predictions in a folder were made with.
+std::string record_of(const Method& method, const PredictOptions& options) {
+  const nlohmann::ordered_json j{{"format", 1},
+                                 {"voxgrad", build_info().version},
+                                 {"method", method.name()},
+                                 {"model_digest", options.model_digest},
+                                 {"seed", options.work.seed},
+                                 {"probabilities", options.save_probabilities},
+                                 {"samples", options.save_samples},
+                                 {"estimates", options.estimates},
+                                 {"configuration", method.config().to_toml()}};
+  return j.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+// A folder of predictions holds those of one model and its settings, and nothing that no prediction wrote is
+// replaced.
+void refuse_foreign_results(const PredictOptions& options, const std::vector<Case>& cases,
+                            const std::string& record) {
   const std::string& output = options.output;
-  std::vector<std::string> leftovers;
+  if (!is_folder(output)) return;
+  const std::string path = output + kRecord;
+  const bool own = file_exists(path), same = own && read_text(path) == record;
+  if (options.skip_existing && own && !same)
+    fail(ErrorCode::usage, "[predict] ", output,
+         ": --skip-existing: expected predictions with this model and these settings, got those of ", path);
+  std::set<std::string> written;
+  for (const Case& c : cases) written.insert(c.name);
+  for (const std::string& file : list_folder(output)) {
+    constexpr const char* ending = ".nii.gz";
+    if (!file.ends_with(ending)) continue;
+    const bool replaced = written.contains(file.substr(0, file.size() - std::string(ending).size()));
+    if (!own && replaced && !options.overwrite)
+      fail(ErrorCode::usage, "[predict] ", output, "/", file,
+           ": expected no file of this name in a folder without prediction.json: no prediction wrote it; "
+           "--overwrite replaces it");
+    if (own && !same && !replaced)
+      fail(ErrorCode::usage, "[predict] ", output, ": expected a new folder, since ", file,
+           " is there, from another model or with other settings (prediction.json)");
+  }
+}
+
+// Removes what an earlier prediction left of a case: files of two predictions would be taken for one. The
+// mask goes first and is written last, so that a case without its mask was broken off.
+void remove_earlier(const PredictOptions& options, const std::string& name) {
+  const std::string &output = options.output, file = "/" + name + ".nii.gz";
+  std::vector<std::string> earlier{output + file, output + "/probabilities" + file,
+                                   output + "/entropy" + file, output + "/mutual_information" + file};
   const std::string folder = output + "/samples/" + name;
   if (is_folder(folder))
-    for (const std::string& file : list_folder(folder)) {
-      const std::string number = file.starts_with("sample_") ? file.substr(7, file.find('.') - 7) : "";
-      const bool digits = !number.empty() && number.size() < 10 &&
-                          number.find_first_not_of("0123456789") == std::string::npos;
-      if (digits && file == "sample_" + number + ".nii.gz" && std::stoul(number) > samples)
-        leftovers.push_back(folder + "/" + file);
+    for (const std::string& sample : list_folder(folder)) {
+      const std::string number = sample.starts_with("sample_") ? sample.substr(7, sample.find('.') - 7) : "";
+      const bool digits = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+      if (digits && sample == "sample_" + number + ".nii.gz") earlier.push_back(folder + "/" + sample);
     }
-  const std::string file = name + ".nii.gz", mask = output + "/" + file;
-  const auto unless = [&](bool kept, const std::string& path) {
-    if (!kept && file_exists(path)) leftovers.push_back(path);
-  };
-  unless(options.save_probabilities, output + "/probabilities/" + file);
   if (const std::string all = output + "/estimates"; is_folder(all))
-    for (const std::string& key : list_folder(all))
-      unless(std::find(options.estimates.begin(), options.estimates.end(), key) != options.estimates.end(),
-             all + "/" + key + "/" + file);
-  if (leftovers.empty()) return;
-  if (options.warn)
-    options.warn(cat(output, ": files of an earlier prediction of ", name,
-                     " that this one does not write are removed (", leftovers.size(), ", ", leftovers[0],
-                     ")"));
-  if (file_exists(mask)) remove_file(mask);
-  for (const std::string& each : leftovers) remove_file(each);
+    for (const std::string& key : list_folder(all)) earlier.push_back(all + "/" + key + file);
+  for (const std::string& each : earlier)
+    if (file_exists(each)) remove_file(each);
 }
 
 }  // namespace
@@ -169,11 +202,19 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
     if (std::none_of(all.begin(), all.end(), [&](const EstimateInfo& e) { return e.key == key; }))
       fail(ErrorCode::usage, "[predict] --estimate: expected one of ", known, ", got ", key);
   }
-  for (const char* sub : {"", "/entropy", "/mutual_information"}) make_folders(options.output + sub);
-  for (const std::string& key : options.estimates) make_folders(options.output + "/estimates/" + key);
-  if (options.save_probabilities) make_folders(options.output + "/probabilities");
+  const std::string record = record_of(method, options);
+  refuse_foreign_results(options, cases, record);
+  std::vector<std::string> folders{options.output, options.output + "/entropy",
+                                   options.output + "/mutual_information"};
+  for (const std::string& key : options.estimates) folders.push_back(options.output + "/estimates/" + key);
+  if (options.save_probabilities) folders.push_back(options.output + "/probabilities");
+  for (const std::string& folder : folders) make_folders(folder);
+  const FolderLock lock(options.output);
+  for (const std::string& folder : folders) remove_stale_temporaries(folder);
+  write_text(options.output + kRecord, record);
   std::vector<std::string> names;
   for (const Case& c : cases) {
+    if (options.skip_existing && file_exists(options.output + "/" + c.name + ".nii.gz")) continue;
     if (options.progress) options.progress(c.name, names.size(), cases.size());
     const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
     for (const CaseWarning& w : loaded.warnings)
@@ -190,7 +231,7 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
                       [&](const EstimateInfo& info, const Tensor& on_grid) { others[info.key] = on_grid; }});
     if (const std::string own = own_estimate(method.estimates()).key; wanted(own))
       others[own] = p.probabilities;
-    remove_leftovers(options, c.name, p.samples.size());
+    remove_earlier(options, c.name);
     if (options.save_samples) {
       const std::string folder = options.output + "/samples/" + c.name;
       make_folders(folder);

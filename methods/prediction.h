@@ -29,13 +29,19 @@ struct PredictOptions {
   std::vector<std::string> images;  ///< files or folders
   std::string output;
   Work work;
+  std::string model_digest;  ///< for prediction.json
   bool save_samples = false, save_probabilities = false;
+  bool overwrite = false;  ///< replace masks that no prediction wrote
+  bool skip_existing =
+      false;  ///< leave cases out whose mask is there, made with this model and these settings
   std::vector<std::string> estimates;  ///< keys of further estimates to write
   std::function<void(const std::string& name, size_t done, size_t total)> progress;
   std::function<void(const std::string& text)> warn;
 };
-/// `voxgrad predict`: OUT/CASE.nii.gz, OUT/entropy/, OUT/mutual_information/ and what was asked for. Returns
-/// the names. ErrorCode::usage for an estimate that the method does not have.
+/// `voxgrad predict`: OUT/CASE.nii.gz, OUT/entropy/, OUT/mutual_information/ and what was asked for, and
+/// OUT/prediction.json, which says what they were made with. Returns the names of the cases that were
+/// predicted. ErrorCode::usage for an estimate that the method does not have, for a folder with masks that no
+/// prediction wrote or that another model made of other cases, and for one in which another process predicts.
 std::vector<std::string> predict_files(Method& method, const PredictOptions& options);
 
 /// [D, H, W, K] -> [K, D, H, W], as NIfTI keeps channels.

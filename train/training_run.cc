@@ -531,6 +531,10 @@ TrainingRun::TrainingRun(const TrainRequest& request) : state_(std::make_unique<
   make_folders(folder.path);
   state_->lock.emplace(folder.path);
   remove_stale_temporaries(folder.path);
+  if (is_folder(folder.validation()))
+    for (const std::string& name : list_folder(folder.validation()))
+      if (const std::string one = folder.validation() + "/" + name; is_folder(one))
+        remove_stale_temporaries(one);
   if ((file_exists(folder.checkpoint()) || file_exists(folder.model())) && !request.resume)
     fail(ErrorCode::usage, "[train] ", folder.path, ": holds a run already; --resume goes on with it");
 }
