@@ -13,16 +13,9 @@ namespace voxgrad {
 
 namespace {
 
-int largest_label(const std::map<std::string, std::string>& files,
-                  const std::map<std::string, std::string>& of) {
-  int32_t largest = 1;
-  for (const auto& [name, path] : files) {
-    if (!of.contains(name)) continue;
-    const Tensor labels = read_labels(path);
-    const int32_t* y = labels.data<int32_t>();
-    for (int64_t i = 0; i < labels.numel(); ++i) largest = std::max(largest, y[i]);
-  }
-  return largest;
+int32_t largest_label(const Tensor& labels) {
+  const int32_t* const y = labels.data<int32_t>();
+  return *std::max_element(y, y + labels.numel());
 }
 
 class Evaluator {
@@ -84,15 +77,17 @@ class Evaluator {
     if (const std::string text = missing_annotations(cases); !text.empty()) note(text);
   }
 
-  int number_of_classes() const {
+  int number_of_classes() {
     if (options_.classes > 1) return options_.classes;
     if (!probabilities_.empty()) {
       const NiftiHeader header = read_nifti_header(probabilities_.begin()->second);
       return static_cast<int>(std::max<int64_t>(header.volumes(), 2));
     }
     if (result_.table.class_names.size() > 1) return static_cast<int>(result_.table.class_names.size());
-    // A class that only one side has is a class.
-    return std::max(largest_label(truths_, truths_), largest_label(predictions_, truths_)) + 1;
+    classes_of_truth_ = true;
+    int32_t largest = 1;
+    for (const auto& [name, path] : truths_) largest = std::max(largest, largest_label(read_labels(path)));
+    return largest + 1;
   }
 
   Tensor labels_on(const std::string& path, const NiftiHeader& grid, const std::string& truth_path) const {
@@ -121,7 +116,14 @@ class Evaluator {
     in.truth = read_labels(truth_path, result_.table.options.classes, &grid);
     for (const GeometryProblem& p : geometry_problems(grid)) note(truth_path + ": " + p.text);
     in.spacing = spacing_of(grid);
-    in.prediction = labels_on(predictions_.at(name), grid, truth_path);
+    const std::string& prediction_path = predictions_.at(name);
+    if (classes_of_truth_)
+      if (const int32_t largest = largest_label(read_labels(prediction_path));
+          largest >= result_.table.options.classes)
+        fail(ErrorCode::data, "[evaluate] ", prediction_path, ": expected labels from 0 to ",
+             result_.table.options.classes - 1, ", which the truth has, got ", largest,
+             "; --classes, or a dataset.json beside the truth, says of further classes");
+    in.prediction = labels_on(prediction_path, grid, truth_path);
     if (!probabilities_.empty())
       in.probabilities = probabilities_on(probabilities_.at(name), grid, truth_path);
     if (!posteriors_.empty() && in.probabilities.defined())
@@ -144,6 +146,7 @@ class Evaluator {
 
   EvaluateOptions options_;
   Evaluation result_;
+  bool classes_of_truth_ = false;  // nothing else says how many there are
   std::map<std::string, std::string> truths_, predictions_, probabilities_, posteriors_;
   std::map<std::string, std::vector<Annotation>> annotations_;
 };

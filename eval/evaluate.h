@@ -14,7 +14,7 @@ struct EvaluateOptions {
                            ///< samples/CASE/*.nii.gz
   std::string posterior;   ///< folder of exact posteriors CASE.nii.gz (4-D); empty: none
   int classes = 0;  ///< 0: from the probabilities, else from dataset.json beside the truth folder, else the
-                    ///< largest label of either side + 1
+                    ///< largest true label + 1
   double foreground_radius = 5;  ///< mm
   double nsd_tolerance = 1;      ///< mm
 };

@@ -78,10 +78,13 @@ TEST_F(EvaluateFolders, TheGeometryOfTheTruthIsRefusedOrNoted) {
       << notes;
 }
 
-TEST_F(EvaluateFolders, AClassThatOnlyThePredictionHasCounts) {
+TEST_F(EvaluateFolders, AClassThatOnlyThePredictionHasIsAskedAbout) {
   write("/p/a", {0, 1, 2, 0, 0, 0, 0, 0});
-  const Evaluation e = evaluate_folders(options());
-  EXPECT_EQ(e.table.options.classes, 3);
+  expect_data_error(options(),
+                    "/p/a.nii.gz: expected labels from 0 to 1, which the truth has, got 2; --classes");
+  EvaluateOptions three = options();
+  three.classes = 3;
+  EXPECT_EQ(evaluate_folders(three).table.options.classes, 3);
 }
 
 TEST_F(EvaluateFolders, ClassesMayBeAVectorAlongTheFifthDimension) {
@@ -140,7 +143,8 @@ TEST_F(EvaluateFolders, ProbabilitiesPosteriorSamplesAndRaters) {
   EXPECT_NEAR(a.at("ged_squared"), 0, 1e-12);
   EXPECT_DOUBLE_EQ(a.at("hm_iou"), 1);
   EXPECT_FALSE(e.table.cases[1].values.contains("ged_squared"));
-  EXPECT_TRUE(e.notes.empty());
+  ASSERT_EQ(e.notes.size(), 1u);
+  EXPECT_EQ(e.notes[0].rfind("rater r1 has no annotation of b; rater r2", 0), 0u) << e.notes[0];
 }
 
 TEST_F(EvaluateFolders, ClassNamesFromEitherKindOfDatasetJson) {
@@ -168,7 +172,7 @@ TEST_F(EvaluateFolders, WhatADataSetMayNotHaveIsRefused) {
 
 TEST_F(EvaluateFolders, WrongInputsNameTheFile) {
   write("/p/b", {0, 255, 0, 0, 0, 0, 0, 0});
-  expect_data_error(options(), "/p/b.nii.gz: expected integers from 0 to 1, got 255");
+  expect_data_error(options(), "/p/b.nii.gz: expected labels from 0 to 1, which the truth has, got 255");
   write_volume(root_ + "/p/b.nii.gz", make_nifti_header({4, 2, 1}, {1, 2, 3}, {0.5, 0, 0}),
                Tensor::zeros({1, 2, 4}, DType::i32));
   expect_data_error(options(), "/p/b.nii.gz: expected the grid of ");

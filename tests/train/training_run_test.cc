@@ -622,7 +622,7 @@ TEST_F(TrainingRunTest, ANumberThatIsNotFiniteEndsTheRunInItsStep) {
     TrainingRun run(request(fault.name));
     Toy toy;
     try {
-      run.train("toy", [&] {
+      run.train(kToy, [&] {
         TrainingJob j = toy.job();
         fault.make(toy, j);
         return j;
@@ -647,7 +647,7 @@ TEST_F(TrainingRunTest, TheFinalWeightsAreTriedBeforeTheStageEnds) {
   TrainingRun run(request("run"));
   Toy toy;
   try {
-    run.train("toy", [&] {
+    run.train(kToy, [&] {
       TrainingJob j = toy.job();
       Stage& first = j.stages[0];
       first.options.optimizer = {.kind = "sgd", .momentum = 0};
