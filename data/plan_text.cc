@@ -17,7 +17,7 @@ constexpr size_t kMostChannels = 1024, kMostClasses = 1 << 16, kMostStages = 32,
 constexpr double kFinestSpacing = 1e-6, kCoarsestSpacing = 1e4;  // mm
 constexpr int64_t kMostExtent = 1 << 20, kMostPatchEdge = 1 << 16, kMostPatchVoxels = int64_t{1} << 31;
 constexpr int64_t kMostStride = 16, kMostFeatures = 4096, kMostBatch = 1024;
-constexpr double kMostIntensity = 1e30, kLeastDeviation = 1e-8;
+constexpr double kMostIntensity = 1e30, kLeastDeviation = 1e-30;
 
 /// The fields of a plan, read with checks; every error names where the text came from and the field.
 class PlanReader {
@@ -62,8 +62,8 @@ class PlanReader {
       // Of values from low to high; a sum of many may be off by rounding.
       const double width = c.high - c.low, slack = 1e-6 * std::max(std::abs(c.low), std::abs(c.high));
       c.mean = number(field(i, "mean"), "intensity.mean", c.low - slack, c.high + slack);
-      c.std =
-          number(field(i, "std"), "intensity.std", kLeastDeviation, std::max(width + slack, kLeastDeviation));
+      // 1 stands for that of a constant.
+      c.std = number(field(i, "std"), "intensity.std", kLeastDeviation, std::max(width + slack, 1.0));
       p.intensity.push_back(c);
     }
     check_whole(p);

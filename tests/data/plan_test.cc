@@ -331,6 +331,24 @@ TEST(Plan, EveryNumberHasARange) {
   EXPECT_NO_THROW(read("intensity", intensity("7", "7", "7.0000001", "1e-8")));
 }
 
+TEST(Plan, AConstantForegroundMakesAPlanThatCanBeRead) {
+  const TemporaryFolder folder;
+  testing::write_small_dataset(folder.path(), {"a", "b"});
+  std::string json = read_text(folder / "dataset.json");
+  json.replace(json.find("MRI"), 3, "CT");
+  write_text(folder / "dataset.json", json);
+  for (const double value : {40.0, 1e-14})
+    for (const char* name : {"a", "b"}) {
+      write_image(folder / "imagesTr/" + name + "_0000.nii.gz",
+                  volume({4, 5, 6}, [&](int64_t) { return value; }));
+      if (name[0] == 'a') continue;
+      const Dataset d = open_dataset(folder.path());
+      const Plan p = make_plan(d, all(d), {});
+      EXPECT_EQ(p.intensity[0].std, 1);
+      EXPECT_EQ(plan_from_json(plan_to_json(p), "test").intensity[0].std, 1);
+    }
+}
+
 TEST(RealData, HippocampusPlan) {
   if (testing::real_data().empty()) GTEST_SKIP() << "VOXGRAD_DATA is not set";
   const Dataset d = open_dataset(testing::real_data() + "/msd-hippocampus");
