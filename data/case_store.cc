@@ -119,7 +119,12 @@ PreparedCase CaseStore::prepared(const Case& c, const Plan& plan) {
 }
 
 CaseFingerprint CaseStore::fingerprint(const Case& c, int channels, int classes, int64_t samples) {
-  const auto make = [&] { return voxgrad::fingerprint(load_case(c, channels, classes), samples); };
+  const auto make = [&] {
+    const LoadedCase loaded = load_case(c, channels, classes);
+    load_annotations(c, classes, loaded.header);
+    load_posterior(c, classes, loaded.header);
+    return voxgrad::fingerprint(loaded, samples);
+  };
   if (folder_.empty()) return make();
   const std::string fields = cat("channels ", channels, " classes ", classes, " samples ", samples);
   const std::string file =

@@ -35,7 +35,8 @@ class CaseStore {
   /// while it is read; ErrorCode::system, naming the file, where a stored one is damaged or cannot be
   /// written.
   PreparedCase prepared(const Case& c, const Plan& plan);
-  /// Returns what a plan needs to know about the case, in the same way.
+  /// Returns what a plan needs to know about the case, in the same way. Everything of the case is read and
+  /// checked where the store does not have it: annotations and posterior too.
   CaseFingerprint fingerprint(const Case& c, int channels, int classes, int64_t samples);
 
   const std::string& folder() const { return folder_; }

@@ -1,5 +1,8 @@
 #include "data/description.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "data/files.h"
 #include "io/file.h"
 
@@ -88,6 +91,13 @@ class Reader {
                                      ", got ", by_name ? cat(k) : key, " (\"", name, "\")"));
       names[static_cast<size_t>(k)] = name;
     }
+    std::string zero = names[0];
+    std::transform(zero.begin(), zero.end(), zero.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (zero.find("background") == std::string::npos && zero != "bg" && zero != "unlabeled" &&
+        zero != "unlabelled")
+      problems_.push_back({false, "no-background", "", d_.path,
+                           cat("labels: class 0 is \"", names[0],
+                               "\", but class 0 is taken as the background: no score counts its voxels")});
     d_.label_names = names;
     return true;
   }

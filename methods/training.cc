@@ -100,6 +100,7 @@ class MethodTraining {
  private:
   TrainingJob prepare();
   void load(CaseStore& store, std::vector<CaseWarning>& warnings);
+  void look_ahead(CaseStore& store);
   // The bounds are half of the caps; the cases in memory, and parameters, count against the caps too.
   void bound_work() {
     const auto rest = [](int64_t bound, uint64_t taken) {
@@ -143,6 +144,25 @@ void MethodTraining::load(CaseStore& store, std::vector<CaseWarning>& warnings) 
   for (const PreparedCase& c : data_.calibration) c.verify();  // they are read hours later
 }
 
+// What would be found out only after hours.
+void MethodTraining::look_ahead(CaseStore& store) {
+  const Plan& plan = method_.plan();
+  for (int k = 1; k < plan.classes(); ++k) {
+    const auto has = [k](const PreparedCase& c) {
+      return c.class_voxels[static_cast<size_t>(k)].numel() > 0;
+    };
+    if (std::none_of(data_.training.begin(), data_.training.end(), has))
+      run_.say(cat("warning: no training case has a voxel of class \"",
+                   plan.label_names[static_cast<size_t>(k)], "\": a network cannot learn it"));
+  }
+  const std::vector<Case> scored = scored_cases(dataset_, split_, method_.common.max_scored);
+  for (size_t i = 0; i < scored.size(); ++i) {
+    run_.poll();
+    run_.show("reading scored cases", i, scored.size());
+    store.fingerprint(scored[i], plan.channels(), plan.classes(), 0);
+  }
+}
+
 TrainingJob MethodTraining::prepare() {
   const CommonOptions& common = method_.common;
   dataset_ = open_dataset(folder_);
@@ -160,6 +180,7 @@ TrainingJob MethodTraining::prepare() {
   method_.build(make_plan(dataset_, split_.train, common.plan, &store, poll), request_.runtime);
   std::vector<CaseWarning> warnings;
   load(store, warnings);
+  look_ahead(store);
   if (!store.folder().empty())
     run_.say(cat("of the prepared cases ", store.found(), " were there and ", store.made(), " were made"));
   if (!warnings.empty())

@@ -73,9 +73,7 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     scores.notes.push_back(
         cat("Only the first ", total, " of ", split.scored.size(), " cases were scored (train.max_scored)."));
   for (const std::string& note : method.notes()) scores.notes.push_back(note);
-  std::vector<Case> scored;
-  for (size_t i = 0; i < total; ++i) scored.push_back(dataset.cases[static_cast<size_t>(split.scored[i])]);
-  if (const std::string text = missing_annotations(scored); !text.empty()) scores.notes.push_back(text);
+  if (const std::string text = missing_annotations(cases); !text.empty()) scores.notes.push_back(text);
   for (const EstimateInfo& info : method.estimates()) {
     ScoreRow row{info.key, info.label, info.role, {}};
     row.table.class_names = plan.label_names;

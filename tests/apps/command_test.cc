@@ -447,12 +447,13 @@ TEST_F(Cache, IsFilledUsedListedAndCleaned) {
 
   ASSERT_EQ(run("cache"), 0) << err_;
   EXPECT_NE(out_.find("phantom_002"), std::string::npos) << out_;
-  EXPECT_NE(out_.find(path("cache") + ": 7 files"), std::string::npos) << out_;  // of 4 cases, 3 fingerprints
+  EXPECT_NE(out_.find(path("cache") + ": 8 files"), std::string::npos)
+      << out_;  // 4 cases; 3 fingerprints and the scored one's
   EXPECT_EQ(run("cache --older-than 1"), 2);
   ASSERT_EQ(run("cache --clean --older-than 1"), 0) << err_;
   EXPECT_NE(out_.find("removed 0 files"), std::string::npos) << out_;
   ASSERT_EQ(run("cache --clean"), 0) << err_;
-  EXPECT_NE(out_.find("removed 7 files"), std::string::npos) << out_;
+  EXPECT_NE(out_.find("removed 8 files"), std::string::npos) << out_;
   ASSERT_EQ(run("cache --cache off"), 0) << err_;
   EXPECT_NE(out_.find("off"), std::string::npos) << out_;
   for (const char* bad : {"--cache-size 7", "--cache-size nan", "--cache ''"}) {
@@ -495,6 +496,31 @@ TEST_F(Cache, AKilledRunAndTwoAtOnceLeaveItRight) {
   EXPECT_EQ(model("two"), model("want"));
   for (const std::string& name : list_folder(path("cache")))
     EXPECT_TRUE(name.ends_with(".safetensors") || name.ends_with(".part")) << name;
+}
+
+// What would be found out after hours is said before the first step.
+TEST_F(Cache, AScoredCaseThatCannotBeReadStopsBeforeTraining) {
+  // Fold 0 of five cases scores the first.
+  for (const char* file : {"data/labelsTr/phantom_001.nii.gz", "data/ratersTr/rater1/phantom_001.nii.gz",
+                           "data/posteriorTr/phantom_001.nii.gz"}) {
+    const std::string whole = read_text(path(file));
+    write_text(path(file), whole.substr(0, whole.size() / 2));
+    EXPECT_EQ(run(train("broken")), 3) << file;
+    EXPECT_NE(err_.find(path(file)), std::string::npos) << err_;
+    EXPECT_EQ(err_.find("prior 1/2"), std::string::npos) << err_;
+    write_text(path(file), whole);
+  }
+}
+
+TEST_F(Cache, AClassThatNoTrainingCaseHasIsSaid) {
+  std::string json = read_text(path("data/dataset.json"));
+  const std::string labels = "\"lesion\": 2";
+  ASSERT_NE(json.find(labels), std::string::npos) << json;
+  json.replace(json.find(labels), labels.size(), labels + ", \"cyst\": 3");
+  write_text(path("data/dataset.json"), json);
+  std::filesystem::remove_all(path("data/posteriorTr"));  // it has a volume a class
+  ASSERT_EQ(run(train("run")), 0) << err_;
+  EXPECT_NE(err_.find("no training case has a voxel of class \"cyst\""), std::string::npos) << err_;
 }
 
 TEST_F(Cache, AHomeThatCannotBeWrittenIsNoObstacle) {

@@ -25,8 +25,8 @@ namespace voxgrad {
 namespace {
 
 // Polls while the plan looks at three training cases, these and the calibration case are prepared, and the
-// files of the two scored ones are hashed.
-constexpr int kLoads = 9;
+// two scored ones are read and hashed.
+constexpr int kLoads = 11;
 
 class TrainTest : public ::testing::TestWithParam<const char*> {
  protected:
