@@ -181,6 +181,7 @@ TrainingJob MethodTraining::prepare() {
   std::vector<CaseWarning> warnings;
   load(store, warnings);
   look_ahead(store);
+  release_memory_cache();  // its blocks are those of preparing
   if (!store.folder().empty())
     run_.say(cat("of the prepared cases ", store.found(), " were there and ", store.made(), " were made"));
   if (!warnings.empty())

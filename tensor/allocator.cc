@@ -1,5 +1,6 @@
 #include "tensor/allocator.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -163,6 +164,9 @@ void set_memory_cap(size_t bytes) {
 void release_memory_cache() {
   const std::lock_guard lock(pool().mutex);
   pool().release_locked();
+#ifdef __GLIBC__
+  malloc_trim(0);  // free() keeps what lies between blocks that are in use
+#endif
 }
 
 }  // namespace voxgrad
