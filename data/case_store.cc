@@ -14,7 +14,7 @@ namespace {
 
 // To be raised whenever the same files and plan give other prepared voxels or fields. CaseStore.* of the
 // tests has the digest of a case.
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 
 constexpr const char *kCase = "case", *kFingerprint = "fingerprint", *kUnfinished = "unfinished";
 const std::string kAdvice =

@@ -24,7 +24,7 @@ if(NOT kernels STREQUAL KERNELS)
 endif()
 run(${VOXGRAD} phantom ${WORK}/data --cases 6 --size 16 --seed 3)
 set(train train ${WORK}/data --method pgrd --seed 1 --threads 2 --max-steps 1 --set plan.base_features=4
-  --set sampling.samples=1 --set sampling.steps=2 --set train.max_scored=1)
+  --set sampling.samples=1 --set sampling.steps=2 --set train.max_scored=1 --cache off)
 run(${QEMU} -cpu ${CPU} ${VOXGRAD} ${train} -o ${WORK}/emulated)
 
 execute_process(COMMAND ${CMAKE_COMMAND} -E env VOXGRAD_CPU_ISA=${KERNELS} ${VOXGRAD} ${train} -o ${WORK}/native
