@@ -1,0 +1,108 @@
+// Where predictions and scores go, and what they may replace.
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/apps/command.h"
+
+namespace voxgrad {
+namespace {
+
+using testing::Command;
+
+/// Where predictions go, and what they may replace.
+class Outputs : public Command {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(run("phantom " + path("data") + " --cases 4 --size 16 --raters 1"), 0) << err_;
+    ASSERT_EQ(run("train " + path("data") + " --method unet -o " + path("run") + few_), 0) << err_;
+  }
+  std::string predict(const std::string& images, const std::string& to) const {
+    return "predict " + path("run") + " " + path("data/imagesTr") + images + " -o " + path(to);
+  }
+  /// Whether a file was written by hand.
+  bool is_mine(const std::string& file) const { return read_text(path(file)) == "mine"; }
+  std::string few_ = " --set plan.base_features=4 --max-steps 2";
+};
+
+TEST_F(Outputs, WhatNoPredictionWroteIsNotReplaced) {
+  std::filesystem::create_directory(path("mine"));
+  write_text(path("mine/phantom_002.nii.gz"), "mine");
+  EXPECT_EQ(run(predict("", "mine")), 2);
+  EXPECT_NE(err_.find(path("mine/phantom_002.nii.gz")), std::string::npos) << err_;
+  EXPECT_NE(err_.find("--overwrite"), std::string::npos) << err_;
+  EXPECT_TRUE(is_mine("mine/phantom_002.nii.gz"));
+  EXPECT_EQ(list_folder(path("mine")).size(), 1u);
+  // A case of another name is nobody's concern.
+  ASSERT_EQ(run(predict("/phantom_001_0000.nii.gz", "mine")), 0) << err_;
+  EXPECT_TRUE(is_mine("mine/phantom_002.nii.gz"));
+  std::filesystem::remove(path("mine/prediction.json"));
+  ASSERT_EQ(run(predict("", "mine") + " --overwrite"), 0) << err_;
+  EXPECT_FALSE(is_mine("mine/phantom_002.nii.gz"));
+}
+
+TEST_F(Outputs, AFolderHoldsThePredictionsOfOneModelAndItsSettings) {
+  ASSERT_EQ(run(predict("/phantom_001_0000.nii.gz", "masks")), 0) << err_;
+  ASSERT_EQ(run(predict("/phantom_002_0000.nii.gz", "masks")), 0) << err_;
+  const auto record = nlohmann::json::parse(read_text(path("masks/prediction.json")));
+  EXPECT_EQ(record["method"], "unet");
+  EXPECT_EQ(record["model_digest"].get<std::string>().size(), 64u);
+  ASSERT_EQ(run("train " + path("data") + " --method unet --seed 2 -o " + path("other") + few_), 0) << err_;
+  const std::string other = "predict " + path("other") + " " + path("data/imagesTr");
+  EXPECT_EQ(run(other + "/phantom_001_0000.nii.gz -o " + path("masks")), 2);
+  EXPECT_NE(err_.find("phantom_002.nii.gz"), std::string::npos) << err_;
+  ASSERT_EQ(run(other + " -o " + path("masks")), 0) << err_;  // all of them are replaced
+
+  std::filesystem::remove(path("masks/phantom_003.nii.gz"));
+  const auto before = std::filesystem::last_write_time(path("masks/phantom_001.nii.gz"));
+  EXPECT_EQ(run(predict("", "masks") + " --skip-existing"), 2);
+  EXPECT_NE(err_.find("prediction.json"), std::string::npos) << err_;
+  ASSERT_EQ(run(other + " -o " + path("masks") + " --skip-existing"), 0) << err_;
+  EXPECT_TRUE(std::filesystem::exists(path("masks/phantom_003.nii.gz")));
+  EXPECT_EQ(std::filesystem::last_write_time(path("masks/phantom_001.nii.gz")), before);
+  const FolderLock lock(path("masks"));
+  EXPECT_EQ(run(other + " -o " + path("masks")), 2);
+  EXPECT_NE(err_.find("no other voxgrad process"), std::string::npos) << err_;
+}
+
+TEST_F(Outputs, APredictionThatBreaksOffLeavesNoMaskOfAnEarlierOne) {
+  ASSERT_EQ(run(predict("/phantom_001_0000.nii.gz", "masks") + " --save-probabilities"), 0) << err_;
+  // The probabilities are larger than the limit, the other files are not.
+  EXPECT_EQ(run(predict("/phantom_001_0000.nii.gz", "masks") + " --save-probabilities --seed 2", "",
+                "sh -c 'ulimit -f 24; exec \"$@\"' sh"),
+            4);
+  EXPECT_FALSE(std::filesystem::exists(path("masks/phantom_001.nii.gz")));
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path("masks")))
+    EXPECT_NE(entry.path().extension(), ".part") << entry.path();
+}
+
+TEST_F(Outputs, ALongNameOfACaseIsNoObstacle) {
+  const std::string name(240, 'y');
+  std::filesystem::create_directory(path("in"));
+  std::filesystem::copy(path("data/imagesTr/phantom_001_0000.nii.gz"), path("in/" + name + "_0000.nii.gz"));
+  ASSERT_EQ(run("predict " + path("run") + " " + path("in") + " -o " + path("masks")), 0) << err_;
+  EXPECT_TRUE(std::filesystem::exists(path("masks/" + name + ".nii.gz")));
+}
+
+TEST_F(Outputs, AResumedRunClearsTemporariesBesideItsMaps) {
+  std::filesystem::remove(path("run/metrics.json"));
+  std::string map;
+  for (const std::string& name : list_folder(path("run/validation"))) map = path("run/validation/" + name);
+  write_text(map + "/mask.nii.gz.123-10.part", "left");
+  ASSERT_EQ(run("train " + path("data") + " --method unet --resume -o " + path("run")), 0) << err_;
+  EXPECT_FALSE(std::filesystem::exists(map + "/mask.nii.gz.123-10.part"));
+}
+
+TEST_F(Outputs, TheFolderOfScoresIsMade) {
+  ASSERT_EQ(run(predict("", "masks")), 0) << err_;
+  ASSERT_EQ(run("evaluate --truth " + path("data/labelsTr") + " --prediction " + path("masks") + " -o " +
+                path("new/place/metrics.json")),
+            0)
+      << err_;
+  EXPECT_TRUE(std::filesystem::exists(path("new/place/metrics.csv")));
+}
+
+}  // namespace
+}  // namespace voxgrad
