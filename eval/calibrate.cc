@@ -98,12 +98,6 @@ std::vector<float> scales(const FitCurve& curve) {
   return all;
 }
 
-void check_samples(const std::vector<Tensor>& samples) {
-  require(!samples.empty(), "[mean_softmax] expected at least one sample");
-  require(samples[0].rank() == 4, "[mean_softmax] expected samples [D, H, W, K], got ", samples[0].shape());
-  for (const Tensor& s : samples) detail::check_map("mean_softmax", s, DType::f32, samples[0].shape());
-}
-
 }  // namespace
 
 FitCurve::FitCurve(double low, double high) : low_(low), high_(high) {
@@ -204,22 +198,6 @@ void TemperatureFit::add(const Tensor& probabilities, const Tensor& truth) {
         }
       });
   curve_.add(sum / static_cast<double>(voxels));
-}
-
-Tensor mean_softmax(const std::vector<Tensor>& samples, double tau) {
-  check_samples(samples);
-  require(tau > 0, "[mean_softmax] expected a positive tau, got ", tau);
-  const int64_t classes = samples[0].dim(3);
-  const float scale = static_cast<float>(1 / tau), weight = 1.0f / static_cast<float>(samples.size());
-  Tensor mean = Tensor::zeros(samples[0].shape());
-  float* out = mean.mutable_data<float>();
-  for_voxels(mean.numel() / classes, classes, [&](int64_t i, float* p) {
-    for (const Tensor& s : samples) {
-      softmax(s.data<float>() + i * classes, classes, scale, p);
-      for (int64_t c = 0; c < classes; ++c) out[i * classes + c] += p[c] * weight;
-    }
-  });
-  return mean;
 }
 
 void TauOutFit::begin_case(const Tensor& truth) {

@@ -48,11 +48,9 @@ class TemperatureFit {
   FitCurve curve_{0.05, 20};
 };
 
-/// The mean over samples of softmax(sample / tau), f32 [D, H, W, K] (II.E of the PGRD paper).
-Tensor mean_softmax(const std::vector<Tensor>& samples, double tau);
-
-/// The tau from 0.02 to 2 with the least mean over cases of the NLL of mean_softmax. Samples are not kept:
-/// during a case memory holds 25 floats a voxel, whatever the number of samples.
+/// The tau from 0.02 to 2 with the least mean over cases of the NLL of the mean over samples of
+/// softmax(sample / tau) (II.E of the PGRD paper). Samples are not kept: during a case memory holds 25 floats
+/// a voxel, whatever the number of samples.
 class TauOutFit {
  public:
   /// i32 [D, H, W].

@@ -1,7 +1,7 @@
 // Prepared data by the command: filled, used, listed, cleaned, damaged, killed; what is said before training.
-#include <cstdio>
 #include <filesystem>
 
+#include "data/case_store.h"
 #include "io/sha256.h"
 #include "tests/apps/command.h"
 
@@ -78,6 +78,20 @@ TEST_F(Cache, DamageExitsWith4AndNamesTheFile) {
   ASSERT_EQ(run("cache --clean"), 0) << err_;
   ASSERT_EQ(run(train("second")), 0) << err_;
   EXPECT_EQ(model("first"), model("second"));
+}
+
+// `unet` never reads its calibration case, and others read it hours later.
+TEST_F(Cache, ADamagedCalibrationCaseStopsBeforeTraining) {
+  ASSERT_EQ(run(train("first")), 0) << err_;
+  std::string file;
+  for (const StoredFile& f : stored_files(path("cache"), /*names=*/true))
+    if (f.what == "case" && f.name == "phantom_002") file = path("cache/" + f.file);  // the first of the fold
+  std::string content = read_text(file);
+  content[content.size() / 2] = static_cast<char>(content[content.size() / 2] ^ 1);
+  write_text(file, content);
+  EXPECT_EQ(run(train("second")), 4);
+  EXPECT_NE(err_.find(file), std::string::npos) << err_;
+  EXPECT_EQ(err_.find("prior 1/2"), std::string::npos) << err_;
 }
 
 TEST_F(Cache, AKilledRunAndTwoAtOnceLeaveItRight) {

@@ -12,6 +12,7 @@
 #include "run/log.h"
 #include "run/manifest.h"
 #include "tensor/random.h"
+#include "tests/eval/mean_softmax.h"
 
 namespace voxgrad::testing_data {
 

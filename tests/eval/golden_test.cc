@@ -8,6 +8,7 @@
 #include "eval/calibrate.h"
 #include "eval/scores.h"
 #include "eval/statistics.h"
+#include "tests/eval/mean_softmax.h"
 
 namespace voxgrad {
 namespace {
