@@ -1,7 +1,6 @@
 // Where predictions and scores go, and what they may replace.
 #include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
