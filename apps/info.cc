@@ -1,9 +1,10 @@
-// `voxgrad info`: what this build is and what it runs on.
+// `voxgrad info [RUN|MODEL]`: what this build is and what it runs on; or what a run or a model is.
 #include <iomanip>
 #include <iostream>
 #include <memory>
 
 #include "apps/commands.h"
+#include "apps/run_info.h"
 #include "io/system_info.h"
 #include "run/runtime_record.h"
 #include "tensor/conv.h"
@@ -44,13 +45,18 @@ void print_text(const json& j) {
 }  // namespace
 
 void add_info(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("info", "Show version, compiler, libraries, CPU and memory");
+  CLI::App* command = app.add_subcommand(
+      "info", "Show version, compiler, libraries, CPU and memory; of a run or a model, what it is");
+  auto what = std::make_shared<std::string>();
+  command->add_option("RUN", *what, "Run folder, or a file model.safetensors: show this one")
+      ->type_name("RUN|MODEL");
   auto as_json = std::make_shared<bool>(false);
   command->add_flag("--json", *as_json, "Print JSON");
   auto device = std::make_shared<std::string>("cpu");
   command->add_option("--device", *device, "Open this device and show it: cpu, cuda or cuda:INDEX")
       ->type_name("DEVICE");
-  command->callback([as_json, device] {
+  command->callback([what, as_json, device] {
+    if (!what->empty()) return show_run(*what, *as_json);
     const Device d = parse_device(*device);
     require_device(d);
     json j = machine_record();

@@ -9,7 +9,9 @@
 #include <stdexcept>
 
 #include "apps/commands.h"
+#include "apps/help.h"
 #include "apps/numbers.h"
+#include "apps/progress.h"
 #include "apps/signals.h"
 #include "apps/terminal.h"
 #include "io/system_info.h"
@@ -29,7 +31,7 @@ void set_log_level(const std::string& name) {
 }
 
 void add_global_options(CLI::App& app) {
-  app.set_version_flag("--version", "voxgrad " + build_info().version);
+  app.set_version_flag("-V,--version", "voxgrad " + build_info().version);
   app.add_option_function<int>(
          "--threads", [](int n) { set_thread_count(n); },
          "Number of threads; results have the same bits with any (default: all CPUs)")
@@ -39,15 +41,14 @@ void add_global_options(CLI::App& app) {
                                        "What is logged on stderr (default: info)")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}).description(""))
       ->type_name("trace|debug|info|warn|error|off");
-  app.require_subcommand(1);
+  app.add_flag_callback(
+      "-q,--quiet",
+      [] {
+        silence_progress();
+        spdlog::set_level(spdlog::level::warn);
+      },
+      "No progress and no advice on stderr: warnings and errors alone");
   app.fallthrough();  // global options may stand behind the subcommand too
-}
-
-/// CLI11 only says that a subcommand is required: name the word that is none.
-std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
-  const std::vector<std::string> rest = app.remaining();
-  const bool unknown = app.get_subcommands().empty() && !rest.empty() && !rest[0].starts_with("-");
-  return (unknown ? "unknown subcommand " + rest[0] : std::string(error.what())) + " (see voxgrad --help)";
 }
 
 int report(ErrorCode code, const std::string& message) {
@@ -70,10 +71,11 @@ int run(int argc, char** argv) {
   app.name("voxgrad");
   add_global_options(app);
   add_commands(app);
-  for (CLI::App* command : app.get_subcommands({}))
-    command->footer("Also for every subcommand: --threads N, --log-level LEVEL (see voxgrad --help)\n");
+  app.footer(general_footer());
+  for (CLI::App* command : app.get_subcommands({})) command->footer(footer_of(command->get_name()));
   try {
     app.parse(argc, argv);
+    if (app.get_subcommands().empty()) std::cout << overview();
     return flush_output();
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) {  // --help, --version

@@ -7,6 +7,7 @@
 #include "apps/progress.h"
 #include "apps/signals.h"
 #include "apps/train_options.h"
+#include "data/plan_file.h"
 #include "io/file.h"
 #include "methods/training.h"
 #include "run/folder.h"
@@ -15,7 +16,7 @@ namespace voxgrad::apps {
 namespace {
 
 struct Arguments {
-  std::string dataset, method, memory;
+  std::string dataset, method, memory, plan;
   std::vector<std::string> from;
   TrainRequest request;
   ConfigArguments config;
@@ -40,6 +41,22 @@ void print_scores(const RunScores& scores) {
   }
 }
 
+/// TrainRequest::plan: that of --plan, of the run that goes on, or none.
+std::string plan_text(const Arguments& a, const Method& method) {
+  const std::string stored = RunFolder{a.request.run}.plan();
+  const bool goes_on = a.request.resume && file_exists(stored);
+  if (a.plan.empty()) return goes_on ? read_text(stored) : "";
+  if (const std::string key = a.config.plan_key(method.config()); !key.empty())
+    fail(ErrorCode::usage, "train: --plan: expected without ", key,
+         ", which decides how a plan is made; edit ", a.plan);
+  const Plan plan = plan_from_toml(read_text(a.plan), a.plan);
+  expect_plan_of(open_dataset(a.dataset), plan, a.plan);
+  if (goes_on && plan_to_json(plan) != plan_to_json(plan_from_toml(read_text(stored), stored)))
+    fail(ErrorCode::usage, "train: --plan ", a.plan, ": expected the plan that the run was started with, ",
+         stored, "; resume without --plan");
+  return goes_on ? read_text(stored) : plan_to_toml(plan);
+}
+
 void run(Arguments& a) {
   if (a.print_table) {
     std::cout << configuration_document();
@@ -56,6 +73,7 @@ void run(Arguments& a) {
   }
   watch_signals();
   a.device.open();
+  request.plan = plan_text(a, *method);
   for (const std::string& text : a.from) request.from.push_back(parse_stage_source(text));
   MemoryBounds memory;
   memory.host = memory_limit(a.memory);
@@ -94,6 +112,11 @@ void add_train(CLI::App& app) {
   c->add_option("--method", a->method, "One of: " + CLI::detail::join(method_names(), ", "))
       ->default_val(kDefaultMethod);
   c->add_option("-o,--output", a->request.run, "Run folder, made where it is not there");
+  c->add_option(
+       "--plan", a->plan,
+       "Train by this plan instead of one made from the data: a file of `voxgrad plan -o FILE`, edited "
+       "as you like")
+      ->type_name("FILE");
   c->add_option("--seed", a->request.seed, "Seed of everything random")
       ->check(whole_number())
       ->default_val(1);

@@ -56,6 +56,16 @@ void ConfigArguments::apply(Config& config) const {
     for (const std::string& assignment : *all) config.set(assignment);
 }
 
+std::string ConfigArguments::plan_key(const Config& config) const {
+  const std::string table = "plan.";
+  for (const auto* all : {&short_, &assignments_})
+    for (const std::string& assignment : *all)
+      if (assignment.starts_with(table)) return assignment.substr(0, assignment.find('='));
+  for (const Option& o : config.options().all())
+    if (o.key.starts_with(table) && !config.is_default(o.key)) return o.key;
+  return "";
+}
+
 void say_no_effect(const std::string& key, const std::string& method) {
   spdlog::warn("{} has no effect for {}", key, method);
 }

@@ -21,6 +21,8 @@ class ConfigArguments {
   void add_prediction_options(CLI::App& command);
   /// Sets what was given: --config first, then short options, then --set.
   void apply(Config& config) const;
+  /// The first key of the table `plan` that was given, on the command line or by --config; empty: none.
+  std::string plan_key(const Config& config) const;
 
  private:
   /// `flag` VALUE stands for --set KEY=VALUE.

@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "apps/commands.h"
+#include "data/plan_file.h"
 #include "io/file.h"
 #include "io/sha256.h"
 #include "methods/model.h"
@@ -47,6 +48,7 @@ class Verification {
   void stage_weights(const std::string& path, const std::vector<StageRecord>& stages,
                      const NamedTensors& weights);
   void config(const RunFolder& folder);
+  void plan(const RunFolder& folder);
   void checkpoint(const RunFolder& folder);
   void log(const RunFolder& folder);
   void scores(const RunFolder& folder);
@@ -105,6 +107,17 @@ void Verification::config(const RunFolder& folder) {
     recorded(path, manifest_->config_sha256);
     if (model_)
       check(own == values(model_->config, folder.model()), path + ": the values that the model has");
+  });
+}
+
+void Verification::plan(const RunFolder& folder) {
+  if (manifest_->plan_sha256.empty()) return;
+  const std::string path = folder.plan();
+  if (!file_exists(path)) return check(false, path + ": expected the plan of the run, found no such file");
+  file(path, [&] {
+    const Plan given = plan_from_toml(read_text(path), path);
+    recorded(path, manifest_->plan_sha256);
+    if (model_) check(plan_to_json(given) == model_->plan, path + ": the plan of the model");
   });
 }
 
@@ -180,6 +193,7 @@ void Verification::run(const RunFolder& folder) {
             folder.model() + ": stages and constants of the manifest");
   }
   config(folder);
+  plan(folder);
   checkpoint(folder);
   log(folder);
   scores(folder);

@@ -102,7 +102,14 @@ void GroupSampler::estimate_window(const Samples& s, size_t w, Tensor& y0) {
 
 void GroupSampler::estimate(const Samples& s) {
   Tensor y0 = s.y0;
-  if (whole_) return estimate_window(s, 0, y0);
+  // On a device this may be recorded once for all steps: draw() says it there.
+  const auto done = [&] {
+    if (!device_.is_cuda()) s_.work.done(y0.dim(0));
+  };
+  if (whole_) {
+    estimate_window(s, 0, y0);
+    return done();
+  }
   fill(y0, 0);
   const Triple& patch = s_.plan.patch;
   for (size_t w = 0; w < windows_.size(); ++w) {
@@ -110,6 +117,7 @@ void GroupSampler::estimate(const Samples& s) {
     Tensor window = Tensor::empty_on(device_, {y0.dim(0), patch[0], patch[1], patch[2], y0.dim(4)});
     estimate_window(s, w, window);
     add_window(window, weight_, windows_[w].begin, y0);
+    done();
   }
   divide_places(y0, weight_sum_);
 }
@@ -152,6 +160,7 @@ std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
     s.keys.copy_from(Tensor::from<int64_t>({count, 2}, keys));
     s.last = step.s == 0;
     s.step->run();
+    if (device_.is_cuda()) s_.work.done(count * static_cast<int64_t>(windows_.size()));
     if (i == 0 && s_.options.first_estimates()) {
       if (!first_sum_.defined()) {
         first_sum_ = Tensor::empty_on(device_, pi_.shape());

@@ -25,6 +25,9 @@ class McDropout : public Method {
           network_->volume_probabilities(image, 1, work, sample_seed(c.name, work.seed, m)).to(Device::cpu()),
           /*weight=*/1);
   }
+  int64_t evaluations(const std::function<bool(const std::string&)>& wants) const override {
+    return samples_ + (wants("no-dropout") ? 1 : 0);
+  }
 
  protected:
   void declare(OptionList& options) override {

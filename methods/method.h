@@ -28,7 +28,13 @@ struct Work {
   int64_t memory = int64_t{4} << 30;  ///< bytes that groups of samples, and what is kept of them, may take
   int64_t device_memory = int64_t{4} << 30;  ///< bytes that groups may take where a CUDA device computes
   std::function<void()> poll = {};           ///< called between evaluations; may throw to stop
+  /// Called after evaluations of a network: how many, one for each window and sample
+  /// (Predictor::evaluations). May throw to stop.
+  std::function<void(int64_t evaluations)> advance = {};
 
+  void done(int64_t evaluations) const {
+    if (advance) advance(evaluations);
+  }
   /// The bound of what computes on `device`.
   int64_t memory_on(const Device& device) const { return device.is_cuda() ? device_memory : memory; }
 };
@@ -79,6 +85,9 @@ class Predictor {
   /// Gives samples and wanted estimates; samples in the same order, with the same bits, whatever the memory.
   /// A method that is deterministic gives one sample.
   virtual void predict(const PreprocessedCase& c, const Work& work, Receiver& to) = 0;
+  /// How often predict() evaluates a network in each window of a case, for progress and estimates of time; at
+  /// most so often where it may stop early. `wants`: as of the Receiver.
+  virtual int64_t evaluations(const std::function<bool(const std::string& estimate)>& wants) const = 0;
   /// What a reader of the scores must know.
   virtual std::vector<std::string> notes() const { return {}; }
   /// What a user of predictions must know: settings that differ from those that were fitted for.

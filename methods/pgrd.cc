@@ -123,6 +123,7 @@ void Pgrd::begin_denoiser(const TrainingData& data, const Work& work) {
       const Tensor pi = n_->prior.batch_probabilities(b.image, constants["pi_temperature"]).to(Device::cpu());
       power += residual_power(b.label, pi);
       count += static_cast<double>(pi.numel());
+      work.done(b.image.dim(0));
     }
     sd = std::clamp(std::sqrt(power / count), 1e-3, 1.0);
   }
@@ -213,6 +214,12 @@ void Pgrd::predict(const PreprocessedCase& c, const Work& work, Receiver& to) {
   const Tensor mean = draw(
       c, sampling, work, [&](const Tensor& raw) { to.sample(readout(raw, sampling.readout, tau_out()), 1); });
   if (mean.defined()) to.estimate(name(), mean);
+}
+
+int64_t Pgrd::evaluations(const std::function<bool(const std::string&)>& wants) const {
+  const auto steps = static_cast<int64_t>(reverse_steps(n_->schedule, sampling.sampler).size());
+  const bool prior_again = wants(kPrior) || wants(kTempered);
+  return 1 + (prior_again ? 1 : 0) + sampling.samples * steps;
 }
 
 void Pgrd::fit(const TrainingData& data, const Work& work) {

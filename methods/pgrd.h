@@ -28,6 +28,7 @@ class Pgrd : public Method {
   void fit(const TrainingData& data, const Work& work) override;
   std::vector<EstimateInfo> estimates() const override;
   void predict(const PreprocessedCase& c, const Work& work, Receiver& to) override;
+  int64_t evaluations(const std::function<bool(const std::string&)>& wants) const override;
   std::vector<std::string> notes() const override;
   std::vector<std::string> warnings() const override;
   std::vector<ConstantRange> constant_ranges() const override {

@@ -193,7 +193,7 @@ CasePrediction predict_case(Predictor& predictor, const PreprocessedCase& c, con
 
 std::vector<std::string> predict_files(Method& method, const PredictOptions& options) {
   const Plan& plan = method.plan();
-  const std::vector<Case> cases = find_cases(options.images, plan.channels());
+  const std::vector<Case> cases = prediction_cases(options, plan);
   refuse_folder_of_inputs(options, cases);
   std::string known;
   for (const EstimateInfo& e : method.estimates()) known += (known.empty() ? "" : ", ") + e.key;
@@ -212,10 +212,13 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
   const FolderLock lock(options.output);
   for (const std::string& folder : folders) remove_stale_temporaries(folder);
   write_text(options.output + kRecord, record);
+  std::vector<Case> left;
+  for (const Case& c : cases)
+    if (!options.skip_existing || !file_exists(options.output + "/" + c.name + ".nii.gz")) left.push_back(c);
+  CaseClock clock(static_cast<int64_t>(left.size()), options.progress);
   std::vector<std::string> names;
-  for (const Case& c : cases) {
-    if (options.skip_existing && file_exists(options.output + "/" + c.name + ".nii.gz")) continue;
-    if (options.progress) options.progress(c.name, names.size(), cases.size());
+  for (const Case& c : left) {
+    clock.begin(c.name);
     const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
     for (const CaseWarning& w : loaded.warnings)
       if (options.warn) options.warn(w.file + ": " + w.text);
@@ -224,10 +227,13 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
     const auto wanted = [&](const std::string& key) {
       return std::find(options.estimates.begin(), options.estimates.end(), key) != options.estimates.end();
     };
+    clock.evaluate(windows_of(prepared, plan), method.evaluations(wanted));
+    Work work = options.work;
+    work.advance = [&](int64_t n) { clock.advance(n); };
     std::map<std::string, Tensor> others;
     const CasePrediction p =
         predict_case(method, prepared,
-                     {options.work, options.save_samples, wanted,
+                     {work, options.save_samples, wanted,
                       [&](const EstimateInfo& info, const Tensor& on_grid) { others[info.key] = on_grid; }});
     if (const std::string own = own_estimate(method.estimates()).key; wanted(own))
       others[own] = p.probabilities;

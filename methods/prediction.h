@@ -1,6 +1,6 @@
 // From an image to mask, probabilities and uncertainty on its own grid.
 #pragma once
-#include "methods/method.h"
+#include "methods/case_progress.h"
 
 namespace voxgrad {
 
@@ -27,6 +27,7 @@ CasePrediction predict_case(Predictor& predictor, const PreprocessedCase& c, con
 
 struct PredictOptions {
   std::vector<std::string> images;  ///< files or folders
+  std::vector<Case> cases;          ///< and cases with names of their own (named_case)
   std::string output;
   Work work;
   std::string model_digest;  ///< for prediction.json
@@ -35,9 +36,17 @@ struct PredictOptions {
   bool skip_existing =
       false;  ///< leave cases out whose mask is there, made with this model and these settings
   std::vector<std::string> estimates;  ///< keys of further estimates to write
-  std::function<void(const std::string& name, size_t done, size_t total)> progress;
+  CaseClock::Report progress;
   std::function<void(const std::string& text)> warn;
 };
+/// A case of `--case NAME=FILE,FILE,...`: a file a channel of the plan, in its order, or one that holds all
+/// of them. ErrorCode::usage, naming the channels, for another text and for a name that is no name of a file.
+Case named_case(const std::string& text, const Plan& plan);
+/// The cases that are asked for. The header of each file is read: ErrorCode::data, naming the file and how
+/// files of several channels are named, where its number of channels is not the plan's. ErrorCode::usage for
+/// a case that is there twice.
+std::vector<Case> prediction_cases(const PredictOptions& options, const Plan& plan);
+
 /// `voxgrad predict`: OUT/CASE.nii.gz, OUT/entropy/, OUT/mutual_information/ and what was asked for, and
 /// OUT/prediction.json, which says what they were made with. Returns the names of the cases that were
 /// predicted. ErrorCode::usage for an estimate that the method does not have, for a folder with masks that no

@@ -80,7 +80,7 @@ Tensor Segmenter::volume_probabilities(const Tensor& image, double temperature, 
         return batch_probabilities(gather_windows(there, w, plan_.patch), temperature,
                                    random ? &step : nullptr);
       },
-      work.poll);
+      work.poll, work.advance);
 }
 
 double fit_segmenter_temperature(const Segmenter& segmenter, const std::vector<PreparedCase>& cases,

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
+#include "data/plan_file.h"
 #include "io/sha256.h"
 #include "methods/registry.h"
 #include "methods/validation.h"
@@ -94,11 +96,13 @@ class MethodTraining {
       : method_(method), folder_(folder), request_(request), memory_(memory), cache_(cache), run_(request) {}
 
   TrainResult operator()() {
-    return run_.train({method_.name(), method_.config().to_toml(), folder_}, [this] { return prepare(); });
+    return run_.train({method_.name(), method_.config().to_toml(), folder_, request_.plan},
+                      [this] { return prepare(); });
   }
 
  private:
   TrainingJob prepare();
+  Plan plan(CaseStore& store);
   void load(CaseStore& store, std::vector<CaseWarning>& warnings);
   void look_ahead(CaseStore& store);
   // The bounds are half of the caps; the cases in memory, and parameters, count against the caps too.
@@ -122,6 +126,8 @@ class MethodTraining {
   TrainingData data_;
   Seen seen_;
   Work work_;
+  std::string evaluating_;  // for what a network is evaluated outside of steps
+  int64_t evaluations_ = 0;
 };
 
 void MethodTraining::load(CaseStore& store, std::vector<CaseWarning>& warnings) {
@@ -163,6 +169,22 @@ void MethodTraining::look_ahead(CaseStore& store) {
   }
 }
 
+// The one that was given, else the one that the training cases make.
+Plan MethodTraining::plan(CaseStore& store) {
+  if (!request_.plan.empty()) {
+    const std::string where = run_.folder().plan();
+    const Plan given = plan_from_toml(request_.plan, where);
+    expect_plan_of(dataset_, given, where);
+    return given;
+  }
+  size_t looked_at = 0;
+  const auto poll = [&] {
+    run_.poll();
+    run_.show("reading cases", looked_at++, split_.train.size());
+  };
+  return make_plan(dataset_, split_.train, method_.common.plan, &store, poll);
+}
+
 TrainingJob MethodTraining::prepare() {
   const CommonOptions& common = method_.common;
   dataset_ = open_dataset(folder_);
@@ -172,12 +194,7 @@ TrainingJob MethodTraining::prepare() {
   CaseStore store(cache_);
   run_.say(split_.text);
   if (!store.folder().empty()) run_.say(cat("prepared data lie in ", store.folder()));
-  size_t looked_at = 0;
-  const auto poll = [&] {
-    run_.poll();
-    run_.show("reading cases", looked_at++, split_.train.size());
-  };
-  method_.build(make_plan(dataset_, split_.train, common.plan, &store, poll), request_.runtime);
+  method_.build(plan(store), request_.runtime);
   std::vector<CaseWarning> warnings;
   load(store, warnings);
   look_ahead(store);
@@ -190,6 +207,10 @@ TrainingJob MethodTraining::prepare() {
   const Seed seed = Seed{request_.seed}.child("fold", static_cast<uint64_t>(common.fold));
   work_.seed = seed.value;
   work_.poll = [this] { run_.poll(); };
+  work_.advance = [this](int64_t n) {
+    if (std::exchange(evaluating_, run_.where()) != run_.where()) evaluations_ = 0;
+    run_.show(run_.where(), static_cast<size_t>(evaluations_ += n), 0);
+  };
   bound_work();
 
   TrainingJob job;
@@ -237,8 +258,9 @@ TrainingJob MethodTraining::prepare() {
     v.work = work_;
     v.max_scored = method_.common.max_scored;
     v.keep_cases = method_.common.keep_cases;
-    v.progress = [this](const std::string&, size_t done, size_t total) {
-      run_.show("validation", done, total);
+    v.progress = [this](const CaseProgress& p) {
+      if (request_.progress)
+        request_.progress({"validation", p.index, p.cases, 0, p.seconds, p.eta_seconds, p.text()});
     };
     validate(run_.folder(), method_, dataset_, split_, v);
   };

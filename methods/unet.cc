@@ -16,6 +16,7 @@ class UNetMethod : public Method {
   void predict(const PreprocessedCase& c, const Work& work, Receiver& to) override {
     to.sample(prior_->volume_probabilities(c.image, 1, work).to(Device::cpu()), 1);
   }
+  int64_t evaluations(const std::function<bool(const std::string&)>& /*wants*/) const override { return 1; }
 
  protected:
   void declare(OptionList& options) override { prior_options_.declare(options.table("prior")); }

@@ -85,9 +85,10 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
                          [&](const ScoreRow& r) { return r.key == key; });
   };
   const std::string own = own_estimate(method.estimates()).key;
+  CaseClock clock(static_cast<int64_t>(total), options.progress);
   for (size_t i = 0; i < total; ++i) {
     const Case& c = cases[i];
-    if (options.progress) options.progress(c.name, i, total);
+    clock.begin(c.name);
     const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
     const PreprocessedCase prepared = preprocess(loaded, plan);
     if (!loaded.label.defined())
@@ -100,8 +101,10 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     input.posterior = load_posterior(c, plan.classes(), loaded.header);
     CaseRequest request;
     request.work = options.work;
+    request.work.advance = [&](int64_t n) { clock.advance(n); };
     request.keep_samples = true;
     request.wants = [](const std::string&) { return true; };
+    clock.evaluate(windows_of(prepared, plan), method.evaluations(request.wants));
     // Scores of a probability map without those of samples.
     request.other = [&](const EstimateInfo& info, const Tensor& probabilities) {
       CaseInput one = input;

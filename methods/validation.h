@@ -1,6 +1,6 @@
 // What happens after training: the split in words and indices, and the scores of the run.
 #pragma once
-#include "methods/method.h"
+#include "methods/case_progress.h"
 #include "run/folder.h"
 
 namespace voxgrad {
@@ -20,7 +20,7 @@ std::vector<Case> scored_cases(const Dataset& dataset, const RunSplit& split, in
 struct ValidationOptions {
   Work work;
   int64_t max_scored = 0, keep_cases = 6;
-  std::function<void(const std::string& name, size_t done, size_t total)> progress;
+  CaseClock::Report progress;
 };
 /// Scores every estimate of the method on the scored cases, on their own grids, writes RUN/metrics.json and a
 /// CSV for each row, and keeps the maps of some cases in RUN/validation.

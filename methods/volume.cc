@@ -47,11 +47,13 @@ void expect_finite(const Tensor& out, const std::function<void()>& again) {
 }  // namespace
 
 Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group,
-                    const WindowFunction& f, const std::function<void()>& poll) {
+                    const WindowFunction& f, const std::function<void()>& poll,
+                    const std::function<void(int64_t)>& done) {
   const std::vector<Window> windows = sliding_windows(shape, patch);
   if (windows.size() == 1 && shape == patch) {
     const Tensor out = f(windows);
     expect_finite(out, [&] { f(windows); });
+    if (done) done(1);
     return out.reshape({shape[0], shape[1], shape[2], channels});
   }
   Tensor weight = gaussian_window(patch), weight_sum = sum_of_weights(shape, windows, weight), sum;
@@ -68,6 +70,7 @@ Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, 
     }
     for (size_t i = 0; i < some.size(); ++i)
       add_window(out.rows(static_cast<int64_t>(i), 1), weight, some[i].begin, sum);
+    if (done) done(static_cast<int64_t>(some.size()));
   }
   divide_places(sum, weight_sum.to(sum.device()));
   expect_finite(sum, [&] {

@@ -16,8 +16,10 @@ using WindowFunction = std::function<Tensor(const std::vector<Window>&)>;
 
 /// Runs `f` over the windows of a volume of `shape` (at least the patch), at most `group` windows a call, and
 /// blends where the outputs are: f32 [D, H, W, K]. `poll` is called between groups and may throw to stop. An
-/// output that is not finite is ErrorCode::diverged, naming the op.
+/// output that is not finite is ErrorCode::diverged, naming the op. `done` is called after each group with
+/// its windows.
 Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group,
-                    const WindowFunction& f, const std::function<void()>& poll = {});
+                    const WindowFunction& f, const std::function<void()>& poll = {},
+                    const std::function<void(int64_t windows)>& done = {});
 
 }  // namespace voxgrad

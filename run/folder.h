@@ -18,6 +18,8 @@ struct RunFolder {
   std::string model() const { return path + "/model.safetensors"; }
   std::string checkpoint() const { return path + "/checkpoint.safetensors"; }
   std::string config() const { return path + "/config.toml"; }
+  /// The plan that the run was given (`train --plan`); without one there is no such file.
+  std::string plan() const { return path + "/plan.toml"; }
   std::string log() const { return path + "/log.jsonl"; }
   std::string metrics() const { return path + "/metrics.json"; }
   /// One line a case of the score row `key`.

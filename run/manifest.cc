@@ -64,6 +64,7 @@ void read_format_2(const json& object, const Fields& f, Manifest& m) {
   optional(f, "stages", [&] { m.stages = detail::stages_from(f.list("stages"), f.where(), "stages"); });
   read_digest(f, "model_digest", m.model_digest);
   read_digest(f, "config_sha256", m.config_sha256);
+  read_digest(f, "plan_sha256", m.plan_sha256);
   read_digest(f, "scores_sha256", m.scores_sha256);
   read_text_field(f, "scored_sha256", m.scored_sha256);
   read_text_field(f, "dataset_folder", m.dataset_folder);
@@ -99,6 +100,7 @@ void write_manifest(const std::string& path, const Manifest& m) {
     if (!text.empty()) object[key] = text;
   };
   add("config_sha256", m.config_sha256);
+  add("plan_sha256", m.plan_sha256);
   add("dataset_folder", m.dataset_folder);
   add("from", m.from);
   add("scored_sha256", m.scored_sha256);

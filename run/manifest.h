@@ -12,6 +12,7 @@ struct Manifest {
   std::string method;
   uint64_t seed = 0;
   std::string config_sha256;   ///< of config.toml; empty: not recorded
+  std::string plan_sha256;     ///< of plan.toml; empty: the plan was made from the data
   std::string dataset_folder;  ///< absolute
   std::string from;            ///< `--from` as given, several separated by spaces
   // What its data are: empty until they have been read.

@@ -22,6 +22,10 @@ RuntimeRecord record_of(const Runtime& r) {
 void TrainingRun::State::begin() const {
   if (file_exists(folder.log())) remove_file(folder.log());
   write_text(folder.config(), identity.config);
+  if (!identity.plan.empty())
+    write_text(folder.plan(), identity.plan);
+  else if (file_exists(folder.plan()))
+    remove_file(folder.plan());
   write_record("reading the data");
 }
 
@@ -69,6 +73,7 @@ void TrainingRun::State::write_record(const std::string& now) const {
   m.method = identity.method;
   m.seed = request.seed;
   m.config_sha256 = sha256_of_file(folder.config());
+  if (!identity.plan.empty()) m.plan_sha256 = sha256_of_file(folder.plan());
   m.dataset_folder = absolute_path(identity.data);
   m.from = from;
   m.dataset = job.dataset;

@@ -16,18 +16,25 @@ void TrainingRun::State::expect_same(const std::string& field, const std::string
   if (was != is) fail(code, "[train] ", folder.path, ": was started with ", field, " ", was, ", not ", is);
 }
 
+// A file that says what the run was started as; `sha256`: empty where the run does not have it.
+void TrainingRun::State::expect_unchanged(const std::string& path, const std::string& sha256,
+                                          const char* what) const {
+  if (sha256.empty()) return;
+  if (!file_exists(path))
+    fail(ErrorCode::data, "[train] ", path, ": expected the ", what, " of the run, found no file");
+  if (const std::string now = sha256_of_file(path); now != sha256)
+    fail(ErrorCode::data, "[train] ", path, ": was changed since the run was started: expected SHA-256 ",
+         sha256, ", got ", now);
+}
+
 // What a manifest says that this run was started as.
 void TrainingRun::State::expect_run_of(const Manifest& before) const {
   expect_same("--method", before.method, identity.method);
   expect_same("--seed", cat(before.seed), cat(request.seed));
-  if (!before.config_sha256.empty()) {
-    if (!file_exists(folder.config()))
-      fail(ErrorCode::data, "[train] ", folder.config(),
-           ": expected the configuration of the run, found no file");
-    if (const std::string now = sha256_of_file(folder.config()); now != before.config_sha256)
-      fail(ErrorCode::data, "[train] ", folder.config(),
-           ": was changed since the run was started: expected SHA-256 ", before.config_sha256, ", got ", now);
-  }
+  expect_unchanged(folder.config(), before.config_sha256, "configuration");
+  expect_unchanged(folder.plan(), before.plan_sha256, "plan");
+  if (before.plan_sha256.empty() && !identity.plan.empty())
+    fail(ErrorCode::usage, "[train] ", folder.path, ": was started without --plan; resume without it");
   // Until data or a checkpoint say more.
   if (before.data_sha256.empty() && !before.dataset_folder.empty()) {
     if (!same_file(before.dataset_folder, identity.data))

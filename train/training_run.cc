@@ -122,6 +122,8 @@ void TrainingRun::poll() const { state_->poll(); }
 
 void TrainingRun::say(const std::string& text) const { state_->say(text); }
 
+const std::string& TrainingRun::where() const { return state_->where; }
+
 void TrainingRun::show(const std::string& what, size_t done, size_t total) const {
   if (state_->request.progress)
     state_->request.progress({what, static_cast<int64_t>(done), static_cast<int64_t>(total), 0, 0, 0});
@@ -153,6 +155,7 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
     if (!request.resume) {
       remove_file(s.folder.manifest());
       remove_file(s.folder.config());
+      if (!identity.plan.empty()) remove_file(s.folder.plan());
     }
     throw;
   }
@@ -202,7 +205,6 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
     move();
     if (s.job.fit) {
       s.where = "calibration";
-      show(s.where, 0, 1);
       s.job.fit();
       s.expect_finite(*s.job.constants);
     }

@@ -16,11 +16,12 @@
 namespace voxgrad {
 
 struct TrainProgress {
-  std::string stage;  ///< of the job, "calibration" or "validation"
-  int64_t step = 0, steps = 0;
-  double loss = 0;         ///< of this step
-  double seconds = 0;      ///< since this stage began in this process
-  double eta_seconds = 0;  ///< of this stage
+  std::string stage;            ///< of the job, or what else is done: "validation", "reading cases"
+  int64_t step = 0, steps = 0;  ///< without a number of steps, `step` counts evaluations of windows
+  double loss = 0;              ///< of this step
+  double seconds = 0;           ///< since this stage began in this process
+  double eta_seconds = 0;       ///< of this stage
+  std::string detail = {};      ///< in place of the steps, for people
 };
 
 /// A stage that another run has trained.
@@ -36,6 +37,9 @@ struct TrainRequest {
   std::string run;  ///< folder, made where it is not there
   uint64_t seed = 1;
   bool resume = false;
+  /// TOML of a plan (data/plan_file.h) in place of the one made from the data; empty: none. A resumed run has
+  /// that of RunFolder::plan().
+  std::string plan;
   double max_minutes = 0;  ///< 0: no limit
   std::vector<StageSource> from;
   Runtime runtime;
@@ -48,8 +52,9 @@ struct TrainRequest {
 /// What is known of a run before its data are read. It is written first, and a resumed run must agree.
 struct RunIdentity {
   std::string method;
-  std::string config;  ///< config.toml: as asked
-  std::string data;    ///< folder of the data set
+  std::string config;     ///< config.toml: as asked
+  std::string data;       ///< folder of the data set
+  std::string plan = {};  ///< plan.toml: as given; empty: the plan is made from the data
 };
 
 /// What is trained.
@@ -101,7 +106,9 @@ class TrainingRun {
   /// To be called between pieces of long work: ends the training where the user or the clock wants it to.
   void poll() const;
   void say(const std::string& text) const;
-  /// Shows how far something other than a stage's steps is.
+  /// What is done: "step 3 of 10 of prior", "calibration".
+  const std::string& where() const;
+  /// Shows how far something other than a stage's steps is; `total` 0: it is not known.
   void show(const std::string& what, size_t done, size_t total) const;
 
  private:

@@ -92,6 +92,7 @@ struct TrainingRun::State {
   bool finished() const;
   void expect_same(const std::string& field, const std::string& was, const std::string& is,
                    ErrorCode code = ErrorCode::usage) const;
+  void expect_unchanged(const std::string& path, const std::string& sha256, const char* what) const;
   void expect_run_of(const Manifest& before) const;
   void expect_stages(const std::vector<StageRecord>& of, const std::string& at) const;
   void begin() const;

@@ -16,9 +16,10 @@ namespace {
 namespace fs = std::filesystem;
 const fs::path kRoot = VOXGRAD_SOURCE_DIR;
 
-constexpr std::array<std::string_view, 6> kFiles = {"model.safetensors", "checkpoint.safetensors",
+constexpr std::array<std::string_view, 7> kFiles = {"model.safetensors", "checkpoint.safetensors",
                                                     "metrics.json",      "manifest.json",
-                                                    "log.jsonl",         "config.toml"};
+                                                    "log.jsonl",         "config.toml",
+                                                    "plan.toml"};
 
 struct Literal {
   int line = 0;  ///< where it begins, from 1

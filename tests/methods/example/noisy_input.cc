@@ -36,6 +36,10 @@ class NoisyInput : public Method {
     }
   }
 
+  int64_t evaluations(const std::function<bool(const std::string&)>& wants) const override {
+    return samples_ + (wants("clean") ? 1 : 0);
+  }
+
  protected:
   void declare(OptionList& options) override {
     options_.declare(options.table("network").number(

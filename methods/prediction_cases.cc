@@ -1,0 +1,83 @@
+// Which cases `voxgrad predict` predicts, and whether their files hold what the model expects.
+#include <algorithm>
+#include <set>
+
+#include "io/file.h"
+#include "methods/prediction.h"
+
+namespace voxgrad {
+namespace {
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+/// "2 channels (T1, T2)".
+std::string channels_of(const Plan& plan) {
+  return cat(plan.channels(), plan.channels() == 1 ? " channel (" : " channels (", joined(plan.channel_names),
+             ")");
+}
+
+std::vector<std::string> parts_of(const std::string& list) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0; begin <= list.size();) {
+    const size_t end = std::min(list.find(',', begin), list.size());
+    parts.push_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+bool is_file_name(const std::string& name) {
+  constexpr size_t kLongest = 240;  // with its ending
+  const bool control =
+      std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 32 || c == 127; });
+  return !name.empty() && name.size() <= kLongest && name[0] != '.' && name.find('/') == std::string::npos &&
+         !control;
+}
+
+void expect_channels(const Case& c, const Plan& plan) {
+  std::vector<int64_t> volumes;
+  for (const std::string& file : c.images) volumes.push_back(read_nifti_header(file).volumes());
+  if (c.images.size() > 1 || volumes[0] == plan.channels()) return;
+  const std::string naming =
+      plan.channels() > 1 ? "; in a folder the files of a case are CASE_0000.nii.gz, CASE_0001.nii.gz and so "
+                            "on, in this order; --case NAME=FILE,FILE,... takes files of any name"
+                          : "";
+  fail(ErrorCode::data, "[predict] ", c.images[0], ": expected ", channels_of(plan), ", got ", volumes[0],
+       naming);
+}
+
+}  // namespace
+
+Case named_case(const std::string& text, const Plan& plan) {
+  const size_t equals = text.find('=');
+  const std::string name = text.substr(0, equals);
+  if (equals == std::string::npos || !is_file_name(name))
+    fail(ErrorCode::usage,
+         "[predict] --case: expected NAME=FILE,... with a name of a file without folder, got ", text);
+  const std::vector<std::string> files = parts_of(text.substr(equals + 1));
+  if (files.size() != 1 && files.size() != static_cast<size_t>(plan.channels()))
+    fail(ErrorCode::usage, "[predict] --case ", name, ": expected a file for each of ", channels_of(plan),
+         ", in this order, or one file of all, got ", files.size());
+  for (const std::string& file : files)
+    if (!file_exists(file)) fail(ErrorCode::data, "[predict] --case ", name, ": ", file, ": expected a file");
+  return {name, files, ""};
+}
+
+std::vector<Case> prediction_cases(const PredictOptions& options, const Plan& plan) {
+  std::vector<Case> cases;
+  if (!options.images.empty()) cases = find_cases(options.images, plan.channels());
+  cases.insert(cases.end(), options.cases.begin(), options.cases.end());
+  std::set<std::string> names;
+  for (const Case& c : cases) {
+    if (!names.insert(c.name).second)
+      fail(ErrorCode::usage, "[predict] case ", c.name, ": expected once, it is there twice");
+    expect_channels(c, plan);
+  }
+  return cases;
+}
+
+}  // namespace voxgrad
