@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "apps/commands.h"
+#include "apps/progress.h"
 #include "data/audit.h"
 
 namespace voxgrad::apps {
@@ -16,7 +17,12 @@ void add_check(CLI::App& app) {
       ->required();
   command->add_flag("--json", *as_json, "Print JSON");
   command->callback([folder, as_json] {
-    const AuditReport report = audit_dataset(*folder);
+    ProgressLine line;
+    const AuditReport report =
+        audit_dataset(*folder, [&](const std::string& name, size_t done, size_t total) {
+          line.show(cat("reading ", name, " (", done + 1, "/", total, ")"), false);
+        });
+    line.clear();
     std::cout << (*as_json ? audit_to_json(report) : audit_to_text(report)) << std::flush;
     if (const int errors = report.errors(); errors > 0)
       fail(ErrorCode::data, "[check] ", *folder, ": ", errors, errors == 1 ? " error" : " errors");

@@ -1,6 +1,7 @@
 // apps/: the voxgrad command, one file a subcommand. main.cc (global options, exit codes), commands.h (the
 // list), help.h (texts around --help), signals.h (interruption), progress.h (the line on a terminal), next.h
-// (what to do next), train_options.h (options that several share), run_info.h (`info RUN`).
+// (what to do next), trace.h (--trace), train_options.h (options that several share), run_info.h (`info
+// RUN`).
 //
 // Every add_* function registers a subcommand and its callback. A callback throws Error, writes its result to
 // std::cout and logs through spdlog; main.cc makes the exit code.

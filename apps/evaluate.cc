@@ -7,7 +7,9 @@
 #include <memory>
 
 #include "apps/commands.h"
+#include "apps/next.h"
 #include "apps/numbers.h"
+#include "apps/progress.h"
 #include "io/file.h"
 
 namespace voxgrad::apps {
@@ -26,18 +28,24 @@ void add_evaluate(CLI::App& app) {
   struct Arguments {
     EvaluateOptions options;
     std::string output;
+    bool json = false;
   };
   auto a = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(
       "evaluate",
       "Score predictions: Dice, HD95, NSD; with probabilities NLL, ECE, Brier and uncertainty too");
-  command->add_option("--truth", a->options.truth, "Folder of label maps CASE.nii.gz")->required();
+  command->add_option("--truth", a->options.truth, "Folder of label maps CASE.nii.gz, or one file")
+      ->required();
   command
-      ->add_option(
-          "--prediction", a->options.prediction,
-          "Folder of masks CASE.nii.gz; probabilities/CASE.nii.gz and samples/CASE/*.nii.gz in it are used")
+      ->add_option("--prediction", a->options.prediction,
+                   "Folder of masks CASE.nii.gz, or one file; probabilities/CASE.nii.gz and "
+                   "samples/CASE/*.nii.gz beside "
+                   "the masks are used")
       ->required();
   command->add_option("-o,--output", a->output, "metrics.json to write; a .csv is written beside it");
+  command->add_flag("--json", a->json, "Print metrics.json");
+  command->add_flag("--only-predicted", a->options.only_predicted,
+                    "Leave out cases without a prediction, and say how many, instead of refusing them");
   command->add_option(
       "--posterior", a->options.posterior,
       "Folder of exact posteriors CASE.nii.gz (4-D): NLL in excess of theirs, and KL to them");
@@ -56,13 +64,23 @@ void add_evaluate(CLI::App& app) {
   command->callback([a] {
     if (const size_t slash = a->output.rfind('/'); slash != std::string::npos && slash > 0)
       make_folders(a->output.substr(0, slash));  // before hours are spent
-    const Evaluation e = evaluate_folders(a->options);
+    ProgressLine line;
+    a->options.progress = [&](const std::string& name, size_t done, size_t total) {
+      line.show(cat("scoring ", name, " (", done + 1, "/", total, ")"), false);
+    };
+    const Evaluation e = evaluate(a->options);
+    line.clear();
     for (const std::string& note : e.notes) spdlog::warn("{}", note);
+    const std::string json = to_json(e);
     if (!a->output.empty()) {
-      write_text(a->output, to_json(e.table));
+      write_text(a->output, json);
       write_text(csv_beside(a->output), to_csv(e.table));
     }
-    std::cout << to_text(e.table);
+    std::cout << (a->json ? json : to_text(e.table));
+    if (a->output.empty() && !a->json)
+      say_next(cat("evaluate --truth ", shell_word(a->options.truth), " --prediction ",
+                   shell_word(a->options.prediction), " -o metrics.json"),
+               "keeps the scores of each case, metrics.csv beside it");
   });
 }
 

@@ -35,7 +35,9 @@ const std::map<std::string, std::string>& examples() {
   static const std::map<std::string, std::string> all{
       {"phantom", "voxgrad phantom data --cases 12\nvoxgrad phantom data4 --modality mpmri --raters 3"},
       {"check", "voxgrad check data\nvoxgrad check data --json > audit.json"},
-      {"plan", "voxgrad plan data\nvoxgrad plan data -o plan.toml   # edit it, then: voxgrad train data --plan plan.toml"},
+      {"plan",
+       "voxgrad plan data\nvoxgrad plan data -o plan.toml   # edit it, then: voxgrad train data --plan "
+       "plan.toml"},
       {"train",
        "voxgrad train data -o run                       # method pgrd, fold 0\n"
        "voxgrad train data -o run --resume              # go on with a run that was stopped\n"
@@ -55,7 +57,8 @@ const std::map<std::string, std::string>& examples() {
       {"cache", "voxgrad cache\nvoxgrad cache --clean --older-than 30"},
       {"bench", "voxgrad bench --threads 2"},
       {"image", "voxgrad image scan.nii.gz"},
-      {"info", "voxgrad info                                    # this build and this machine\nvoxgrad info run"},
+      {"info",
+       "voxgrad info                                    # this build and this machine\nvoxgrad info run"},
       {"runs", "voxgrad runs experiments"},
       {"help", "voxgrad help train"},
       {"version", "voxgrad version"},
@@ -91,8 +94,10 @@ std::vector<std::string> options_of(const CLI::App& app, const CLI::App* command
 std::string overview() {
   return "voxgrad " + build_info().version +
          ": segmentation of medical volumes that says how sure it is.\n"
-         "It trains PGRD (Prior-Guided Residual Diffusion) on a folder of NIfTI images and labels, draws several\n"
-         "plausible masks of new images, and gives calibrated probabilities and maps of uncertainty. It needs\n"
+         "It trains PGRD (Prior-Guided Residual Diffusion) on a folder of NIfTI images and labels, draws "
+         "several\n"
+         "plausible masks of new images, and gives calibrated probabilities and maps of uncertainty. It "
+         "needs\n"
          "neither Python nor a GPU. Research software: not for diagnosis or treatment.\n\n"
          "  voxgrad demo -o out/demo           all of it in a few minutes, on data made for it\n"
          "  voxgrad check DATASET              what is wrong with a data set\n"
@@ -111,7 +116,8 @@ std::string general_footer() {
 
 std::string footer_of(const std::string& subcommand) {
   return "\nExamples:\n" + indented(examples().at(subcommand)) +
-         "\nAlso for every subcommand: --threads N, --log-level LEVEL, --quiet. Exit codes and environment: voxgrad "
+         "\nAlso for every subcommand: --threads N, --log-level LEVEL, --quiet. Exit codes and environment: "
+         "voxgrad "
          "--help\n";
 }
 

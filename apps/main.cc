@@ -14,20 +14,18 @@
 #include "apps/progress.h"
 #include "apps/signals.h"
 #include "apps/terminal.h"
+#include "apps/trace.h"
+#include "autograd/tracing.h"
 #include "io/system_info.h"
 #include "tensor/error.h"
 #include "tensor/parallel.h"
-#include "tensor/trace.h"
 
 namespace voxgrad::apps {
 namespace {
 
 void set_log_level(const std::string& name) {
   spdlog::set_level(spdlog::level::from_str(name));
-  if (name != "trace") return;
-  set_trace_sink([](const TraceEvent& e) {
-    spdlog::trace("{} {} {} ({:.3g} s, {:.3g} FLOP)", e.kind, e.name, e.text, e.seconds, e.flops);
-  });
+  if (name == "trace") show_trace("");
 }
 
 void add_global_options(CLI::App& app) {
@@ -48,6 +46,14 @@ void add_global_options(CLI::App& app) {
         spdlog::set_level(spdlog::level::warn);
       },
       "No progress and no advice on stderr: warnings and errors alone");
+  app.add_option_function<std::string>(
+         "--trace", show_trace,
+         "Show on stderr what modules and operations compute whose names match: "
+         "prior.encoder, conv3d, diffusion (a line a step); a regular expression")
+      ->type_name("NAME");
+  app.add_flag_callback(
+      "--trace-values", [] { set_trace_values(true); },
+      "With --trace: minimum, mean and maximum of each output too");
   app.fallthrough();  // global options may stand behind the subcommand too
 }
 

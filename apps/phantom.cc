@@ -6,6 +6,7 @@
 
 #include "apps/commands.h"
 #include "apps/numbers.h"
+#include "apps/progress.h"
 
 namespace voxgrad::apps {
 
@@ -40,7 +41,10 @@ void add_phantom(CLI::App& app) {
       ->check(within(kPhantomRaters))
       ->capture_default_str();
   command->callback([folder, options] {
+    ProgressLine line;
+    line.show(cat("writing ", options->cases, " cases"), false);
     write_phantom(*folder, *options);
+    line.clear();
     std::cout << *folder << ": " << options->cases << " cases, " << options->raters << " raters\n";
   });
 }

@@ -1,46 +1,123 @@
 // `voxgrad plan`: what nnU-Net's rules make of a data set, as `voxgrad train` with the same options will plan
-// it.
+// it, and what training by it will take.
 #include "data/plan.h"
 
 #include <spdlog/spdlog.h>
 
 #include <iostream>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/next.h"
+#include "apps/progress.h"
 #include "apps/train_options.h"
 #include "io/file.h"
+#include "methods/estimate.h"
 #include "methods/validation.h"
+#include "tensor/parallel.h"
 
 namespace voxgrad::apps {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct Arguments {
+  std::string dataset, file, method, memory;
+  ConfigArguments config;
+  CacheChoice cache;
+  bool json = false, no_estimate = false;
+};
+
+Plan plan_of(const Arguments& a, const Dataset& dataset, const RunSplit& split, const PlanOptions& options,
+             ProgressLine& line) {
+  CaseStore store(a.cache.options());
+  if (!store.folder().empty()) spdlog::info("prepared data lie in {}", store.folder());
+  size_t done = 0;
+  return make_plan(dataset, split.train, options, &store,
+                   [&] { line.show(cat("reading cases ", done++, "/", split.train.size()), false); });
+}
+
+ordered_json json_of(const TrainingCost& cost, const Arguments& a, int64_t scored) {
+  ordered_json stages = ordered_json::array();
+  for (const StageCost& s : cost.stages)
+    stages.push_back({{"name", s.name}, {"steps", s.steps}, {"step_seconds", s.step_seconds}});
+  return {
+      {"method", a.method},         {"threads", thread_count()},         {"stages", stages},
+      {"scored_cases", scored},     {"case_seconds", cost.case_seconds}, {"seconds", cost.seconds(scored)},
+      {"memory_bytes", cost.memory}};
+}
+
+/// Lines of comment behind the plan, or for the user beside a file.
+std::vector<std::string> text_of(const TrainingCost& cost, const Arguments& a, int64_t scored) {
+  std::vector<std::string> lines{cat(
+      "estimate for ", a.method, " on ", thread_count(),
+      thread_count() == 1 ? " thread: " : " threads: ", duration_text(cost.seconds(scored)), " of training, ",
+      cost.memory >> 20, " MiB of memory (measured now; reading and calibration come on top)")};
+  char seconds[32];
+  for (const StageCost& s : cost.stages) {
+    std::snprintf(seconds, sizeof seconds, "%.3g", s.step_seconds);
+    lines.push_back(cat(s.name, ": ", s.steps, " steps of ", seconds, " s"));
+  }
+  std::snprintf(seconds, sizeof seconds, "%.3g", cost.case_seconds);
+  lines.push_back(cat("validation: ", scored, " cases of ", seconds, " s"));
+  return lines;
+}
+
+void run(const Arguments& a) {
+  const std::unique_ptr<Method> method = make_method(a.method);
+  Config config = method->config();
+  a.config.apply(config);
+  const Dataset dataset = open_dataset(a.dataset);
+  const RunSplit split = run_split(dataset, static_cast<int>(method->common.fold));
+  ProgressLine line;
+  const Plan plan = plan_of(a, dataset, split, method->common.plan, line);
+  ordered_json json = ordered_json::parse(plan_to_json(plan));
+  std::vector<std::string> lines;
+  if (!a.no_estimate) {
+    line.show("measuring some steps of training", false);
+    Work work;
+    work.memory = memory_limit(a.memory);
+    method->build(plan, Runtime(method->common.runtime, parse_device("cpu"), /*nondeterministic=*/false));
+    const auto scored = static_cast<int64_t>(scored_cases(dataset, split, method->common.max_scored).size());
+    const TrainingCost cost = measure_training(*method, work);
+    json["estimate"] = json_of(cost, a, scored);
+    lines = text_of(cost, a, scored);
+  }
+  line.clear();
+  const std::string toml = plan_to_toml(plan);
+  if (!a.file.empty()) write_text(a.file, toml);
+  if (a.json)
+    std::cout << json.dump(1) << "\n";
+  else if (a.file.empty())
+    std::cout << toml;
+  for (const std::string& text : lines) spdlog::info("{}", text);
+  say_next(
+      cat("train ", shell_word(a.dataset), a.file.empty() ? "" : " --plan " + shell_word(a.file), " -o RUN"),
+      a.file.empty() ? "trains by this plan" : "trains by this plan, as you have edited it");
+}
+
+}  // namespace
 
 void add_plan(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("plan", "Show spacing, patch and network that `train` would use (nnU-Net's rules)");
-  auto folder = std::make_shared<std::string>();
-  auto file = std::make_shared<std::string>();
-  auto arguments = std::make_shared<ConfigArguments>();
-  auto cache = std::make_shared<CacheChoice>();
-  command->add_option("DATASET", *folder, "Folder with dataset.json (nnU-Net or Decathlon layout)")
+  CLI::App* command = app.add_subcommand(
+      "plan", "Show spacing, patch and network that `train` would use (nnU-Net's rules), time and memory");
+  auto a = std::make_shared<Arguments>();
+  command->add_option("DATASET", a->dataset, "Folder with dataset.json (nnU-Net or Decathlon layout)")
       ->required();
-  command->add_option("-o,--output", *file, "Write the plan to this file (TOML) and not to standard output");
-  arguments->add_plan_options(*command);
-  cache->add_to(*command);
-  command->callback([folder, file, arguments, cache] {
-    // The plan is the same for every method.
-    const std::unique_ptr<Method> method = make_method(method_names().front());
-    Config config = method->config();
-    arguments->apply(config);
-    const Dataset dataset = open_dataset(*folder);
-    const RunSplit split = run_split(dataset, static_cast<int>(method->common.fold));
-    CaseStore store(cache->options());
-    if (!store.folder().empty()) spdlog::info("prepared data lie in {}", store.folder());
-    const std::string text = plan_to_toml(make_plan(dataset, split.train, method->common.plan, &store));
-    if (file->empty())
-      std::cout << text;
-    else
-      write_text(*file, text);
-  });
+  command->add_option(
+      "-o,--output", a->file,
+      "Write the plan to this file (TOML) and not to standard output; `train --plan` reads it");
+  command->add_flag("--json", a->json, "Print the plan and the estimate as JSON");
+  command
+      ->add_option("--method", a->method,
+                   "The method that time and memory are estimated for; the plan is the same for all")
+      ->default_val(kDefaultMethod);
+  command->add_flag("--no-estimate", a->no_estimate, "Measure no steps of training");
+  command->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
+  a->config.add_plan_options(*command);
+  a->cache.add_to(*command);
+  command->callback([a] { run(*a); });
 }
 
 }  // namespace voxgrad::apps

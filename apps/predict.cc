@@ -1,25 +1,55 @@
 // voxgrad predict RUN IMAGE... -o OUT
 #include <spdlog/spdlog.h>
 
+#include <iostream>
+
 #include "apps/commands.h"
+#include "apps/next.h"
 #include "apps/numbers.h"
 #include "apps/progress.h"
 #include "apps/signals.h"
 #include "apps/train_options.h"
+#include "methods/estimate.h"
 #include "methods/model.h"
-#include "methods/prediction.h"
+#include "tensor/parallel.h"
 
 namespace voxgrad::apps {
 namespace {
 
 struct Arguments {
   std::string run, memory;
+  std::vector<std::string> cases;  // NAME=FILE,...
+  bool dry_run = false;
   ConfigArguments config;
   DeviceChoice device;
   PredictOptions options;
 };
 
+std::string extent_text(const Triple& t) { return cat(t[2], " x ", t[1], " x ", t[0]); }
+
+/// Says what a prediction would do; writes nothing.
+void show_cost(Method& method, const PredictOptions& options) {
+  const PredictionCost cost = measure_prediction(method, options);
+  for (const CaseCost& c : cost.cases)
+    std::cout << c.name << ": " << extent_text(c.extent) << " voxels, " << c.windows
+              << (c.windows == 1 ? " window\n" : " windows at most\n");
+  std::cout << cost.cases.size() << (cost.cases.size() == 1 ? " case" : " cases")
+            << "; each window is evaluated " << cost.evaluations
+            << (cost.evaluations == 1 ? " time" : " times");
+  for (const auto& [key, name] : {std::pair{"sampling.samples", "M"}, {"sampling.steps", "S"}})
+    for (const Option& o : method.options().all())
+      if (o.key == key) std::cout << ", " << name << " = " << value_text(o.value());
+  std::cout << "\n";
+  if (!cost.measured.empty())
+    std::cout << "estimate: " << duration_text(cost.seconds) << " and " << (cost.memory >> 20)
+              << " MiB of memory, from a part of " << cost.measured << " measured now, on " << thread_count()
+              << (thread_count() == 1 ? " thread\n" : " threads\n");
+  std::cout << "nothing was written to " << options.output << "\n";
+}
+
 void run(Arguments& a) {
+  if (a.options.images.empty() && a.cases.empty())
+    fail(ErrorCode::usage, "predict: expected IMAGE or --case NAME=FILE,...");
   watch_signals();
   a.device.open();
   LoadedModel model = open_model(RunFolder{a.run}, [](const std::string& text) { spdlog::warn("{}", text); });
@@ -39,8 +69,13 @@ void run(Arguments& a) {
   work.poll = [] {
     if (interrupted()) fail(ErrorCode::internal, "interrupted");
   };
-  a.options.progress = [&](const std::string& name, size_t done, size_t total) {
-    line.show(cat("predicting ", name, " (", done + 1, "/", total, ")"), false);
+  for (const std::string& text : a.cases) a.options.cases.push_back(named_case(text, method.plan()));
+  if (a.dry_run) {
+    line.show("measuring a part of the largest case", false);
+    return show_cost(method, a.options);
+  }
+  a.options.progress = [&](const CaseProgress& p) {
+    line.show("predicting " + p.text(), p.seconds, p.eta_seconds);
   };
   a.options.warn = [&](const std::string& text) {
     line.clear();
@@ -50,6 +85,9 @@ void run(Arguments& a) {
   const auto names = predict_files(method, a.options);
   line.clear();
   spdlog::info("{} case{} written to {}", names.size(), names.size() == 1 ? "" : "s", a.options.output);
+  if (!names.empty())
+    say_next(cat("evaluate --truth LABELS --prediction ", shell_word(a.options.output), " --only-predicted"),
+             "where there are true masks");
 }
 
 }  // namespace
@@ -58,8 +96,15 @@ void add_predict(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* c = app.add_subcommand("predict", "Segment images with a trained run");
   c->add_option("RUN", a->run, "Run folder of `voxgrad train`")->required();
-  c->add_option("IMAGE", a->options.images, "Images, or folders in nnU-Net layout (CASE_0000.nii.gz)")
-      ->required();
+  c->add_option("IMAGE", a->options.images,
+                "Images, or folders of them: CASE.nii.gz, or a file a channel, CASE_0000.nii.gz, "
+                "CASE_0001.nii.gz, ...");
+  c->add_option(
+       "--case", a->cases,
+       "A case and its files, one a channel in the order of the model's channels (`voxgrad info RUN` "
+       "shows it); may be given several times. Names of files must not contain commas")
+      ->type_name("NAME=FILE,...")
+      ->allow_extra_args(false);
   c->add_option("-o,--output", a->options.output, "Folder for masks, entropy and mutual information")
       ->required();
   a->config.add_prediction_options(*c);
@@ -74,6 +119,8 @@ void add_predict(CLI::App& app) {
   c->add_flag("--save-samples", a->options.save_samples, "Write every sample's mask (OUT/samples/CASE)");
   c->add_flag("--save-probabilities", a->options.save_probabilities,
               "Write mean probabilities (OUT/probabilities, 4-D)");
+  c->add_flag("--dry-run", a->dry_run,
+              "Check the inputs, say what would be done, and estimate time and memory; write nothing");
   CLI::Option* const skip =
       c->add_flag("--skip-existing", a->options.skip_existing,
                   "Leave out cases whose mask is there, made with this model and these settings");

@@ -15,7 +15,10 @@ bool silent = false;
 void silence_progress() { silent = true; }
 
 ProgressLine::ProgressLine(double quiet_seconds)
-    : terminal_(isatty(STDERR_FILENO) == 1), quiet_(quiet_seconds), repeating_([this] { repeat(); }) {}
+    : terminal_(isatty(STDERR_FILENO) == 1),
+      quiet_(quiet_seconds),
+      said_(Clock::now()),
+      repeating_([this] { repeat(); }) {}
 
 ProgressLine::~ProgressLine() {
   clear();

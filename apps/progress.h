@@ -37,8 +37,8 @@ class ProgressLine {
   std::mutex mutex_;  // of everything below
   std::condition_variable end_;
   bool drawn_ = false, ending_ = false;
-  std::string text_;                 // what goes on; empty: nothing was shown yet
-  Clock::time_point said_, begun_;   // when something was written last; when text_ came
+  std::string text_;                // what goes on; empty: nothing was shown yet
+  Clock::time_point said_, begun_;  // when something was written last; when text_ came
   double smooth_loss_ = 0;
   std::string stage_;
   std::thread repeating_;

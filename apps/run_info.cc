@@ -50,7 +50,8 @@ json model_facts(const ModelFile& m) {
             {"voxgrad", m.provenance.version},
             {"stages", stages_of(m.provenance.stages)}};
   j["parameters"] = 0;
-  for (const auto& [name, tensor] : m.weights) j["parameters"] = j["parameters"].get<int64_t>() + tensor.numel();
+  for (const auto& [name, tensor] : m.weights)
+    j["parameters"] = j["parameters"].get<int64_t>() + tensor.numel();
   return j;
 }
 
@@ -71,7 +72,10 @@ json scores_of(const RunFolder& run) {
   json rows = json::array();
   if (!file_exists(run.metrics())) return rows;
   for (const ScoreRow& row : run_scores_from_json(read_text(run.metrics()), run.metrics()).rows) {
-    json one = {{"key", row.key}, {"label", row.label}, {"role", name_of(row.role)}, {"cases", row.table.cases.size()}};
+    json one = {{"key", row.key},
+                {"label", row.label},
+                {"role", name_of(row.role)},
+                {"cases", row.table.cases.size()}};
     const auto summary = summarise(row.table);
     for (const auto& [name, key] :
          {std::pair{"dsc", "dsc.mean_foreground"}, {"nll", "nll"}, {"ece", "ece_top15"}})
@@ -89,7 +93,8 @@ json facts_of(const std::string& path) {
   }
   const RunFolder run{path};
   if (!file_exists(run.manifest()) && !file_exists(run.model()))
-    fail(ErrorCode::data, "[info] ", path, ": expected a run folder or a model, found neither manifest nor model");
+    fail(ErrorCode::data, "[info] ", path,
+         ": expected a run folder or a model, found neither manifest nor model");
   if (file_exists(run.manifest())) j["run"] = run_facts(read_manifest(run.manifest()));
   if (file_exists(run.model())) j["model"] = model_facts(read_model(run.model()));
   j["scores"] = scores_of(run);
@@ -116,7 +121,8 @@ std::string joined(const json& list, const char* between = ", ") {
 
 std::string text_of(const json& object) {
   std::string text;
-  for (const auto& [name, value] : object.items()) text += (text.empty() ? "" : ", ") + name + " " + value.dump();
+  for (const auto& [name, value] : object.items())
+    text += (text.empty() ? "" : ", ") + name + " " + value.dump();
   return text;
 }
 
@@ -142,8 +148,8 @@ void print_model(const json& m) {
   line("network", cat("features ", joined(plan["features"]), "; ", m["parameters"].dump(), " parameters"));
   line("constants", text_of(m["constants"]));
   line("thresholds", text_of(m["thresholds"]));
-  line("made by", cat("voxgrad ", m["voxgrad"].get<std::string>(), ", seed ", m["seed"].dump(), ", model format ",
-                      m["format"].dump()));
+  line("made by", cat("voxgrad ", m["voxgrad"].get<std::string>(), ", seed ", m["seed"].dump(),
+                      ", model format ", m["format"].dump()));
 }
 
 void print_text(const json& j) {
@@ -161,8 +167,8 @@ void print_text(const json& j) {
   if (!j.contains("scores") || j["scores"].empty()) return;
   line("scores", "on held-out cases, as fractions; NLL in nats a voxel");
   for (const json& row : j["scores"])
-    line("", cat("DSC ", fraction(row, "dsc"), "  NLL ", fraction(row, "nll"), "  ECE ", fraction(row, "ece"), "  ",
-                 row["label"].get<std::string>()));
+    line("", cat("DSC ", fraction(row, "dsc"), "  NLL ", fraction(row, "nll"), "  ECE ", fraction(row, "ece"),
+                 "  ", row["label"].get<std::string>()));
 }
 
 /// The last step of each stage in the log, which a run that goes on has nowhere else.
@@ -170,7 +176,8 @@ void add_logged_steps(const RunFolder& run, json& stages) {
   if (!file_exists(run.log())) return;
   std::map<std::string, int64_t> last;
   for (const LogLine& l : read_log(run.log()))
-    if (const auto* step = std::get_if<StepLine>(&l)) last[step->stage] = std::max(last[step->stage], step->step);
+    if (const auto* step = std::get_if<StepLine>(&l))
+      last[step->stage] = std::max(last[step->stage], step->step);
   for (json& s : stages)
     if (const auto it = last.find(s["name"]); it != last.end()) s["steps"] = it->second;
 }

@@ -38,8 +38,7 @@ json row_of(const RunFolder& run) {
 std::vector<std::string> cells_of(const json& row) {
   if (row.contains("error")) return {row["name"], "-", "-", "cannot be read", "-", "-", "-", "-"};
   std::string steps;
-  for (const json& s : row["stages"])
-    steps += (steps.empty() ? "" : " + ") + s["steps"].dump();
+  for (const json& s : row["stages"]) steps += (steps.empty() ? "" : " + ") + s["steps"].dump();
   std::vector<std::string> cells{row["name"], row["method"], row["dataset"], row["status"], steps};
   for (const char* name : {"dsc", "nll", "ece"}) {
     std::ostringstream text;
@@ -61,7 +60,8 @@ void print_table(const json& rows) {
     for (size_t i = 0; i < cells.size(); ++i) width[i] = std::max(width[i], cells[i].size());
   for (const auto& cells : table) {
     for (size_t i = 0; i < cells.size(); ++i)
-      std::cout << cells[i] << (i + 1 < cells.size() ? std::string(width[i] - cells[i].size() + 2, ' ') : "\n");
+      std::cout << cells[i]
+                << (i + 1 < cells.size() ? std::string(width[i] - cells[i].size() + 2, ' ') : "\n");
   }
   std::cout << "scores: the method on held-out cases, as fractions; NLL in nats a voxel\n";
 }
@@ -69,7 +69,8 @@ void print_table(const json& rows) {
 }  // namespace
 
 void add_runs(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("runs", "List the runs in a folder: method, data set, status, scores");
+  CLI::App* command =
+      app.add_subcommand("runs", "List the runs in a folder: method, data set, status, scores");
   auto folder = std::make_shared<std::string>();
   auto as_json = std::make_shared<bool>(false);
   command->add_option("FOLDER", *folder, "Folder that holds run folders, or a run folder")->required();

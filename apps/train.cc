@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "apps/commands.h"
+#include "apps/next.h"
 #include "apps/numbers.h"
 #include "apps/progress.h"
 #include "apps/signals.h"
@@ -26,7 +27,7 @@ struct Arguments {
 };
 
 void print_scores(const RunScores& scores) {
-  std::cout << "scores on held-out cases (DSC and NLL, ECE as fractions; docs/metrics.md)\n";
+  std::cout << "scores on held-out cases, as fractions; NLL in nats a voxel (docs/metrics.md)\n";
   size_t width = 0;
   for (const ScoreRow& row : scores.rows) width = std::max(width, row.label.size() + 1);
   for (const ScoreRow& row : scores.rows) {
@@ -55,6 +56,11 @@ std::string plan_text(const Arguments& a, const Method& method) {
     fail(ErrorCode::usage, "train: --plan ", a.plan, ": expected the plan that the run was started with, ",
          stored, "; resume without --plan");
   return goes_on ? read_text(stored) : plan_to_toml(plan);
+}
+
+void say_next_of_run(const std::string& run) {
+  say_next("report " + shell_word(run), "scores, curves and a viewer of cases on one page");
+  say_next("predict " + shell_word(run) + " IMAGES -o OUT", "segments new images");
 }
 
 void run(Arguments& a) {
@@ -92,6 +98,7 @@ void run(Arguments& a) {
   switch (result.end) {
     case TrainEnd::already_finished:
       spdlog::info("{} is finished already: nothing to do", request.run);
+      say_next_of_run(request.run);
       break;
     case TrainEnd::out_of_time:
     case TrainEnd::stopped:
@@ -99,6 +106,7 @@ void run(Arguments& a) {
       break;
     case TrainEnd::finished:
       print_scores(run_scores_from_json(read_text(metrics), metrics));
+      say_next_of_run(request.run);
       break;
   }
 }

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "autograd/finite_check.h"
+#include "autograd/tracing.h"
 #include "tensor/convert.h"
 #include "tensor/elementwise.h"
 #include "tensor/parallel.h"
@@ -40,6 +41,11 @@ std::string describe(std::span<const Shape> in, const Shape& out, const Attrs& a
   std::string s;
   for (const Shape& i : in) s += i.str() + " ";
   return s + "-> " + out.str() + " " + attrs.str();
+}
+
+std::string values_of(const char* name, const Tensor& t) {
+  const std::string text = trace_values() ? values_text(t) : "";
+  return text.empty() ? "" : cat(" ", name, ": ", text);
 }
 
 double flops_of(const Op& op, const Attrs& attrs, std::span<const Shape> in, const Shape& out) {
@@ -122,7 +128,8 @@ Var apply(const Op& op, Attrs attrs, std::vector<Var> inputs) {
   op.forward(call);
   if (const FiniteCheck* check = FiniteCheck::current()) check->forward(op, values, call.out);
   if (timed)
-    trace({"forward", std::string(op.name), describe(shapes, call.out.shape(), attrs), seconds_since(start),
+    trace({"forward", std::string(op.name),
+           describe(shapes, call.out.shape(), attrs) + values_of("out", call.out), seconds_since(start),
            flops_of(op, attrs, shapes, call.out.shape())});
   Var out(call.out);
 
@@ -130,7 +137,15 @@ Var apply(const Op& op, Attrs attrs, std::vector<Var> inputs) {
   if (!tape || !differentiate) return out;
   require(op.backward, "[", op.name, "] is not differentiable");
   out.node_ = std::make_shared<detail::GradNode>();
-  Tape::Entry entry{&op, attrs, std::move(shapes), {}, {}, {}, std::move(call.saved), out.node_};
+  Tape::Entry entry{&op,
+                    attrs,
+                    std::move(shapes),
+                    {},
+                    {},
+                    {},
+                    std::move(call.saved),
+                    out.node_,
+                    timed ? std::string(ModuleScope::current()) : std::string()};
   for (size_t i = 0; i < inputs.size(); ++i) {
     entry.inputs.push_back(inputs[i].node_);
     Tape::Saved saved;
@@ -181,12 +196,14 @@ void Tape::backward(const Var& loss, Tensor grad) {
     for (const auto& node : e.inputs) call.wanted.push_back(node != nullptr);
     call.grad_in.resize(e.inputs.size());
     const OpScope scope(e.op->name.data());
+    const ModuleScope module(e.module);
     const bool timed = tracing();
     const auto start = timed ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
     e.op->backward(call);
     if (const FiniteCheck* check = FiniteCheck::current()) check->backward(*e.op, call.in, call.grad_in);
     if (timed)
-      trace({"backward", std::string(e.op->name), describe(e.shapes, call.grad_out.shape(), e.attrs),
+      trace({"backward", std::string(e.op->name),
+             describe(e.shapes, call.grad_out.shape(), e.attrs) + values_of("gradient", call.grad_out),
              seconds_since(start), 2 * flops_of(*e.op, e.attrs, e.shapes, call.grad_out.shape())});
     for (size_t i = 0; i < e.inputs.size(); ++i) {
       Tensor& g = call.grad_in[i];

@@ -2,6 +2,7 @@
 // so sums of gradients have one order. Derivatives are first order only.
 #pragma once
 #include <memory>
+#include <string>
 
 #include "autograd/op.h"
 
@@ -89,6 +90,7 @@ class Tape {
     Tensor out;
     std::vector<Tensor> saved;
     std::shared_ptr<detail::GradNode> output;
+    std::string module;  // that ran it; empty unless it is traced
   };
   std::vector<Entry> entries_;
   Tape* outer_;

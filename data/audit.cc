@@ -28,8 +28,12 @@ class Audit {
  public:
   explicit Audit(const std::string& folder) { report_.dataset = scan_dataset(folder, report_.problems); }
 
-  AuditReport run() {
-    for (const Case& c : report_.dataset.cases) look_at(c);
+  AuditReport run(const std::function<void(const std::string&, size_t, size_t)>& progress) {
+    const std::vector<Case>& cases = report_.dataset.cases;
+    for (size_t i = 0; i < cases.size(); ++i) {
+      if (progress) progress(cases[i].name, i, cases.size());
+      look_at(cases[i]);
+    }
     look_at_all();
     std::stable_sort(report_.problems.begin(), report_.problems.end(),
                      [](const Problem& a, const Problem& b) { return a.case_name < b.case_name; });
@@ -141,6 +145,9 @@ int count(const AuditReport& report, bool error) {
 int AuditReport::errors() const { return count(*this, true); }
 int AuditReport::warnings() const { return count(*this, false); }
 
-AuditReport audit_dataset(const std::string& folder) { return Audit(folder).run(); }
+AuditReport audit_dataset(const std::string& folder,
+                          const std::function<void(const std::string&, size_t, size_t)>& progress) {
+  return Audit(folder).run(progress);
+}
 
 }  // namespace voxgrad

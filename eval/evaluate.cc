@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "data/dataset.h"
 #include "data/grid.h"
@@ -21,36 +22,82 @@ int32_t largest_label(const Tensor& labels) {
 class Evaluator {
  public:
   explicit Evaluator(const EvaluateOptions& options) : options_(options) {
-    for (const std::string& folder : {options.truth, options.prediction})
-      if (!is_folder(folder)) fail(ErrorCode::data, "[evaluate] ", folder, ": expected a folder");
     if (!options.posterior.empty() && !is_folder(options.posterior))
       fail(ErrorCode::data, "[evaluate] ", options.posterior, ": expected a folder");
-    truths_ = find_volumes(options.truth);
-    predictions_ = find_volumes(options.prediction);
-    probabilities_ = find_volumes(options.prediction + "/probabilities");
+    if (is_file(options.truth) != is_file(options.prediction))
+      fail(ErrorCode::usage, "[evaluate] expected two folders or two files, got ", options.truth, " and ",
+           options.prediction);
+    is_file(options.truth) ? find_files() : find_folders();
     if (!options.posterior.empty()) posteriors_ = find_volumes(options.posterior);
-    if (truths_.empty())
-      fail(ErrorCode::data, "[evaluate] ", options.truth, ": expected label maps CASE.nii.gz, found none");
-    annotations_ = find_annotations(options.truth + "/../ratersTr");
+    annotations_ = find_annotations(truth_folder_ + "/../ratersTr");
   }
 
   Evaluation run() {
     check_files();
     ScoreTable& table = result_.table;
-    table.class_names = find_label_names(options_.truth + "/..");
+    table.class_names = find_label_names(truth_folder_ + "/..");
     table.options = {number_of_classes(), options_.foreground_radius, options_.nsd_tolerance};
     if (static_cast<int>(table.class_names.size()) != table.options.classes) table.class_names.clear();
-    for (const auto& [name, path] : truths_) add(table, score_case(read_case(name), table.options));
+    size_t done = 0;
+    for (const auto& [name, path] : truths_) {
+      if (options_.progress) options_.progress(name, done++, truths_.size());
+      add(table, score_case(read_case(name), table.options));
+    }
     pool(table);
     return std::move(result_);
   }
 
  private:
+  static bool is_file(const std::string& path) { return file_exists(path) && !is_folder(path); }
+  static std::string folder_of(const std::string& path) {
+    const size_t slash = path.rfind('/');
+    return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  }
+
+  void find_folders() {
+    for (const std::string& folder : {options_.truth, options_.prediction})
+      if (!is_folder(folder)) fail(ErrorCode::data, "[evaluate] ", folder, ": expected a folder");
+    truth_folder_ = options_.truth;
+    prediction_folder_ = options_.prediction;
+    truths_ = find_volumes(truth_folder_);
+    predictions_ = find_volumes(prediction_folder_);
+    probabilities_ = find_volumes(prediction_folder_ + "/probabilities");
+    if (truths_.empty())
+      fail(ErrorCode::data, "[evaluate] ", truth_folder_, ": expected label maps CASE.nii.gz, found none");
+    result_.truths = static_cast<int64_t>(truths_.size());
+    result_.only_predicted = options_.only_predicted;
+    if (!options_.only_predicted) return;
+    std::erase_if(truths_, [&](const auto& truth) { return !predictions_.contains(truth.first); });
+    if (truths_.empty())
+      fail(ErrorCode::data, "[evaluate] ", prediction_folder_,
+           ": expected a prediction of at least one case of ", truth_folder_, ", found none");
+    note(cat(truths_.size(), " of ", result_.truths, " cases were scored; the other ",
+             result_.truths - static_cast<int64_t>(truths_.size()),
+             " have no prediction and were left out (--only-predicted)"));
+  }
+
+  // The case has the name of the truth; probabilities and samples beside the prediction have its own.
+  void find_files() {
+    const auto name_of = [](const std::string& path) {
+      for (const auto& [name, file] : find_volumes(folder_of(path)))
+        if (same_file(file, path)) return name;
+      fail(ErrorCode::data, "[evaluate] ", path, ": expected a volume NAME.nii.gz");
+    };
+    truth_folder_ = folder_of(options_.truth);
+    prediction_folder_ = folder_of(options_.prediction);
+    const std::string name = name_of(options_.truth), predicted = name_of(options_.prediction);
+    truths_ = {{name, options_.truth}};
+    predictions_ = {{name, options_.prediction}};
+    const auto all = find_volumes(prediction_folder_ + "/probabilities");
+    if (const auto own = all.find(predicted); own != all.end()) probabilities_ = {{name, own->second}};
+    result_.truths = 1;
+  }
+
   void check_files() {
     for (const auto& [name, path] : truths_) {
       if (!predictions_.contains(name))
         fail(ErrorCode::data, "[evaluate] ", options_.prediction, '/', name, ".nii.gz: missing; ", path,
-             " has no prediction");
+             " has no prediction (--only-predicted leaves such cases out)");
       if (!probabilities_.empty() && !probabilities_.contains(name))
         fail(ErrorCode::data, "[evaluate] ", options_.prediction, "/probabilities/", name,
              ".nii.gz: missing, while other cases have probabilities");
@@ -128,7 +175,7 @@ class Evaluator {
       in.probabilities = probabilities_on(probabilities_.at(name), grid, truth_path);
     if (!posteriors_.empty() && in.probabilities.defined())
       in.posterior = probabilities_on(posteriors_.at(name), grid, truth_path);
-    for (const auto& [sample, path] : find_volumes(options_.prediction + "/samples/" + name)) {
+    for (const auto& [sample, path] : find_volumes(prediction_folder_ + "/samples/" + name)) {
       if (read_nifti_header(path).volumes() > 1) {
         in.sample_probabilities.push_back(probabilities_on(path, grid, truth_path));
         in.samples.push_back(most_probable_class(in.sample_probabilities.back()));
@@ -147,13 +194,21 @@ class Evaluator {
   EvaluateOptions options_;
   Evaluation result_;
   bool classes_of_truth_ = false;  // nothing else says how many there are
+  std::string truth_folder_, prediction_folder_;
   std::map<std::string, std::string> truths_, predictions_, probabilities_, posteriors_;
   std::map<std::string, std::vector<Annotation>> annotations_;
 };
 
 }  // namespace
 
-Evaluation evaluate_folders(const EvaluateOptions& options) { return Evaluator(options).run(); }
+Evaluation evaluate(const EvaluateOptions& options) { return Evaluator(options).run(); }
+
+std::string to_json(const Evaluation& evaluation) {
+  if (!evaluation.only_predicted) return to_json(evaluation.table);
+  auto j = nlohmann::json::parse(to_json(evaluation.table));
+  j["without_prediction"] = evaluation.truths - static_cast<int64_t>(evaluation.table.cases.size());
+  return j.dump(2) + '\n';
+}
 
 Spacing spacing_of(const NiftiHeader& header) {
   return {header.spacing(2), header.spacing(1), header.spacing(0)};

@@ -104,7 +104,9 @@ void pool(ScoreTable& table) {
 }
 
 std::string to_text(const ScoreTable& table) {
-  std::string out = "score                                    mean         std   cases\n";
+  std::string out =
+      "fractions; HD95 in mm; NLL, KL and MI in nats a voxel (docs/metrics.md)\n"
+      "score                                    mean         std   cases\n";
   const auto line = [&](const std::string& key, double mean, const Score& deviation, int64_t count) {
     std::string name = key;
     if (const size_t dot = key.find('.'); dot != std::string::npos) {

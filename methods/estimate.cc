@@ -102,9 +102,7 @@ uint64_t peak_memory(const Device& device) {
 
 void start_peak(const Device& device) { device.is_cuda() ? reset_peak_memory(device) : reset_memory_peak(); }
 
-Triple extent_of(const NiftiHeader& header) {
-  return {header.extent(2), header.extent(1), header.extent(0)};
-}
+Triple extent_of(const NiftiHeader& header) { return {header.extent(2), header.extent(1), header.extent(0)}; }
 
 /// The windows of a case that is not cropped.
 int64_t most_windows(const NiftiHeader& header, const Plan& plan) {

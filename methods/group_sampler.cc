@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include "autograd/finite_check.h"
+#include "autograd/tracing.h"
 #include "tensor/elementwise.h"
 #include "tensor/finite.h"
 #include "tensor/layout.h"
 #include "tensor/reduce.h"
+#include "tensor/trace.h"
 #include "tensor/window.h"
 
 namespace voxgrad {
@@ -122,6 +124,16 @@ void GroupSampler::estimate(const Samples& s) {
   divide_places(y0, weight_sum_);
 }
 
+// One line a step.
+void GroupSampler::trace_step(const Samples& s, size_t i, int64_t first) const {
+  const ReverseStep& step = steps_[i];
+  std::string text =
+      cat(i + 1, "/", steps_.size(), ": t = ", step.t, " -> ", step.s, ", samples ", first, " to ",
+          first + s.y0.dim(0) - 1, ", ", windows_.size(), windows_.size() == 1 ? " window" : " windows");
+  if (trace_values()) text += "; estimate " + values_text(s.y0) + "; state " + values_text(s.state);
+  trace({"diffusion", "step", text});
+}
+
 void GroupSampler::reverse(Samples& s) {
   if (s.z.defined())
     for (int64_t m = 0; m < s.z.dim(0); ++m) {
@@ -160,6 +172,7 @@ std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
     s.keys.copy_from(Tensor::from<int64_t>({count, 2}, keys));
     s.last = step.s == 0;
     s.step->run();
+    if (tracing()) trace_step(s, i, first);
     if (device_.is_cuda()) s_.work.done(count * static_cast<int64_t>(windows_.size()));
     if (i == 0 && s_.options.first_estimates()) {
       if (!first_sum_.defined()) {

@@ -77,6 +77,7 @@ class GroupSampler {
   /// The estimate in window `w`, into y0 [samples, d, h, w, K].
   void estimate_window(const Samples& s, size_t w, Tensor& y0);
   void reverse(Samples& s);
+  void trace_step(const Samples& s, size_t i, int64_t first) const;
   Tensor share_of(size_t w, const Tensor& pi_window);
 
   Setting s_;

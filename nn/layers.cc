@@ -1,5 +1,6 @@
 #include "nn/layers.h"
 
+#include "autograd/tracing.h"
 #include "tensor/layout.h"
 
 namespace voxgrad {
@@ -14,6 +15,7 @@ Conv3d::Conv3d(Parameters& p, const std::string& name, int64_t in, int64_t out, 
 }
 
 Var Conv3d::operator()(const std::vector<Var>& x) const {
+  const ModuleScope module(params_->module(weight_));
   return ops::conv3d(x, (*params_)[weight_], has_bias_ ? (*params_)[bias_] : Var(), stride_);
 }
 
@@ -32,6 +34,7 @@ Tensor Conv3d::share(const std::vector<Tensor>& x, int64_t first) const {
   shape.set(3, channels);
   const Tensor part = Tensor::empty_on(w.device(), shape, w.dtype());
   Tensor columns = part.reshape({taps, channels * cout});
+  const ModuleScope module(params_->module(weight_));
   copy_columns(w.reshape({taps, cin * cout}), first * cout, columns, 0, channels * cout);
   return ops::conv3d(in, Var(part), {}, stride_).value();
 }
@@ -43,6 +46,7 @@ ConvTranspose3d::ConvTranspose3d(Parameters& p, const std::string& name, int64_t
 }
 
 Var ConvTranspose3d::operator()(const Var& x) const {
+  const ModuleScope module(params_->module(weight_));
   return ops::conv_transpose3d(x, (*params_)[weight_], {}, stride_);
 }
 
@@ -51,7 +55,10 @@ Linear::Linear(Parameters& p, const std::string& name, int64_t in, int64_t out, 
   bias_ = p.add(name + ".bias", {out}, Init::zeros());
 }
 
-Var Linear::operator()(const Var& x) const { return ops::linear(x, (*params_)[weight_], (*params_)[bias_]); }
+Var Linear::operator()(const Var& x) const {
+  const ModuleScope module(params_->module(weight_));
+  return ops::linear(x, (*params_)[weight_], (*params_)[bias_]);
+}
 
 NormAct::NormAct(Parameters& p, const std::string& name, int64_t channels, int64_t embedding, Act act,
                  double slope)
@@ -63,6 +70,7 @@ NormAct::NormAct(Parameters& p, const std::string& name, int64_t channels, int64
 }
 
 Var NormAct::operator()(const Var& x, const Var& embedding) const {
+  const ModuleScope module(params_->module(gamma_));
   Var scale, shift;
   if (!modulation_.empty()) {
     require(embedding.defined(), "[norm] expected an embedding");

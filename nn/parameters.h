@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "autograd/tape.h"
@@ -33,6 +34,11 @@ class Parameters {
   void move_to(const Device& device);
 
   const Var& operator[](size_t id) const { return vars_[id]; }
+  /// The module that a parameter belongs to: its name without the last part.
+  std::string_view module(size_t id) const {
+    const std::string_view name = slots_[id].name;
+    return name.substr(0, name.rfind('.'));
+  }
   const Tensor& values() const { return values_; }  ///< flat, padded with zeros between parameters
   const Tensor& grads() const { return grads_; }    ///< flat, same layout
   void zero_grads();

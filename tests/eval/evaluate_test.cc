@@ -43,7 +43,7 @@ class EvaluateFolders : public testing::Test {
   }
   void expect_data_error(const EvaluateOptions& o, const std::string& part) {
     try {
-      evaluate_folders(o);
+      evaluate(o);
       ADD_FAILURE() << "expected an error with " << part;
     } catch (const Error& e) {
       EXPECT_EQ(e.code(), ErrorCode::data);
@@ -73,7 +73,7 @@ TEST_F(EvaluateFolders, TheGeometryOfTheTruthIsRefusedOrNoted) {
   for (const char* file : {"/labelsTr/a.nii.gz", "/p/a.nii.gz"})
     write_volume(root_ + file, header, Tensor::zeros({1, 2, 4}, DType::i32), 1002);
   std::string notes;
-  for (const std::string& n : evaluate_folders(options()).notes) notes += n + "\n";
+  for (const std::string& n : evaluate(options()).notes) notes += n + "\n";
   EXPECT_NE(notes.find("labelsTr/a.nii.gz: pixdim says 2 mm along x, the affine 1"), std::string::npos)
       << notes;
 }
@@ -84,12 +84,12 @@ TEST_F(EvaluateFolders, AClassThatOnlyThePredictionHasIsAskedAbout) {
                     "/p/a.nii.gz: expected labels from 0 to 1, which the truth has, got 2; --classes");
   EvaluateOptions three = options();
   three.classes = 3;
-  EXPECT_EQ(evaluate_folders(three).table.options.classes, 3);
+  EXPECT_EQ(evaluate(three).table.options.classes, 3);
 }
 
 TEST_F(EvaluateFolders, ClassesMayBeAVectorAlongTheFifthDimension) {
   for (const char* name : {"/p/probabilities/a", "/p/probabilities/b"}) write_p(name, 0.4f);
-  const std::string want = to_json(evaluate_folders(options()).table);
+  const std::string want = to_json(evaluate(options()).table);
   for (const char* name : {"a", "b"}) {
     const std::string path = root_ + "/p/probabilities/" + name + ".nii.gz";
     NiftiImage image = read_nifti(path);
@@ -97,7 +97,7 @@ TEST_F(EvaluateFolders, ClassesMayBeAVectorAlongTheFifthDimension) {
     image.header.pixdim = {1, 2, 3, 1, 1};
     write_nifti(path, image);
   }
-  EXPECT_EQ(to_json(evaluate_folders(options()).table), want);
+  EXPECT_EQ(to_json(evaluate(options()).table), want);
 }
 
 TEST_F(EvaluateFolders, ARaterWhoLacksACaseIsNoted) {
@@ -105,16 +105,16 @@ TEST_F(EvaluateFolders, ARaterWhoLacksACaseIsNoted) {
   write("/ratersTr/r1/b", {0, 1, 1, 0, 0, 0, 0, 0});
   write("/ratersTr/r2/b", {0, 1, 1, 0, 0, 0, 0, 0});
   std::string notes;
-  for (const std::string& n : evaluate_folders(options()).notes) notes += n + "\n";
+  for (const std::string& n : evaluate(options()).notes) notes += n + "\n";
   EXPECT_NE(notes.find("rater r2 has no annotation of a: cases have 1 to 2 annotations"), std::string::npos)
       << notes;
   write("/ratersTr/r2/a", {0, 1, 1, 0, 0, 0, 0, 0});
-  for (const std::string& n : evaluate_folders(options()).notes)
+  for (const std::string& n : evaluate(options()).notes)
     EXPECT_EQ(n.find("annotation"), std::string::npos) << n;
 }
 
 TEST_F(EvaluateFolders, MasksAloneGiveOverlapAndANote) {
-  const Evaluation e = evaluate_folders(options());
+  const Evaluation e = evaluate(options());
   ASSERT_EQ(e.table.cases.size(), 2u);
   EXPECT_NEAR(e.table.cases[0].values.at("dsc.1"), 2.0 / 3, 1e-12);
   EXPECT_FALSE(e.table.cases[0].values.contains("nll"));
@@ -133,7 +133,7 @@ TEST_F(EvaluateFolders, ProbabilitiesPosteriorSamplesAndRaters) {
   write("/ratersTr/r2/a", {0, 1, 0, 0, 0, 0, 0, 0});
   EvaluateOptions o = options();
   o.posterior = root_ + "/posterior";
-  const Evaluation e = evaluate_folders(o);
+  const Evaluation e = evaluate(o);
   const ScoreMap& a = e.table.cases[0].values;
   const double exact = -(2 * std::log(0.25) + 6 * std::log(0.75)) / 8,
                got = -(2 * std::log(0.4) + 6 * std::log(0.6)) / 8;
@@ -150,11 +150,11 @@ TEST_F(EvaluateFolders, ProbabilitiesPosteriorSamplesAndRaters) {
 TEST_F(EvaluateFolders, ClassNamesFromEitherKindOfDatasetJson) {
   write_text(root_ + "/dataset.json",
              R"({"channel_names": {"0": "MRI"}, "labels": {"background": 0, "cell": 1, "rim": 2}})");
-  EXPECT_EQ(evaluate_folders(options()).table.class_names,
+  EXPECT_EQ(evaluate(options()).table.class_names,
             (std::vector<std::string>{"background", "cell", "rim"}));
   write_text(root_ + "/dataset.json",
              R"({"modality": {"0": "MRI"}, "labels": {"0": "background", "1": "cell"}})");
-  EXPECT_EQ(evaluate_folders(options()).table.options.classes, 2);
+  EXPECT_EQ(evaluate(options()).table.options.classes, 2);
   write_text(root_ + "/dataset.json",
              R"({"channel_names": {"0": "MRI"}, "labels": {"background": 0, "cell": 2}})");
   expect_data_error(options(), "dataset.json: labels");

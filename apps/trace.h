@@ -1,0 +1,11 @@
+// --trace: what operations do, line by line on stderr.
+#pragma once
+#include <string>
+
+namespace voxgrad::apps {
+
+/// From here on events of the trace (tensor/trace.h) are logged whose "KIND MODULE OP" matches `pattern`, a
+/// regular expression; empty: all of them. ErrorCode::usage for another text.
+void show_trace(const std::string& pattern);
+
+}  // namespace voxgrad::apps
