@@ -75,7 +75,7 @@ void run(const Arguments& a) {
   train.progress = [&](const TrainProgress& p) { line.show(p); };
   train.message = [&](const std::string& text) {
     line.clear();
-    spdlog::info("{}", text);
+    spdlog::log(text.starts_with("warning: ") ? spdlog::level::warn : spdlog::level::info, "{}", text);
   };
   train.stop_requested = [] { return interrupted(); };
   const TrainResult result = train_method(*method, data, train, memory);

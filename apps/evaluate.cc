@@ -77,10 +77,12 @@ void add_evaluate(CLI::App& app) {
       write_text(csv_beside(a->output), to_csv(e.table));
     }
     std::cout << (a->json ? json : to_text(e.table));
-    if (a->output.empty() && !a->json)
+    if (!summarise(e.table).contains("nll"))
+      say_next("predict RUN IMAGES -o OUT --save-probabilities", "evaluate then has NLL, ECE and Brier too");
+    else if (a->output.empty() && !a->json)
       say_next(cat("evaluate --truth ", shell_word(a->options.truth), " --prediction ",
                    shell_word(a->options.prediction), " -o metrics.json"),
-               "keeps the scores of each case, metrics.csv beside it");
+               "keeps the scores of each case; metrics.csv beside it");
   });
 }
 

@@ -89,7 +89,7 @@ void run(Arguments& a) {
   request.progress = [&](const TrainProgress& p) { line.show(p); };
   request.message = [&](const std::string& text) {
     line.clear();
-    spdlog::info("{}", text);
+    spdlog::log(text.starts_with("warning: ") ? spdlog::level::warn : spdlog::level::info, "{}", text);
   };
   request.stop_requested = [] { return interrupted(); };
   const TrainResult result = train_method(*method, a.dataset, request, memory, a.cache.options());

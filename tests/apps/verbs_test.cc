@@ -146,7 +146,8 @@ TEST_F(Verbs, WhatToRunNextIsSaidUnlessItIsQuiet) {
             std::string::npos)
       << err_;
   ASSERT_EQ(run("evaluate --truth " + labels + " --prediction '" + path("the out") + "'"), 0) << err_;
-  EXPECT_NE(err_.find("run next: voxgrad evaluate --truth " + labels), std::string::npos) << err_;
+  EXPECT_NE(err_.find("run next: voxgrad predict RUN IMAGES -o OUT --save-probabilities"), std::string::npos)
+      << err_;
   ASSERT_EQ(run("plan " + path("data") + " --no-estimate -o " + path("plan.toml")), 0) << err_;
   EXPECT_NE(err_.find("run next: voxgrad train " + path("data") + " --plan " + path("plan.toml")),
             std::string::npos)
@@ -170,6 +171,7 @@ TEST_F(Verbs, EvaluateScoresASubsetAndTwoFiles) {
   ASSERT_EQ(run(folders + " --only-predicted --json -o " + path("metrics.json")), 0) << err_;
   const json subset = json::parse(out_);
   EXPECT_EQ(out_, read_text(path("metrics.json")));
+  EXPECT_EQ(err_.find("run next"), std::string::npos) << err_;
   EXPECT_EQ(subset["without_prediction"], 3);
   EXPECT_EQ(subset["cases"].size(), 1u);
   EXPECT_NE(err_.find("1 of 4 cases were scored; the other 3 have no prediction"), std::string::npos) << err_;
@@ -235,6 +237,39 @@ TEST_F(Verbs, PlanEstimatesTimeAndMemory) {
                                                   static_cast<int64_t>(sizeof(float)));
   ASSERT_EQ(run("plan " + path("data") + " --json --no-estimate"), 0) << err_;
   EXPECT_FALSE(json::parse(out_).contains("estimate"));
+}
+
+TEST_F(Verbs, TheTraceIsFilteredByModuleOrOp) {
+  const std::string predict_one =
+      predict(path("data/imagesTr/phantom_001_0000.nii.gz") + " -o " + path("out") + " --steps 2 ");
+  const auto lines = [&](const std::string& wanted) {
+    int64_t count = 0;
+    std::istringstream text(err_);
+    for (std::string line; std::getline(text, line);)
+      if (line.find("forward ") != std::string::npos || line.find("kernel ") != std::string::npos ||
+          line.find("diffusion ") != std::string::npos) {
+        EXPECT_NE(line.find(wanted), std::string::npos) << line;
+        ++count;
+      }
+    return count;
+  };
+  ASSERT_EQ(run(predict_one + "--trace prior.encoder.0"), 0) << err_;
+  EXPECT_GT(lines("prior.encoder.0."), 0) << err_;
+  EXPECT_NE(err_.find("forward prior.encoder.0.conv1 conv3d [1, 16, 16, 16, 1]"), std::string::npos) << err_;
+  EXPECT_EQ(err_.find("mean "), std::string::npos) << err_;
+  ASSERT_EQ(run(predict_one + "--trace 'prior.*norm_act' --trace-values"), 0) << err_;
+  EXPECT_GT(lines("norm_act"), 0) << err_;
+  EXPECT_NE(err_.find("out: min "), std::string::npos) << err_;
+  ASSERT_EQ(run(predict_one + "--trace diffusion"), 0) << err_;
+  EXPECT_EQ(lines("diffusion step "), 2) << err_;  // all three samples are one group
+  EXPECT_NE(err_.find("diffusion step 2/2: t = "), std::string::npos) << err_;
+  ASSERT_EQ(run("train " + path("data") + " --method unet -o " + path("traced") + few_ +
+                " --trace 'backward prior.decoder'"),
+            0)
+      << err_;
+  EXPECT_NE(err_.find("backward prior.decoder.0.conv1 conv3d"), std::string::npos) << err_;
+  EXPECT_EQ(run("info --trace '('"), 2);
+  EXPECT_NE(err_.find("--trace: expected a name or a regular expression"), std::string::npos) << err_;
 }
 
 /// A run on images of four channels.

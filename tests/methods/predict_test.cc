@@ -110,6 +110,36 @@ TEST_P(TrainTest, EveryEstimateHasARowAndCanBeWritten) {
 }
 
 // The samples of every method that has several.
+TEST_P(TrainTest, ProgressCountsWhatIsEvaluated) {
+  for (const std::string& name : method_names()) {
+    ASSERT_EQ(train(options(name), name, {"plan.max_patch_voxels=512"}).end, TrainEnd::finished);
+    LoadedModel model = load(name);
+    PredictOptions p;
+    p.images = {data() + "/imagesTr"};
+    for (const EstimateInfo& info : model.method->estimates()) p.estimates.push_back(info.key);
+    for (const int64_t memory :
+         {int64_t{1}, int64_t{1} << 30}) {  // windows and samples by themselves, and in groups
+      p.output = cat(folder_, "/", name, memory);
+      p.work.memory = memory;
+      std::vector<CaseProgress> seen;
+      p.progress = [&](const CaseProgress& c) { seen.push_back(c); };
+      predict_files(*model.method, p);
+      int64_t complete = 0;
+      for (size_t i = 0; i < seen.size(); ++i) {
+        EXPECT_EQ(seen[i].cases, 6);
+        EXPECT_LE(seen[i].done, seen[i].total);
+        const bool last = i + 1 == seen.size() || seen[i + 1].index != seen[i].index;
+        if (!last) continue;
+        EXPECT_GT(seen[i].windows, 1);
+        EXPECT_EQ(seen[i].done, seen[i].total) << name << " " << seen[i].text();
+        ++complete;
+      }
+      EXPECT_EQ(complete, 6);
+      EXPECT_EQ(seen.back().eta_seconds, 0);
+    }
+  }
+}
+
 TEST_P(TrainTest, SamplesDifferAndDependOnTheSeedAlone) {
   for (const std::string& method : method_names()) {
     ASSERT_EQ(train(options(method), method).end, TrainEnd::finished);
