@@ -6,7 +6,7 @@ std::string CaseProgress::text() const {
   std::string text = cat("case ", index + 1, "/", cases, " ", name);
   if (total > 0)
     text += cat(": ", done, "/", total, " window evaluations (", windows,
-                windows == 1 ? " window)" : " windows)");
+                windows == 1 ? " window x " : " windows x ", total / windows, ")");
   return text;
 }
 

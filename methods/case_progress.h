@@ -15,7 +15,7 @@ struct CaseProgress {
   int64_t done = 0, total = 0;          ///< evaluations of the network in this case (Predictor::evaluations)
   double seconds = 0, eta_seconds = 0;  ///< since the first case began; left for all, 0 while it is not known
 
-  /// "case 2/5 NAME: 120/396 window evaluations (12 windows)".
+  /// "case 2/5 NAME: 120/396 window evaluations (12 windows x 33)".
   std::string text() const;
 };
 
