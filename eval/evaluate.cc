@@ -5,7 +5,6 @@
 #include <map>
 
 #include "data/dataset.h"
-#include "data/grid.h"
 #include "data/labels.h"
 #include "io/file.h"
 
@@ -154,9 +153,5 @@ class Evaluator {
 }  // namespace
 
 Evaluation evaluate_folders(const EvaluateOptions& options) { return Evaluator(options).run(); }
-
-Spacing spacing_of(const NiftiHeader& header) {
-  return {header.spacing(2), header.spacing(1), header.spacing(0)};
-}
 
 }  // namespace voxgrad

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "data/grid.h"
 #include "eval/scores.h"
-#include "io/nifti.h"
 
 namespace voxgrad {
 
@@ -30,8 +30,5 @@ struct Evaluation {
 /// TRUTH/../ratersTr/RATER/CASE.nii.gz and the prediction has samples, GED^2 and HM-IoU are scored too.
 /// Predictions of other cases are a note.
 Evaluation evaluate_folders(const EvaluateOptions& options);
-
-/// Spacing of a volume's axes D, H, W in mm.
-Spacing spacing_of(const NiftiHeader& header);
 
 }  // namespace voxgrad

@@ -213,12 +213,16 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
   for (const std::string& folder : folders) remove_stale_temporaries(folder);
   write_text(options.output + kRecord, record);
   std::vector<std::string> names;
+  if (const std::string doubt = options.domain.doubt(plan); !doubt.empty() && options.warn)
+    options.warn(doubt);
   for (const Case& c : cases) {
     if (options.skip_existing && file_exists(options.output + "/" + c.name + ".nii.gz")) continue;
     if (options.progress) options.progress(c.name, names.size(), cases.size());
     const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
     for (const CaseWarning& w : loaded.warnings)
       if (options.warn) options.warn(w.file + ": " + w.text);
+    for (const std::string& text : options.domain.compare(loaded, c.images[0], plan))
+      if (options.warn) options.warn(c.images[0] + ": " + text);
     const PreprocessedCase prepared = preprocess(loaded, plan);
     const std::string file = "/" + c.name + ".nii.gz";
     const auto wanted = [&](const std::string& key) {
