@@ -82,6 +82,7 @@ void run(Arguments& a) {
     spdlog::warn("{}", text);
   };
   a.options.model_digest = model.file.digest;
+  a.options.domain = TrainingDomain(model.file);
   const auto names = predict_files(method, a.options);
   line.clear();
   spdlog::info("{} case{} written to {}", names.size(), names.size() == 1 ? "" : "s", a.options.output);

@@ -4,7 +4,6 @@
 #include <iomanip>
 #include <iostream>
 
-#include "data/plan.h"
 #include "io/file.h"
 #include "run/log.h"
 #include "run/manifest.h"
@@ -143,6 +142,7 @@ void print_model(const json& m) {
   line("data set", m["dataset"]);
   line("channels", joined(plan["channel_names"]));
   line("labels", joined(plan["label_names"]));
+  if (plan.contains("normalisation")) line("normalisation", joined(plan["normalisation"]));
   line("spacing", joined(plan["spacing"], " x ") + " mm (z, y, x)");
   line("patch", cat(joined(plan["patch"], " x "), ", ", plan["batch_size"].dump(), " a step"));
   line("network", cat("features ", joined(plan["features"]), "; ", m["parameters"].dump(), " parameters"));

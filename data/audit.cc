@@ -5,8 +5,9 @@
 #include <map>
 
 #include "data/case_reader.h"
-#include "data/grid.h"
+#include "data/channels.h"
 #include "data/importer.h"
+#include "data/orientation.h"
 
 namespace voxgrad {
 namespace {
@@ -126,7 +127,8 @@ class Audit {
       for (const auto& [letters, which] : orientations_)
         text += cat(text.empty() ? "axes run " : ", ", letters, " in ", which.first, " (", which.second, ")");
       warning("mixed-orientation", "", d.folder,
-              text + ": nothing is reoriented, so a network sees them mixed");
+              cat(text, ": all are turned to ", kCanonicalAxes,
+                  " when they are prepared; are the headers right?"));
     }
   }
 

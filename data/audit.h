@@ -15,8 +15,9 @@ struct Problem {
   /// splits, unreadable, channels, empty, grid-mismatch, non-finite, label-fractional, label-range,
   /// annotation, posterior. Warnings: case-count, orphan-file (not in the Decathlon's list, or an annotation
   /// without a case), foreign-file (beside the raters' folders), constant, no-foreground, missing-class,
-  /// missing-annotation, no-background (class 0 has another name), unused-class, same-image, air-not-zero,
-  /// mixed-spacing, mixed-orientation, and those of geometry_problems (data/grid.h).
+  /// missing-annotation, no-background (class 0 has another name), channel-name (data/channels.h),
+  /// unused-class, same-image, air-not-zero, mixed-spacing, mixed-orientation, and those of geometry_problems
+  /// (data/grid.h).
   std::string kind;
   std::string case_name;  ///< empty where it concerns the whole data set
   std::string file;       ///< empty where no file is at fault

@@ -14,7 +14,7 @@ namespace {
 
 // To be raised whenever the same files and plan give other prepared voxels or fields. CaseStore.* of the
 // tests has the digest of a case.
-constexpr int kVersion = 3;
+constexpr int kVersion = 4;
 
 constexpr const char *kCase = "case", *kFingerprint = "fingerprint", *kUnfinished = "unfinished";
 const std::string kAdvice =
@@ -57,7 +57,8 @@ std::string hash_files(const Case& c) {
 std::string preprocessing_of(const Plan& plan) {
   nlohmann::json j{{"channels", plan.channels()},
                    {"classes", plan.classes()},
-                   {"modality", plan.modality},
+                   {"normalisation", plan.normalisation},
+                   {"axes", plan.axes},
                    {"spacing", plan.spacing},
                    {"mask_normalisation", plan.mask_normalisation},
                    {"intensity", nlohmann::json::array()}};

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "data/case_reader.h"
+#include "data/channels.h"
 #include "data/files.h"
 #include "data/grid.h"
 #include "data/importer.h"
@@ -49,7 +50,7 @@ std::vector<std::string> expand(const std::vector<std::string>& files_or_folders
 
 bool Dataset::is_ct() const {
   for (const std::string& channel : channel_names)
-    if (channel == "CT" || channel == "ct") return true;
+    if (normalisation_of(channel) == "ct") return true;
   return false;
 }
 

@@ -1,8 +1,9 @@
 // data/: dataset.h (cases and folders in nnU-Net raw and Decathlon layout), audit.h (`voxgrad check`), plan.h
 // (what nnU-Net's rules make of a data set), preprocess.h (crop, normalise, resample, and back), case_store.h
 // (prepared data on disk), resample.h, grid.h, augment.h, patches.h (sampling, sliding windows), phantom.h
-// (the built-in data set). Internal: importer.h (one file a layout: import_nnunet.cc, import_decathlon.cc),
-// description.h, files.h, case_reader.h, nonzero.h, prepared_file.h, phantom_anatomy.h, phantom_modality.h.
+// (the built-in data set), channels.h (names and normalisation), orientation.h (turning images). Internal:
+// importer.h (one file a layout: import_nnunet.cc, import_decathlon.cc), description.h, files.h,
+// case_reader.h, nonzero.h, prepared_file.h, phantom_anatomy.h, phantom_modality.h.
 #pragma once
 #include <map>
 #include <string>
@@ -37,7 +38,7 @@ struct Dataset {
   std::vector<std::vector<std::string>> training_splits;  ///< training names a fold, beside `splits`
 
   int classes() const { return static_cast<int>(label_names.size()); }
-  bool is_ct() const;  ///< a channel named CT
+  bool is_ct() const;  ///< a channel that nnU-Net normalises as CT
 };
 
 /// Opens a folder with dataset.json in nnU-Net raw or Decathlon layout. Missing or duplicate files and labels

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "data/channels.h"
 #include "data/files.h"
 #include "io/file.h"
 
@@ -66,6 +67,9 @@ class Reader {
             cat(key, ": expected names for channels 0 to ", names.size() - 1, ", got \"", number, "\""));
       names[static_cast<size_t>(i)] = name.get<std::string>();
     }
+    for (const std::string& name : names)
+      if (const std::string doubt = channel_name_doubt(name); !doubt.empty())
+        problems_.push_back({false, "channel-name", "", d_.path, doubt});
     return true;
   }
 
@@ -77,14 +81,20 @@ class Reader {
     for (const auto& [key, value] : j["labels"].items()) {
       if (value.is_array())
         return description_error(
-            cat("labels: \"", key, "\" is a region of several labels; expected exclusive classes"));
+            cat("labels: \"", key,
+                "\" is a region of several labels (nnU-Net trains a sigmoid for each), which is "
+                "not supported; expected one integer a name: list the labels themselves, voxels keep their "
+                "numbers"));
       if (!value.is_number_integer() && !value.is_string())
         return description_error(cat("labels: \"", key, "\": expected an integer or a name"));
       const bool by_name = value.is_number_integer();
       const std::string name = by_name ? key : value.get<std::string>();
       const int64_t k = by_name ? value.get<int64_t>() : small_integer(key);
       if (name == "ignore")
-        return description_error("labels: the class \"ignore\" of nnU-Net is not supported");
+        return description_error(
+            "labels: \"ignore\" (nnU-Net leaves its voxels out of the loss) is not supported; expected every "
+            "voxel "
+            "to have a class, or the case to be left out");
       if (k < 0 || k >= static_cast<int64_t>(names.size()) || name.empty() ||
           !names[static_cast<size_t>(k)].empty())
         return description_error(cat("labels: expected the consecutive integers 0 to ", names.size() - 1,

@@ -3,7 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/orientation.h"
+
 namespace voxgrad {
+namespace {
+
+constexpr double kFinest = 1e-5, kCoarsest = 50;  // mm: 10 nm, and the thickest slices there are
+
+}  // namespace
 
 std::string grid_difference(const NiftiHeader& a, const NiftiHeader& b) {
   for (int axis = 0; axis < 3; ++axis)
@@ -53,6 +60,11 @@ std::vector<GeometryProblem> geometry_problems(const NiftiHeader& header) {
                                    ", got 0, and no sform says them"));
       break;
     }
+  for (int axis = 0; axis < 3; ++axis)
+    if (const double spacing = header.spacing(axis);
+        header.extent(axis) > 1 && header.has_spacing(axis) && !(spacing >= kFinest && spacing <= kCoarsest))
+      error("spacing-range", cat("pixdim[", axis + 1, "]: expected a spacing of ", kFinest, " to ", kCoarsest,
+                                 " mm along ", "xyz"[axis], ", got ", spacing));
   const Affine a = header.affine();
   std::array<double, 3> length{};
   for (size_t axis = 0; axis < 3; ++axis) {
@@ -78,6 +90,9 @@ std::vector<GeometryProblem> geometry_problems(const NiftiHeader& header) {
                 cat("srow: the axes ", "xyz"[i], " and ", "xyz"[j], " are not at right angles (cosine ",
                     cosine, "); distances are counted along the axes by pixdim, as if they were"));
     }
+  if (const std::string other = tied_axis_letters(header); !other.empty())
+    warning("orientation-tie", cat("the axes run to ", axis_letters(header), " and to ", other,
+                                   " equally closely; ", axis_letters(header), " is taken"));
   const double quaternion = std::hypot(header.quatern[0], header.quatern[1], header.quatern[2]);
   if (header.qform_code > 0 && quaternion > 1 + 1e-5)
     warning("quaternion",
@@ -93,23 +108,15 @@ void refuse_geometry(const NiftiHeader& header, const std::string& path) {
     if (p.error) fail(ErrorCode::data, "[data] ", path, ": ", p.text);
 }
 
-std::string axis_letters(const NiftiHeader& header) {
-  const Affine a = header.affine();
-  std::string letters;
-  for (size_t axis = 0; axis < 3; ++axis) {
-    size_t row = 0;
-    for (size_t k = 1; k < 3; ++k)
-      if (std::fabs(a[k][axis]) > std::fabs(a[row][axis])) row = k;
-    letters += a[row][axis] > 0 ? "RAS"[row] : a[row][axis] < 0 ? "LPI"[row] : '?';
-  }
-  return letters;
-}
-
 void check_same_grid(const NiftiHeader& a, const std::string& path_a, const NiftiHeader& b,
                      const std::string& path_b) {
   const std::string difference = grid_difference(b, a);
   if (!difference.empty())
     fail(ErrorCode::data, "[grid] ", path_a, ": expected the grid of ", path_b, ", got ", difference);
+}
+
+std::array<double, 3> spacing_of(const NiftiHeader& header) {
+  return {header.spacing(2), header.spacing(1), header.spacing(0)};
 }
 
 LabelCensus label_census(const Tensor& volume, int classes) {

@@ -17,21 +17,21 @@ void check_same_grid(const NiftiHeader& a, const std::string& path_a, const Nift
 /// errors and tells the warnings.
 struct GeometryProblem {
   bool error;
-  std::string
-      kind;  ///< errors: units, spacing-missing, affine; warnings: spacing, shear, pixdim, quaternion, qform
+  std::string kind;  ///< errors: units, spacing-missing, spacing-range, affine; warnings: spacing, shear,
+                     ///< pixdim, quaternion, qform, orientation-tie
   std::string text;  ///< one sentence that names the field
 };
-/// Units other than mm, no spacing along an axis of more than one voxel, an axis of the affine without a
-/// length are errors. Warnings: an sform that contradicts pixdim (pixdim is used), axes that are not at right
-/// angles, a pixdim below 0 (its absolute value is used), quaternions longer than 1 (normalised), a qform
-/// that was dropped.
+/// Units other than mm, no spacing along an axis of more than one voxel, one that no voxel has (below 1e-5 mm
+/// or above 50 mm), an axis of the affine without a length are errors. Warnings: an sform that contradicts
+/// pixdim (pixdim is used), axes that are not at right angles, axes that lie between two directions of the
+/// body, a pixdim below 0 (its absolute value is used), quaternions longer than 1 (normalised), a qform that
+/// was dropped.
 std::vector<GeometryProblem> geometry_problems(const NiftiHeader& header);
 /// Throws ErrorCode::data with the first error.
 void refuse_geometry(const NiftiHeader& header, const std::string& path);
 
-/// Where the axes x, y, z run to, each to its nearest direction of the body: "RAS", "LPS", ...; a letter is
-/// "?" where the affine has no direction.
-std::string axis_letters(const NiftiHeader& header);
+/// mm of a voxel along D, H, W.
+std::array<double, 3> spacing_of(const NiftiHeader& header);
 
 /// The integers of a volume [1, D, H, W] in f32. Scaled files carry rounding noise (2.3e-10 * 4294967295 is
 /// .99999997): values within 1e-3 of an integer are that integer.

@@ -4,7 +4,10 @@
 #include <cmath>
 
 #include "data/case_store.h"
+#include "data/channels.h"
+#include "data/grid.h"
 #include "data/nonzero.h"
+#include "data/orientation.h"
 
 namespace voxgrad {
 namespace {
@@ -121,11 +124,20 @@ void check(const PlanOptions& o) {
 
 }  // namespace
 
+const ChannelIntensity& Plan::intensity_of(size_t channel) const {
+  require(channel < normalisation.size() && normalisation[channel] == "ct", "[plan] channel ", channel,
+          ": expected one that is normalised as CT");
+  const auto before =
+      std::count(normalisation.begin(), normalisation.begin() + static_cast<std::ptrdiff_t>(channel), "ct");
+  return intensity.at(static_cast<size_t>(before));
+}
+
 CaseFingerprint fingerprint(const LoadedCase& c, int64_t samples) {
   CaseFingerprint f;
-  f.extent = {c.image.dim(0), c.image.dim(1), c.image.dim(2)};
-  f.box = nonzero_box(c.image).size;
-  for (size_t a = 0; a < 3; ++a) f.spacing[a] = c.header.spacing(2 - static_cast<int>(a));
+  const Turn turn = turn_to(kCanonicalAxes, c.header);
+  f.extent = turned(Triple{c.image.dim(0), c.image.dim(1), c.image.dim(2)}, turn);
+  f.box = turned(nonzero_box(c.image).size, turn);
+  f.spacing = turned(spacing_of(c.header), turn);
   if (samples <= 0) return f;
   const int32_t* y = c.label.data<int32_t>();
   int64_t count = 0;
@@ -144,6 +156,8 @@ Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const Plan
   Plan plan;
   plan.channel_names = dataset.channel_names;
   plan.label_names = dataset.label_names;
+  plan.axes = kCanonicalAxes;
+  for (const std::string& name : plan.channel_names) plan.normalisation.push_back(normalisation_of(name));
   plan.modality = dataset.is_ct() ? "ct" : "mri";
   plan.batch_size = static_cast<int>(options.batch_size);
   Fingerprint f;
@@ -157,7 +171,11 @@ Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const Plan
     f.add(store ? store->fingerprint(c, plan.channels(), plan.classes(), samples)
                 : fingerprint(load_case(c, plan.channels(), plan.classes()), samples));
   }
-  if (dataset.is_ct()) plan.intensity = intensities_of(f.foreground[0].empty() ? f.anything : f.foreground);
+  if (dataset.is_ct()) {
+    const auto all = intensities_of(f.foreground[0].empty() ? f.anything : f.foreground);
+    for (size_t c = 0; c < all.size(); ++c)
+      if (plan.normalisation[c] == "ct") plan.intensity.push_back(all[c]);
+  }
 
   const std::array<double, 3> target = target_spacing(f);
   const auto coarsest = std::max_element(target.begin(), target.end());
@@ -167,7 +185,9 @@ Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const Plan
   plan.spacing = target;
   if (plan.dims == 2) plan.spacing[0] = 0;
   plan.anisotropic = plan.dims == 3 && ratio > kAnisotropy;
-  plan.mask_normalisation = !dataset.is_ct() && percentile(f.kept, 50) < kMaskFraction;
+  const bool z_scored =
+      std::find(plan.normalisation.begin(), plan.normalisation.end(), "zscore") != plan.normalisation.end();
+  plan.mask_normalisation = z_scored && percentile(f.kept, 50) < kMaskFraction;
   for (size_t a = 0; a < 3; ++a) {
     std::vector<double> resampled;
     for (size_t i = 0; i < f.size[a].size(); ++i)

@@ -16,24 +16,28 @@ struct ChannelIntensity {    ///< foreground intensities of a channel over the d
 };
 
 struct Plan {
-  int dims = 3;  ///< 2 or 3; 2-D volumes are depth-one patches with 1x3x3 kernels
-  std::string modality =
-      "mri";  ///< "mri": z-score a case; "ct": clip and z-score by the data set's foreground
+  int dims = 3;                  ///< 2 or 3; 2-D volumes are depth-one patches with 1x3x3 kernels
+  std::string modality = "mri";  ///< "ct" where a channel is normalised as CT
   std::vector<std::string> channel_names, label_names;
+  std::vector<std::string> normalisation;  ///< a channel each, one of kNormalisations (data/channels.h)
+  /// Where the axes x, y, z of every image run to when it is prepared ("RAS"); empty: as they are stored.
+  std::string axes;
   std::array<double, 3> spacing{1, 1, 1};  ///< target, mm; 0 for the slice axis of a 2-D plan: kept as it is
   Triple median_shape{};                   ///< of the cropped cases at the target spacing
   Triple patch{};
   int batch_size = 2;
-  std::vector<Triple> strides;      ///< a stage each; the first is 1,1,1
-  std::vector<Triple> kernels;      ///< a stage each: 3 or 1 an axis
-  std::vector<int> features;        ///< channels a stage
-  bool anisotropic = false;         ///< spacing ratio over 3: z is resampled apart, nearest
-  bool mask_normalisation = false;  ///< z-score over the non-zero voxels only
-  std::vector<ChannelIntensity> intensity;
+  std::vector<Triple> strides;              ///< a stage each; the first is 1,1,1
+  std::vector<Triple> kernels;              ///< a stage each: 3 or 1 an axis
+  std::vector<int> features;                ///< channels a stage
+  bool anisotropic = false;                 ///< spacing ratio over 3: z is resampled apart, nearest
+  bool mask_normalisation = false;          ///< z-score over the non-zero voxels only
+  std::vector<ChannelIntensity> intensity;  ///< of each channel normalised as CT, in their order
 
   int stages() const { return static_cast<int>(features.size()); }
   int classes() const { return static_cast<int>(label_names.size()); }
   int channels() const { return static_cast<int>(channel_names.size()); }
+  /// The intensities of a channel that is normalised as CT.
+  const ChannelIntensity& intensity_of(size_t channel) const;
 };
 
 struct PlanOptions {
@@ -51,7 +55,7 @@ struct PlanOptions {
 
 /// What a plan wants to know of a case.
 struct CaseFingerprint {
-  Triple extent{}, box{};           ///< voxels of the case and of its non-zero box; D, H, W
+  Triple extent{}, box{};           ///< voxels of the turned case and of its non-zero box; D, H, W
   std::array<double, 3> spacing{};  ///< mm; D, H, W
   Tensor foreground, anything;  ///< f32 [n, C]: intensities of every n-th voxel with a label above 0; of any
 };

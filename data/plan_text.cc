@@ -4,12 +4,16 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "data/channels.h"
+#include "data/orientation.h"
 #include "data/plan.h"
 
 namespace voxgrad {
 namespace {
 
 using nlohmann::json;
+
+constexpr int kVersion = 2;
 
 // What a plan may say (docs/audit.md). The bounds hold every plan that plan_network makes of the options'
 // ranges, and keep every product of a plan's numbers far below 2^63.
@@ -33,11 +37,10 @@ class PlanReader {
 
   Plan run() {
     Plan p;
-    whole(at("version"), "version", 1, 1);
+    const int64_t version = whole(at("version"), "version", 1, kVersion);
     p.dims = static_cast<int>(whole(at("dims"), "dims", 2, 3));
-    p.modality = text(at("modality"), "modality");
-    if (p.modality != "mri" && p.modality != "ct") bad("modality", "mri or ct");
     p.channel_names = texts("channel_names", 1, kMostChannels);
+    read_channels(p, version);
     p.label_names = texts("label_names", 2, kMostClasses);  // the background and at least one class
     const json& spacing = list(at("spacing"), "spacing", 3);
     for (size_t a = 0; a < 3; ++a) {
@@ -133,6 +136,24 @@ class PlanReader {
     for (const json& j : stages(name)) all.push_back(triple(j, name, high));
     return all;
   }
+  /// A plan of version 1 has one normalisation for all channels, and does not say how images are turned.
+  void read_channels(Plan& p, int64_t version) const {
+    p.modality = text(at("modality"), "modality");
+    if (p.modality != "mri" && p.modality != "ct") bad("modality", "mri or ct");
+    if (version == 1) {
+      p.normalisation.assign(p.channel_names.size(), p.modality == "ct" ? "ct" : "zscore");
+      return;
+    }
+    p.normalisation = texts("normalisation", p.channel_names.size(), p.channel_names.size());
+    for (const std::string& n : p.normalisation)
+      if (std::find(kNormalisations.begin(), kNormalisations.end(), n) == kNormalisations.end())
+        bad("normalisation", "ct, zscore, none, rescale_to_0_1 or rgb_to_0_1, got \"", n, "\"");
+    const bool ct = std::find(p.normalisation.begin(), p.normalisation.end(), "ct") != p.normalisation.end();
+    if (ct != (p.modality == "ct")) bad("modality", ct ? "ct" : "mri", " with this normalisation");
+    p.axes = text(at("axes"), "axes");
+    if (!p.axes.empty() && !names_axes(p.axes))
+      bad("axes", "three letters like RAS, or none, got \"", p.axes, "\"");
+  }
   void check_whole(const Plan& p) const {
     if (p.strides.size() != p.features.size() || p.kernels.size() != p.features.size())
       bad("strides, kernels, features", "one entry a stage");
@@ -149,8 +170,9 @@ class PlanReader {
     if (const int64_t voxels = p.patch[0] * p.patch[1] * p.patch[2]; voxels > kMostPatchVoxels)
       bad("patch", "at most ", kMostPatchVoxels, " voxels, got ", voxels);
     if (p.dims == 2 && p.patch[0] != 1) bad("patch", "a single slice for dims 2");
-    if (p.intensity.size() != (p.modality == "ct" ? p.channel_names.size() : 0))
-      bad("intensity", "one entry a channel for ct");
+    if (p.intensity.size() !=
+        static_cast<size_t>(std::count(p.normalisation.begin(), p.normalisation.end(), "ct")))
+      bad("intensity", "one entry for each channel of normalisation ct");
   }
 
   std::string where_;
@@ -181,11 +203,13 @@ std::string of_triple(const Triple& t) {
 
 std::string plan_to_json(const Plan& plan) {
   nlohmann::ordered_json j;
-  j["version"] = 1;
+  j["version"] = kVersion;
   j["dims"] = plan.dims;
   j["modality"] = plan.modality;
   j["channel_names"] = plan.channel_names;
   j["label_names"] = plan.label_names;
+  j["normalisation"] = plan.normalisation;
+  j["axes"] = plan.axes;
   j["spacing"] = plan.spacing;
   j["median_shape"] = plan.median_shape;
   j["patch"] = plan.patch;
@@ -212,12 +236,14 @@ std::string plan_to_toml(const Plan& plan) {
   out << "# A plan of voxgrad, to be edited and used by `voxgrad train DATASET --plan FILE`. Every triple is "
          "in the\n"
          "# order z, y, x.\n"
-      << "version = 1\n"
+      << "version = " << kVersion << "\n"
       << "dims = " << plan.dims << "  # 2: slices, each a volume of depth one\n"
-      << "modality = " << quoted(plan.modality)
-      << "  # mri: z-score a case; ct: clip and z-score by the data set\n"
+      << "modality = " << quoted(plan.modality) << "  # ct: a channel is normalised as CT\n"
       << "channel_names = " << names(plan.channel_names) << "\n"
       << "label_names = " << names(plan.label_names) << "\n"
+      << "normalisation = " << names(plan.normalisation)
+      << "  # a channel each: ct, zscore, none, rescale_to_0_1, rgb_to_0_1\n"
+      << "axes = " << quoted(plan.axes) << "  # where x, y, z of every prepared image run to\n"
       << "spacing = " << joined(plan.spacing, shortest) << "  # mm; 0: kept as it is\n"
       << "median_shape = " << of_triple(plan.median_shape) << "  # of the cropped cases at this spacing\n"
       << "patch = " << of_triple(plan.patch) << "\n"
@@ -229,8 +255,8 @@ std::string plan_to_toml(const Plan& plan) {
       << "mask_normalisation = " << (plan.mask_normalisation ? "true" : "false")
       << "  # z-score without the air\n";
   for (const ChannelIntensity& c : plan.intensity)
-    out << "\n[[intensity]]  # foreground of a channel: percentiles .5 and 99.5, then mean and deviation in "
-           "between\n"
+    out << "\n[[intensity]]  # foreground of a ct channel: percentiles .5 and 99.5, then mean and deviation "
+           "in between\n"
         << "low = " << shortest(c.low) << "\nhigh = " << shortest(c.high) << "\nmean = " << shortest(c.mean)
         << "\nstd = " << shortest(c.std) << "\n";
   return out.str();

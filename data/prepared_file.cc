@@ -139,7 +139,8 @@ SafeTensors to_tensors(const PreparedCase& p, const Case& c) {
   for (const CaseWarning& w : p.warnings)
     warnings.push_back({std::find(files.begin(), files.end(), w.file) - files.begin(), w.text});
   return finished(std::move(s),
-                  {{"original", p.original},
+                  {{"turn", p.turn.axis},
+                   {"original", p.original},
                    {"crop_begin", p.crop_begin},
                    {"crop_size", p.crop_size},
                    {"content", p.content},
@@ -154,6 +155,7 @@ PreparedCase prepared_from(const SafeTensors& content, const Case& c, const std:
   const Reader r(content, where);
   PreparedCase p;
   p.name = c.name;
+  r.field("turn", p.turn.axis);
   r.field("original", p.original);
   r.field("crop_begin", p.crop_begin);
   r.field("crop_size", p.crop_size);

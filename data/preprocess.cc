@@ -16,10 +16,6 @@ constexpr int64_t kClassVoxels = 10000;                       // kept a class fo
 constexpr int64_t kTile = 1 << 15;                            // voxels a partial sum
 constexpr double kMostExtent = 0x1p20, kMostVoxels = 0x1p36;  // of a case at the plan's spacing
 
-std::array<double, 3> spacing_of(const NiftiHeader& header) {
-  return {header.spacing(2), header.spacing(1), header.spacing(0)};
-}
-
 /// Sum over voxels of f(voxel), partial sums combined in order.
 template <class F>
 double sum_over(int64_t voxels, F&& f) {
@@ -70,27 +66,66 @@ void clip_and_scale(Tensor& image, int64_t channel, const ChannelIntensity& c) {
   });
 }
 
-void normalise(Tensor& image, const Plan& plan) {
+/// (x - shift) * scale.
+void shift_and_scale(Tensor& image, int64_t channel, double shift, double scale) {
+  const int64_t channels = image.dim(3), voxels = image.numel() / channels;
+  float* x = image.mutable_data<float>() + channel;
+  parallel_ranges(voxels, kTile, [&](int64_t begin, int64_t end) {
+    for (int64_t v = begin; v < end; ++v)
+      x[v * channels] = static_cast<float>((x[v * channels] - shift) * scale);
+  });
+}
+
+/// Smallest and largest value of a channel.
+std::pair<float, float> range_of(const Tensor& image, int64_t channel) {
+  const int64_t channels = image.dim(3), voxels = image.numel() / channels;
+  const float* x = image.data<float>() + channel;
+  float low = x[0], high = x[0];
+  for (int64_t v = 1; v < voxels; ++v) {
+    low = std::min(low, x[v * channels]);
+    high = std::max(high, x[v * channels]);
+  }
+  return {low, high};
+}
+
+/// From the smallest to the largest value of the case; a constant becomes 0.
+void rescale_to_0_1(Tensor& image, int64_t channel) {
+  const auto [low, high] = range_of(image, channel);
+  const double width = double{high} - double{low};
+  shift_and_scale(image, channel, low, width > 0 ? 1 / width : 0);
+}
+
+void rgb_to_0_1(Tensor& image, int64_t channel, const std::string& case_name) {
+  const auto [low, high] = range_of(image, channel);
+  if (low < 0 || high > 255)
+    fail(ErrorCode::data, "[preprocess] case ", case_name, ": channel ", channel,
+         " (rgb_to_0_1): expected values from 0 to 255, got ", low, " to ", high);
+  shift_and_scale(image, channel, 0, 1.0 / 255);
+}
+
+void normalise(Tensor& image, const Plan& plan, const std::string& case_name) {
   const int64_t channels = image.dim(3);
   const Tensor mask = plan.mask_normalisation ? nonzero_mask(image) : Tensor();
   for (int64_t c = 0; c < channels; ++c) {
-    if (plan.modality == "ct")
-      clip_and_scale(image, c, plan.intensity[static_cast<size_t>(c)]);
-    else
+    const std::string& how = plan.normalisation[static_cast<size_t>(c)];
+    if (how == "ct")
+      clip_and_scale(image, c, plan.intensity_of(static_cast<size_t>(c)));
+    else if (how == "rescale_to_0_1")
+      rescale_to_0_1(image, c);
+    else if (how == "rgb_to_0_1")
+      rgb_to_0_1(image, c, case_name);
+    else if (how == "zscore")
       z_score(image, c, mask.defined() ? mask.data<uint8_t>() : nullptr);
+    else
+      require(how == "none", "[preprocess] expected a known normalisation, got ", how);
   }
 }
 
 std::vector<float> air_of(const Tensor& image, const Plan& plan) {
-  const int64_t channels = image.dim(3), voxels = image.numel() / channels;
-  std::vector<float> air(static_cast<size_t>(channels));
-  if (plan.mask_normalisation) return air;
-  const float* x = image.data<float>();
-  for (int64_t c = 0; c < channels; ++c) {
-    float low = x[c];
-    for (int64_t v = 1; v < voxels; ++v) low = std::min(low, x[v * channels + c]);
-    air[static_cast<size_t>(c)] = low;
-  }
+  std::vector<float> air(static_cast<size_t>(image.dim(3)));
+  for (size_t c = 0; c < air.size(); ++c)
+    if (!(plan.mask_normalisation && plan.normalisation[c] == "zscore"))
+      air[c] = range_of(image, static_cast<int64_t>(c)).first;
   return air;
 }
 
@@ -136,19 +171,6 @@ std::vector<Tensor> class_voxels_of(const Tensor& label, int classes) {
   return tensors;
 }
 
-/// Smallest and largest value a channel.
-void ranges_of(const Tensor& image, std::vector<float>& low, std::vector<float>& high) {
-  const int64_t channels = image.dim(3);
-  const float* const x = image.data<float>();
-  low.assign(x, x + channels);
-  high = low;
-  for (int64_t i = 0; i < image.numel(); ++i) {
-    const size_t k = static_cast<size_t>(i % channels);
-    low[k] = std::min(low[k], x[i]);
-    high[k] = std::max(high[k], x[i]);
-  }
-}
-
 /// The field at the resolution of the input, inside the crop.
 Tensor to_crop(const Tensor& field, const PreprocessedCase& c) {
   require(field.rank() == 4, "[preprocess] expected a field [D, H, W, C], got ", field.shape());
@@ -159,6 +181,14 @@ Tensor to_crop(const Tensor& field, const PreprocessedCase& c) {
                   {kLinear, kLinear, kLinear});
 }
 
+/// The crop in the whole volume, as the input lies. `outside`: the values of a voxel outside it.
+Tensor onto_input(const Tensor& inside, const PreprocessedCase& c, const std::vector<float>& outside) {
+  if (c.crop_size == c.original) return turned(inside, c.turn.inverse());
+  Tensor whole = filled(c.original, outside);
+  paste<float>(inside, whole, c.crop_begin, inside.dim(3));
+  return turned(whole, c.turn.inverse());
+}
+
 }  // namespace
 
 PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& annotations,
@@ -167,18 +197,26 @@ PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& a
   if (loaded.image.dim(3) != plan.channels())
     fail(ErrorCode::data, "[preprocess] case ", loaded.name, ": expected ", plan.channels(),
          " channels, got ", loaded.image.dim(3));
+  require(plan.normalisation.size() == plan.channel_names.size(),
+          "[preprocess] expected a normalisation a channel");
   PreparedCase c;
   c.name = loaded.name;
   c.warnings = loaded.warnings;
   c.axes = axis_letters(loaded.header);
-  ranges_of(loaded.image, c.low, c.high);
-  c.original = {loaded.image.dim(0), loaded.image.dim(1), loaded.image.dim(2)};
-  c.spacing = spacing_of(loaded.header);
-  const Box box = nonzero_box(loaded.image);
+  for (int64_t channel = 0; channel < loaded.image.dim(3); ++channel) {
+    const auto [low, high] = range_of(loaded.image, channel);
+    c.low.push_back(low);
+    c.high.push_back(high);
+  }
+  c.turn = turn_to(plan.axes, loaded.header);
+  c.image = turned(loaded.image, c.turn);
+  c.original = {c.image.dim(0), c.image.dim(1), c.image.dim(2)};
+  c.spacing = turned(spacing_of(loaded.header), c.turn);
+  const Box box = nonzero_box(c.image);
   c.crop_begin = box.begin;
   c.crop_size = box.size;
-  c.image = crop(loaded.image, box);
-  normalise(c.image, plan);
+  c.image = crop(c.image, box);
+  normalise(c.image, plan, loaded.name);
 
   std::array<double, 3> target = plan.spacing;
   double voxels = 1;
@@ -197,7 +235,7 @@ PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& a
   c.air = air_of(c.image, plan);
   const DType stored = plan.classes() <= 256 ? DType::u8 : DType::i32;
   const auto labels = [&](const Tensor& on_grid) {
-    return resample_labels(crop(on_grid, box), c.content, plan.classes(), along);
+    return resample_labels(crop(turned(on_grid, c.turn), box), c.content, plan.classes(), along);
   };
   if (loaded.label.defined()) {
     const Tensor label = labels(loaded.label);
@@ -248,10 +286,7 @@ PreprocessedCase preprocess(const LoadedCase& loaded, const Plan& plan) {
 
 Tensor invert_field(const Tensor& field, const PreprocessedCase& c, float outside) {
   const Tensor inside = to_crop(field, c);
-  if (c.crop_size == c.original) return inside;
-  Tensor whole = filled(c.original, std::vector<float>(static_cast<size_t>(field.dim(3)), outside));
-  paste<float>(inside, whole, c.crop_begin, field.dim(3));
-  return whole;
+  return onto_input(inside, c, std::vector<float>(static_cast<size_t>(field.dim(3)), outside));
 }
 
 Tensor invert_probabilities(const Tensor& probabilities, const PreprocessedCase& c) {
@@ -271,12 +306,9 @@ Tensor invert_probabilities(const Tensor& probabilities, const PreprocessedCase&
       for (int64_t k = 0; k < classes; ++k) p[v * classes + k] /= sum;
     }
   });
-  if (c.crop_size == c.original) return inside;
   std::vector<float> background(static_cast<size_t>(classes));
   background[0] = 1;
-  Tensor whole = filled(c.original, background);
-  paste<float>(inside, whole, c.crop_begin, classes);
-  return whole;
+  return onto_input(inside, c, background);
 }
 
 }  // namespace voxgrad

@@ -1,19 +1,22 @@
-// Crop to the non-zero box, normalise, resample to the plan's spacing; and back onto the input's grid.
+// Turn to the plan's axes, crop to the non-zero box, normalise, resample to the plan's spacing; and back onto
+// the input's grid.
 #pragma once
+#include "data/orientation.h"
 #include "data/plan.h"
 
 namespace voxgrad {
 
-/// Where the voxels of a preprocessed case come from. Every triple is D, H, W.
+/// Where the voxels of a preprocessed case come from. Every triple is D, H, W of the turned image.
 struct CaseGrid {
-  Triple original{};    ///< extent of the input
+  Turn turn;            ///< from the axes of the input to those of the plan
+  Triple original{};    ///< extent of the turned input
   Triple crop_begin{};  ///< first voxel of the non-zero box
   Triple crop_size{};
   Triple content{};                 ///< extent of the resampled box
   std::array<double, 3> spacing{};  ///< of the input, mm
 };
 
-/// A case at the plan's spacing. It depends on the case's files and on spacing, modality, intensities and
+/// A case at the plan's spacing. It depends on the case's files and on axes, spacing, intensities and
 /// normalisation of the plan, not on patch or network. Its tensors lie in memory or in a mapped file
 /// (data/case_store.h).
 struct PreparedCase : CaseGrid {
@@ -37,7 +40,7 @@ struct PreparedCase : CaseGrid {
   void check() const;
 };
 
-/// Order: crop, normalise, resample (images cubic, labels linear a class; slices apart, nearest).
+/// Order: turn, crop, normalise, resample (images cubic, labels linear a class; slices apart, nearest).
 /// `annotations`: on the input's grid, i32.
 PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& annotations, const Plan& plan);
 

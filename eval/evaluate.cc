@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "data/dataset.h"
-#include "data/grid.h"
 #include "data/labels.h"
 #include "io/file.h"
 
@@ -208,10 +207,6 @@ std::string to_json(const Evaluation& evaluation) {
   auto j = nlohmann::json::parse(to_json(evaluation.table));
   j["without_prediction"] = evaluation.truths - static_cast<int64_t>(evaluation.table.cases.size());
   return j.dump(2) + '\n';
-}
-
-Spacing spacing_of(const NiftiHeader& header) {
-  return {header.spacing(2), header.spacing(1), header.spacing(0)};
 }
 
 }  // namespace voxgrad

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "data/grid.h"
 #include "eval/scores.h"
-#include "io/nifti.h"
 
 namespace voxgrad {
 
@@ -38,8 +38,5 @@ std::string to_json(const Evaluation& evaluation);
 /// raters' masks stand in TRUTH/../ratersTr/RATER/CASE.nii.gz and the prediction has samples, GED^2 and
 /// HM-IoU are scored too. Predictions of other cases are a note.
 Evaluation evaluate(const EvaluateOptions& options);
-
-/// Spacing of a volume's axes D, H, W in mm.
-Spacing spacing_of(const NiftiHeader& header);
 
 }  // namespace voxgrad

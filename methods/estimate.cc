@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "io/file.h"
+#include "data/grid.h"
 #include "tensor/allocator.h"
 #include "tensor/random.h"
 #include "train/stage_steps.h"
@@ -106,12 +106,13 @@ Triple extent_of(const NiftiHeader& header) { return {header.extent(2), header.e
 
 /// The windows of a case that is not cropped.
 int64_t most_windows(const NiftiHeader& header, const Plan& plan) {
-  Triple content = extent_of(header);
+  const Turn turn = turn_to(plan.axes, header);
+  Triple content = turned(extent_of(header), turn);
+  const std::array<double, 3> spacing = turned(spacing_of(header), turn);
   for (size_t a = 0; a < 3; ++a)
     if (plan.spacing[a] > 0)
       content[a] =
-          std::max<int64_t>(1, std::llround(static_cast<double>(content[a]) *
-                                            header.spacing(2 - static_cast<int>(a)) / plan.spacing[a]));
+          std::max<int64_t>(1, std::llround(static_cast<double>(content[a]) * spacing[a] / plan.spacing[a]));
   return static_cast<int64_t>(sliding_windows(padding(content, plan.patch).first, plan.patch).size());
 }
 

@@ -5,6 +5,7 @@
 #include "io/file.h"
 #include "io/sha256.h"
 #include "methods/registry.h"
+#include "methods/training_domain.h"
 #include "run/manifest.h"
 
 namespace voxgrad {
@@ -50,7 +51,7 @@ void build(LoadedModel& model, const Runtime& runtime) {
       fail(ErrorCode::data, "[model] ", model.path, ": constants: expected ", c.name,
            model.file.complete ? ""
                                : "; its training was stopped too early: go on with `voxgrad train --resume`");
-  const Plan plan = plan_from_json(model.file.plan, model.path);
+  const Plan plan = plan_of(model.file, model.path);
   try {
     model.method->build(plan, runtime);
   } catch (const Error& e) {

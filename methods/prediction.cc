@@ -217,11 +217,15 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
     if (!options.skip_existing || !file_exists(options.output + "/" + c.name + ".nii.gz")) left.push_back(c);
   CaseClock clock(static_cast<int64_t>(left.size()), options.progress);
   std::vector<std::string> names;
+  if (const std::string doubt = options.domain.doubt(plan); !doubt.empty() && options.warn)
+    options.warn(doubt);
   for (const Case& c : left) {
     clock.begin(c.name);
     const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
     for (const CaseWarning& w : loaded.warnings)
       if (options.warn) options.warn(w.file + ": " + w.text);
+    for (const std::string& text : options.domain.compare(loaded, c.images[0], plan))
+      if (options.warn) options.warn(c.images[0] + ": " + text);
     const PreprocessedCase prepared = preprocess(loaded, plan);
     const std::string file = "/" + c.name + ".nii.gz";
     const auto wanted = [&](const std::string& key) {

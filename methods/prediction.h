@@ -1,6 +1,7 @@
 // From an image to mask, probabilities and uncertainty on its own grid.
 #pragma once
 #include "methods/case_progress.h"
+#include "methods/training_domain.h"
 
 namespace voxgrad {
 
@@ -31,6 +32,7 @@ struct PredictOptions {
   std::string output;
   Work work;
   std::string model_digest;  ///< for prediction.json
+  TrainingDomain domain;     ///< what the model was trained on
   bool save_samples = false, save_probabilities = false;
   bool overwrite = false;  ///< replace masks that no prediction wrote
   bool skip_existing =

@@ -1,34 +1,17 @@
 #include "methods/training.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "data/plan_file.h"
 #include "io/sha256.h"
 #include "methods/registry.h"
+#include "methods/training_domain.h"
 #include "methods/validation.h"
 #include "tensor/allocator.h"
 
 namespace voxgrad {
 namespace {
-
-// What of the cases goes into the model, for warnings at prediction.
-struct Seen {
-  std::set<std::string> axes;
-  std::vector<SeenRange> spacing, intensity;
-
-  void add(const PreparedCase& c) {
-    axes.insert(c.axes);
-    const auto widen = [](std::vector<SeenRange>& ranges, size_t i, double low, double high) {
-      if (i == ranges.size()) ranges.push_back({low, high});
-      ranges[i] = {std::min(ranges[i].low, low), std::max(ranges[i].high, high)};
-    };
-    for (size_t axis = 0; axis < 3; ++axis) widen(spacing, axis, c.spacing[2 - axis], c.spacing[2 - axis]);
-    for (size_t k = 0; k < c.low.size(); ++k)
-      widen(intensity, k, static_cast<double>(c.low[k]), static_cast<double>(c.high[k]));
-  }
-};
 
 // Of names and of what training and the fits see.
 std::string hash_of(const TrainingData& data) {
@@ -61,12 +44,13 @@ void expect_same_network(const Plan& a, const Plan& b, const std::string& where)
            " as this run's (`voxgrad plan` shows it)");
   };
   expect(a.dims == b.dims, "dims");
-  expect(a.modality == b.modality, "modality");
   expect(a.channel_names == b.channel_names, "channels");
   expect(a.label_names == b.label_names, "labels");
   expect(a.spacing == b.spacing, "spacing");
   expect(a.features == b.features && a.strides == b.strides && a.kernels == b.kernels,
          "features, strides and kernels");
+  expect(a.axes == b.axes, "axes");
+  expect(a.normalisation == b.normalisation, "normalisation");
   expect(a.mask_normalisation == b.mask_normalisation && a.anisotropic == b.anisotropic, "preprocessing");
   bool same = a.intensity.size() == b.intensity.size();
   for (size_t i = 0; same && i < a.intensity.size(); ++i)
@@ -124,7 +108,7 @@ class MethodTraining {
   Dataset dataset_;
   RunSplit split_;
   TrainingData data_;
-  Seen seen_;
+  TrainingDomain seen_;
   Work work_;
   std::string evaluating_;  // for what a network is evaluated outside of steps
   int64_t evaluations_ = 0;
@@ -222,10 +206,7 @@ TrainingJob MethodTraining::prepare() {
   job.modality = method_.plan().modality;
   job.split = split_.text;
   job.prepared_data = store.folder();
-  for (const std::string& letters : seen_.axes)
-    job.axis_codes += (job.axis_codes.empty() ? "" : ",") + letters;
-  job.spacing = seen_.spacing;
-  job.intensity = seen_.intensity;
+  seen_.write_to(job.axis_codes, job.spacing, job.intensity);
   job.seed = seed;
   job.stages = method_.stages(data_, work_);
   job.constants = &method_.constants;
@@ -237,7 +218,7 @@ TrainingJob MethodTraining::prepare() {
   };
   job.accept = [this, sha = job.data_sha256](const ModelFile& model, const StageSource& source) {
     const std::string where = source.run + ":" + source.stage;
-    expect_same_network(plan_from_json(model.plan, where), method_.plan(), where);
+    expect_same_network(plan_of(model, where), method_.plan(), where);
     if (const std::string other = other_settings(model, source.stage, method_.options());
         !source.train && !other.empty())
       run_.say(cat("warning: ", where, " was trained with ", other));

@@ -137,6 +137,7 @@ Plan plan_of(const Json& command, const Triple& patch) {
   Plan plan;
   plan.patch = patch;
   plan.channel_names = {"image"};
+  plan.normalisation = {"zscore"};
   plan.label_names = {"background", "one", "two"};
   for (const int64_t f : features(command)) plan.features.push_back(static_cast<int>(f));
   set_levels(plan, plan.features.size());

@@ -107,6 +107,8 @@ TEST_F(PlanFile, WhatCannotBeUsedIsRefusedByName) {
 TEST(PlanToml, IsReadBack) {
   Plan plan;
   plan.modality = "ct";
+  plan.normalisation = {"ct"};
+  plan.axes = "RAS";
   plan.channel_names = {"CT \"one\"\n"};
   plan.label_names = {"background", "l\xc3\xa9sion"};
   plan.spacing = {0.1, 1.0 / 3, 1e-5};

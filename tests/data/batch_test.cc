@@ -16,6 +16,7 @@ namespace {
 Plan plan_of(const Triple& patch, int batch = 2) {
   Plan p;
   p.channel_names = {"MRI"};
+  p.normalisation = {"zscore"};
   p.label_names = {"background", "structure", "lesion"};
   p.patch = patch;
   p.batch_size = batch;
@@ -344,6 +345,7 @@ TEST(Batch, PaddingThatIsNotThereReadsAsPaddingThatIs) {
     loaded.label.mutable_data<int32_t>()[v] = static_cast<int32_t>(v % 3);
   Plan two_channels = plan;
   two_channels.channel_names = {"a", "b"};
+  two_channels.normalisation = {"zscore", "zscore"};
   const PreparedCase c = prepare_case(loaded, {}, two_channels);
   const PreprocessedCase padded = pad_case(c, plan.patch);
   ASSERT_EQ(padded.padded, (Triple{16, 17, 20}));

@@ -141,14 +141,14 @@ TEST_F(Store, WhatIsStoredHasItsKnownBits) {
   const Dataset mri = dataset(), ct = open_dataset(at("ct"));
   Plan plan = plan_of(mri);
   ASSERT_TRUE(plan.mask_normalisation);
-  EXPECT_EQ(prepared(mri, plan), "48042f3ef2097cea");
+  EXPECT_EQ(prepared(mri, plan), "45f28347c1da8d56");
   plan.mask_normalisation = false;
   plan.spacing = {1.2, 0.9, 1.1};
-  EXPECT_EQ(prepared(mri, plan), "4f7854e7373f3d89");
+  EXPECT_EQ(prepared(mri, plan), "4b7d16ba0941e69b");
   Plan slices = plan_of(ct);
-  EXPECT_EQ(prepared(ct, slices), "dd31eb7ab8ca5fb2");
+  EXPECT_EQ(prepared(ct, slices), "df05450604c4c0d1");
   slices.spacing = {4, 0.8, 1.3};
-  EXPECT_EQ(prepared(ct, slices), "fc47e673de6b824f");
+  EXPECT_EQ(prepared(ct, slices), "9c2eaad99f00f555");
   fs::remove_all(at("cache"));
   CaseStore(options()).fingerprint(ct.cases[0], 1, 3, 1000);
   EXPECT_EQ(stored("fingerprint"), "4acbea1e3d7ba28e");
@@ -176,9 +176,15 @@ TEST_F(Store, TheKeyIsWhatPreprocessingReads) {
   EXPECT_EQ(made(d.cases[0], other), 1);
   other = plan;
   other.modality = "ct";
+  other.normalisation = {"ct"};
   other.intensity = {{0, 1, 0.5, 0.1}};
   EXPECT_EQ(made(d.cases[0], other), 1);
   other.intensity[0].std = 0.2;
+  EXPECT_EQ(made(d.cases[0], other), 1);
+  other = plan;
+  other.normalisation = {"none"};
+  EXPECT_EQ(made(d.cases[0], other), 1);
+  other.axes = "LPS";
   EXPECT_EQ(made(d.cases[0], other), 1);
   // The same bytes under another name and place are the same case.
   fs::copy(at("data"), at("copy"), fs::copy_options::recursive);

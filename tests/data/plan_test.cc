@@ -214,7 +214,9 @@ TEST(Plan, WithoutForegroundAllVoxelsCount) {
 TEST(Plan, JsonGivesThePlanBack) {
   Plan p = network({20, 320, 319}, {3.6, 0.62, 0.62});
   p.modality = "ct";
-  p.channel_names = {"CT", "odd \"name\""};
+  p.channel_names = {"CT", "odd \"name\"", "ct"};
+  p.normalisation = {"ct", "none", "ct"};
+  p.axes = "LPS";
   p.label_names = {"background", "x"};
   p.spacing = {3.6, 0.1 + 0.2, 0.62};
   p.median_shape = {20, 320, 319};
@@ -226,12 +228,17 @@ TEST(Plan, JsonGivesThePlanBack) {
   EXPECT_EQ(q.spacing, p.spacing);
   EXPECT_EQ(q.kernels, p.kernels);
   EXPECT_EQ(q.intensity[0].high, p.intensity[0].high);
+  EXPECT_EQ(q.intensity_of(2).high, 1);
+  EXPECT_EQ(q.normalisation, p.normalisation);
+  EXPECT_EQ(q.axes, "LPS");
   EXPECT_TRUE(q.anisotropic);
 }
 
 TEST(Plan, JsonThatIsNoPlanIsRefusedByField) {
   Plan p = network({36, 50, 35}, {1, 1, 1});
   p.channel_names = {"MRI"};
+  p.normalisation = {"zscore"};
+  p.axes = "RAS";
   p.label_names = {"background", "x"};
   p.median_shape = {36, 50, 35};
   const std::string good = plan_to_json(p);
@@ -250,15 +257,42 @@ TEST(Plan, JsonThatIsNoPlanIsRefusedByField) {
       EXPECT_NE(std::string(e.what()).find(field), std::string::npos) << e.what();
     }
   };
-  refused("\"version\":1", "\"version\":2", "version");
+  refused("\"version\":2", "\"version\":3", "version");
+  refused("\"zscore\"", "\"z\"", "normalisation");
+  refused("\"zscore\"", "\"zscore\",\"zscore\"", "normalisation");
+  refused("\"zscore\"", "\"ct\"", "modality");
+  refused("\"RAS\"", "\"RAR\"", "axes");
   refused("\"dims\":3", "\"dims\":5", "dims");
   refused("\"patch\":[40,56,40]", "\"patch\":[40,56,41]", "patch");
   refused("\"patch\":[40,56,40]", "\"patch\":[40,56]", "patch");
   refused("\"features\":[16,", "\"features\":[", "features");
-  refused("\"modality\":\"mri\"", "\"modality\":\"ct\"", "intensity");
+  refused("\"modality\":\"mri\"", "\"modality\":\"ct\"", "modality");
   refused("\"spacing\":[1.0,1.0,1.0]", "\"spacing\":[1.0,1.0,-1.0]", "spacing");
   refused("\"batch_size\":2,", "", "batch_size");
   refused("{\"version\"", "[", "JSON");
+}
+
+// Before version 2 a plan had one normalisation, and images were taken as they were stored.
+TEST(Plan, TheFirstVersionIsRead) {
+  Plan p = network({36, 50, 35}, {1, 1, 1});
+  p.channel_names = {"a", "b"};
+  p.label_names = {"background", "x"};
+  p.median_shape = {36, 50, 35};
+  p.intensity = {{-10, 20, 5, 3}, {0, 1, 0.5, 0.25}};
+  const auto read = [&](const char* modality, size_t intensities) {
+    nlohmann::json j = nlohmann::json::parse(plan_to_json(p));
+    j["version"] = 1;
+    j["modality"] = modality;
+    while (j["intensity"].size() > intensities) j["intensity"].erase(0);
+    j.erase("normalisation");
+    j.erase("axes");
+    return plan_from_json(j.dump(), "m");
+  };
+  EXPECT_EQ(read("mri", 0).normalisation, (std::vector<std::string>{"zscore", "zscore"}));
+  EXPECT_EQ(read("mri", 0).axes, "");
+  EXPECT_EQ(read("ct", 2).normalisation, (std::vector<std::string>{"ct", "ct"}));
+  EXPECT_EQ(read("ct", 2).intensity_of(1).high, 1);
+  EXPECT_THROW(read("ct", 1), Error);
 }
 
 // Whatever a model says, no number of its plan leads to a size that overflows or that nobody waits for.
@@ -266,6 +300,7 @@ TEST(Plan, EveryNumberHasARange) {
   Plan good = network({36, 50, 35}, {1, 1, 1});
   good.modality = "ct";
   good.channel_names = {"CT"};
+  good.normalisation = {"ct"};
   good.label_names = {"background", "x"};
   good.median_shape = {36, 50, 35};
   good.intensity = {{-10, 20, 5, 3}};

@@ -22,6 +22,7 @@ constexpr Interpolations kCubic{Interpolation::cubic, Interpolation::cubic, Inte
 Plan small_plan() {
   Plan p;
   p.channel_names = {"MRI"};
+  p.normalisation = {"zscore"};
   p.label_names = {"background", "a", "b"};
   p.patch = {8, 8, 8};
   p.strides = {{1, 1, 1}, {2, 2, 2}};
@@ -254,6 +255,7 @@ TEST(Preprocess, MaskNormalisationLeavesAirAtZero) {
 TEST(Preprocess, CtIsClippedAndScaledByTheDataSet) {
   Plan plan = small_plan();
   plan.modality = "ct";
+  plan.normalisation = {"ct"};
   plan.intensity = {{-100, 200, 50, 25}};
   const PreparedCase c = prepare_case(
       case_of(volume({8, 8, 8, 1}, [](int64_t i) { return i == 0   ? -1000

@@ -164,7 +164,7 @@ TEST_F(EvaluateFolders, ClassNamesFromEitherKindOfDatasetJson) {
 TEST_F(EvaluateFolders, WhatADataSetMayNotHaveIsRefused) {
   write_text(root_ + "/dataset.json",
              R"({"channel_names": {"0": "MRI"}, "labels": {"background": 0, "ignore": 1}})");
-  expect_data_error(options(), "the class \"ignore\" of nnU-Net is not supported");
+  expect_data_error(options(), "\"ignore\" (nnU-Net leaves its voxels out of the loss) is not supported");
   remove_file(root_ + "/dataset.json");
   write_volume(root_ + "/labelsTr/a.nii", grid(), Tensor::zeros({1, 2, 4}, DType::i32));
   expect_data_error(options(), "the volume is there twice");

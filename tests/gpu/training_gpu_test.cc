@@ -21,6 +21,7 @@ Plan small_plan() {
   Plan plan;
   plan.patch = {4, 4, 4};
   plan.channel_names = {"image"};
+  plan.normalisation = {"zscore"};
   plan.label_names = {"background", "one", "two"};
   plan.features = {4, 8};
   plan.strides = {{1, 1, 1}, {2, 2, 2}};

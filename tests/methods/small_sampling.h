@@ -11,6 +11,7 @@ struct SmallSampling {
   SmallSampling(const Triple& shape, int64_t patch) : schedule("cosine", 1000, false), net("net", config()) {
     plan.patch = {patch, patch, patch};
     plan.channel_names = {"image"};
+    plan.normalisation = {"zscore"};
     plan.label_names = {"background", "one"};
     plan.features = {4, 8};
     plan.strides = config().unet.strides;

@@ -1,0 +1,135 @@
+#include "methods/training_domain.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "data/grid.h"
+
+namespace voxgrad {
+namespace {
+
+// Intensities are far where they lie in another part of the range (in parts of its width), or where the width
+// itself differs by this factor.
+constexpr double kShift = 0.2, kWiden = 1, kFactor = 100;
+
+void widen(std::vector<SeenRange>& ranges, size_t i, double low, double high) {
+  if (i == ranges.size()) ranges.push_back({low, high});
+  ranges[i] = {std::min(ranges[i].low, low), std::max(ranges[i].high, high)};
+}
+
+std::set<std::string> split_codes(const std::string& text) {
+  std::set<std::string> codes;
+  std::string code;
+  for (const char c : text + ",") {
+    if (c != ',')
+      code += c;
+    else if (names_axes(code))
+      codes.insert(code), code.clear();
+  }
+  return codes;
+}
+
+std::string joined(const std::set<std::string>& texts) {
+  std::string all;
+  for (const std::string& t : texts) all += (all.empty() ? "" : ", ") + t;
+  return all;
+}
+
+}  // namespace
+
+Plan plan_of(const ModelFile& model, const std::string& where) {
+  Plan plan = plan_from_json(model.plan, where);
+  if (const auto codes = split_codes(model.axis_codes); plan.axes.empty() && codes.size() == 1)
+    plan.axes = *codes.begin();
+  return plan;
+}
+
+TrainingDomain::TrainingDomain(const ModelFile& model)
+    : axes_(split_codes(model.axis_codes)), spacing_(model.spacing), intensity_(model.intensity) {}
+
+void TrainingDomain::add(const PreparedCase& c) {
+  axes_.insert(c.axes);
+  for (size_t axis = 0; axis < 3; ++axis) widen(spacing_, axis, c.spacing[2 - axis], c.spacing[2 - axis]);
+  for (size_t k = 0; k < c.low.size(); ++k) widen(intensity_, k, double{c.low[k]}, double{c.high[k]});
+}
+
+void TrainingDomain::write_to(std::string& axis_codes, std::vector<SeenRange>& spacing,
+                              std::vector<SeenRange>& intensity) const {
+  for (const std::string& letters : axes_) axis_codes += (axis_codes.empty() ? "" : ",") + letters;
+  spacing = spacing_;
+  intensity = intensity_;
+}
+
+std::string TrainingDomain::doubt(const Plan& plan) const {
+  if (!plan.axes.empty()) return "";
+  if (axes_.empty())
+    return "the model does not say how the axes of its training images ran (format 1): images are taken as "
+           "they "
+           "are stored; their orientation must be that of the training images";
+  return cat("the axes of the model's training images ran to ", joined(axes_),
+             ", as they were stored: images are taken as they are stored");
+}
+
+std::vector<std::string> TrainingDomain::compare(const LoadedCase& c, const std::string& file,
+                                                 const Plan& plan) const {
+  std::vector<std::string> warnings;
+  const std::string letters = axis_letters(c.header);
+  const bool turned_or_right = !turn_to(plan.axes, c.header).none() || letters == plan.axes;
+  if (!turned_or_right && !axes_.empty() && !axes_.contains(letters))
+    warnings.push_back(cat("its axes run to ", letters, ", those of the training images to ", joined(axes_),
+                           ", and it is not turned"));
+  if (c.header.qform_code <= 0 && c.header.sform_code <= 0 && c.image.dim(0) > 1)
+    warnings.push_back(
+        cat("qform_code and sform_code are 0: no orientation is given, and it is taken as ", letters));
+  compare_spacing(c, file, plan, warnings);
+  compare_intensity(c, plan, warnings);
+  return warnings;
+}
+
+void TrainingDomain::compare_spacing(const LoadedCase& c, const std::string& file, const Plan& plan,
+                                     std::vector<std::string>& warnings) const {
+  const Turn turn = turn_to(plan.axes, c.header);
+  const std::array<double, 3> spacing = turned(spacing_of(c.header), turn);
+  for (size_t axis = 0; axis < 3; ++axis) {
+    const double target = plan.spacing[2 - axis], here = spacing[2 - axis];
+    if (!(target > 0)) continue;  // kept as it is: the slices of a 2-D plan
+    const int stored = std::abs(turn.axis[axis]) - 1;
+    if (c.header.extent(stored) == 1) continue;
+    const SeenRange seen = axis < spacing_.size() ? spacing_[axis] : SeenRange{target, target};
+    const double off = std::max(here / seen.high, seen.low / here);
+    if (!(off > kFarSpacing)) continue;
+    const std::string what = cat("pixdim[", stored + 1, "]: the spacing is ", here, " mm along ",
+                                 "xyz"[stored], ", in training it was ", seen.low);
+    const std::string text = seen.high > seen.low ? cat(what, " to ", seen.high) : what;
+    if (off > kImpossibleSpacing)
+      fail(ErrorCode::data, "[predict] ", file, ": ", text, " mm: expected at most ", kImpossibleSpacing,
+           " times more or less");
+    warnings.push_back(text + " mm");
+  }
+}
+
+void TrainingDomain::compare_intensity(const LoadedCase& c, const Plan& plan,
+                                       std::vector<std::string>& warnings) const {
+  const int64_t channels = c.image.dim(3);
+  const float* const x = c.image.data<float>();
+  for (size_t k = 0; k < intensity_.size() && static_cast<int64_t>(k) < channels; ++k) {
+    double low = HUGE_VAL, high = -HUGE_VAL;
+    for (int64_t i = static_cast<int64_t>(k); i < c.image.numel(); i += channels) {
+      low = std::min<double>(low, x[i]);
+      high = std::max<double>(high, x[i]);
+    }
+    const SeenRange seen = intensity_[k];
+    const double width = high - low, seen_width = seen.high - seen.low;
+    // z-scores and a rescaling remove a factor and a shift; elsewhere the values themselves matter.
+    const std::string& how = plan.normalisation[k];
+    const bool relative = how == "zscore" || how == "rescale_to_0_1";
+    const bool moved = low > seen.low + kShift * seen_width || high < seen.low + kShift * seen_width ||
+                       low < seen.low - kWiden * seen_width || high > seen.high + kWiden * seen_width;
+    const bool scaled = width > kFactor * seen_width || width < seen_width / kFactor;
+    if ((relative ? scaled : moved) && width > 0)
+      warnings.push_back(cat("channel ", k, " (", plan.channel_names[k], "): intensities from ", low, " to ",
+                             high, " are far from those of training, ", seen.low, " to ", seen.high));
+  }
+}
+
+}  // namespace voxgrad
