@@ -53,7 +53,7 @@ const std::map<std::string, std::string>& examples() {
        "voxgrad evaluate --truth labels --prediction out --only-predicted --json\n"
        "voxgrad evaluate --truth anna.nii.gz --prediction out/anna.nii.gz"},
       {"report", "voxgrad report run -o report.html"},
-      {"verify", "voxgrad verify run\nvoxgrad verify run/model.safetensors"},
+      {"verify", "voxgrad verify run"},
       {"cache", "voxgrad cache\nvoxgrad cache --clean --older-than 30"},
       {"bench", "voxgrad bench --threads 2"},
       {"image", "voxgrad image scan.nii.gz"},
@@ -144,7 +144,7 @@ void add_help(CLI::App& app) {
   command->add_option("VERB", *verb, "A subcommand");
   command->callback([&app, verb] {
     if (verb->empty()) {
-      std::cout << app.help();
+      std::cout << app.get_formatter()->make_help(&app, app.get_name(), CLI::AppFormatMode::Normal);
       return;
     }
     for (const CLI::App* each : app.get_subcommands([](const CLI::App*) { return true; }))

@@ -54,7 +54,8 @@ void add_global_options(CLI::App& app) {
   app.add_flag_callback(
       "--trace-values", [] { set_trace_values(true); },
       "With --trace: minimum, mean and maximum of each output too");
-  app.fallthrough();  // global options may stand behind the subcommand too
+  app.require_subcommand(0, 1);  // with a bound, so that `help train` names a word and no second subcommand
+  app.fallthrough();             // global options may stand behind the subcommand too
 }
 
 int report(ErrorCode code, const std::string& message) {

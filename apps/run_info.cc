@@ -145,7 +145,7 @@ void print_model(const json& m) {
   if (plan.contains("normalisation")) line("normalisation", joined(plan["normalisation"]));
   line("spacing", joined(plan["spacing"], " x ") + " mm (z, y, x)");
   line("patch", cat(joined(plan["patch"], " x "), ", ", plan["batch_size"].dump(), " a step"));
-  line("network", cat("features ", joined(plan["features"]), "; ", m["parameters"].dump(), " parameters"));
+  line("features", cat(joined(plan["features"]), "; ", m["parameters"].dump(), " parameters"));
   line("constants", text_of(m["constants"]));
   line("thresholds", text_of(m["thresholds"]));
   line("made by", cat("voxgrad ", m["voxgrad"].get<std::string>(), ", seed ", m["seed"].dump(),
