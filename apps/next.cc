@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <iostream>
 
 namespace voxgrad::apps {
 
@@ -17,6 +18,7 @@ std::string shell_word(const std::string& text) {
 }
 
 void say_next(const std::string& arguments, const std::string& what_for) {
+  std::cout.flush();  // the results stand before it
   spdlog::info("run next: voxgrad {}  # {}", arguments, what_for);
 }
 

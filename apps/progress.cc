@@ -52,7 +52,7 @@ void ProgressLine::show(const TrainProgress& p) {
   else if (p.steps > 0)
     text += cat(" ", p.step, "/", p.steps);
   else
-    text += cat(": ", p.step, " window evaluations");
+    text += cat(": ", p.step, p.step == 1 ? " window evaluation" : " window evaluations");
   if (p.loss != 0) {
     char loss[32];
     std::snprintf(loss, sizeof loss, "%.4f", smooth_loss_);

@@ -1,6 +1,6 @@
 // autograd/: op.h (the record of an operation), tape.h (variables, the tape and the walk back), gradcheck.h
-// (finite differences), finite_check.h (which op made a NaN), ops.h (the operations as functions), ops/ (one
-// file an operation, list.cc names them all).
+// (finite differences), finite_check.h (which op made a NaN), tracing.h, ops.h (all as functions), ops/
+// (one file an operation, list.cc names them all).
 //
 // An op record is the whole definition of an operation. From it come the gradient check, the parity of every
 // backend with the reference, the adjoint test of linear ops, the trace and the catalogue (docs/ops.md).

@@ -1,7 +1,7 @@
 // data/: dataset.h (cases and folders in nnU-Net raw and Decathlon layout), audit.h (`voxgrad check`), plan.h
-// (what nnU-Net's rules make of a data set), preprocess.h (crop, normalise, resample, and back), case_store.h
-// (prepared data on disk), resample.h, grid.h, augment.h, patches.h (sampling, sliding windows), phantom.h
-// (the built-in data set), channels.h (names and normalisation), orientation.h (turning images). Internal:
+// (what nnU-Net's rules make of a data set), plan_file.h, preprocess.h (crop, normalise, resample, and back),
+// case_store.h (prepared data on disk), resample.h, grid.h, augment.h, patches.h, phantom.h (the built-in
+// data set), channels.h (names and normalisation), orientation.h (turning images). Internal:
 // importer.h (one file a layout: import_nnunet.cc, import_decathlon.cc), description.h, files.h,
 // case_reader.h, nonzero.h, prepared_file.h, phantom_anatomy.h, phantom_modality.h.
 #pragma once

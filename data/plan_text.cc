@@ -233,9 +233,8 @@ std::string plan_to_toml(const Plan& plan) {
   std::ostringstream out;
   const auto names = [](const std::vector<std::string>& list) { return joined(list, quoted); };
   const auto triples = [](const std::vector<Triple>& list) { return joined(list, of_triple); };
-  out << "# A plan of voxgrad, to be edited and used by `voxgrad train DATASET --plan FILE`. Every triple is "
-         "in the\n"
-         "# order z, y, x.\n"
+  out << "# A plan of voxgrad. Edit it and train by it: voxgrad train DATASET --plan FILE\n"
+      << "# Every triple is in the order z, y, x.\n"
       << "version = " << kVersion << "\n"
       << "dims = " << plan.dims << "  # 2: slices, each a volume of depth one\n"
       << "modality = " << quoted(plan.modality) << "  # ct: a channel is normalised as CT\n"

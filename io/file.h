@@ -1,6 +1,6 @@
 // io/: file formats, nothing else. file.h (all access to files goes through here), gzip.h, nifti.h,
-// safetensors.h, png.h, sha256.h, config.h (a configuration of declared options, TOML), system_info.h (the
-// machine and the build).
+// safetensors.h, png.h, sha256.h, config.h (a configuration of declared options, TOML), toml.h, nearest.h
+// ("did you mean"), system_info.h (the machine and the build).
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -130,7 +130,8 @@ void GroupSampler::trace_step(const Samples& s, size_t i, int64_t first) const {
   std::string text =
       cat(i + 1, "/", steps_.size(), ": t = ", step.t, " -> ", step.s, ", samples ", first, " to ",
           first + s.y0.dim(0) - 1, ", ", windows_.size(), windows_.size() == 1 ? " window" : " windows");
-  if (trace_values()) text += "; estimate " + values_text(s.y0) + "; state " + values_text(s.state);
+  if (trace_values()) text += "; estimate " + values_text(s.y0);
+  if (trace_values() && !s.last) text += "; state " + values_text(s.state);  // none follows the last step
   trace({"diffusion", "step", text});
 }
 

@@ -1,8 +1,8 @@
 // methods/: method.h (this file: what a method is), registry.h (the list of all), one file a method (unet.cc,
 // mc_dropout.cc, pgrd.cc, pgrd_no_dds.cc). What they share: segmenter.h (a U-Net that segments),
-// group_sampler.h (samples of the residual), volume.h (a network over a whole volume). What is done with any
-// of them: training.h, validation.h (scores of held-out cases), prediction.h (`voxgrad predict`), model.h
-// (from a file to a method). docs/adding-a-method.md adds one.
+// group_sampler.h (samples of the residual), volume.h (a network over a volume). What is done with any of
+// them: training.h, validation.h (scores), prediction.h (`voxgrad predict`), case_progress.h, estimate.h
+// (time and memory), model.h (from a file to a method). docs/adding-a-method.md adds one.
 #pragma once
 #include <functional>
 #include <memory>

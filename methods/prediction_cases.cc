@@ -38,16 +38,22 @@ bool is_file_name(const std::string& name) {
          !control;
 }
 
-void expect_channels(const Case& c, const Plan& plan) {
-  std::vector<int64_t> volumes;
-  for (const std::string& file : c.images) volumes.push_back(read_nifti_header(file).volumes());
-  if (c.images.size() > 1 || volumes[0] == plan.channels()) return;
+[[noreturn]] void refuse(const std::string& file, int64_t volumes, int64_t expected, const Plan& plan) {
+  if (expected == 1 && plan.channels() > 1)
+    fail(ErrorCode::data, "[predict] ", file, ": expected one channel, beside files of the others, got ",
+         volumes);
   const std::string naming =
       plan.channels() > 1 ? "; in a folder the files of a case are CASE_0000.nii.gz, CASE_0001.nii.gz and so "
                             "on, in this order; --case NAME=FILE,FILE,... takes files of any name"
                           : "";
-  fail(ErrorCode::data, "[predict] ", c.images[0], ": expected ", channels_of(plan), ", got ", volumes[0],
-       naming);
+  fail(ErrorCode::data, "[predict] ", file, ": expected ", channels_of(plan), ", got ", volumes, naming);
+}
+
+void expect_channels(const Case& c, const Plan& plan) {
+  const int64_t expected = c.images.size() > 1 ? 1 : plan.channels();
+  for (const std::string& file : c.images)
+    if (const int64_t volumes = read_nifti_header(file).volumes(); volumes != expected)
+      refuse(file, volumes, expected, plan);
 }
 
 }  // namespace

@@ -327,6 +327,11 @@ TEST_F(Channels, ErrorsNameThemAndTheRuleOfNames) {
   const std::string twice = "--case anna=" + list({0, 1, 2, 3});
   EXPECT_EQ(run(predict(twice + " " + twice)), 2);
   EXPECT_NE(err_.find("it is there twice"), std::string::npos) << err_;
+  write_volume(path("free/two.nii.gz"), make_nifti_header({4, 4, 4}, {1, 1, 1}), Tensor::zeros({2, 4, 4, 4}));
+  EXPECT_EQ(run(predict("--case anna=" + list({0, 1, 2}) + "," + path("free/two.nii.gz"))), 3);
+  EXPECT_NE(err_.find("two.nii.gz: expected one channel, beside files of the others, got 2"),
+            std::string::npos)
+      << err_;
   EXPECT_FALSE(std::filesystem::exists(path("masks")));
 }
 
