@@ -77,6 +77,8 @@ void add_evaluate(CLI::App& app) {
       write_text(csv_beside(a->output), to_csv(e.table));
     }
     std::cout << (a->json ? json : to_text(e.table));
+    if (e.only_predicted && !a->json)
+      std::cout << e.table.cases.size() << " of " << e.truths << " cases: the others have no prediction\n";
     if (!summarise(e.table).contains("nll"))
       say_next("predict RUN IMAGES -o OUT --save-probabilities", "evaluate then has NLL, ECE and Brier too");
     else if (a->output.empty() && !a->json)

@@ -6,7 +6,7 @@ namespace voxgrad::apps {
 
 /// A word as a shell reads it: quoted where it needs to be.
 std::string shell_word(const std::string& text);
-/// "next: voxgrad predict RUN IMAGES -o OUT  (masks of new images)". `arguments` stand behind "voxgrad ".
+/// "run next: voxgrad report RUN  # scores and curves". `arguments` stand behind "voxgrad ".
 void say_next(const std::string& arguments, const std::string& what_for);
 
 }  // namespace voxgrad::apps

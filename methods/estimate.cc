@@ -151,6 +151,7 @@ TrainingCost measure_training(Method& method, const Work& work) {
 
 PredictionCost measure_prediction(Method& method, const PredictOptions& options) {
   const Plan& plan = method.plan();
+  expect_estimates(method, options);
   const std::vector<Case> cases = prediction_cases(options, plan);
   const auto wanted = [&](const std::string& key) {
     return std::find(options.estimates.begin(), options.estimates.end(), key) != options.estimates.end();

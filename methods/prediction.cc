@@ -191,17 +191,21 @@ CasePrediction predict_case(Predictor& predictor, const PreprocessedCase& c, con
   return receiver.finish();
 }
 
+void expect_estimates(const Method& method, const PredictOptions& options) {
+  const std::vector<EstimateInfo> all = method.estimates();
+  std::string known;
+  for (const EstimateInfo& e : all) known += (known.empty() ? "" : ", ") + e.key;
+  for (const std::string& key : options.estimates) {
+    if (std::none_of(all.begin(), all.end(), [&](const EstimateInfo& e) { return e.key == key; }))
+      fail(ErrorCode::usage, "[predict] --estimate: expected one of ", known, ", got ", key);
+  }
+}
+
 std::vector<std::string> predict_files(Method& method, const PredictOptions& options) {
   const Plan& plan = method.plan();
   const std::vector<Case> cases = prediction_cases(options, plan);
   refuse_folder_of_inputs(options, cases);
-  std::string known;
-  for (const EstimateInfo& e : method.estimates()) known += (known.empty() ? "" : ", ") + e.key;
-  for (const std::string& key : options.estimates) {
-    const std::vector<EstimateInfo> all = method.estimates();
-    if (std::none_of(all.begin(), all.end(), [&](const EstimateInfo& e) { return e.key == key; }))
-      fail(ErrorCode::usage, "[predict] --estimate: expected one of ", known, ", got ", key);
-  }
+  expect_estimates(method, options);
   const std::string record = record_of(method, options);
   refuse_foreign_results(options, cases, record);
   std::vector<std::string> folders{options.output, options.output + "/entropy",

@@ -171,6 +171,8 @@ TEST_F(Verbs, EvaluateScoresASubsetAndTwoFiles) {
   const json subset = json::parse(out_);
   EXPECT_EQ(out_, read_text(path("metrics.json")));
   EXPECT_EQ(err_.find("run next"), std::string::npos) << err_;
+  ASSERT_EQ(run(folders + " --only-predicted"), 0) << err_;
+  EXPECT_NE(out_.find("\n1 of 4 cases: the others have no prediction\n"), std::string::npos) << out_;
   EXPECT_EQ(subset["without_prediction"], 3);
   EXPECT_EQ(subset["cases"].size(), 1u);
   EXPECT_NE(err_.find("1 of 4 cases were scored; the other 3 have no prediction"), std::string::npos) << err_;
@@ -211,6 +213,9 @@ TEST_F(Verbs, ADryRunSaysWhatWouldBeDoneAndWritesNothing) {
             3);
   EXPECT_NE(err_.find(path("broken.nii.gz")), std::string::npos) << err_;
   EXPECT_EQ(run(predict("-o " + path("masks") + " --dry-run")), 2);
+  EXPECT_EQ(run(predict(path("data/imagesTr") + " -o " + path("masks") + " --dry-run --estimate posterior")),
+            2);
+  EXPECT_NE(err_.find("--estimate: expected one of"), std::string::npos) << err_;
 }
 
 TEST_F(Verbs, PlanEstimatesTimeAndMemory) {

@@ -150,8 +150,7 @@ TEST_F(EvaluateFolders, ProbabilitiesPosteriorSamplesAndRaters) {
 TEST_F(EvaluateFolders, ClassNamesFromEitherKindOfDatasetJson) {
   write_text(root_ + "/dataset.json",
              R"({"channel_names": {"0": "MRI"}, "labels": {"background": 0, "cell": 1, "rim": 2}})");
-  EXPECT_EQ(evaluate(options()).table.class_names,
-            (std::vector<std::string>{"background", "cell", "rim"}));
+  EXPECT_EQ(evaluate(options()).table.class_names, (std::vector<std::string>{"background", "cell", "rim"}));
   write_text(root_ + "/dataset.json",
              R"({"modality": {"0": "MRI"}, "labels": {"0": "background", "1": "cell"}})");
   EXPECT_EQ(evaluate(options()).table.options.classes, 2);
