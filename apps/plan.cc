@@ -35,7 +35,14 @@ void add_plan(CLI::App& app) {
     const RunSplit split = run_split(dataset, static_cast<int>(method->common.fold));
     CaseStore store(cache->options());
     if (!store.folder().empty()) spdlog::info("prepared data lie in {}", store.folder());
-    const std::string text = plan_to_toml(make_plan(dataset, split.train, method->common.plan, &store));
+    std::vector<int> others = split.calibration;
+    others.insert(others.end(), split.scored.begin(), split.scored.end());
+    const auto training = fingerprints(dataset, split.train,
+                                       intensity_samples(dataset, split.train.size()), &store);
+    const auto rest = fingerprints(dataset, others, 0, &store);
+    for (const ProblemLine& line : grouped(run_warnings(dataset, training, rest)))
+      spdlog::warn("{}", line.text);
+    const std::string text = plan_to_toml(plan_from_fingerprints(dataset, training, method->common.plan));
     if (file->empty())
       std::cout << text;
     else

@@ -29,7 +29,6 @@ struct PreparedCase : CaseGrid {
       air;           ///< a channel's value outside the volume: 0 under mask normalisation, else its minimum
   std::string axes;  ///< axis_letters of the input
   std::vector<float> low, high;  ///< smallest and largest value of the input a channel
-  std::vector<CaseWarning> warnings;
   std::string digest;  ///< SHA-256 of image, label and air: what training sees
   std::shared_ptr<const class PreparedFile> file = {};  ///< where the tensors lie; null: in memory
 
