@@ -33,9 +33,20 @@ Plan plan_of(const Arguments& a, const Dataset& dataset, const RunSplit& split, 
              ProgressLine& line) {
   CaseStore store(a.cache.options());
   if (!store.folder().empty()) spdlog::info("prepared data lie in {}", store.folder());
+  std::vector<int> others = split.calibration;
+  others.insert(others.end(), split.scored.begin(), split.scored.end());
+  const size_t total = split.train.size() + others.size();
   size_t done = 0;
-  return make_plan(dataset, split.train, options, &store,
-                   [&] { line.show(cat("reading cases ", done++, "/", split.train.size()), false); });
+  const auto read = [&](const std::vector<int>& cases, int64_t samples) {
+    return fingerprints(dataset, cases, samples, &store,
+                        [&] { line.show(cat("reading cases ", done++, "/", total), false); });
+  };
+  const auto training = read(split.train, intensity_samples(dataset, split.train.size()));
+  const auto rest = read(others, 0);
+  line.clear();
+  for (const ProblemLine& problem : grouped(run_warnings(dataset, training, rest)))
+    spdlog::warn("{}", problem.text);
+  return plan_from_fingerprints(dataset, training, options);
 }
 
 ordered_json json_of(const TrainingCost& cost, const Arguments& a, int64_t scored) {

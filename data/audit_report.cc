@@ -97,13 +97,8 @@ std::string audit_to_text(const AuditReport& report) {
       out << "          " << std::left << std::setw(20) << c.name << std::right << std::setw(12) << c.voxels
           << " voxels in " << c.cases << " cases\n";
   }
-  for (const Problem& p : report.problems) {
-    out << (p.error ? "error    " : "warning  ") << p.kind << ": ";
-    if (!p.case_name.empty()) out << p.case_name << ": ";
-    // Errors of readers name the file already.
-    if (!p.file.empty() && p.text.find(p.file) == std::string::npos) out << p.file << ": ";
-    out << p.text << "\n";
-  }
+  for (const ProblemLine& line : grouped(report.problems))
+    out << (line.error ? "error    " : "warning  ") << line.text << "\n";
   out << (report.errors() ? "not usable" : "usable") << ": " << report.errors() << " errors, "
       << report.warnings() << " warnings\n";
   return out.str();

@@ -1,6 +1,6 @@
 // Reading one case and finding all that is wrong with it. Internal to data/.
 #pragma once
-#include "data/audit.h"
+#include "data/inspect.h"
 
 namespace voxgrad {
 

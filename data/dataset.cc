@@ -15,8 +15,6 @@
 namespace voxgrad {
 namespace {
 
-constexpr int kFolds = 5;
-
 std::vector<int> indices_of(const Dataset& dataset, const std::vector<std::string>& names) {
   std::vector<int> indices;
   for (size_t i = 0; i < dataset.cases.size(); ++i)
@@ -58,6 +56,7 @@ Dataset open_dataset(const std::string& folder) {
   std::vector<Problem> problems;
   Dataset dataset = scan_dataset(folder, problems);
   throw_first_error(problems);
+  dataset.warnings = std::move(problems);
   return dataset;
 }
 

@@ -1,7 +1,8 @@
-// data/: dataset.h (cases and folders in nnU-Net raw and Decathlon layout), audit.h (`voxgrad check`), plan.h
-// (what nnU-Net's rules make of a data set), plan_file.h, preprocess.h (crop, normalise, resample, and back),
-// case_store.h (prepared data on disk), resample.h, grid.h, augment.h, patches.h, phantom.h (the built-in
-// data set), channels.h (names and normalisation), orientation.h (turning images). Internal:
+// data/: dataset.h (cases and folders in nnU-Net raw and Decathlon layout), inspect.h (what may be odd about
+// cases), audit.h (`voxgrad check`), plan.h (what nnU-Net's rules make of a data set), plan_file.h (plans
+// that users edit), preprocess.h (crop, normalise, resample, and back), case_store.h (prepared data on disk),
+// resample.h, grid.h, augment.h, patches.h (sampling, sliding windows), phantom.h (the built-in data set),
+// channels.h (names and normalisation), orientation.h (turning images). Internal:
 // importer.h (one file a layout: import_nnunet.cc, import_decathlon.cc), description.h, files.h,
 // case_reader.h, nonzero.h, prepared_file.h, phantom_anatomy.h, phantom_modality.h.
 #pragma once
@@ -27,6 +28,25 @@ struct Case {
   std::string posterior = {};  ///< the exact distribution of the label, 4-D; empty where it is not known
 };
 
+/// What is wrong or odd, found by whoever reads a data set.
+struct Problem {
+  bool error = true;  ///< an error makes the data set unusable, a warning does not
+  /// Errors: description (dataset.json), missing-file, foreign-file, duplicate, orphan-file, no-cases,
+  /// splits, unreadable, channels, empty, grid-mismatch, non-finite, label-fractional, label-range,
+  /// annotation, posterior. Warnings: case-count, orphan-file (not in the Decathlon's list, or an annotation
+  /// without a case), foreign-file (beside the raters' folders), constant, no-foreground, missing-class,
+  /// untrained-class (in no training case of a fold), missing-annotation, no-background (class 0 has another
+  /// name), channel-name (data/channels.h), unused-class, same-image, air-not-zero, foreground-in-air,
+  /// mixed-spacing, mixed-orientation, and those of geometry_problems (data/grid.h).
+  std::string kind;
+  std::string case_name;  ///< empty where it concerns the whole data set
+  std::string file;       ///< empty where no file is at fault
+  std::string text;       ///< one sentence
+
+  /// "kind: case: file: text"
+  std::string line() const;
+};
+
 struct Dataset {
   std::string folder, name;
   std::string layout;  ///< "nnU-Net raw", "Medical Segmentation Decathlon"
@@ -36,6 +56,8 @@ struct Dataset {
   std::vector<std::vector<std::string>>
       splits;  ///< validation names a fold, from splits_final.json; may be empty
   std::vector<std::vector<std::string>> training_splits;  ///< training names a fold, beside `splits`
+
+  std::vector<Problem> warnings;  ///< about the whole, of open_dataset
 
   int classes() const { return static_cast<int>(label_names.size()); }
   bool is_ct() const;  ///< a channel that nnU-Net normalises as CT
@@ -61,6 +83,7 @@ std::vector<std::string> find_label_names(const std::string& folder);
 /// The indices of a fold's cases. Where splits_final.json is, it decides both parts (cases in neither are
 /// left out); else sorted index mod 5 == fold is validation and the rest training (below 5 cases fold f holds
 /// the f-th last). Fold -1: all cases are training cases. ErrorCode::usage for a fold that is not there.
+constexpr int kFolds = 5;  ///< without splits_final.json
 struct Split {
   std::vector<int> train, validation;
 };

@@ -3,7 +3,7 @@
 #pragma once
 #include <nlohmann/json.hpp>
 
-#include "data/audit.h"
+#include "data/inspect.h"
 
 namespace voxgrad {
 

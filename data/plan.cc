@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/case_reader.h"
 #include "data/case_store.h"
 #include "data/channels.h"
 #include "data/grid.h"
@@ -132,8 +133,10 @@ const ChannelIntensity& Plan::intensity_of(size_t channel) const {
   return intensity.at(static_cast<size_t>(before));
 }
 
-CaseFingerprint fingerprint(const LoadedCase& c, int64_t samples) {
+CaseFingerprint read_fingerprint(const Case& which, int channels, int classes, int64_t samples) {
   CaseFingerprint f;
+  const LoadedCase c = inspect_case(which, channels, classes, f.warnings, f.summary);
+  throw_first_error(f.warnings);
   const Turn turn = turn_to(kCanonicalAxes, c.header);
   f.extent = turned(Triple{c.image.dim(0), c.image.dim(1), c.image.dim(2)}, turn);
   f.box = turned(nonzero_box(c.image).size, turn);
@@ -149,10 +152,50 @@ CaseFingerprint fingerprint(const LoadedCase& c, int64_t samples) {
   return f;
 }
 
+int64_t intensity_samples(const Dataset& dataset, size_t cases) {
+  if (!dataset.is_ct()) return 0;
+  return std::max<int64_t>(1000, kIntensitySamples / static_cast<int64_t>(std::max<size_t>(cases, 1)));
+}
+
+std::vector<CaseFingerprint> fingerprints(const Dataset& dataset, const std::vector<int>& cases,
+                                          int64_t samples, CaseStore* store,
+                                          const std::function<void()>& poll) {
+  const int channels = static_cast<int>(dataset.channel_names.size());
+  std::vector<CaseFingerprint> all;
+  for (const int i : cases) {
+    if (poll) poll();
+    const Case& c = dataset.cases.at(static_cast<size_t>(i));
+    all.push_back(store ? store->fingerprint(c, channels, dataset.classes(), samples)
+                        : read_fingerprint(c, channels, dataset.classes(), samples));
+  }
+  return all;
+}
+
+std::vector<Problem> run_warnings(const Dataset& dataset, const std::vector<CaseFingerprint>& training,
+                                  const std::vector<CaseFingerprint>& others) {
+  std::vector<Problem> problems = dataset.warnings;
+  std::vector<CaseSummary> trained, all;
+  for (const auto* part : {&training, &others})
+    for (const CaseFingerprint& f : *part) {
+      problems.insert(problems.end(), f.warnings.begin(), f.warnings.end());
+      all.push_back(f.summary);
+      if (part == &training) trained.push_back(f.summary);
+    }
+  inspect_together(dataset, all, problems);
+  inspect_training(dataset, trained, "", problems);
+  return problems;
+}
+
 Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const PlanOptions& options,
-               CaseStore* store, const std::function<void()>& poll) {
+               CaseStore* store) {
+  return plan_from_fingerprints(
+      dataset, fingerprints(dataset, cases, intensity_samples(dataset, cases.size()), store), options);
+}
+
+Plan plan_from_fingerprints(const Dataset& dataset, const std::vector<CaseFingerprint>& training,
+                            const PlanOptions& options) {
   check(options);
-  require(!cases.empty(), "[plan] expected at least one case");
+  require(!training.empty(), "[plan] expected at least one case");
   Plan plan;
   plan.channel_names = dataset.channel_names;
   plan.label_names = dataset.label_names;
@@ -163,14 +206,7 @@ Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const Plan
   Fingerprint f;
   f.foreground.resize(dataset.channel_names.size());
   f.anything.resize(dataset.channel_names.size());
-  const int64_t samples =
-      dataset.is_ct() ? std::max<int64_t>(1000, kIntensitySamples / static_cast<int64_t>(cases.size())) : 0;
-  for (const int i : cases) {
-    if (poll) poll();
-    const Case& c = dataset.cases.at(static_cast<size_t>(i));
-    f.add(store ? store->fingerprint(c, plan.channels(), plan.classes(), samples)
-                : fingerprint(load_case(c, plan.channels(), plan.classes()), samples));
-  }
+  for (const CaseFingerprint& c : training) f.add(c);
   if (dataset.is_ct()) {
     const auto all = intensities_of(f.foreground[0].empty() ? f.anything : f.foreground);
     for (size_t c = 0; c < all.size(); ++c)

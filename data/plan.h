@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
+#include "data/inspect.h"
 #include "tensor/options.h"
 
 namespace voxgrad {
@@ -53,21 +53,38 @@ struct PlanOptions {
   void declare(OptionList& options);
 };
 
-/// What a plan wants to know of a case.
+/// What plan and run want to know of a case before it is prepared.
 struct CaseFingerprint {
   Triple extent{}, box{};           ///< voxels of the turned case and of its non-zero box; D, H, W
   std::array<double, 3> spacing{};  ///< mm; D, H, W
   Tensor foreground, anything;  ///< f32 [n, C]: intensities of every n-th voxel with a label above 0; of any
+  CaseSummary summary;
+  std::vector<Problem> warnings;
 };
-/// `samples`: about how many foreground voxels are taken; 0: none.
-CaseFingerprint fingerprint(const LoadedCase& c, int64_t samples);
+/// Reads everything of a case. `samples`: about how many foreground voxels are taken; 0: none.
+/// ErrorCode::data, naming file and what is wrong, where inspect_case finds an error.
+CaseFingerprint read_fingerprint(const Case& c, int channels, int classes, int64_t samples);
 
 class CaseStore;
-/// Decides from the images and labels of `cases` (indices), which it reads through `store` where there is one
-/// (data/case_store.h). Deterministic. `poll` is called before each case and may throw. ErrorCode::usage for
-/// options out of range; ErrorCode::data where the plan would be one that plan_from_json refuses.
+/// Those of `cases` (indices), through `store` where there is one (data/case_store.h). `poll` is called
+/// before each case and may throw.
+std::vector<CaseFingerprint> fingerprints(const Dataset& dataset, const std::vector<int>& cases,
+                                          int64_t samples, CaseStore* store = nullptr,
+                                          const std::function<void()>& poll = {});
+/// What a plan of so many training cases wants as `samples`.
+int64_t intensity_samples(const Dataset& dataset, size_t cases);
+/// All warnings about the cases of a run: of the data set, of each case, of cases together, and of what the
+/// training cases lack.
+std::vector<Problem> run_warnings(const Dataset& dataset, const std::vector<CaseFingerprint>& training,
+                                  const std::vector<CaseFingerprint>& others);
+
+/// Decides from the training cases. Deterministic. ErrorCode::usage for options out of range;
+/// ErrorCode::data where the plan would be one that plan_from_json refuses.
+Plan plan_from_fingerprints(const Dataset& dataset, const std::vector<CaseFingerprint>& training,
+                            const PlanOptions& options);
+/// The same, from the indices of the training cases.
 Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const PlanOptions& options,
-               CaseStore* store = nullptr, const std::function<void()>& poll = {});
+               CaseStore* store = nullptr);
 
 /// Strides, kernels and patch of a network for volumes of `shape` (median) and `spacing`, after nnU-Net: an
 /// axis is halved while its edge stays at least 4 and its spacing is within a factor of 2 of the finest one,

@@ -122,7 +122,7 @@ std::vector<std::string> files_of(const Case& c) {
   return files;
 }
 
-SafeTensors to_tensors(const PreparedCase& p, const Case& c) {
+SafeTensors to_tensors(const PreparedCase& p) {
   SafeTensors s;
   const auto floats = [&](const char* name, const std::vector<float>& v) {
     s.tensors[name] = Tensor::from<float>({static_cast<int64_t>(v.size())}, v);
@@ -134,10 +134,6 @@ SafeTensors to_tensors(const PreparedCase& p, const Case& c) {
   floats("air", p.air);
   floats("low", p.low);
   floats("high", p.high);
-  const std::vector<std::string> files = files_of(c);
-  json warnings = json::array();
-  for (const CaseWarning& w : p.warnings)
-    warnings.push_back({std::find(files.begin(), files.end(), w.file) - files.begin(), w.text});
   return finished(std::move(s),
                   {{"turn", p.turn.axis},
                    {"original", p.original},
@@ -146,8 +142,7 @@ SafeTensors to_tensors(const PreparedCase& p, const Case& c) {
                    {"content", p.content},
                    {"spacing", p.spacing},
                    {"axes", p.axes},
-                   {"digest", digest_of(p)},
-                   {"warnings", warnings}},
+                   {"digest", digest_of(p)}},
                   p.name);
 }
 
@@ -162,11 +157,6 @@ PreparedCase prepared_from(const SafeTensors& content, const Case& c, const std:
   r.field("content", p.content);
   r.field("spacing", p.spacing);
   r.field("axes", p.axes);
-  std::vector<std::pair<size_t, std::string>> warnings;
-  r.field("warnings", warnings);
-  const std::vector<std::string> files = files_of(c);
-  for (const auto& [file, text] : warnings)
-    p.warnings.push_back({file < files.size() ? files[file] : c.name, text});
   const Triple& e = p.content;
   p.image = r.tensor("image", {DType::f32}, {e[0], e[1], e[2], -1});
   const auto labels = [&](const std::string& name) {
@@ -184,14 +174,31 @@ PreparedCase prepared_from(const SafeTensors& content, const Case& c, const std:
   return p;
 }
 
-SafeTensors to_tensors(const CaseFingerprint& f, const std::string& name) {
+SafeTensors to_tensors(const CaseFingerprint& f, const Case& c) {
   SafeTensors s;
+  const std::vector<std::string> files = files_of(c);
+  json warnings = json::array();
+  for (const Problem& w : f.warnings)
+    warnings.push_back({w.kind, std::find(files.begin(), files.end(), w.file) - files.begin(), w.text});
+  const CaseSummary& m = f.summary;
   if (f.foreground.defined()) s.tensors["foreground"] = f.foreground;
   if (f.anything.defined()) s.tensors["anything"] = f.anything;
-  return finished(std::move(s), {{"extent", f.extent}, {"box", f.box}, {"spacing", f.spacing}}, name);
+  return finished(std::move(s),
+                  {{"extent", f.extent},
+                   {"box", f.box},
+                   {"spacing", f.spacing},
+                   {"stored_shape", m.shape},
+                   {"stored_spacing", m.spacing},
+                   {"low", m.low},
+                   {"high", m.high},
+                   {"class_voxels", m.class_voxels},
+                   {"axes", m.axes},
+                   {"image_hash", m.image_hash},
+                   {"warnings", warnings}},
+                  c.name);
 }
 
-CaseFingerprint fingerprint_from(const SafeTensors& content, const std::string& where) {
+CaseFingerprint fingerprint_from(const SafeTensors& content, const Case& c, const std::string& where) {
   const Reader r(content, where);
   CaseFingerprint f;
   r.field("extent", f.extent);
@@ -202,6 +209,20 @@ CaseFingerprint fingerprint_from(const SafeTensors& content, const std::string& 
   };
   f.foreground = intensities("foreground");
   f.anything = intensities("anything");
+  CaseSummary& m = f.summary;
+  m.name = c.name;
+  r.field("stored_shape", m.shape);
+  r.field("stored_spacing", m.spacing);
+  r.field("low", m.low);
+  r.field("high", m.high);
+  r.field("class_voxels", m.class_voxels);
+  r.field("axes", m.axes);
+  r.field("image_hash", m.image_hash);
+  std::vector<std::tuple<std::string, size_t, std::string>> warnings;
+  r.field("warnings", warnings);
+  const std::vector<std::string> files = files_of(c);
+  for (const auto& [kind, file, text] : warnings)
+    f.warnings.push_back({false, kind, c.name, file < files.size() ? files[file] : "", text});
   return f;
 }
 

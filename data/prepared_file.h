@@ -30,10 +30,10 @@ class PreparedFile {
 std::vector<std::string> files_of(const Case& c);
 
 /// With the digest of all that they hold, except the name, in their metadata.
-SafeTensors to_tensors(const PreparedCase& prepared, const Case& c);
-SafeTensors to_tensors(const CaseFingerprint& f, const std::string& name);
+SafeTensors to_tensors(const PreparedCase& prepared);
+SafeTensors to_tensors(const CaseFingerprint& f, const Case& c);
 /// `where`: for errors. The tensors are those of `content`.
 PreparedCase prepared_from(const SafeTensors& content, const Case& c, const std::string& where);
-CaseFingerprint fingerprint_from(const SafeTensors& content, const std::string& where);
+CaseFingerprint fingerprint_from(const SafeTensors& content, const Case& c, const std::string& where);
 
 }  // namespace voxgrad

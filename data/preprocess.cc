@@ -201,7 +201,6 @@ PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& a
           "[preprocess] expected a normalisation a channel");
   PreparedCase c;
   c.name = loaded.name;
-  c.warnings = loaded.warnings;
   c.axes = axis_letters(loaded.header);
   for (int64_t channel = 0; channel < loaded.image.dim(3); ++channel) {
     const auto [low, high] = range_of(loaded.image, channel);

@@ -29,8 +29,7 @@ struct PreparedCase : CaseGrid {
       air;           ///< a channel's value outside the volume: 0 under mask normalisation, else its minimum
   std::string axes;  ///< axis_letters of the input
   std::vector<float> low, high;  ///< smallest and largest value of the input a channel
-  std::vector<CaseWarning> warnings;
-  std::string digest;  ///< SHA-256 of image, label and air: what training sees
+  std::string digest;            ///< SHA-256 of image, label and air: what training sees
   std::shared_ptr<const class PreparedFile> file = {};  ///< where the tensors lie; null: in memory
 
   /// To be called before voxels are read: compares a file with its digest, once. ErrorCode::system, naming

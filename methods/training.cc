@@ -86,9 +86,8 @@ class MethodTraining {
 
  private:
   TrainingJob prepare();
-  Plan plan(CaseStore& store);
-  void load(CaseStore& store, std::vector<CaseWarning>& warnings);
-  void look_ahead(CaseStore& store);
+  Plan look_ahead(CaseStore& store);
+  void load(CaseStore& store);
   // The bounds are half of the caps; the cases in memory, and parameters, count against the caps too.
   void bound_work() {
     const auto rest = [](int64_t bound, uint64_t taken) {
@@ -114,7 +113,7 @@ class MethodTraining {
   int64_t evaluations_ = 0;
 };
 
-void MethodTraining::load(CaseStore& store, std::vector<CaseWarning>& warnings) {
+void MethodTraining::load(CaseStore& store) {
   const size_t total = split_.train.size() + split_.calibration.size();
   const auto add = [&](const std::vector<int>& which, std::vector<PreparedCase>& to) {
     for (const int i : which) {
@@ -124,7 +123,6 @@ void MethodTraining::load(CaseStore& store, std::vector<CaseWarning>& warnings) 
       PreparedCase prepared = store.prepared(c, method_.plan());
       if (!prepared.label.defined())
         fail(ErrorCode::data, "[train] ", dataset_.folder, ": case ", c.name, ": expected a label");
-      warnings.insert(warnings.end(), prepared.warnings.begin(), prepared.warnings.end());
       seen_.add(prepared);
       to.push_back(std::move(prepared));
     }
@@ -134,39 +132,29 @@ void MethodTraining::load(CaseStore& store, std::vector<CaseWarning>& warnings) 
   for (const PreparedCase& c : data_.calibration) c.verify();  // they are read hours later
 }
 
-// What would be found out only after hours.
-void MethodTraining::look_ahead(CaseStore& store) {
-  const Plan& plan = method_.plan();
-  for (int k = 1; k < plan.classes(); ++k) {
-    const auto has = [k](const PreparedCase& c) {
-      return c.class_voxels[static_cast<size_t>(k)].numel() > 0;
-    };
-    if (std::none_of(data_.training.begin(), data_.training.end(), has))
-      run_.say(cat("warning: no training case has a voxel of class \"",
-                   plan.label_names[static_cast<size_t>(k)], "\": a network cannot learn it"));
-  }
-  const std::vector<Case> scored = scored_cases(dataset_, split_, method_.common.max_scored);
-  for (size_t i = 0; i < scored.size(); ++i) {
-    run_.poll();
-    run_.show("reading scored cases", i, scored.size());
-    store.fingerprint(scored[i], plan.channels(), plan.classes(), 0);
-  }
-}
-
-// The one that was given, else the one that the training cases make.
-Plan MethodTraining::plan(CaseStore& store) {
-  if (!request_.plan.empty()) {
-    const std::string where = run_.folder().plan();
-    const Plan given = plan_from_toml(request_.plan, where);
-    expect_plan_of(dataset_, given, where);
-    return given;
-  }
+// Reads every case that the run will need, says what is odd about them, and plans or takes the plan that was
+// given: what would be found out only after hours is found here.
+Plan MethodTraining::look_ahead(CaseStore& store) {
+  std::vector<int> others = split_.calibration;
+  const size_t scored = scored_cases(dataset_, split_, method_.common.max_scored).size();
+  others.insert(others.end(), split_.scored.begin(),
+                split_.scored.begin() + static_cast<std::ptrdiff_t>(scored));
+  const size_t total = split_.train.size() + others.size();
   size_t looked_at = 0;
-  const auto poll = [&] {
-    run_.poll();
-    run_.show("reading cases", looked_at++, split_.train.size());
+  const auto read = [&](const std::vector<int>& cases, int64_t samples) {
+    return fingerprints(dataset_, cases, samples, &store, [&] {
+      run_.poll();
+      run_.show("reading cases", looked_at++, total);
+    });
   };
-  return make_plan(dataset_, split_.train, method_.common.plan, &store, poll);
+  const auto training = read(split_.train, intensity_samples(dataset_, split_.train.size()));
+  for (const ProblemLine& line : grouped(run_warnings(dataset_, training, read(others, 0))))
+    run_.say("warning: " + line.text);
+  if (request_.plan.empty()) return plan_from_fingerprints(dataset_, training, method_.common.plan);
+  const std::string where = run_.folder().plan();
+  const Plan given = plan_from_toml(request_.plan, where);
+  expect_plan_of(dataset_, given, where);
+  return given;
 }
 
 TrainingJob MethodTraining::prepare() {
@@ -178,16 +166,11 @@ TrainingJob MethodTraining::prepare() {
   CaseStore store(cache_);
   run_.say(split_.text);
   if (!store.folder().empty()) run_.say(cat("prepared data lie in ", store.folder()));
-  method_.build(plan(store), request_.runtime);
-  std::vector<CaseWarning> warnings;
-  load(store, warnings);
-  look_ahead(store);
+  method_.build(look_ahead(store), request_.runtime);
+  load(store);
   release_memory_cache();  // its blocks are those of preparing
   if (!store.folder().empty())
     run_.say(cat("of the prepared cases ", store.found(), " were there and ", store.made(), " were made"));
-  if (!warnings.empty())
-    run_.say(cat("warning: ", warnings[0].file, ": ", warnings[0].text, "; ", warnings.size(),
-                 warnings.size() == 1 ? " warning" : " warnings", " in all, listed by `voxgrad check`"));
   const Seed seed = Seed{request_.seed}.child("fold", static_cast<uint64_t>(common.fold));
   work_.seed = seed.value;
   work_.poll = [this] { run_.poll(); };

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/phantom.h"
+#include "data/plan.h"
 #include "tests/data/fixture.h"
 
 namespace voxgrad {
@@ -112,6 +113,70 @@ TEST(Audit, MillimetresAreChecked) {
   EXPECT_TRUE(found(r, true, "units", "metres"));
   EXPECT_TRUE(found(r, false, "spacing", "twisted"));
   EXPECT_FALSE(found(r, false, "spacing", "good"));
+}
+
+TEST(Audit, ManyProblemsOfOneKindAreOneLine) {
+  std::vector<Problem> problems;
+  for (int i = 0; i < 152; ++i)
+    problems.push_back({false, "missing-class", cat("case_", i / 2), "l.nii.gz", cat("class ", i)});
+  problems.push_back({false, "mixed-spacing", "", "folder", "text"});
+  for (int i = 0; i < 9; ++i) problems.push_back({true, "unreadable", cat("e", i), "f", "broken"});
+  const auto lines = grouped(problems);
+  ASSERT_EQ(lines.size(), 8u);
+  EXPECT_EQ(lines[0].text, "missing-class: 152 times in 76 cases, the first: case_0: l.nii.gz: class 0");
+  EXPECT_EQ(lines[1].text, "mixed-spacing: folder: text");
+  EXPECT_EQ(lines[2].text, "unreadable: e0: f: broken");
+  EXPECT_TRUE(lines[2].error);
+  EXPECT_EQ(lines[7].text, "unreadable: 4 more (--json lists all)");
+}
+
+TEST(Audit, AForegroundWhereTheImageIsZeroIsFound) {
+  const TemporaryFolder t;
+  write_small_dataset(t.path(), {"cut", "good", "some"});
+  const auto image = [&](const char* name, auto&& f) {
+    write_image(t / "imagesTr/" + name + "_0000.nii.gz", volume({4, 5, 6}, f));
+  };
+  // Labels are i % 3: 20 of the first 30 voxels, the first slice, are foreground.
+  image("cut", [](int64_t i) { return i < 30 ? 0 : i; });
+  image("some", [](int64_t i) { return i == 31 ? 0 : i + 1; });
+  image("good", [](int64_t i) { return i == 30 ? 0 : i + 2; });
+  AuditReport r = audit_dataset(t.path());
+  ASSERT_TRUE(found(r, false, "foreground-in-air", "cut"));
+  EXPECT_TRUE(found(r, false, "foreground-in-air", "some"));
+  EXPECT_FALSE(found(r, false, "foreground-in-air", "good"));
+  EXPECT_NE(
+      audit_to_json(r).find("20 of 80 foreground voxels lie where the image is 0; 20 of them are cropped"),
+      std::string::npos);
+  // 0 is water in Hounsfield units.
+  std::string json = read_text(t / "dataset.json");
+  json.replace(json.find("MRI"), 3, "CT");
+  write_text(t / "dataset.json", json);
+  EXPECT_FALSE(found(audit_dataset(t.path()), false, "foreground-in-air", "cut"));
+}
+
+// check, plan and train say the same.
+TEST(Audit, AClassThatNoTrainingCaseOfAFoldHasIsFound) {
+  const TemporaryFolder t;
+  write_small_dataset(t.path(), {"a", "b", "c", "d", "e", "f"});
+  for (const char* name : {"b", "c", "d", "e", "f"})  // class 2 is in a alone, which is validated in fold 0
+    write_image(t / "labelsTr/" + name + ".nii.gz", volume({4, 5, 6}, [](int64_t i) { return i % 2; }));
+  const AuditReport r = audit_dataset(t.path());
+  int count = 0;
+  for (const Problem& p : r.problems)
+    if (p.kind == "untrained-class") {
+      ++count;
+      EXPECT_EQ(p.text, "fold 0: no training case has a voxel of class \"b\": a network cannot learn it");
+    }
+  EXPECT_EQ(count, 1);
+  const Dataset d = open_dataset(t.path());
+  const auto of = [&](const std::vector<int>& cases) { return fingerprints(d, cases, 0); };
+  const auto has = [](const std::vector<Problem>& problems, const std::string& kind) {
+    return std::any_of(problems.begin(), problems.end(), [&](const Problem& p) { return p.kind == kind; });
+  };
+  const Split s = split(d, 0);
+  EXPECT_TRUE(has(run_warnings(d, of(s.train), of(s.validation)), "untrained-class"));
+  EXPECT_FALSE(has(run_warnings(d, of({0, 1}), of({2})), "untrained-class"));
+  EXPECT_TRUE(has(run_warnings(d, of({0, 1}), of({2})), "missing-class"));
 }
 
 TEST(Audit, DataSetWideProblems) {

@@ -141,17 +141,17 @@ TEST_F(Store, WhatIsStoredHasItsKnownBits) {
   const Dataset mri = dataset(), ct = open_dataset(at("ct"));
   Plan plan = plan_of(mri);
   ASSERT_TRUE(plan.mask_normalisation);
-  EXPECT_EQ(prepared(mri, plan), "45f28347c1da8d56");
+  EXPECT_EQ(prepared(mri, plan), "cf125489c9960153");
   plan.mask_normalisation = false;
   plan.spacing = {1.2, 0.9, 1.1};
-  EXPECT_EQ(prepared(mri, plan), "4b7d16ba0941e69b");
+  EXPECT_EQ(prepared(mri, plan), "b95b238cf265e60d");
   Plan slices = plan_of(ct);
-  EXPECT_EQ(prepared(ct, slices), "df05450604c4c0d1");
+  EXPECT_EQ(prepared(ct, slices), "ac1c8e44e4e2a87f");
   slices.spacing = {4, 0.8, 1.3};
-  EXPECT_EQ(prepared(ct, slices), "9c2eaad99f00f555");
+  EXPECT_EQ(prepared(ct, slices), "b85d8688472797b0");
   fs::remove_all(at("cache"));
   CaseStore(options()).fingerprint(ct.cases[0], 1, 3, 1000);
-  EXPECT_EQ(stored("fingerprint"), "4acbea1e3d7ba28e");
+  EXPECT_EQ(stored("fingerprint"), "b9f799919aa186a8");
 }
 
 TEST_F(Store, TheKeyIsWhatPreprocessingReads) {
@@ -201,17 +201,28 @@ TEST_F(Store, TheKeyIsWhatPreprocessingReads) {
   }
 }
 
-TEST_F(Store, WarningsNameTheFilesOfTheCaseAtHand) {
+TEST_F(Store, WarningsAreStoredAndNameTheFilesOfTheCaseAtHand) {
   testing::write_image(at("data") + "/imagesTr/phantom_001_0000.nii.gz", Tensor::full({16, 16, 16}, 3));
   fs::copy(at("data"), at("copy"), fs::copy_options::recursive);
   for (const char* name : {"data", "copy"}) {
     const Dataset d = open_dataset(at(name));
     CaseStore store(options());
-    const PreparedCase c = store.prepared(d.cases[0], plan_of(d));
-    ASSERT_EQ(c.warnings.size(), 1u);
-    EXPECT_EQ(c.warnings[0].file, d.cases[0].images[0]);
-    EXPECT_NE(c.warnings[0].text.find("every voxel is 3"), std::string::npos);
+    const CaseFingerprint f = store.fingerprint(d.cases[0], 1, 3, 0),
+                          fresh = read_fingerprint(d.cases[0], 1, 3, 0);
+    ASSERT_EQ(f.warnings.size(), 2u);
+    for (size_t i = 0; i < 2; ++i) EXPECT_EQ(f.warnings[i].line(), fresh.warnings[i].line());
+    EXPECT_EQ(f.warnings[0].kind, "constant");
+    EXPECT_EQ(f.warnings[0].case_name, "phantom_001");
+    EXPECT_EQ(f.warnings[0].file, d.cases[0].images[0]);
+    EXPECT_NE(f.warnings[0].text.find("every voxel is 3"), std::string::npos);
+    EXPECT_EQ(f.warnings[1].kind, "air-not-zero");
+    EXPECT_EQ(f.summary.class_voxels, fresh.summary.class_voxels);
+    EXPECT_EQ(f.summary.image_hash, fresh.summary.image_hash);
+    EXPECT_EQ(f.summary.axes, "RAS");
+    EXPECT_EQ(f.summary.shape, fresh.summary.shape);
+    EXPECT_EQ(f.summary.low, fresh.summary.low);
   }
+  EXPECT_EQ(stored_files(at("cache")).size(), 1u);
 }
 
 TEST_F(Store, FolderAndFilesAreForTheirOwnerAlone) {

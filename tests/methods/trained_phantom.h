@@ -18,9 +18,9 @@
 
 namespace voxgrad::testing {
 
-// Polls while the plan looks at three training cases, these and the calibration case are prepared, and the
-// two scored ones are read and hashed.
-constexpr int kLoads = 11;
+// Polls while six cases are looked at, the three training cases and the calibration case are prepared, and
+// the two scored ones are hashed.
+constexpr int kLoads = 12;
 
 class TrainTest : public ::testing::TestWithParam<const char*> {
  protected:

@@ -1,0 +1,241 @@
+#include "data/inspect.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "data/case_reader.h"
+#include "data/nonzero.h"
+#include "data/orientation.h"
+
+namespace voxgrad {
+namespace {
+
+constexpr double kForegroundInAir = 0.01;  // a part of the foreground that is worth a word
+
+/// FNV-1a over the voxels: a chance meeting is reported as a warning only.
+uint64_t hash_of(const Tensor& image) {
+  uint64_t h = 1469598103934665603ull;
+  const float* x = image.data<float>();
+  for (int64_t i = 0; i < image.numel(); ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, x + i, sizeof bits);
+    h = (h ^ bits) * 1099511628211ull;
+  }
+  return h;
+}
+
+/// What one case gives, as problems of this case.
+class Inspection {
+ public:
+  Inspection(const Case& c, int classes, std::vector<Problem>& problems)
+      : case_(c), classes_(classes), problems_(problems) {}
+
+  void look_at(const LoadedCase& loaded) {
+    look_at_annotations(loaded.header);
+    look_at_air(loaded.image);
+    if (loaded.label.defined()) look_at_foreground(loaded);
+  }
+
+ private:
+  void warning(const std::string& kind, const std::string& file, const std::string& text) {
+    problems_.push_back({false, kind, case_.name, file, text});
+  }
+
+  template <class Load>
+  void check(const std::string& kind, const std::string& file, Load&& load) {
+    try {
+      load();
+    } catch (const Error& e) {
+      if (e.code() != ErrorCode::data) throw;
+      problems_.push_back({true, kind, case_.name, file, e.what()});
+    }
+  }
+
+  void look_at_annotations(const NiftiHeader& grid) {
+    for (const Annotation& a : case_.annotations) {
+      Case one = case_;
+      one.annotations = {a};
+      check("annotation", a.file, [&] { load_annotations(one, classes_, grid); });
+    }
+    if (!case_.posterior.empty())
+      check("posterior", case_.posterior, [&] { load_posterior(case_, classes_, grid); });
+  }
+
+  /// Cropping to the non-zero box needs air of exactly 0.
+  void look_at_air(const Tensor& image) {
+    const int64_t channels = image.dim(3), d = image.dim(0) - 1, h = image.dim(1) - 1, w = image.dim(2) - 1;
+    const float* x = image.data<float>();
+    for (int64_t channel = 0; channel < channels; ++channel) {
+      const float first = x[channel];
+      bool constant = first != 0;
+      for (int corner = 1; corner < 8 && constant; ++corner) {
+        const int64_t voxel =
+            (((corner & 4) ? d : 0) * (h + 1) + ((corner & 2) ? h : 0)) * (w + 1) + ((corner & 1) ? w : 0);
+        constant = x[voxel * channels + channel] == first;
+      }
+      if (constant)
+        warning("air-not-zero", case_.images[case_.images.size() == 1 ? 0 : static_cast<size_t>(channel)],
+                cat("all corners of channel ", channel, " are ", first, ": nothing is cropped as air"));
+    }
+  }
+
+  /// Foreground where every channel is 0: outside the box it is cut off, inside nothing tells it from air.
+  void look_at_foreground(const LoadedCase& c) {
+    const int64_t channels = c.image.dim(3), width = c.image.dim(2), height = c.image.dim(1);
+    const float* x = c.image.data<float>();
+    const int32_t* y = c.label.data<int32_t>();
+    const Box box = nonzero_box(c.image);
+    const auto inside = [&](int64_t v) {
+      const Triple at{v / width / height, v / width % height, v % width};
+      for (size_t a = 0; a < 3; ++a)
+        if (at[a] < box.begin[a] || at[a] >= box.begin[a] + box.size[a]) return false;
+      return true;
+    };
+    int64_t foreground = 0, in_air = 0, cut = 0;
+    for (int64_t v = 0; v < c.label.numel(); ++v) {
+      if (y[v] == 0) continue;
+      ++foreground;
+      if (std::any_of(x + v * channels, x + (v + 1) * channels, [](float f) { return f != 0; })) continue;
+      ++in_air;
+      cut += !inside(v);
+    }
+    if (cut == 0 && static_cast<double>(in_air) < kForegroundInAir * static_cast<double>(foreground)) return;
+    if (in_air > 0)
+      warning("foreground-in-air", case_.label,
+              cat(in_air, " of ", foreground, " foreground voxels lie where the image is 0",
+                  cut > 0 ? cat("; ", cut, " of them are cropped with the air") : ""));
+  }
+
+  const Case& case_;
+  int classes_;
+  std::vector<Problem>& problems_;
+};
+
+bool has_class(const CaseSummary& c, size_t k) { return k < c.class_voxels.size() && c.class_voxels[k] > 0; }
+
+void inspect_classes(const Dataset& d, const std::vector<CaseSummary>& cases,
+                     std::vector<Problem>& problems) {
+  std::map<std::string, std::string> label_of;
+  for (const Case& c : d.cases) label_of[c.name] = c.label;
+  std::set<size_t> unused;
+  for (size_t k = 1; k < d.label_names.size() && !cases.empty(); ++k)
+    if (std::none_of(cases.begin(), cases.end(), [k](const CaseSummary& c) { return has_class(c, k); })) {
+      unused.insert(k);
+      problems.push_back(
+          {false, "unused-class", "", d.folder, "no case has a voxel of class \"" + d.label_names[k] + "\""});
+    }
+  for (const CaseSummary& c : cases)
+    for (size_t k = 1; k < c.class_voxels.size() && k < d.label_names.size(); ++k)
+      if (!has_class(c, k) && !unused.contains(k))
+        problems.push_back({false, "missing-class", c.name, label_of[c.name],
+                            "no voxel of class \"" + d.label_names[k] + "\""});
+}
+
+void inspect_images(const Dataset& d, const std::vector<CaseSummary>& cases, std::vector<Problem>& problems) {
+  std::map<uint64_t, std::string> seen;
+  std::map<std::string, std::string> image_of;
+  for (const Case& c : d.cases) image_of[c.name] = c.images[0];
+  for (const CaseSummary& c : cases) {
+    const auto [other, fresh] = seen.emplace(c.image_hash, c.name);
+    if (!fresh)
+      problems.push_back(
+          {false, "same-image", c.name, image_of[c.name], "the same voxels as case " + other->second});
+  }
+}
+
+void inspect_grids(const Dataset& d, const std::vector<CaseSummary>& cases, std::vector<Problem>& problems) {
+  for (size_t axis = 0; axis < 3 && !cases.empty(); ++axis) {
+    const auto [low, high] = std::minmax_element(
+        cases.begin(), cases.end(),
+        [&](const CaseSummary& a, const CaseSummary& b) { return a.spacing[axis] < b.spacing[axis]; });
+    if (high->spacing[axis] > 2 * low->spacing[axis])
+      problems.push_back({false, "mixed-spacing", "", d.folder,
+                          cat("spacing along ", "zyx"[axis], " goes from ", low->spacing[axis], " mm (",
+                              low->name, ") to ", high->spacing[axis], " mm (", high->name, ")")});
+  }
+  std::map<std::string, std::pair<int, std::string>> orientations;  // how many cases, and the first
+  for (const CaseSummary& c : cases) {
+    auto& [count, first] = orientations[c.axes];
+    if (count++ == 0) first = c.name;
+  }
+  if (orientations.size() < 2) return;
+  std::string text;
+  for (const auto& [letters, which] : orientations)
+    text += cat(text.empty() ? "axes run to " : ", ", letters, " in ", which.first, " (", which.second, ")");
+  problems.push_back(
+      {false, "mixed-orientation", "", d.folder,
+       cat(text, ": all are turned to ", kCanonicalAxes, " when they are prepared; are the headers right?")});
+}
+
+}  // namespace
+
+std::string Problem::line() const {
+  std::string s = kind + ": ";
+  if (!case_name.empty()) s += case_name + ": ";
+  // Errors of readers name the file already.
+  if (!file.empty() && text.find(file) == std::string::npos) s += file + ": ";
+  return s + text;
+}
+
+LoadedCase inspect_case(const Case& c, int channels, int classes, std::vector<Problem>& problems,
+                        CaseSummary& summary) {
+  LoadedCase loaded = read_case(c, channels, classes, problems, summary);
+  if (!loaded.image.defined()) return loaded;
+  summary.axes = axis_letters(loaded.header);
+  summary.image_hash = hash_of(loaded.image);
+  Inspection(c, classes, problems).look_at(loaded);
+  return loaded;
+}
+
+void inspect_together(const Dataset& dataset, const std::vector<CaseSummary>& cases,
+                      std::vector<Problem>& problems) {
+  if (dataset.is_ct())
+    std::erase_if(problems,
+                  [](const Problem& p) { return p.kind == "air-not-zero" || p.kind == "foreground-in-air"; });
+  inspect_classes(dataset, cases, problems);
+  inspect_images(dataset, cases, problems);
+  inspect_grids(dataset, cases, problems);
+  if (const std::string text = missing_annotations(dataset.cases); !text.empty())
+    problems.push_back({false, "missing-annotation", "", dataset.folder, text});
+}
+
+void inspect_training(const Dataset& dataset, const std::vector<CaseSummary>& training,
+                      const std::string& where, std::vector<Problem>& problems) {
+  for (size_t k = 1; k < dataset.label_names.size() && !training.empty(); ++k)
+    if (std::none_of(training.begin(), training.end(), [k](const CaseSummary& c) { return has_class(c, k); }))
+      problems.push_back({false, "untrained-class", "", dataset.folder,
+                          cat(where, "no training case has a voxel of class \"", dataset.label_names[k],
+                              "\": a network cannot learn it")});
+}
+
+std::vector<ProblemLine> grouped(const std::vector<Problem>& problems, size_t most) {
+  std::vector<ProblemLine> lines;
+  std::set<std::pair<bool, std::string>> done;
+  for (const Problem& first : problems) {
+    if (!done.insert({first.error, first.kind}).second) continue;
+    std::set<std::string> cases;
+    size_t count = 0;
+    for (const Problem& p : problems) {
+      if (p.error != first.error || p.kind != first.kind) continue;
+      ++count;
+      if (!p.case_name.empty()) cases.insert(p.case_name);
+      if (p.error && count <= most) lines.push_back({true, p.line()});
+    }
+    if (first.error) {
+      if (count > most)
+        lines.push_back({true, cat(first.kind, ": ", count - most, " more (--json lists all)")});
+    } else if (count == 1) {
+      lines.push_back({false, first.line()});
+    } else {
+      const std::string in =
+          cases.empty() ? "" : cat(" in ", cases.size(), cases.size() == 1 ? " case" : " cases");
+      lines.push_back({false, cat(first.kind, ": ", count, " times", in,
+                                  ", the first: ", first.line().substr(first.kind.size() + 2))});
+    }
+  }
+  return lines;
+}
+
+}  // namespace voxgrad
