@@ -53,8 +53,12 @@ std::string text_of(const std::array<int, 3>& rgb) {
 std::vector<std::string> class_colours(size_t n) {
   require(n <= 255, "[colours] expected at most 255 classes, got ", n);
   // Okabe and Ito's colours without the purple one, brightened for contours on dark grey.
-  constexpr std::array<std::array<int, 3>, 6> kFirst = {
-      {{0xe6, 0x9f, 0x00}, {0x56, 0xb4, 0xe9}, {0x2f, 0xd0, 0xa0}, {0xf0, 0xe4, 0x42}, {0xff, 0x6a, 0x13}, {0x4d, 0x8d, 0xff}}};
+  constexpr std::array<std::array<int, 3>, 6> kFirst = {{{0xe6, 0x9f, 0x00},
+                                                         {0x56, 0xb4, 0xe9},
+                                                         {0x2f, 0xd0, 0xa0},
+                                                         {0xf0, 0xe4, 0x42},
+                                                         {0xff, 0x6a, 0x13},
+                                                         {0x4d, 0x8d, 0xff}}};
   struct Candidate {
     std::array<int, 3> rgb;
     Oklab lab;
@@ -65,7 +69,8 @@ std::vector<std::string> class_colours(size_t n) {
   for (int r = 0; r <= 255; r += kStep)
     for (int g = 0; g <= 255; g += kStep)
       for (int b = 0; b <= 255; b += kStep)
-        if (const Oklab lab = oklab_of({r, g, b}); allowed(lab)) candidates.push_back({{r, g, b}, lab, INFINITY});
+        if (const Oklab lab = oklab_of({r, g, b}); allowed(lab))
+          candidates.push_back({{r, g, b}, lab, INFINITY});
   std::vector<std::string> colours;
   while (colours.size() < n) {
     const auto farthest =

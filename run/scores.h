@@ -48,9 +48,9 @@ struct CaseScores {
 /// The cases of one estimate.
 struct ScoreTable {
   std::vector<CaseScores> cases;
-  Reliability reliability;  ///< pooled over the cases
+  Reliability reliability;             ///< pooled over the cases
   Reliability foreground_reliability;  ///< the same of the voxels near the true foreground
-  ScoreMap pooled;          ///< scores of the whole table ("ece_top15", "casewise_spearman"): eval/scores.h
+  ScoreMap pooled;  ///< scores of the whole table ("ece_top15", "casewise_spearman"): eval/scores.h
   std::vector<std::string> class_names;  ///< index = class; may be empty
   ScoreOptions options;
 };
