@@ -32,10 +32,10 @@ double squared_distance(const Oklab& p, const Oklab& q) {
   return (p.l - q.l) * (p.l - q.l) + (p.a - q.a) * (p.a - q.a) + (p.b - q.b) * (p.b - q.b);
 }
 
-/// Bright, coloured, and not between violet (285 degrees of Oklab's hue) and rose (15 degrees).
+/// Bright, coloured, and not between violet (285 degrees of Oklab's hue) and rose (25 degrees).
 bool allowed(const Oklab& c) {
   const double chroma = std::hypot(c.a, c.b), hue = std::atan2(c.b, c.a) * 180 / 3.14159265358979;
-  return c.l > 0.6 && chroma > 0.07 && (hue < -75 || hue > 15);
+  return c.l > 0.6 && chroma > 0.07 && (hue < -75 || hue > 25);
 }
 
 std::string text_of(const std::array<int, 3>& rgb) {

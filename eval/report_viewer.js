@@ -210,7 +210,7 @@
       if (this.solid.length) lines.push(select("solid", make("span", { className: "line solid" }), [...named(this.solid), ["off", "-1"]], "0"));
       if (this.dashed.length) {
         lines.push(select("dashed", make("span", { className: "line dashed" }), [...named(this.dashed), ["off", "-1"]], "0"));
-        lines.push(check("white", "white", true));
+        lines.push(check("white", "in white", this.data.classes.length <= 6));
       }
       controls.append(group(...lines, check("cross", "Cross-hair", true), check("smooth", "Interpolate", true)));
 
