@@ -1,6 +1,6 @@
 // The HTML report: one file without network or other files, from a plain struct. report_case.h has the cases
-// of its viewer. report.css, report.js and report_viewer.js beside this file are its style, its tables and
-// its viewer; they are compiled in.
+// of its viewer. The style (report.css), the tables (report.js) and the viewer (report_voxels.js,
+// report_picture.js, report_viewer.js) stand beside this file and are compiled in.
 #pragma once
 #include <string>
 #include <string_view>
@@ -41,7 +41,7 @@ std::string summary_table(const RunScores& scores);
 std::string comparison_table(const RunScores& scores);
 std::string case_tables(const RunScores& scores);
 std::string definitions(const RunScores& scores);
-/// report.css; report.js and report_viewer.js.
+/// report.css; report.js and the files of the viewer.
 extern const char* const kReportStyle;
 extern const char* const kReportScript;
 }  // namespace detail

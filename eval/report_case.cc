@@ -79,10 +79,10 @@ bool is_pet(const std::string& name) {
   return false;
 }
 
-/// The first window: the 0.5 and 99.5 percentiles of the finite values near the labels. PET begins at 0.
-std::pair<double, double> first_window(const std::vector<float>& near, bool pet) {
+/// The first window: the 0.5 and 99.5 percentiles of the finite values. PET begins at 0.
+std::pair<double, double> first_window(const std::vector<float>& image, bool pet) {
   std::vector<double> values;
-  for (const float v : near)
+  for (const float v : image)
     if (std::isfinite(v)) values.push_back(static_cast<double>(v));
   if (values.empty()) return {0, 1};
   const double low = quantile(values, 0.005), high = quantile(values, 0.995);
@@ -177,6 +177,7 @@ class Builder {
     for (const Layer& l : layers_) all.push_back(l.labels);
     const Box box = box_of(display_, all), everything = whole(display_);
     labels_ = grid_of(box.empty() ? Box{{}, {1, 1, 1}} : box, display_, kReportLabels);
+    near_ = grid_of(box.empty() ? everything : grown(box, display_, 10), display_, kReportContext);
     const int64_t most = std::max<int64_t>(kReportFocus / static_cast<int64_t>(case_.channels.size()), 1);
     Box focus = everything;
     if (focus.voxels() > most && !box.empty())
@@ -220,7 +221,7 @@ class Builder {
       const bool pet = is_pet(c.name);
       std::vector<std::vector<float>> values;
       for (const Grid& g : levels_) values.push_back(block_means(v, g, display_));
-      const auto [low, high] = first_window(values[0], pet);
+      const auto [low, high] = first_window(block_means(v, near_, display_), pet);
       const Scale scale = Scale::of(v, c.image.numel(), high - low);
       json one = {{"name", c.name},        {"unit", c.unit}, {"low", scale.low},      {"step", scale.step},
                   {"window", {low, high}}, {"inverse", pet}, {"blobs", json::array()}};
@@ -361,6 +362,7 @@ class Builder {
   std::vector<Layer> layers_;
   std::vector<Grid> levels_;  // near the labels; where that is not everything, the whole
   Grid labels_;
+  Grid near_;  // what the first window is made for: the labels and 10 mm around them
   json description_;
   size_t left_out_ = 0;
 };

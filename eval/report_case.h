@@ -60,8 +60,7 @@ struct CaseView {
 };
 
 /// Bounds of a case in the page: image values (voxels times channels) at full resolution near the labels;
-/// those of the coarse rest; voxels of the box of the labels, and of probabilities. With them a case takes at
-/// most about 8 MiB.
+/// those of the coarse rest; voxels of the box of the labels, and of probabilities (docs/report.md).
 constexpr int64_t kReportFocus = int64_t{1} << 21;
 constexpr int64_t kReportContext = int64_t{1} << 18;
 constexpr int64_t kReportLabels = int64_t{1} << 26;

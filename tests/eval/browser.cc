@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <fstream>
 #include <map>
@@ -76,6 +77,7 @@ Browser::Browser() {
   std::vector<char*> arguments;
   for (std::string& w : words) arguments.push_back(w.data());
   arguments.push_back(nullptr);
+  signal(SIGPIPE, SIG_IGN);  // a browser that has ended is an exception
   process_ = fork();
   if (process_ < 0) refuse("cannot start a process");
   if (process_ == 0) {
@@ -91,6 +93,7 @@ Browser::Browser() {
     execv(arguments[0], arguments.data());
     _exit(127);
   }
+  setpgid(process_, process_);  // whoever comes first
   close(commands[0]);
   close(answers[1]);
   to_ = commands[1];

@@ -2,7 +2,6 @@
 #pragma once
 #include <sys/types.h>
 
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>

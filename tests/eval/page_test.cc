@@ -316,6 +316,11 @@ TEST_F(Page, DarkModeAndPrint) {
   EXPECT_EQ(js("one('.controls').offsetHeight"), 0);
   EXPECT_GT(js("one('.legend .swatch').offsetHeight"), 0);
   EXPECT_GT(js("one('.legend li').offsetHeight"), 0);
+  EXPECT_GT(js("one('.shown').offsetHeight"), 0);
+  const std::string shown = js("one('.shown').textContent");
+  EXPECT_EQ(shown.find("T1, window "), 0u) << shown;
+  EXPECT_NE(shown.find("solid line: prediction"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("dashed line: truth"), std::string::npos) << shown;
 }
 
 TEST_F(Page, APictureHasNoSides) {

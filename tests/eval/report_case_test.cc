@@ -165,6 +165,17 @@ TEST(ReportCases, PetIsInverseAndWholeNumbersStayExact) {
   EXPECT_EQ(channels[2]["inverse"], false);
 }
 
+TEST(ReportCases, TheFirstWindowIsOfWhatIsNearTheLabels) {
+  ReportCase c = boxed({60, 60, 60}, {{20, 20, 20}, {30, 30, 30}});
+  float* v = c.channels[0].image.mutable_data<float>();
+  for (int64_t i = 0; i < 60 * 60 * 60; ++i) v[i] = i % 60 < 45 ? static_cast<float>(i % 7) / 7 : 5000;
+  const json window = json::parse(view_of(c, kNames).description)["channels"][0]["window"];
+  EXPECT_NEAR(window[1].get<double>(), 6.0 / 7, 1e-3);
+  c.truth = Tensor();
+  EXPECT_EQ(json::parse(view_of(c, kNames).description)["channels"][0]["window"][1], 5000.0)
+      << "without labels: of all";
+}
+
 TEST(ReportCases, ProbabilitiesOfTheLargestClasses) {
   ReportCase c = boxed({16, 16, 16}, {{4, 4, 4}, {8, 8, 8}});
   const int64_t voxels = 16 * 16 * 16;
