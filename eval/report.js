@@ -43,7 +43,7 @@
     sign.textContent = "This table is wider than the page: it scrolls sideways \u2192";
     box.before(sign);
     box.setAttribute("role", "region");
-    box.setAttribute("aria-label", "Table");
+    box.setAttribute("aria-label", `Table, ${box.closest("section").querySelector("h2").textContent}`);
     box.addEventListener("scroll", () => look(box));
     new ResizeObserver(() => look(box)).observe(box);
     look(box);

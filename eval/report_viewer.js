@@ -117,7 +117,7 @@ class Viewer extends Picture {
     if (this.maps.length) {
       const bar = make("span", { className: "bar" });
       controls.append(group(select("map", "Colour", [["off", "-1"], ...named(this.maps)], "-1"), range("threshold", "from", 20),
-                            range("opacity", "opacity", 60), bar));
+                            range("opacity", "opacity", 50), bar));
     }
     controls.append(group(
       select("drag", "Dragging", [["moves the cross-hair", "cross"], ["sets window and level", "window"], ["moves the picture", "pan"], ["zooms", "zoom"]], "cross"),

@@ -272,7 +272,7 @@ class CaseReader {
   NiftiHeader header_;
 };
 
-/// The place of a case among all that were scored: "worst of 12", "7th of 12".
+/// The place of a case among all that were scored: "worst of 12", "rank 7 of 12".
 std::string rank_text(const Score& score, const ScoreTable& table) {
   std::vector<double> all;
   for (const CaseScores& c : table.cases)
@@ -325,6 +325,7 @@ void say_what_maps_lack(const ReportCase& c, const Manifest& manifest, Report& r
   lack(!c.mask.defined(), "the prediction");
   lack(!c.entropy.defined(), "the entropy");
   lack(!c.probabilities.defined(), "the probabilities");
+  lack(manifest.channels.empty(), "names of channels, and all but the first where there are several");
   lack(manifest.channels.size() > c.channels.size(), "further channels");
   if (!lacks.empty()) report.missing.push_back("maps of " + c.name + ": " + lacks);
 }

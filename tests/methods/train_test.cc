@@ -39,9 +39,9 @@ TEST_P(TrainTest, TheSameBitsWithAnyNumberOfThreads) {
   EXPECT_EQ(read_manifest(RunFolder{folder_ + "/pgrdbf161"}.manifest()).runtime.precision, "bf16");
 }
 
-// Of the scored cases the maps of the worst stay, then those of the best.
+// Of the scored cases the maps of the worst stay first.
 TEST_P(TrainTest, TheMapsOfTheCasesThatAreWorthALookAreKept) {
-  for (const int kept : {0, 1, 2}) {
+  for (const int kept : {0, 1}) {
     const RunFolder run{folder_ + "/run" + std::to_string(kept)};
     ASSERT_EQ(
         train(options("run" + std::to_string(kept)), "pgrd", {"train.keep_cases=" + std::to_string(kept)})
@@ -55,7 +55,6 @@ TEST_P(TrainTest, TheMapsOfTheCasesThatAreWorthALookAreKept) {
     const bool first_is_worse =
         cases[0].values.at("dsc.mean_foreground") <= cases[1].values.at("dsc.mean_foreground");
     if (kept == 1) expected = {cases[first_is_worse ? 0 : 1].name};
-    if (kept == 2) expected = {cases[0].name, cases[1].name};
     EXPECT_EQ(found, expected);
     for (const std::string& name : found) {
       for (const char* map : {"image", "truth", "mask", "entropy", "mutual_information", "probabilities",

@@ -213,7 +213,7 @@ TEST(Manifest, DamageIsNamedWithFileAndField) {
       {R"({"format": 2, "channels": ["a", 1]})", "channels.1: expected text, got 1"},
       {R"({"format": 2, "starts": {}})", "starts: expected a list, got an object"},
       {R"({"format": 2, "starts": [{"command": []}]})", "starts.0.date: expected text, got nothing"},
-      {R"({"format": 2, "starts": [{"date": "", "command": [1]}]})", "command.0: expected text, got 1"},
+      {R"({"format": 2, "starts": [{"date": "", "command": [1]}]})", "starts.0.command.0: expected text, got 1"},
       {R"({"format": 2, "constants": []})", "constants: expected an object, got a list"},
       {R"({"format": 2, "constants": {"a": "b"}})", "constants.a: expected a number, got \"b\""},
       {R"({"format": 2, "parameters": 1.5})", "parameters: expected a whole number of at least 0, got 1.5"},
