@@ -77,6 +77,7 @@ class Picture {
     ctx.clip();
     for (let level = this.levels.length - 1; level >= 0; --level) {
       const image = this.blobs.get(this.channel.blobs[level]);
+      if (!image) continue;
       this.paint(ctx, p, this.levels[level], smooth, (pixels, o, i) => {
         const v = 255 * (low + image[i] * step - bottom) / width, grey = invert ? 255 - v : v;  // clamped by the array
         pixels[o] = pixels[o + 1] = pixels[o + 2] = grey;
@@ -111,6 +112,7 @@ class Picture {
     }
     for (let level = map.levels.length - 1; level >= 0; --level) {
       const values = this.blobs.get(map.blobs[level]);
+      if (!values) continue;
       this.paint(ctx, p, map.levels[level], smooth, (pixels, o, i) => {
         const colour = heat[values[i]];
         for (let k = 0; k < 3; ++k) pixels[o + k] = colour[k];

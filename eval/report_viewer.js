@@ -53,6 +53,15 @@ class Viewer extends Picture {
       this.blobs.set(name, bits === 16 ? words(raw) : raw);
     }));
   }
+  // After a choice: unpacks what is new, then draws. Until then what is there is drawn.
+  async show() {
+    this.waiting = (this.waiting || 0) + 1;
+    this.box.setAttribute("aria-busy", "true");
+    await this.load();
+    if (--this.waiting === 0) this.box.setAttribute("aria-busy", "false");
+    this.showWindow();
+    this.draw();
+  }
   choice(role) { return this.controls[role] ? Number(this.controls[role].value) : -1; }
   map() { return this.maps[this.choice("map")]; }
   values(role) {
@@ -169,15 +178,13 @@ class Viewer extends Picture {
 
   wire() {
     const c = this.controls, on = (role, event, f) => { if (c[role]) c[role].addEventListener(event, f); };
-    for (const role of ["solid", "dashed", "map"]) on(role, "input", async () => { await this.load(); this.draw(); });
+    for (const role of ["solid", "dashed", "map"]) on(role, "input", () => this.show());
     for (const role of ["white", "cross", "smooth", "threshold", "opacity"]) on(role, "input", () => this.draw());
-    on("channel", "input", async () => {
+    on("channel", "input", () => {
       this.channel = this.data.channels[Number(c.channel.value)];
       c.inverse.checked = this.channel.invert;
       if (c.preset) c.preset.value = "";
-      await this.load();
-      this.showWindow();
-      this.draw();
+      this.show();
     });
     on("inverse", "input", () => { this.channel.invert = c.inverse.checked; this.draw(); });
     on("preset", "input", () => this.setWindow(...(ctWindows[c.preset.value] || this.firstWindow())));
@@ -349,8 +356,8 @@ class Viewer extends Picture {
   // A value at a place, from the finest grid that has it, and whether that is a mean of voxels.
   at(blobs, levels, place) {
     for (let level = 0; level < blobs.length; ++level) {
-      const i = levels[level].index(place);
-      if (i >= 0) return { value: this.blobs.get(blobs[level])[i], mean: levels[level].stride.some((s) => s > 1) };
+      const i = levels[level].index(place), values = this.blobs.get(blobs[level]);
+      if (i >= 0 && values) return { value: values[i], mean: levels[level].stride.some((s) => s > 1) };
     }
     return null;
   }
@@ -361,7 +368,7 @@ class Viewer extends Picture {
       parts.push(`R A S (${mm.join(", ")}) mm`);
     }
     const image = this.at(c.blobs, this.levels, place);
-    parts.push(`${c.name} ${image.mean ? "about " : ""}${number(c.low + image.value * c.step, this.digits())}${c.unit ? ` ${c.unit}` : ""}`);
+    if (image) parts.push(`${c.name} ${image.mean ? "about " : ""}${number(c.low + image.value * c.step, this.digits())}${c.unit ? ` ${c.unit}` : ""}`);
     const i = this.labelGrid.index(place);
     for (const role of ["dashed", "solid"]) {
       const values = this.values(role), layer = this[role][this.choice(role)];

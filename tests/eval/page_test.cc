@@ -68,7 +68,7 @@ class Page : public ::testing::Test {
       window.sum = () => pixels().reduce((s, v, i) => (s * 31 + v) % 1000003, 7);
       window.count = (f) => { const d = pixels(); let n = 0; for (let i = 0; i < d.length; i += 4) n += f(d[i], d[i + 1], d[i + 2]); return n; };
       window.choose = (r, v) => { role(r).value = v; role(r).dispatchEvent(new Event('input')); };
-      window.settle = () => new Promise((f) => setTimeout(f, 60));
+      window.settle = async () => { while (one('.viewer').ariaBusy === 'true') await new Promise((f) => setTimeout(f, 10)); };
       null)");
   }
   static json js(const std::string& expression) { return browser_->evaluate(expression); }
@@ -187,9 +187,9 @@ TEST_F(Page, LayersAreDrawn) {
   const char* const white = "r === 255 && g === 255 && b === 255";
   EXPECT_GT(pixels_where(orange), 30) << "the prediction's first class";
   EXPECT_GT(pixels_where(white), 30) << "the truth, dashed";
-  js("choose('solid', '-1')");
+  js("choose('solid', '-1'); settle()");
   EXPECT_EQ(pixels_where(orange), 0);
-  js("choose('dashed', '-1')");
+  js("choose('dashed', '-1'); settle()");
   EXPECT_EQ(pixels_where(white), 0);
   // Sample 2 has another outline than the prediction.
   js("choose('solid', '0'); settle()");

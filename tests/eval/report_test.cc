@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <regex>
@@ -10,7 +11,6 @@
 #include "eval/run_report.h"
 #include "eval/svg.h"
 #include "io/file.h"
-#include "io/png.h"
 #include "io/sha256.h"
 #include "tests/eval/demo_run.h"
 
@@ -93,6 +93,40 @@ TEST_F(ReportOfARun, SaysWhatIsMissing) {
   for (const char* part : {"training curves: ", "facts of the run: ", "pictures of cases: "})
     EXPECT_NE(html.find(part), std::string::npos) << part;
   EXPECT_EQ(html.find("class=\"case\""), std::string::npos);
+}
+
+// As runs of earlier versions left them.
+TEST_F(ReportOfARun, MapsOfOneChannelAreShownAndWhatTheyLackIsSaid) {
+  const RunFolder run{folder_};
+  write_text(run.manifest(), "{\"format\": 2, \"modality\": \"ct\"}");
+  const auto c = demo_case(1);
+  make_folders(run.validation_case("a"));
+  write_volume(run.validation_map("a", "image"), c.header, c.image);
+  write_volume(run.validation_map("a", "truth"), c.header, c.truth);
+  write_volume(run.validation_map("a", "mask"), c.header, c.mask);
+  const Report report = read_run(folder_);
+  ASSERT_EQ(report.cases.size(), 1u);
+  EXPECT_NE(report.cases[0].description.find("\"unit\":\"HU\""), std::string::npos);
+  EXPECT_EQ(report.class_names, (std::vector<std::string>{"background", "label 1", "label 2"}));
+  EXPECT_EQ(
+      report.missing.back(),
+      "maps of a: the entropy, the probabilities, names of channels, and all but the first where there are "
+      "several");
+}
+
+TEST_F(ReportOfARun, AsManyCasesAsAskedForFromTheWorstOn) {
+  write_demo_run(folder_, 5);
+  const auto dice = [&](size_t most) {
+    std::vector<double> values;
+    for (const CaseView& c : read_run(folder_, most).cases) values.push_back(*c.score);
+    return values;
+  };
+  const std::vector<double> all = dice(6), three = dice(3);
+  ASSERT_EQ(all.size(), 5u);
+  EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
+  EXPECT_EQ(three, (std::vector<double>{all[0], all[2], all[4]})) << "the worst, the median, the best";
+  EXPECT_EQ(dice(1), std::vector<double>{all[0]});
+  EXPECT_TRUE(dice(0).empty());
 }
 
 TEST_F(ReportOfARun, DamagedOrEmptyFoldersAreDataErrors) {
