@@ -229,7 +229,8 @@ class CaseReader {
     for (size_t m = 1; file_exists(path(RunFolder::sample_map(m))); ++m)
       c.samples.push_back({"sample " + std::to_string(m), labels(RunFolder::sample_map(m))});
     for (const std::string& rater : run_.kept_raters(name_))
-      c.raters.push_back({"rater " + rater, labels(RunFolder::rater_map(rater))});
+      c.raters.push_back(
+          {rater.starts_with("rater") ? rater : "rater " + rater, labels(RunFolder::rater_map(rater))});
     c.entropy = values("entropy");
     c.mutual_information = values("mutual_information");
     c.probabilities = probabilities(image.numel() / image.dim(0));

@@ -134,7 +134,7 @@ inline void write_demo_run(const std::string& folder, int pictures) {
     for (size_t m = 0; m < c.samples.size(); ++m)
       write_volume(map(RunFolder::sample_map(m + 1)), c.header, c.samples[m], 1002);
     write_volume(map(RunFolder::rater_map("first")), c.header, c.truth, 1002);
-    write_volume(map(RunFolder::rater_map("second")), c.header, c.samples[1], 1002);
+    write_volume(map(RunFolder::rater_map("rater2")), c.header, c.samples[1], 1002);
     write_volume(map("probabilities"), c.header, classes_first(c.probabilities));
     write_volume(map("truth"), c.header, c.truth, 1002);
     write_volume(map("mask"), c.header, c.mask, 1002);

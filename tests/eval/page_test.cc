@@ -169,7 +169,7 @@ TEST_F(Page, KeysChangeSlicesAndLayers) {
   using Texts = std::vector<std::string>;
   EXPECT_EQ(texts("s", "solid", 6),
             (Texts{"sample 1", "sample 2", "sample 3", "sample 4", "off", "prediction"}));
-  EXPECT_EQ(texts("r", "dashed", 4), (Texts{"rater first", "rater second", "off", "truth"}));
+  EXPECT_EQ(texts("r", "dashed", 4), (Texts{"rater first", "rater2", "off", "truth"}));
   EXPECT_EQ(texts("u", "map", 6), (Texts{"entropy", "mutual information", "error", "probability of posterior",
                                          "probability of anterior", "off"}))
       << "of the larger class first";
