@@ -55,6 +55,7 @@ void run(Arguments& a) {
     return;
   }
   watch_signals();
+  request.command = command_line();
   a.device.open();
   for (const std::string& text : a.from) request.from.push_back(parse_stage_source(text));
   MemoryBounds memory;
