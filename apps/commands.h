@@ -27,6 +27,9 @@ void add_train(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_version(CLI::App& app);
 
+/// The program and its arguments.
+const std::vector<std::string>& command_line();
+
 /// All subcommands, in the order of --help.
 inline void add_commands(CLI::App& app) {
   add_phantom(app);

@@ -69,6 +69,7 @@ void run(const Arguments& a) {
   train.run = run;
   train.seed = a.seed;
   train.resume = file_exists(RunFolder{run}.manifest());
+  train.command = command_line();
   MemoryBounds memory;
   memory.host = memory_limit("");
   ProgressLine line;

@@ -23,6 +23,8 @@
 namespace voxgrad::apps {
 namespace {
 
+std::vector<std::string> arguments;
+
 void set_log_level(const std::string& name) {
   spdlog::set_level(spdlog::level::from_str(name));
   if (name == "trace") show_trace("");
@@ -73,6 +75,7 @@ int flush_output() {
 }
 
 int run(int argc, char** argv) {
+  arguments.assign(argv, argv + argc);
   CLI::App app(
       "Deep learning for medical volumes: training, prediction and evaluation of segmentation by diffusion");
   app.name("voxgrad");
@@ -102,6 +105,9 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
+
+const std::vector<std::string>& command_line() { return arguments; }
+
 }  // namespace voxgrad::apps
 
 int main(int argc, char** argv) {

@@ -78,6 +78,7 @@ void run(Arguments& a) {
     return;
   }
   watch_signals();
+  request.command = command_line();
   a.device.open();
   request.plan = plan_text(a, *method);
   for (const std::string& text : a.from) request.from.push_back(parse_stage_source(text));

@@ -222,13 +222,16 @@ std::string draw(const std::vector<Layer>& layers, const PlotOptions& o) {
 
 }  // namespace
 
-std::vector<double> smoothed(const std::vector<double>& values, double decay) {
+size_t smoothing_window(size_t points) { return std::clamp<size_t>(points / 100, 5, 25); }
+
+std::vector<double> smoothed(const std::vector<double>& values, size_t window) {
   std::vector<double> out;
-  double mean = 0, weight = 0;
-  for (double v : values) {
-    mean = decay * mean + (1 - decay) * v;
-    weight = decay * weight + (1 - decay);
-    out.push_back(mean / weight);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const size_t before = (window - 1) / 2, begin = i - std::min(i, before),
+                 end = std::min(i + (window - before), values.size());
+    double sum = 0;
+    for (size_t k = begin; k < end; ++k) sum += values[k];
+    out.push_back(sum / static_cast<double>(end - begin));
   }
   return out;
 }
@@ -241,13 +244,13 @@ std::string line_plot(const std::vector<Curve>& curves, const PlotOptions& optio
   return draw(layers, options);
 }
 
-std::string training_plot(const std::vector<Curve>& curves, const PlotOptions& options, double decay) {
+std::string training_plot(const std::vector<Curve>& curves, const PlotOptions& options, size_t window) {
   constexpr size_t kPoints = 400;
   std::vector<Layer> layers;
   for (size_t i = 0; i < curves.size(); ++i) {
     const Curve raw = cleaned(curves[i], options);
     Curve mean = raw;
-    mean.y = smoothed(raw.y, decay);
+    mean.y = smoothed(raw.y, window);
     const std::string colour(palette(i));
     layers.push_back({thinned(raw, kPoints), i, {colour, 1, "", 0.3}, false, false});
     layers.push_back({thinned(mean, kPoints), i, {colour, 2, dash_of(i)}, false, true});
@@ -255,14 +258,16 @@ std::string training_plot(const std::vector<Curve>& curves, const PlotOptions& o
   return draw(layers, options);
 }
 
-std::string reliability_diagram(const Reliability& bins, const std::string& title) {
+std::string reliability_diagram(const Reliability& bins, const std::string& title,
+                                const std::string& region) {
   if (bins.total() == 0) return "";
-  constexpr double kWidth = 320, kHeight = 388;
-  const Frame f{46, 52, kWidth - 12, 272}, counts{f.left, 300, f.right, 348};
+  constexpr double kWidth = 320, kHeight = 404;
+  const Frame f{46, 68, kWidth - 12, 288}, counts{f.left, 316, f.right, 364};
   PlotOptions labels;
   labels.y_label = "Accuracy";
-  Svg svg(kWidth, kHeight, "Reliability diagram: " + title);
+  Svg svg(kWidth, kHeight, "Reliability diagram: " + title + ", " + region);
   svg.text(0, 16, title, Anchor::start, 14, kInk, 0, true);
+  svg.text(0, 34, region, Anchor::start, 12, kAxis);
   const Axis x = Axis::cover(0, 1, f.left, f.right, false), y = Axis::cover(0, 1, f.bottom, f.top, false);
   Axis without_ticks = x;  // they stand under the counts
   without_ticks.ticks.clear();
@@ -286,7 +291,7 @@ std::string reliability_diagram(const Reliability& bins, const std::string& titl
     svg.rectangle(left, c(n), width, counts.bottom - c(n), "#8a96a3", 1, tooltip);
   }
   svg.line(x(0), y(0), x(1), y(1), {kInk, 1, "4 3"});
-  svg.text(f.left + 8, f.top + 14, "Pooled ECE " + label_of(100 * *ece(bins), 3) + " \u00d7 10\u207b\u00b2",
+  svg.text(f.left + 8, f.top + 14, "ECE " + label_of(100 * *ece(bins), 3) + " \u00d7 10\u207b\u00b2",
            Anchor::start, 12, kInk);
   svg.line(counts.left, counts.bottom, counts.right, counts.bottom, {kAxis});
   const double decade = std::floor(std::log10(static_cast<double>(largest)));

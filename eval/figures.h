@@ -22,15 +22,17 @@ struct PlotOptions {
 /// Lines with a marker at each point (Dice against sampling steps, validation scores against training steps).
 std::string line_plot(const std::vector<Curve>& curves, const PlotOptions& options);
 
-/// Training curves: the values thinned to at most 400 means of neighbours, faint, and on top the exponential
-/// moving average m <- decay m + (1 - decay) y, divided by 1 - decay^n (no bias at the start).
-std::string training_plot(const std::vector<Curve>& curves, const PlotOptions& options, double decay = 0.98);
-/// The average that training_plot draws, one value a point.
-std::vector<double> smoothed(const std::vector<double>& values, double decay);
+/// Training curves: the values thinned to at most 400 means of neighbours, faint, and on top the mean over
+/// `window` neighbouring values.
+std::string training_plot(const std::vector<Curve>& curves, const PlotOptions& options, size_t window);
+/// The hundredth part of `points`, from 5 to 25: short enough that a jump of the loss is seen.
+size_t smoothing_window(size_t points);
+/// The mean that training_plot draws, one value a point: over `window` values around it, fewer at the ends.
+std::vector<double> smoothed(const std::vector<double>& values, size_t window);
 
 /// Accuracy against confidence in each bin with the gap to the diagonal, and below it the voxels of each bin
-/// (log scale). `title` names the method; the ECE stands in the picture.
-std::string reliability_diagram(const Reliability& bins, const std::string& title);
+/// (log scale). `title` names the method, `region` the voxels; the ECE stands in the picture.
+std::string reliability_diagram(const Reliability& bins, const std::string& title, const std::string& region);
 
 /// One bar a case, from the highest to the lowest value, with the mean as a line. Values in [0, 1].
 std::string case_bars(const std::vector<std::string>& names, const std::vector<double>& values,

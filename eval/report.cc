@@ -1,7 +1,10 @@
 #include "eval/report.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
 
+#include "eval/class_colours.h"
 #include "eval/figures.h"
 #include "eval/svg.h"
 
@@ -11,6 +14,11 @@ namespace {
 
 constexpr const char* kDisclaimer =
     "Research software, not a medical device. Not for diagnosis or treatment decisions.";
+constexpr const char* kPatients =
+    "This page holds images of the cases that it shows, and their names. Of patients they are personal data: "
+    "treat this file as you treat the data set, and do not send or publish it without leave.";
+
+constexpr size_t kMostColours = 255;
 
 std::string section(const char* id, const char* title, const std::string& body) {
   if (body.empty()) return "";
@@ -40,18 +48,31 @@ std::string scores(const Report& r) {
 
 std::string calibration(const Report& r) {
   std::string out;
+  bool foreground = false;
   for (const ScoreRow& row : r.scores.rows) {
-    const std::string svg = reliability_diagram(row.table.reliability, row.label);
-    if (!svg.empty()) out += "<figure>" + svg + "</figure>";
+    const std::string all = reliability_diagram(row.table.reliability, row.label, "All voxels"),
+                      near = reliability_diagram(row.table.foreground_reliability, row.label,
+                                                 "Near the foreground");
+    if (all.empty() && near.empty()) continue;
+    out += "<div class=\"pair\">";
+    for (const std::string& svg : {all, near})
+      if (!svg.empty()) out += "<figure>" + svg + "</figure>";
+    out += "</div>";
+    foreground = foreground || !near.empty();
   }
   if (out.empty()) return "";
   return "<div class=\"figures\">" + out +
-         "</div><p class=\"small\">Top-label reliability of all voxels of all scored cases, pooled, 15 bins: "
+         "</div><p class=\"small\">Top-label reliability of the voxels of all scored cases, pooled, 15 bins: "
          "the "
          "blue line on a bar is the accuracy of the bin, the yellow part its gap to the mean confidence; "
-         "grey "
-         "bars count voxels. Most voxels are background far from any border; the foreground scores above "
-         "leave those out.</p>";
+         "grey bars "
+         "count voxels. Most voxels are background far from any border, so that the diagram of all voxels is "
+         "mostly "
+         "theirs" +
+         (foreground ? "; that of the foreground has the voxels within " +
+                           label_of(detail::main_row(r.scores).table.options.foreground_radius) +
+                           " mm of a true foreground voxel.</p>"
+                     : ".</p>");
 }
 
 std::string figures(const std::vector<ReportFigure>& list) {
@@ -85,24 +106,49 @@ std::string case_scores(const Report& r) {
          detail::case_tables(r.scores);
 }
 
+/// Colours of the classes that some case of the page has, by class; the others need none.
+std::vector<std::string> colours_of(const Report& r) {
+  std::set<size_t> shown;
+  for (const CaseView& c : r.cases) shown.insert(c.classes.begin(), c.classes.end());
+  std::vector<std::string> colours(r.class_names.size());
+  const std::vector<std::string> palette = class_colours(std::min<size_t>(shown.size(), kMostColours));
+  size_t next = 0;
+  for (const size_t k : shown) colours.at(k) = palette[next++ % palette.size()];
+  return colours;
+}
+
 std::string viewers(const Report& r) {
   if (r.cases.empty()) return "";
-  const size_t shown = std::min(r.cases.size(), kReportCases),
-               available = std::max(r.cases_available, r.cases.size());
-  std::string out =
-      "<p>" +
-      std::string(available > shown
-                      ? std::to_string(shown) + " of " + std::to_string(available) + " cases are shown. "
-                      : "") +
-      "Radiological convention: the patient\u2019s right is on the left of axial and coronal slices; "
-      "sagittal slices "
-      "have anterior on the left. Thin line: prediction. Broad pale line: truth. Click a slice to move the "
-      "other two "
-      "there; with a slice focused, arrow keys, Page Up/Down and the wheel change it, and P, T, U, C switch "
-      "prediction, "
-      "truth, uncertainty and cross-hair.</p><noscript><p>The viewer needs JavaScript; tables and figures do "
-      "not.</p></noscript>";
-  for (size_t i = 0; i < shown; ++i) out += detail::viewer(r.cases[i], i, r.class_names);
+  std::string out = "<p>";
+  if (r.cases_scored > r.cases.size())
+    out += std::to_string(r.cases.size()) + " of " + std::to_string(r.cases_scored) +
+           " scored cases are shown, chosen by Dice: the worst, the median, the best and others spread "
+           "between. ";
+  if (std::any_of(r.cases.begin(), r.cases.end(), [](const CaseView& c) { return c.oriented; }))
+    out +=
+        "Radiological convention: the patient\u2019s right is on the left of axial and coronal slices; "
+        "sagittal "
+        "slices have anterior on the left. ";
+  out +=
+      "Solid line: prediction. Dashed line: truth. Click a slice to move the cross-hair there, or choose "
+      "what dragging "
+      "does; the right mouse button always drags window and level, the middle one moves the picture, Ctrl "
+      "and the "
+      "wheel zoom.</p><details class=\"keys\"><summary>Keys</summary><p class=\"small\">With a slice "
+      "focused: arrow "
+      "keys, Page Up, Page Down, Home, End and the wheel change the slice. P and T switch prediction and "
+      "truth, S flips "
+      "through prediction and samples, R through truth and raters, U through uncertainty, errors and "
+      "probabilities. C "
+      "switches the cross-hair, I inverse grey, + and \u2212 zoom, 0 shows "
+      "everything.</p></details><noscript><p>The "
+      "viewer needs JavaScript; tables and figures do not.</p></noscript>";
+  const std::vector<std::string> colours = colours_of(r);
+  nlohmann::json classes = {{"names", r.class_names}, {"colours", colours}};
+  std::string data = classes.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  for (size_t at = 0; (at = data.find('<', at)) != std::string::npos;) data.replace(at, 1, "\\u003c");
+  out += "<script type=\"application/json\" id=\"classes\">" + data + "</script>";
+  for (size_t i = 0; i < r.cases.size(); ++i) out += viewer(r.cases[i], i, r.class_names, colours, i == 0);
   return out;
 }
 
@@ -140,9 +186,10 @@ std::string report_html(const Report& r) {
          title + "</title>\n<style>\n" + detail::kReportStyle + "</style>\n</head>\n<body>\n<header><h1>" +
          title + "</h1>" +
          (r.subtitle.empty() ? "" : "<p class=\"subtitle\">" + escape_markup(r.subtitle) + "</p>") +
-         "<p class=\"disclaimer\">" + kDisclaimer + "</p><nav aria-label=\"Sections\">" + nav +
-         "</nav></header>\n<main>\n" + body + "</main>\n<footer>" + kDisclaimer + "</footer>\n<script>\n" +
-         detail::kReportScript + "</script>\n</body>\n</html>\n";
+         "<p class=\"disclaimer\">" + kDisclaimer + (r.cases.empty() ? "" : std::string("<br>") + kPatients) +
+         "</p><nav aria-label=\"Sections\">" + nav + "</nav></header>\n<main>\n" + body +
+         "</main>\n<footer>" + kDisclaimer + "</footer>\n<script>\n" + detail::kReportScript +
+         "</script>\n</body>\n</html>\n";
 }
 
 }  // namespace voxgrad

@@ -6,6 +6,7 @@
 
 #include "data/grid.h"
 #include "data/labels.h"
+#include "eval/case_choice.h"
 #include "eval/evaluate.h"
 #include "eval/figures.h"
 #include "eval/svg.h"
@@ -46,16 +47,46 @@ void expect_recorded(const std::string& file, const std::string& sha256, const s
          sha256, ", got ", got);
 }
 
+std::string joined(const std::vector<std::string>& parts, const char* separator) {
+  std::string out;
+  for (const std::string& part : parts) out += (out.empty() ? "" : separator) + part;
+  return out;
+}
+
+/// As a shell reads it.
+std::string shell_text(std::vector<std::string> command) {
+  for (std::string& part : command) {
+    const bool plain = !part.empty() && std::all_of(part.begin(), part.end(), [](unsigned char c) {
+      return std::isalnum(c) ||
+             std::string_view("_-./:=,+@%").find(static_cast<char>(c)) != std::string_view::npos;
+    });
+    if (plain) continue;
+    for (size_t at = 0; (at = part.find('\'', at)) != std::string::npos; at += 4)
+      part.replace(at, 1, "'\\''");
+    part = "'" + part + "'";
+  }
+  return joined(command, " ");
+}
+
 /// The facts that a reader looks for first.
 void read_facts(const Manifest& m, Report& report) {
   const auto add = [&](const std::string& name, const std::string& value) {
     if (!value.empty()) report.facts.emplace_back(name, value);
   };
   add("Status", m.status);
+  for (size_t i = 0; i < m.starts.size(); ++i) {
+    add(i == 0 ? "Started" : "Resumed", m.starts[i].date);
+    add("Command", shell_text(m.starts[i].command));
+  }
   add("Method", m.method);
   add("Data set", m.dataset);
+  add("Folder of the data", m.dataset_folder);
+  add("Channels", joined(m.channels, ", "));
   add("Modality", m.modality);
+  add("Split", m.split);
   add("Training data, SHA-256", m.data_sha256);
+  add("Scored data, SHA-256", m.scored_sha256);
+  add("Stages taken from", m.from);
   for (const StageRecord& s : m.stages) add("Stage " + s.name, stage_text(s));
   add("Model, digest", m.model_digest);
   add("Model file, SHA-256", m.model_sha256);
@@ -117,11 +148,11 @@ ReportFigure training_figure(const StageSeries& stage) {
   options.y_label = logarithmic ? "Training loss (log scale)" : "Training loss";
   options.log_y = logarithmic;
   options.width = 520;
-  return {
-      std::string("Faint: loss of single steps (means of neighbours where there are many). Bold: exponential "
-                  "moving average, decay 0.98.") +
-          (with_terms ? " Terms are as the method logs them, which may be before their weights." : ""),
-      training_plot(curves, options)};
+  const size_t window = smoothing_window(stage.loss.size());
+  return {"Faint: loss of single steps (means of neighbours where there are many). Bold: mean of " +
+              std::to_string(window) + " neighbouring steps." +
+              (with_terms ? " Terms are as the method logs them, which may be before their weights." : ""),
+          training_plot(curves, options, window)};
 }
 
 void read_curves(const std::string& path, Report& report) {
@@ -174,98 +205,186 @@ Tensor one_volume(const Tensor& volume) {
   return volume.view(0, {volume.dim(1), volume.dim(2), volume.dim(3)});
 }
 
-/// The maps of a case; false without an image.
-bool read_case(const RunFolder& run, ReportCase& c) {
-  const std::string image = run.validation_map(c.name, "image");
-  if (!file_exists(image)) return false;
-  c.image = one_volume(read_volume(image, &c.header));
-  // Calls read(path, header) where the map is there, and checks that it lies on the image's grid.
-  const auto map = [&](const char* name, auto&& read) {
-    const std::string path = run.validation_map(c.name, name);
-    if (!file_exists(path)) return;
+/// Reads the maps of a case, each on the image's grid.
+class CaseReader {
+ public:
+  CaseReader(const RunFolder& run, const std::string& name) : run_(run), name_(name) {}
+
+  bool has_image() const { return file_exists(path("image")); }
+
+  ReportCase operator()(const Manifest& manifest) {
+    ReportCase c;
+    c.name = name_;
+    const Tensor image = read_volume(path("image"), &c.header);
+    header_ = c.header;
+    for (int64_t k = 0; k < image.dim(0); ++k) {
+      const auto channel = static_cast<size_t>(k);
+      const std::string name = channel < manifest.channels.size() ? manifest.channels[channel]
+                                                                  : "channel " + std::to_string(k + 1);
+      const bool ct = channel < manifest.channels.size() ? name == "CT" : manifest.modality == "ct";
+      c.channels.push_back({name, ct ? "HU" : "", one_volume(image.rows(k, 1))});
+    }
+    c.truth = labels("truth");
+    c.mask = labels("mask");
+    for (size_t m = 1; file_exists(path(RunFolder::sample_map(m))); ++m)
+      c.samples.push_back({"sample " + std::to_string(m), labels(RunFolder::sample_map(m))});
+    for (const std::string& rater : run_.kept_raters(name_))
+      c.raters.push_back(
+          {rater.starts_with("rater") ? rater : "rater " + rater, labels(RunFolder::rater_map(rater))});
+    c.entropy = values("entropy");
+    c.mutual_information = values("mutual_information");
+    c.probabilities = probabilities(image.numel() / image.dim(0));
+    return c;
+  }
+
+ private:
+  std::string path(const std::string& map) const { return run_.validation_map(name_, map); }
+  void check(const NiftiHeader& header, const std::string& file) const {
+    check_same_grid(header, file, header_, path("image"));
+  }
+  Tensor labels(const std::string& map) const {
+    if (!file_exists(path(map))) return {};
     NiftiHeader header;
-    read(path, &header);
-    check_same_grid(header, path, c.header, image);
-  };
-  const auto labels = [](Tensor& to) {
-    return [&to](const std::string& path, NiftiHeader* header) { to = read_labels(path, 0, header); };
-  };
-  const auto values = [](Tensor& to) {
-    return
-        [&to](const std::string& path, NiftiHeader* header) { to = one_volume(read_volume(path, header)); };
-  };
-  map("truth", labels(c.truth));
-  map("mask", labels(c.mask));
-  map("entropy", values(c.entropy));
-  map("mutual_information", values(c.mutual_information));
-  return true;
+    Tensor y = read_labels(path(map), 0, &header);
+    check(header, path(map));
+    return y;
+  }
+  Tensor values(const std::string& map) const {
+    if (!file_exists(path(map))) return {};
+    NiftiHeader header;
+    Tensor v = read_volume(path(map), &header);
+    check(header, path(map));
+    return one_volume(v);
+  }
+  /// [K, D, H, W]; undefined where that would take more than a gigabyte.
+  Tensor probabilities(int64_t voxels) const {
+    constexpr int64_t kMost = int64_t{1} << 28;
+    const std::string file = path("probabilities");
+    if (!file_exists(file)) return {};
+    NiftiHeader header = read_nifti_header(file);
+    if (voxels * header.volumes() > kMost) return {};
+    Tensor p = read_volume(file, &header);
+    check(header, file);
+    return p;
+  }
+
+  const RunFolder& run_;
+  const std::string name_;
+  NiftiHeader header_;
+};
+
+/// The place of a case among all that were scored: "worst of 12", "rank 7 of 12".
+std::string rank_text(const Score& score, const ScoreTable& table) {
+  std::vector<double> all;
+  for (const CaseScores& c : table.cases)
+    if (const auto it = c.values.find("dsc.mean_foreground"); it != c.values.end()) all.push_back(it->second);
+  if (!score || all.empty()) return "";
+  const auto below =
+      static_cast<size_t>(std::count_if(all.begin(), all.end(), [&](double v) { return v < *score; }));
+  const std::string of = " of " + std::to_string(all.size());
+  if (below == 0) return "worst" + of;
+  if (below + 1 == all.size()) return "best" + of;
+  if (below == (all.size() - 1) / 2) return "median" + of;
+  return "rank " + std::to_string(all.size() - below) + of;
 }
 
-void read_cases(const RunFolder& run, const std::string& image_unit, Report& report) {
+/// Names of cases with maps, each with an image.
+std::vector<std::string> kept_cases(const RunFolder& run, Report& report) {
+  std::vector<std::string> names;
   for (const std::string& name : list_folder(run.validation())) {
-    if (!is_folder(run.validation() + '/' + name)) continue;
-    ++report.cases_available;
-    if (report.cases.size() == kReportCases) continue;
-    ReportCase c;
-    c.name = name;
-    c.image_unit = image_unit;
-    if (!read_case(run, c)) {
-      --report.cases_available;
+    if (!is_folder(run.validation_case(name))) continue;
+    if (CaseReader(run, name).has_image())
+      names.push_back(name);
+    else
       report.missing.push_back("pictures of " + name + ": " + run.validation_map(name, "image") +
                                " is not there");
-      continue;
-    }
-    report.cases.push_back(std::move(c));
   }
-  if (!report.scores.rows.empty())
-    report.cases_available =
-        std::max(report.cases_available, detail::main_row(report.scores).table.cases.size());
+  return names;
 }
 
-int largest_label(const Report& report) {
-  int32_t largest = 1;
-  for (const ReportCase& c : report.cases)
-    for (const Tensor* t : {&c.truth, &c.mask})
-      if (t->defined())
-        largest = std::max(largest, *std::max_element(t->data<int32_t>(), t->data<int32_t>() + t->numel()));
-  return largest;
+/// Every label needs a name.
+void name_labels(const ReportCase& c, std::vector<std::string>& names) {
+  const auto name_all = [&](const Tensor& t) {
+    if (!t.defined()) return;
+    const int32_t largest = *std::max_element(t.data<int32_t>(), t.data<int32_t>() + t.numel());
+    while (static_cast<int32_t>(names.size()) <= largest)
+      names.push_back("label " + std::to_string(names.size()));
+  };
+  name_all(c.truth);
+  name_all(c.mask);
+  for (const auto* list : {&c.samples, &c.raters})
+    for (const ReportCase::Labels& l : *list) name_all(l.labels);
+}
+
+/// What maps of runs of older versions lack.
+void say_what_maps_lack(const ReportCase& c, const Manifest& manifest, Report& report) {
+  std::string lacks;
+  const auto lack = [&](bool missing, const char* what) {
+    if (missing) lacks += (lacks.empty() ? "" : ", ") + std::string(what);
+  };
+  lack(!c.truth.defined(), "the truth");
+  lack(!c.mask.defined(), "the prediction");
+  lack(!c.entropy.defined(), "the entropy");
+  lack(!c.probabilities.defined(), "the probabilities");
+  lack(manifest.channels.empty(), "names of channels, and all but the first where there are several");
+  lack(manifest.channels.size() > c.channels.size(), "further channels");
+  if (!lacks.empty()) report.missing.push_back("maps of " + c.name + ": " + lacks);
+}
+
+void read_cases(const RunFolder& run, const Manifest& manifest, size_t most, Report& report) {
+  const std::vector<std::string> names = kept_cases(run, report);
+  const ScoreTable none, &table = report.scores.rows.empty() ? none : detail::main_row(report.scores).table;
+  const std::vector<Score> scores = choosing_scores(table, names);
+  std::vector<size_t> order = spread_by_score(scores);
+  order.resize(std::min(order.size(), most));
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return scores[a] && (!scores[b] || *scores[a] < *scores[b]); });
+  report.cases_scored = std::max(names.size(), table.cases.size());
+  for (const size_t i : order) {  // one at a time: a case may take gigabytes
+    ReportCase c = CaseReader(run, names[i])(manifest);
+    c.score = scores[i];
+    c.rank = rank_text(c.score, table);
+    name_labels(c, report.class_names);
+    say_what_maps_lack(c, manifest, report);
+    report.cases.push_back(view_of(c, report.class_names));
+  }
 }
 
 }  // namespace
 
-Report read_run(const std::string& folder) {
+Report read_run(const std::string& folder, size_t most_cases) {
   if (!is_folder(folder)) fail(ErrorCode::data, "[report] ", folder, ": expected a run folder");
   const RunFolder run{folder};
   Report report;
   report.subtitle = "Run folder: " + folder;
+  bool empty = true;
   const auto present = [&](const std::string& path, const char* what) {
-    if (file_exists(path) || is_folder(path)) return true;
+    if (file_exists(path) || is_folder(path)) {
+      empty = false;
+      return true;
+    }
     report.missing.push_back(std::string(what) + ": " + path + " is not there");
     return false;
   };
   if (present(run.metrics(), "scores and calibration"))
     report.scores = run_scores_from_json(read_text(run.metrics()), run.metrics());
-  std::string image_unit;
+  Manifest manifest;
   if (present(run.manifest(), "facts of the run")) {
-    const Manifest manifest = read_manifest(run.manifest());
+    manifest = read_manifest(run.manifest());
     expect_recorded(run.model(), manifest.model_sha256, run.manifest());
     expect_recorded(run.metrics(), manifest.scores_sha256, run.manifest());
     read_facts(manifest, report);
-    if (manifest.modality == "ct") image_unit = "HU";
     if (report.scores.split.empty()) report.scores.split = manifest.split;
   }
+  for (const ScoreRow& row : report.scores.rows)
+    if (!row.table.class_names.empty()) report.class_names = row.table.class_names;
+  if (report.class_names.empty()) report.class_names = {"background"};
   if (present(run.log(), "training curves")) read_curves(run.log(), report);
-  if (present(run.validation(), "pictures of cases")) read_cases(run, image_unit, report);
-  if (report.missing.size() == 4)
+  if (present(run.validation(), "pictures of cases")) read_cases(run, manifest, most_cases, report);
+  if (empty)
     fail(ErrorCode::data, "[report] ", folder,
          ": expected a run folder with scores, a manifest, a log or maps of cases, found none of them");
   if (report.title.empty()) report.title = "Segmentation run";
-  for (const ScoreRow& row : report.scores.rows)
-    if (!row.table.class_names.empty()) report.class_names = row.table.class_names;
-  const int labels = largest_label(report);
-  if (report.class_names.empty()) report.class_names = {"background"};
-  while (static_cast<int>(report.class_names.size()) <= labels)
-    report.class_names.push_back("label " + std::to_string(report.class_names.size()));
   return report;
 }
 

@@ -72,9 +72,10 @@ ScoredCase score_case(const CaseInput& in, const ScoreOptions& options) {
             in.probabilities.shape());
     const Tensor entropy = entropy_map(in.probabilities);
     put_probabilistic(values, in, entropy, {}, "");
-    put_probabilistic(values, in, entropy, foreground_region(in.truth, in.spacing, options.foreground_radius),
-                      "_foreground");
+    const Tensor near = foreground_region(in.truth, in.spacing, options.foreground_radius);
+    put_probabilistic(values, in, entropy, near, "_foreground");
     scored.reliability = top_label_reliability(in.probabilities, in.truth);
+    scored.foreground_reliability = top_label_reliability(in.probabilities, in.truth, near);
   }
   if (!in.samples.empty() && !in.annotations.empty()) {
     const Agreement a = agreement(in.samples, in.annotations, options.classes);
@@ -88,6 +89,7 @@ ScoredCase score_case(const CaseInput& in, const ScoreOptions& options) {
 void add(ScoreTable& table, const ScoredCase& scored) {
   table.cases.push_back(scored.scores);
   table.reliability += scored.reliability;
+  table.foreground_reliability += scored.foreground_reliability;
 }
 
 void pool(ScoreTable& table) {

@@ -23,11 +23,11 @@ struct CaseInput {
   std::vector<Tensor> annotations;           ///< label maps of several raters, i32 [D, H, W]
 };
 
-/// A case's scores and the bins of its reliability diagram (top-label, 15 bins, all voxels; without voxels
-/// where there are no probabilities).
+/// A case's scores and the bins of its reliability diagrams (top-label, 15 bins: all voxels, and those near
+/// the true foreground; without voxels where there are no probabilities).
 struct ScoredCase {
   CaseScores scores;
-  Reliability reliability;
+  Reliability reliability, foreground_reliability;
 };
 ScoredCase score_case(const CaseInput& input, const ScoreOptions& options);
 

@@ -6,6 +6,13 @@ target_include_directories(voxgrad_io SYSTEM PRIVATE
   $<TARGET_PROPERTY:tomlplusplus::tomlplusplus,INTERFACE_INCLUDE_DIRECTORIES>)
 target_compile_definitions(voxgrad_io PRIVATE VOXGRAD_VERSION="${PROJECT_VERSION}")
 
+# The commit is asked for at every build: a configured build folder sees many.
+set(commit_source ${PROJECT_BINARY_DIR}/io/commit.cc)
+add_custom_target(voxgrad_commit BYPRODUCTS ${commit_source} COMMENT ""
+  COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DOUT=${commit_source} -P ${PROJECT_SOURCE_DIR}/io/commit.cmake)
+target_sources(voxgrad_io PRIVATE ${commit_source})
+add_dependencies(voxgrad_io voxgrad_commit)
+
 # libdeflate inflates a whole .nii.gz about twice as fast as zlib. Without it everything works through zlib.
 option(VOXGRAD_LIBDEFLATE "Use libdeflate, where it is found, to read .nii.gz" ON)
 if(VOXGRAD_LIBDEFLATE)

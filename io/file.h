@@ -80,6 +80,8 @@ void make_folders(const std::string& path, unsigned mode = 0777);
 /// Names (not paths) of the entries of a folder, sorted.
 std::vector<std::string> list_folder(const std::string& path);
 void remove_file(const std::string& path);
+/// Removes a folder and the files in it. One that holds a folder is ErrorCode::system.
+void remove_folder(const std::string& path);
 /// Removes the temporaries that an interrupted FileWriter left in a folder, if nothing was written to them
 /// for `seconds`. A folder in which several processes write needs a time that no writing takes.
 void remove_stale_temporaries(const std::string& folder, int64_t seconds = 0);

@@ -84,6 +84,11 @@ void remove_file(const std::string& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) detail::fail_system(path, "remove", errno);
 }
 
+void remove_folder(const std::string& path) {
+  for (const std::string& name : list_folder(path)) remove_file(path + "/" + name);
+  if (::rmdir(path.c_str()) != 0) detail::fail_system(path, "remove", errno);
+}
+
 void remove_stale_temporaries(const std::string& folder, int64_t seconds) {
   for (const std::string& name : list_folder(folder)) {
     if (!is_temporary(name)) continue;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <functional>
 #include <limits>
 #include <new>
 #include <optional>
@@ -212,48 +213,79 @@ uint64_t inflate_gzip_into(std::span<const std::byte> compressed, std::span<std:
   return got < to.size() ? got : got + reader.read(&extra, 1);
 }
 
-struct GzipWriter::State {
-  FileWriter file;
-  z_stream stream{};
-  gz_header header{};
-  std::vector<std::byte> buffer = std::vector<std::byte>(kChunk);
+namespace {
 
-  State(const std::string& path, int level) : file(path) {
+/// One gzip member; what is ready goes to `sink`.
+class Deflater {
+ public:
+  using Sink = std::function<void(const std::byte* from, size_t size)>;
+
+  Deflater(int level, Sink sink) : sink_(std::move(sink)) {
     constexpr int kMemory = 8;
-    if (deflateInit2(&stream, level, Z_DEFLATED, kGzipWindow, kMemory, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&stream_, level, Z_DEFLATED, kGzipWindow, kMemory, Z_DEFAULT_STRATEGY) != Z_OK)
       throw std::bad_alloc();
-    header.os = 255;  // unknown: the same bytes on every system
-    deflateSetHeader(&stream, &header);
+    header_.os = 255;  // unknown: the same bytes on every system
+    deflateSetHeader(&stream_, &header_);
   }
-  ~State() { deflateEnd(&stream); }
+  ~Deflater() { deflateEnd(&stream_); }
+  Deflater(const Deflater&) = delete;
+
+  void write(const void* from, size_t size) {
+    const std::byte* p = static_cast<const std::byte*>(from);
+    while (size > 0) {
+      const uInt n = zlib_size(size);
+      stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(p));
+      stream_.avail_in = n;
+      run(Z_NO_FLUSH);
+      p += n;
+      size -= n;
+    }
+  }
+  void finish() { run(Z_FINISH); }
+
+ private:
   void run(int flush) {
     int result;
     do {
-      stream.next_out = reinterpret_cast<Bytef*>(buffer.data());
-      stream.avail_out = static_cast<uInt>(buffer.size());
-      result = deflate(&stream, flush);
-      file.write(buffer.data(), buffer.size() - stream.avail_out);
-    } while (stream.avail_out == 0 || (flush == Z_FINISH && result != Z_STREAM_END));
+      stream_.next_out = reinterpret_cast<Bytef*>(buffer_.data());
+      stream_.avail_out = static_cast<uInt>(buffer_.size());
+      result = deflate(&stream_, flush);
+      sink_(buffer_.data(), buffer_.size() - stream_.avail_out);
+    } while (stream_.avail_out == 0 || (flush == Z_FINISH && result != Z_STREAM_END));
   }
+
+  Sink sink_;
+  z_stream stream_{};
+  gz_header header_{};
+  std::vector<std::byte> buffer_ = std::vector<std::byte>(kChunk);
+};
+
+}  // namespace
+
+std::vector<std::byte> gzip(std::span<const std::byte> content, int level) {
+  std::vector<std::byte> out;
+  Deflater deflater(level,
+                    [&](const std::byte* from, size_t size) { out.insert(out.end(), from, from + size); });
+  deflater.write(content.data(), content.size());
+  deflater.finish();
+  return out;
+}
+
+struct GzipWriter::State {
+  FileWriter file;
+  Deflater deflater;
+
+  State(const std::string& path, int level)
+      : file(path), deflater(level, [this](const std::byte* from, size_t size) { file.write(from, size); }) {}
 };
 
 GzipWriter::GzipWriter(const std::string& path, int level) : state_(std::make_unique<State>(path, level)) {}
 GzipWriter::~GzipWriter() = default;
 
-void GzipWriter::write(const void* from, size_t size) {
-  const std::byte* p = static_cast<const std::byte*>(from);
-  while (size > 0) {
-    const uInt n = zlib_size(size);
-    state_->stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(p));
-    state_->stream.avail_in = n;
-    state_->run(Z_NO_FLUSH);
-    p += n;
-    size -= n;
-  }
-}
+void GzipWriter::write(const void* from, size_t size) { state_->deflater.write(from, size); }
 
 void GzipWriter::commit() {
-  state_->run(Z_FINISH);
+  state_->deflater.finish();
   state_->file.commit();
 }
 

@@ -46,6 +46,9 @@ std::vector<std::byte> inflate_gzip(std::span<const std::byte> compressed, uint6
 uint64_t inflate_gzip_into(std::span<const std::byte> compressed, std::span<std::byte> to,
                            const std::string& name);
 
+/// The bytes as one gzip member in memory. Equal content gives equal bytes: no name, no time in the header.
+std::vector<std::byte> gzip(std::span<const std::byte> content, int level = 6);
+
 /// Writes one gzip member into a file. Equal content gives equal bytes: no name, no time in the header.
 class GzipWriter {
  public:

@@ -20,6 +20,9 @@
 #include "tensor/error.h"
 
 namespace voxgrad {
+namespace detail {
+extern const char* const kCommit;  // io/commit.cmake
+}
 namespace {
 
 /// The first bytes of a file that the kernel makes up (its size reads 0); empty where there is none.
@@ -107,7 +110,7 @@ BuildInfo build_info() {
 #if defined(__SANITIZE_ADDRESS__)
   mode += ", sanitized";
 #endif
-  return {VOXGRAD_VERSION, compiler, mode};
+  return {VOXGRAD_VERSION, compiler, mode, detail::kCommit};
 }
 
 std::map<std::string, std::string> library_versions() {

@@ -23,6 +23,7 @@ struct BuildInfo {
   std::string version;   ///< of voxgrad
   std::string compiler;  ///< "g++ 12.2.0"
   std::string mode;      ///< "release" or "debug", with "sanitized" where it is
+  std::string commit;  ///< "94bc7eb12345", "94bc7eb12345 with changes"; empty: not built from a git checkout
 };
 BuildInfo build_info();
 /// Name to version of the libraries that io/ uses, as they are at run time.

@@ -20,7 +20,9 @@ void CommonOptions::declare(OptionList& options) {
       .integer("fold", fold, 0, 1000, "which fold is left out for validation")
       .integer("max_scored", max_scored, 0, 1e6, "most validation cases that are scored at the end; 0: all")
       .integer("keep_cases", keep_cases, 0, 1000,
-               "scored cases whose maps are kept in RUN/validation for the report");
+               "scored cases whose maps are kept in RUN/validation for the report, by Dice: the worst, the "
+               "median, the best, and "
+               "others spread between");
   runtime.declare(options);
 }
 

@@ -187,6 +187,7 @@ TrainingJob MethodTraining::prepare() {
   job.model_config = method_.config().to_toml(Config::Print::model);
   job.dataset = dataset_.name;
   job.modality = method_.plan().modality;
+  job.channels = method_.plan().channel_names;
   job.split = split_.text;
   job.prepared_data = store.folder();
   seen_.write_to(job.axis_codes, job.spacing, job.intensity);

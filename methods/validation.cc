@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "eval/calibrate.h"
+#include "eval/case_choice.h"
 #include "eval/evaluate.h"
 #include "io/file.h"
 #include "methods/prediction.h"
@@ -12,17 +13,39 @@ namespace {
 
 constexpr int kIntentLabel = 1002;  // NIFTI_INTENT_LABEL
 
-void keep_maps(const RunFolder& run, const Case& c, const LoadedCase& loaded, const CasePrediction& p) {
-  const auto write = [&](const char* map, const Tensor& volume, int intent = 0) {
-    write_volume(run.validation_map(c.name, map), loaded.header, volume, intent);
+constexpr size_t kKeptSamples = 4;
+
+void write_maps(const RunFolder& run, const Case& c, const LoadedCase& loaded, const CasePrediction& p,
+                const std::vector<Tensor>& annotations, int classes) {
+  const std::string folder = run.validation_case(c.name);
+  if (is_folder(folder)) remove_folder(folder);
+  make_folders(folder);
+  const auto write = [&](const std::string& map, const Tensor& volume) {
+    write_volume(run.validation_map(c.name, map), loaded.header, volume);
   };
-  make_folders(run.validation() + "/" + c.name);
-  write("image", channels_first(loaded.image).rows(0, 1));
-  write("truth", loaded.label, kIntentLabel);
-  write("mask", p.mask, kIntentLabel);
+  const auto labels = [&](const std::string& map, const Tensor& volume) {
+    write_volume(run.validation_map(c.name, map), loaded.header,
+                 classes <= 256 ? volume.to(DType::u8) : volume, kIntentLabel);
+  };
+  write("image", channels_first(loaded.image));
+  labels("truth", loaded.label);
+  labels("mask", p.mask);
+  if (p.drawn > 1)
+    for (size_t m = 0; m < std::min(p.samples.size(), kKeptSamples); ++m)
+      labels(RunFolder::sample_map(m + 1), p.samples[m]);
+  for (size_t r = 0; r < annotations.size(); ++r)
+    labels(RunFolder::rater_map(c.annotations[r].rater), annotations[r]);
   write("entropy", p.entropy);
   write("mutual_information", p.mutual_information);
   write("probabilities", channels_first(p.probabilities));
+}
+
+// Of the scored cases, the maps of those that are worth a look stay.
+void keep_maps(const RunFolder& run, const ScoreTable& table, size_t most) {
+  std::vector<std::string> names;
+  for (const CaseScores& c : table.cases) names.push_back(c.name);
+  const std::vector<size_t> order = spread_by_score(choosing_scores(table, names));
+  for (size_t i = most; i < order.size(); ++i) remove_folder(run.validation_case(names[order[i]]));
 }
 
 }  // namespace
@@ -97,7 +120,8 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     input.name = c.name;
     input.truth = loaded.label;
     input.spacing = spacing_of(loaded.header);
-    input.annotations = load_annotations(c, plan.classes(), loaded.header);
+    const std::vector<Tensor> annotations = load_annotations(c, plan.classes(), loaded.header);
+    input.annotations = annotations;
     input.posterior = load_posterior(c, plan.classes(), loaded.header);
     CaseRequest request;
     request.work = options.work;
@@ -123,8 +147,9 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
       input.annotations.clear();
     }
     add(row(own).table, score_case(input, scoring));
-    if (static_cast<int64_t>(i) < options.keep_cases) keep_maps(run, c, loaded, p);
+    if (options.keep_cases > 0) write_maps(run, c, loaded, p, annotations, plan.classes());
   }
+  if (options.keep_cases > 0) keep_maps(run, row(own).table, static_cast<size_t>(options.keep_cases));
   for (ScoreRow& r : scores.rows) {
     pool(r.table);
     write_text(run.metrics_csv(r.key), to_csv(r.table));

@@ -23,7 +23,8 @@ struct ValidationOptions {
   CaseClock::Report progress;
 };
 /// Scores every estimate of the method on the scored cases, on their own grids, writes RUN/metrics.json and a
-/// CSV for each row, and keeps the maps of some cases in RUN/validation.
+/// CSV for each row, and keeps the maps of `keep_cases` of them in RUN/validation: the worst, the median, the
+/// best by Dice, and others spread between. Until all are scored the maps of all lie there.
 RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset, const RunSplit& split,
                    const ValidationOptions& options);
 

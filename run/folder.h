@@ -5,6 +5,7 @@
 // Nobody outside this folder names a file or a field of a run.
 #pragma once
 #include <string>
+#include <vector>
 
 namespace voxgrad {
 
@@ -27,10 +28,19 @@ struct RunFolder {
   std::string manifest() const { return path + "/manifest.json"; }
   /// Folder of the maps of scored cases, for the report.
   std::string validation() const { return path + "/validation"; }
-  /// A map of a case: "image", "truth", "mask", "probabilities", "entropy" or "mutual_information".
+  /// A map of a case: "image" (all channels), "truth", "mask", "probabilities", "entropy",
+  /// "mutual_information", sample_map() or rater_map().
   std::string validation_map(const std::string& case_name, const std::string& map) const {
-    return validation() + "/" + case_name + "/" + map + ".nii.gz";
+    return validation_case(case_name) + "/" + map + ".nii.gz";
   }
+  std::string validation_case(const std::string& case_name) const { return validation() + "/" + case_name; }
+  /// The label map of a sample, from 1.
+  static std::string sample_map(size_t number) { return "sample_" + std::to_string(number); }
+  /// The raters of a case whose maps are there, sorted.
+  std::vector<std::string> kept_raters(const std::string& case_name) const;
+  /// What a rater drew. `rater` is the name of a folder.
+  static std::string rater_map(const std::string& rater) { return kRaterMap + rater; }
+  static constexpr const char* kRaterMap = "rater_";
 };
 
 }  // namespace voxgrad

@@ -1,6 +1,7 @@
 #include "run/manifest.h"
 
 #include <climits>
+#include <ctime>
 
 #include "io/file.h"
 #include "run/fields.h"
@@ -25,6 +26,31 @@ void read_text_field(const Fields& f, const char* key, std::string& to) {
 void read_digest(const Fields& f, const char* key, std::string& to) {
   read_text_field(f, key, to);
   if (!to.empty() && !detail::is_digest(to)) f.refuse(key, "64 hexadecimal digits or none", to.substr(0, 60));
+}
+
+std::vector<std::string> texts(const json& list, const Fields& f, const std::string& key) {
+  std::vector<std::string> out;
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (!list[i].is_string()) f.refuse(cat(key, '.', i), "text", detail::shown(list[i]));
+    out.push_back(list[i].get<std::string>());
+  }
+  return out;
+}
+
+std::vector<StartRecord> starts_from(const Fields& f) {
+  std::vector<StartRecord> starts;
+  const json& list = f.list("starts");
+  for (size_t i = 0; i < list.size(); ++i) {
+    const Fields one = f.element(list[i], "starts", i);
+    starts.push_back({one.text("date"), texts(one.list("command"), one, "command")});
+  }
+  return starts;
+}
+
+json starts_json(const std::vector<StartRecord>& starts) {
+  json list = json::array();
+  for (const StartRecord& s : starts) list.push_back({{"date", s.date}, {"command", s.command}});
+  return list;
 }
 
 /// The fields that both formats have at the same place.
@@ -69,6 +95,8 @@ void read_format_2(const json& object, const Fields& f, Manifest& m) {
   read_text_field(f, "scored_sha256", m.scored_sha256);
   read_text_field(f, "dataset_folder", m.dataset_folder);
   read_text_field(f, "from", m.from);
+  optional(f, "starts", [&] { m.starts = starts_from(f); });
+  optional(f, "channels", [&] { m.channels = texts(f.list("channels"), f, "channels"); });
   read_text_field(f, "prepared_data", m.prepared_data);
   optional(f, "runtime", [&] { m.runtime = detail::runtime_from(f.object("runtime")); });
   read_text_field(f, "device_text", m.device_text);
@@ -79,6 +107,15 @@ void read_format_2(const json& object, const Fields& f, Manifest& m) {
 }
 
 }  // namespace
+
+StartRecord start_now(std::vector<std::string> command) {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char date[32];
+  std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return {date, std::move(command)};
+}
 
 void write_manifest(const std::string& path, const Manifest& m) {
   json object = {{"format", kRunFormat},
@@ -103,6 +140,8 @@ void write_manifest(const std::string& path, const Manifest& m) {
   add("plan_sha256", m.plan_sha256);
   add("dataset_folder", m.dataset_folder);
   add("from", m.from);
+  if (!m.starts.empty()) object["starts"] = starts_json(m.starts);
+  if (!m.channels.empty()) object["channels"] = m.channels;
   add("scored_sha256", m.scored_sha256);
   add("scores_sha256", m.scores_sha256);
   add("model_sha256", m.model_sha256);

@@ -5,19 +5,30 @@
 
 namespace voxgrad {
 
+/// A start of a run: the first one, or a resumption.
+struct StartRecord {
+  std::string date;                  ///< "2026-11-28T15:54:16Z"
+  std::vector<std::string> command;  ///< the program and its arguments; empty: not started by a command
+  bool operator==(const StartRecord&) const = default;
+};
+/// A start at this moment.
+StartRecord start_now(std::vector<std::string> command);
+
 struct Manifest {
   int format = 2;      ///< kRunFormat, or that it was read in
   std::string status;  ///< "running", "stopped at step 3 of 10 of prior" or "finished"
   // What the run was started as.
   std::string method;
   uint64_t seed = 0;
-  std::string config_sha256;   ///< of config.toml; empty: not recorded
-  std::string plan_sha256;     ///< of plan.toml; empty: the plan was made from the data
-  std::string dataset_folder;  ///< absolute
-  std::string from;            ///< `--from` as given, several separated by spaces
+  std::string config_sha256;        ///< of config.toml; empty: not recorded
+  std::string plan_sha256;          ///< of plan.toml; empty: the plan was made from the data
+  std::string dataset_folder;       ///< absolute
+  std::string from;                 ///< `--from` as given, several separated by spaces
+  std::vector<StartRecord> starts;  ///< in order
   // What its data are: empty until they have been read.
-  std::string dataset;        ///< its name
-  std::string modality;       ///< "ct" or "mri"
+  std::string dataset;                ///< its name
+  std::string modality;               ///< "ct" or "mri"
+  std::vector<std::string> channels;  ///< names of the image's channels
   std::string split;          ///< in words: who was trained on, who fits the calibration, who was scored
   std::string data_sha256;    ///< of the data that training sees
   std::string scored_sha256;  ///< of the data that are scored

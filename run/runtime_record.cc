@@ -22,16 +22,18 @@ RuntimeRecord runtime_record_from_json(const json& object, const std::string& wh
 json machine_record() {
   const BuildInfo build = build_info();
   const SystemInfo system = system_info();
-  return {{"voxgrad", build.version},
-          {"compiler", build.compiler},
-          {"build", build.mode},
-          {"libraries", library_versions()},
-          {"system",
-           {{"cpu", system.cpu_model},
-            {"cpu_features", system.cpu_features},
-            {"logical_cpus", system.logical_cpus},
-            {"memory_bytes", system.memory_bytes},
-            {"operating_system", system.operating_system}}}};
+  json record = {{"voxgrad", build.version},
+                 {"compiler", build.compiler},
+                 {"build", build.mode},
+                 {"libraries", library_versions()},
+                 {"system",
+                  {{"cpu", system.cpu_model},
+                   {"cpu_features", system.cpu_features},
+                   {"logical_cpus", system.logical_cpus},
+                   {"memory_bytes", system.memory_bytes},
+                   {"operating_system", system.operating_system}}}};
+  if (!build.commit.empty()) record["commit"] = build.commit;
+  return record;
 }
 
 std::vector<std::pair<std::string, std::string>> machine_facts(const json& machine) {
@@ -45,6 +47,7 @@ std::vector<std::pair<std::string, std::string>> machine_facts(const json& machi
     if (!value.empty()) facts.emplace_back(name, value);
   };
   add("voxgrad", text(machine, "voxgrad"));
+  add("Commit of voxgrad", text(machine, "commit"));
   add("Compiler", text(machine, "compiler"));
   add("Build", text(machine, "build"));
   if (!machine.is_object()) return facts;

@@ -22,7 +22,8 @@ nlohmann::json to_json(const RuntimeRecord& record);
 /// Fields that are absent stay empty. ErrorCode::data, naming `where` and the field, for another type.
 RuntimeRecord runtime_record_from_json(const nlohmann::json& object, const std::string& where);
 
-/// {"voxgrad", "compiler", "build", "libraries", "system": {...}}: build and machine.
+/// {"voxgrad", "commit", "compiler", "build", "libraries", "system": {...}}: build and machine. The commit is
+/// left out where it is not known.
 nlohmann::json machine_record();
 /// What a machine_record says, for people: {"Compiler", "g++ 12.2.0"} and so on. What it lacks is left out.
 std::vector<std::pair<std::string, std::string>> machine_facts(const nlohmann::json& machine);

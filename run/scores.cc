@@ -75,6 +75,18 @@ Reliability reliability_from(const Fields& f) {
   return r;
 }
 
+void add_reliability(const ScoreTable& table, json& to) {
+  if (table.reliability.total() > 0) to["reliability"] = reliability_json(table.reliability);
+  if (table.foreground_reliability.total() > 0)
+    to["foreground_reliability"] = reliability_json(table.foreground_reliability);
+}
+
+void read_reliability(const Fields& f, ScoreTable& table) {
+  if (f.has("reliability")) table.reliability = reliability_from(f.object("reliability"));
+  if (f.has("foreground_reliability"))
+    table.foreground_reliability = reliability_from(f.object("foreground_reliability"));
+}
+
 json table_json(const ScoreTable& table) {
   json cases = json::object();
   for (const CaseScores& c : table.cases) cases[c.name] = nest(c.values);
@@ -118,7 +130,7 @@ ScoreTable table_from(const json& object, const Fields& f) {
     if (options.has("foreground_radius_mm")) to.foreground_radius = options.finite("foreground_radius_mm");
     if (options.has("nsd_tolerance_mm")) to.nsd_tolerance = options.finite("nsd_tolerance_mm");
   }
-  if (f.has("reliability")) table.reliability = reliability_from(f.object("reliability"));
+  read_reliability(f, table);
   return table;
 }
 
@@ -148,7 +160,7 @@ ScoreRow row_from(const json& object, const Fields& f, int format, bool last) {
   }
   const Fields metrics = f.object("metrics");
   row.table = table_from(object.at("metrics"), metrics);
-  if (f.has("reliability")) row.table.reliability = reliability_from(f.object("reliability"));
+  read_reliability(f, row.table);
   return row;
 }
 
@@ -237,7 +249,7 @@ const ScoreRow* RunScores::method() const {
 
 std::string to_json(const ScoreTable& table) {
   json out = table_json(table);
-  if (table.reliability.total() > 0) out["reliability"] = reliability_json(table.reliability);
+  add_reliability(table, out);
   return detail::dump_json(out, 2) + '\n';
 }
 
@@ -250,7 +262,7 @@ std::string to_json(const RunScores& scores) {
                 {"label", r.label},
                 {"role", std::string(name_of(r.role))},
                 {"metrics", table_json(r.table)}};
-    if (r.table.reliability.total() > 0) row["reliability"] = reliability_json(r.table.reliability);
+    add_reliability(r.table, row);
     rows.push_back(std::move(row));
   }
   const json out = {{"format", kRunFormat}, {"rows", rows}, {"notes", scores.notes}, {"split", scores.split}};

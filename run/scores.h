@@ -48,8 +48,9 @@ struct CaseScores {
 /// The cases of one estimate.
 struct ScoreTable {
   std::vector<CaseScores> cases;
-  Reliability reliability;  ///< pooled over the cases
-  ScoreMap pooled;          ///< scores of the whole table ("ece_top15", "casewise_spearman"): eval/scores.h
+  Reliability reliability;             ///< pooled over the cases
+  Reliability foreground_reliability;  ///< the same of the voxels near the true foreground
+  ScoreMap pooled;  ///< scores of the whole table ("ece_top15", "casewise_spearman"): eval/scores.h
   std::vector<std::string> class_names;  ///< index = class; may be empty
   ScoreOptions options;
 };
@@ -90,7 +91,8 @@ struct RunScores {
 /// metrics.json of one prediction: {cases: {NAME: {...}}, mean, std, count, pooled, labels, options,
 /// reliability}; dotted keys become nested objects; fractions, not per cent. Keys are sorted.
 std::string to_json(const ScoreTable& table);
-/// metrics.json of a run: {format, rows: [{key, label, role, metrics, reliability}], notes, split}.
+/// metrics.json of a run: {format, rows: [{key, label, role, metrics, reliability, foreground_reliability}],
+/// notes, split}.
 std::string to_json(const RunScores& scores);
 /// Reads either form (the first as one row "prediction"), and the rows of format 1, which had a name alone:
 /// it becomes key and label, and the last row is the method's. ErrorCode::data naming `where` and what is

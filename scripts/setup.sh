@@ -5,7 +5,7 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 build_packages=(g++ cmake ninja-build pkg-config zlib1g-dev libdeflate-dev libssl-dev libpng-dev libcli11-dev
   nlohmann-json3-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libopenblas-serial-dev)
-test_packages=(libgtest-dev qemu-user)
+test_packages=(libgtest-dev qemu-user chromium)
 
 # need PACKAGE...: installs those that are missing; stops with a clear message where it may not.
 need() {

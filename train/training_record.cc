@@ -76,8 +76,10 @@ void TrainingRun::State::write_record(const std::string& now) const {
   if (!identity.plan.empty()) m.plan_sha256 = sha256_of_file(folder.plan());
   m.dataset_folder = absolute_path(identity.data);
   m.from = from;
+  m.starts = starts;
   m.dataset = job.dataset;
   m.modality = job.modality;
+  m.channels = job.channels;
   m.split = job.split;
   m.data_sha256 = job.data_sha256;
   m.scored_sha256 = job.scored_sha256;

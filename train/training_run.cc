@@ -134,6 +134,7 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
   const TrainRequest& request = s.request;
   s.identity = identity;
   s.from = s.from_text();
+  s.starts = {start_now(request.command)};
   std::optional<Manifest> before;  // of the run that is resumed; none: its manifest is lost
   if (!request.resume) {
     s.begin();
@@ -141,6 +142,7 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
     before = read_manifest(s.folder.manifest());
     s.expect_run_of(*before);
     s.from = before->from;
+    s.starts.insert(s.starts.begin(), before->starts.begin(), before->starts.end());
     s.earlier = before->seconds;
     if (s.finished()) return {TrainEnd::already_finished, ""};
   }

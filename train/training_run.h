@@ -42,6 +42,7 @@ struct TrainRequest {
   std::string plan;
   double max_minutes = 0;  ///< 0: no limit
   std::vector<StageSource> from;
+  std::vector<std::string> command;  ///< for the manifest: the program and its arguments
   Runtime runtime;
   Group* group = nullptr;  ///< null: this process alone
   std::function<void(const TrainProgress&)> progress = {};
@@ -67,6 +68,7 @@ struct TrainingJob {
   // For manifest and model.
   std::string model_config;  ///< what of config.toml the model keeps
   std::string dataset, modality, split, prepared_data;
+  std::vector<std::string> channels;
   std::string axis_codes;  ///< ModelFile::axis_codes, spacing, intensity
   std::vector<SeenRange> spacing, intensity;
   // How.

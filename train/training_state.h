@@ -44,6 +44,7 @@ struct TrainingRun::State {
   std::vector<ModelFile> sources;  // of request.from
   RunIdentity identity;
   std::string from;  // Manifest::from
+  std::vector<StartRecord> starts;
   TrainingJob job;
   std::vector<StageRecord> records;  // a stage each
   std::optional<Tensor> averaged;    // weights of a stage that was stopped, for save_model

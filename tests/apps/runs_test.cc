@@ -70,6 +70,17 @@ TEST_F(Command, ARunGoesOnWithAnotherRuntime) {
   EXPECT_EQ(manifest["status"], "finished");
   EXPECT_EQ(manifest["runtime"]["precision"], "bf16");
   EXPECT_EQ(manifest["runtime"]["winograd"], false);
+  ASSERT_EQ(manifest["starts"].size(), 2u) << "the start and the resumption";
+  EXPECT_EQ(manifest["starts"][0]["command"].back(), "3");
+  EXPECT_EQ(manifest["starts"][1]["command"].back(), "runtime.winograd=off");
+  EXPECT_EQ(manifest["channels"], nlohmann::json({"MRI"}));
+  ASSERT_EQ(run("report " + path("run") + " --cases 0 -o " + path("page.html")), 0) << err_;
+  const std::string none = read_text(path("page.html"));
+  EXPECT_EQ(none.find("class=\"case\""), std::string::npos);
+  EXPECT_NE(none.find("plan.base_features=4 --max-steps 3"), std::string::npos) << "the command";
+  ASSERT_EQ(run("report " + path("run") + " -o " + path("page.html")), 0) << err_;
+  EXPECT_NE(read_text(path("page.html")).find("class=\"case\""), std::string::npos);
+  EXPECT_EQ(run("report " + path("run") + " --cases -1 -o " + path("page.html")), 2);
   EXPECT_NE(read_text(path("run/config.toml")).find("precision = \"auto\""), std::string::npos);
 }
 

@@ -21,6 +21,7 @@ constexpr int64_t kD = 36, kH = 48, kW = 40;
 struct DemoCase {
   NiftiHeader header;
   Tensor image, truth, mask, probabilities, entropy, mutual_information;
+  std::vector<Tensor> samples;  ///< label maps
 };
 
 /// A head with two structures in it. File axes: x to the right, y to anterior, z to superior (RAS).
@@ -66,7 +67,10 @@ inline DemoCase demo_case(uint64_t seed) {
         }
       }
   std::vector<Tensor> probabilities;
-  for (const Tensor& s : samples) probabilities.push_back(mean_softmax({s}, 1));
+  for (const Tensor& s : samples) {
+    probabilities.push_back(mean_softmax({s}, 1));
+    c.samples.push_back(most_probable_class(probabilities.back()));
+  }
   c.probabilities = mean_softmax(samples, 1);
   c.mask = most_probable_class(c.probabilities);
   c.entropy = entropy_map(c.probabilities);
@@ -74,10 +78,31 @@ inline DemoCase demo_case(uint64_t seed) {
   return c;
 }
 
+/// [D, H, W, K] -> [K, D, H, W].
+inline Tensor classes_first(const Tensor& p) {
+  const int64_t voxels = p.numel() / p.dim(3);
+  Tensor out = Tensor::empty({p.dim(3), p.dim(0), p.dim(1), p.dim(2)});
+  for (int64_t i = 0; i < voxels; ++i)
+    for (int64_t k = 0; k < p.dim(3); ++k)
+      out.mutable_data<float>()[k * voxels + i] = p.data<float>()[i * p.dim(3) + k];
+  return out;
+}
+
+/// An image of two channels: itself, and what is bright in it.
+inline Tensor two_channels(const Tensor& image) {
+  Tensor out = Tensor::empty({2, image.dim(0), image.dim(1), image.dim(2)});
+  for (int64_t i = 0; i < image.numel(); ++i) {
+    const float v = image.data<float>()[i];
+    out.mutable_data<float>()[i] = v;
+    out.mutable_data<float>()[image.numel() + i] = std::max(0.0F, v - 300) / 100;
+  }
+  return out;
+}
+
 /// A made-up SHA-256.
 inline std::string demo_digest(char digit) { return std::string(64, digit); }
 
-/// Writes a run: log, manifest, metrics of four rows on ten cases, maps of `pictures` cases.
+/// Writes a run: log, manifest, metrics of three rows on ten cases, maps of `pictures` cases.
 inline void write_demo_run(const std::string& folder, int pictures) {
   make_folders(folder);
   const RunFolder files{folder};
@@ -103,9 +128,14 @@ inline void write_demo_run(const std::string& folder, int pictures) {
       add(run.rows[r].table, score_case(in, run.rows[r].table.options));
     }
     if (k >= pictures) continue;
-    make_folders(files.validation() + "/" + in.name);
-    const auto map = [&](const char* name) { return files.validation_map(in.name, name); };
-    write_volume(map("image"), c.header, c.image);
+    make_folders(files.validation_case(in.name));
+    const auto map = [&](const std::string& name) { return files.validation_map(in.name, name); };
+    write_volume(map("image"), c.header, two_channels(c.image));
+    for (size_t m = 0; m < c.samples.size(); ++m)
+      write_volume(map(RunFolder::sample_map(m + 1)), c.header, c.samples[m], 1002);
+    write_volume(map(RunFolder::rater_map("first")), c.header, c.truth, 1002);
+    write_volume(map(RunFolder::rater_map("rater2")), c.header, c.samples[1], 1002);
+    write_volume(map("probabilities"), c.header, classes_first(c.probabilities));
     write_volume(map("truth"), c.header, c.truth, 1002);
     write_volume(map("mask"), c.header, c.mask, 1002);
     write_volume(map("entropy"), c.header, c.entropy);
@@ -122,6 +152,9 @@ inline void write_demo_run(const std::string& folder, int pictures) {
   manifest.method = "pgrd";
   manifest.dataset = "demonstration";
   manifest.modality = "mri";
+  manifest.channels = {"T1", "FDG PET"};
+  manifest.starts = {{"2026-11-28T15:54:16Z", {"voxgrad", "train", "my data", "-o", "run"}}};
+  manifest.dataset_folder = "/data/demonstration";
   manifest.seed = 7;
   manifest.seconds = 8123.4;
   manifest.parameters = 1234567;

@@ -98,6 +98,17 @@ TEST(File, FoldersAreMadeListedAndTold) {
   EXPECT_FALSE(file_exists(folder / "a/z"));
 }
 
+TEST(File, AFolderGoesWithItsFilesAndNoFurther) {
+  const TemporaryFolder folder;
+  make_folders(folder / "a/b");
+  put_file(folder / "a/b/file", "x");
+  expect_error([&] { remove_folder(folder / "a"); }, ErrorCode::system, {folder / "a"});
+  EXPECT_TRUE(file_exists(folder / "a/b/file"));
+  remove_folder(folder / "a/b");
+  EXPECT_FALSE(is_folder(folder / "a/b"));
+  EXPECT_TRUE(is_folder(folder / "a"));
+}
+
 TEST(File, OnlyOurStaleTemporariesAreRemoved) {
   const TemporaryFolder folder;
   for (const char* name : {"model.safetensors.123-0.part", "a.1-27.part", "download.part", "x-1.part",

@@ -100,6 +100,17 @@ TEST(Gzip, WritesWhatIsReadBack) {
   expect_content(testing::get_file(folder / "empty.gz"), {});
 }
 
+TEST(Gzip, InMemoryItIsTheSame) {
+  for (const Bytes& content : {Bytes{}, ramp(500'000), noise(700'000)})
+    expect_content(gzip(content), content);
+  EXPECT_LT(gzip(ramp(500'000)).size(), 20'000u);
+  const TemporaryFolder folder;
+  GzipWriter writer(folder / "a.gz", 6);
+  writer.write("abc", 3);
+  writer.commit();
+  EXPECT_EQ(gzip(bytes_of("abc")), testing::get_file(folder / "a.gz"));
+}
+
 TEST(Gzip, BytesDependOnTheContentAlone) {
   const TemporaryFolder folder;
   const Bytes content = ramp(500'000);

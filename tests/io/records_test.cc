@@ -73,6 +73,9 @@ TEST(SystemInfo, IsPlausible) {
   EXPECT_NE(info.operating_system.find("Linux"), std::string::npos);
   EXPECT_FALSE(build_info().version.empty());
   EXPECT_NE(build_info().compiler.find("++"), std::string::npos);
+  // A checkout tells its commit; elsewhere there is none.
+  const bool checkout = file_exists(VOXGRAD_SOURCE_DIR "/.git") || is_folder(VOXGRAD_SOURCE_DIR "/.git");
+  EXPECT_EQ(build_info().commit.size() >= 12, checkout && file_exists("/usr/bin/git")) << build_info().commit;
 }
 
 }  // namespace

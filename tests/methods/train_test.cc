@@ -39,6 +39,38 @@ TEST_P(TrainTest, TheSameBitsWithAnyNumberOfThreads) {
   EXPECT_EQ(read_manifest(RunFolder{folder_ + "/pgrdbf161"}.manifest()).runtime.precision, "bf16");
 }
 
+// Of the scored cases the maps of the worst stay first.
+TEST_P(TrainTest, TheMapsOfTheCasesThatAreWorthALookAreKept) {
+  for (const int kept : {0, 1}) {
+    const RunFolder run{folder_ + "/run" + std::to_string(kept)};
+    ASSERT_EQ(
+        train(options("run" + std::to_string(kept)), "pgrd", {"train.keep_cases=" + std::to_string(kept)})
+            .end,
+        TrainEnd::finished);
+    const RunScores scores = run_scores_from_json(read_text(run.metrics()), run.metrics());
+    const std::vector<CaseScores>& cases = scores.method()->table.cases;
+    ASSERT_EQ(cases.size(), 2u);
+    std::vector<std::string> found, expected;
+    if (is_folder(run.validation())) found = list_folder(run.validation());
+    const bool first_is_worse =
+        cases[0].values.at("dsc.mean_foreground") <= cases[1].values.at("dsc.mean_foreground");
+    if (kept == 1) expected = {cases[first_is_worse ? 0 : 1].name};
+    EXPECT_EQ(found, expected);
+    for (const std::string& name : found) {
+      for (const char* map : {"image", "truth", "mask", "entropy", "mutual_information", "probabilities",
+                              "sample_1", "sample_2"})
+        EXPECT_TRUE(file_exists(run.validation_map(name, map))) << map;
+      const Dataset all = open_dataset(data());
+      const Case& c = *std::find_if(all.cases.begin(), all.cases.end(),
+                                    [&](const Case& one) { return one.name == name; });
+      EXPECT_EQ(read_volume(run.validation_map(name, "image")).dim(0),
+                static_cast<int64_t>(all.channel_names.size()));
+      ASSERT_EQ(run.kept_raters(name).size(), c.annotations.size());
+      EXPECT_EQ(run.kept_raters(name)[0], c.annotations[0].rater);
+    }
+  }
+}
+
 TEST_P(TrainTest, StoppedAnywhereAndResumedGivesTheSameBits) {
   const Settings softmax{"sampling.readout=softmax", "sampling.mean=samples"};  // pgrd fits tau_out
   for (const std::string& method : method_names()) {

@@ -2,6 +2,7 @@
 #include "run/manifest.h"
 
 #include <cmath>
+#include <regex>
 
 #include "io/file.h"
 #include "io/system_info.h"
@@ -25,8 +26,11 @@ Manifest full() {
   m.config_sha256 = std::string(64, '1');
   m.dataset_folder = "/data/hippocampus";
   m.from = "a:prior b:denoiser:train";
+  m.starts = {{"2026-11-28T15:54:16Z", {"voxgrad", "train", "a folder", "-o", "run"}},
+              {"2026-11-29T01:02:03Z", {}}};
   m.dataset = "hippocampus";
   m.modality = "mri";
+  m.channels = {"T1", "PET"};
   m.split = "Fold 0: 40 training cases.";
   m.data_sha256 = std::string(64, 'd');
   m.constants = {{"residual_sd", 0.1}, {"tau_out", 1.0 / 3}};
@@ -59,6 +63,8 @@ void expect_equal(const Manifest& a, const Manifest& b) {
   EXPECT_EQ(a.config_sha256, b.config_sha256);
   EXPECT_EQ(a.dataset_folder, b.dataset_folder);
   EXPECT_EQ(a.from, b.from);
+  EXPECT_EQ(a.starts, b.starts);
+  EXPECT_EQ(a.channels, b.channels);
   EXPECT_EQ(a.data_sha256, b.data_sha256);
   EXPECT_EQ(a.scored_sha256, b.scored_sha256);
   EXPECT_EQ(a.scores_sha256, b.scores_sha256);
@@ -204,6 +210,11 @@ TEST(Manifest, DamageIsNamedWithFileAndField) {
       {R"({"format": 2, "scored_sha256": 1})", "scored_sha256: expected text, got 1"},
       {R"({"format": 2, "dataset_folder": 1})", "dataset_folder: expected text, got 1"},
       {R"({"format": 2, "from": []})", "from: expected text, got a list"},
+      {R"({"format": 2, "channels": ["a", 1]})", "channels.1: expected text, got 1"},
+      {R"({"format": 2, "starts": {}})", "starts: expected a list, got an object"},
+      {R"({"format": 2, "starts": [{"command": []}]})", "starts.0.date: expected text, got nothing"},
+      {R"({"format": 2, "starts": [{"date": "", "command": [1]}]})",
+       "starts.0.command.0: expected text, got 1"},
       {R"({"format": 2, "constants": []})", "constants: expected an object, got a list"},
       {R"({"format": 2, "constants": {"a": "b"}})", "constants.a: expected a number, got \"b\""},
       {R"({"format": 2, "parameters": 1.5})", "parameters: expected a whole number of at least 0, got 1.5"},
@@ -228,6 +239,14 @@ TEST(Manifest, DamageIsNamedWithFileAndField) {
   expect_error([&] { read_manifest(folder / "none"); }, ErrorCode::data, {folder / "none"});
 }
 
+TEST(StartRecord, IsOfNow) {
+  const StartRecord start = start_now({"voxgrad", "train"});
+  EXPECT_TRUE(std::regex_match(
+      start.date, std::regex("20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]Z")))
+      << start.date;
+  EXPECT_EQ(start.command, (std::vector<std::string>{"voxgrad", "train"}));
+}
+
 TEST(RuntimeRecord, ThereAndBack) {
   const RuntimeRecord r{"avx2", false, "tf32", "cuda:0"};
   EXPECT_EQ(runtime_record_from_json(to_json(r), "x"), r);
@@ -246,6 +265,7 @@ TEST(MachineRecord, HasBuildAndMachineAndNoSettings) {
   EXPECT_EQ(m["system"]["logical_cpus"], system_info().logical_cpus);
   EXPECT_EQ(m["voxgrad"], build_info().version);
   EXPECT_TRUE(m["libraries"].contains("zlib"));
+  EXPECT_EQ(m.value("commit", ""), build_info().commit) << "left out where it is not known";
   EXPECT_FALSE(m.contains("kernels"));
   EXPECT_FALSE(m.contains("winograd"));
   std::map<std::string, std::string> facts;

@@ -25,6 +25,7 @@ ScoreTable table() {
     if (i == 1) c.values["dsc.2"] = 0.25;
     t.cases.push_back(c);
     t.reliability.add(0.75, i != 0);
+    t.foreground_reliability.add(0.65, i == 0);
   }
   t.pooled = {{"ece_top15", 0.125}};
   return t;
@@ -90,6 +91,8 @@ TEST(Scores, ARunComesBack) {
   EXPECT_EQ(back.rows[0].table.pooled, table().pooled);
   EXPECT_EQ(back.rows[0].table.class_names, table().class_names);
   EXPECT_EQ(back.rows[0].table.reliability.count, table().reliability.count);
+  EXPECT_EQ(back.rows[0].table.foreground_reliability.count, table().foreground_reliability.count);
+  EXPECT_GT(back.rows[0].table.foreground_reliability.total(), 0);
   EXPECT_EQ(back.notes, run().notes);
   EXPECT_EQ(back.split, "fold 0");
   EXPECT_EQ(to_json(back), text);
@@ -184,6 +187,17 @@ TEST(RunFolder, NamesItsFiles) {
   EXPECT_EQ(run.metrics_csv("prior"), "runs/a/metrics-prior.csv");
   EXPECT_EQ(run.manifest(), "runs/a/manifest.json");
   EXPECT_EQ(run.validation_map("case_1", "mask"), "runs/a/validation/case_1/mask.nii.gz");
+  EXPECT_EQ(run.validation_map("case_1", RunFolder::sample_map(2)),
+            "runs/a/validation/case_1/sample_2.nii.gz");
+}
+
+TEST(RunFolder, TellsWhichRatersOfACaseAreKept) {
+  const testing::TemporaryFolder folder;
+  const RunFolder run{folder.path()};
+  std::filesystem::create_directories(run.validation_case("a"));
+  for (const char* file : {"rater_b x.nii.gz", "rater_a.nii.gz", "rater_c.txt", "mask.nii.gz"})
+    testing::put_file(run.validation_case("a") + "/" + file, "");
+  EXPECT_EQ(run.kept_raters("a"), (std::vector<std::string>{"a", "b x"}));
 }
 
 }  // namespace
