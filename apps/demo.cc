@@ -7,6 +7,7 @@
 
 #include "apps/commands.h"
 #include "apps/numbers.h"
+#include "apps/outputs.h"
 #include "apps/progress.h"
 #include "apps/signals.h"
 #include "apps/train_options.h"
@@ -38,6 +39,7 @@ void run(const Arguments& a) {
   watch_signals();
   const auto start = std::chrono::steady_clock::now();
   const std::string data = a.folder + "/phantom", run = a.folder + "/run", page = a.folder + "/report.html";
+  try_output(page, "a report", is_report);
   PhantomOptions phantom;
   phantom.cases = kCases;
   phantom.size = 32;

@@ -9,6 +9,7 @@
 #include "apps/commands.h"
 #include "apps/next.h"
 #include "apps/numbers.h"
+#include "apps/outputs.h"
 #include "apps/progress.h"
 #include "io/file.h"
 
@@ -62,8 +63,10 @@ void add_evaluate(CLI::App& app) {
       ->capture_default_str()
       ->check(number(0, 1e6));
   command->callback([a] {
-    if (const size_t slash = a->output.rfind('/'); slash != std::string::npos && slash > 0)
-      make_folders(a->output.substr(0, slash));  // before hours are spent
+    if (!a->output.empty()) {
+      try_output(a->output, "the scores", is_score_table);
+      try_output(csv_beside(a->output), "the scores", is_score_columns);
+    }
     ProgressLine line;
     a->options.progress = [&](const std::string& name, size_t done, size_t total) {
       line.show(cat("scoring ", name, " (", done + 1, "/", total, ")"), false);

@@ -10,6 +10,7 @@
 
 #include "apps/commands.h"
 #include "apps/next.h"
+#include "apps/outputs.h"
 #include "apps/progress.h"
 #include "apps/train_options.h"
 #include "io/file.h"
@@ -76,6 +77,7 @@ std::vector<std::string> text_of(const TrainingCost& cost, const Arguments& a, i
 }
 
 void run(const Arguments& a) {
+  if (!a.file.empty()) try_output(a.file, "a plan", is_plan);
   const std::unique_ptr<Method> method = make_method(a.method);
   Config config = method->config();
   a.config.apply(config);

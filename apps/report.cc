@@ -8,6 +8,7 @@
 
 #include "apps/commands.h"
 #include "apps/numbers.h"
+#include "apps/outputs.h"
 #include "apps/progress.h"
 #include "eval/run_report.h"
 #include "io/file.h"
@@ -33,6 +34,7 @@ void add_report(CLI::App& app) {
       ->check(whole_number(0, 1000))
       ->capture_default_str();
   command->callback([a] {
+    try_output(a->output, "a report", is_report);
     ProgressLine line;
     line.show("reading " + a->run, false);
     const Report report = read_run(a->run, static_cast<size_t>(a->cases));

@@ -178,7 +178,8 @@ std::string report_html(const Report& r) {
   }
   const std::string title = escape_markup(r.title.empty() ? "voxgrad report" : r.title);
   // The policy lets the page load nothing: what is shown is what is in the file.
-  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta "
+  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" "
+         "content=\"voxgrad report\">\n<meta "
          "http-equiv=\"Content-Security-Policy\" "
          "content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src "
          "data:\">\n<meta "

@@ -42,6 +42,40 @@ TEST_F(Outputs, WhatNoPredictionWroteIsNotReplaced) {
   EXPECT_FALSE(is_mine("mine/phantom_002.nii.gz"));
 }
 
+TEST_F(Outputs, AFileOfResultsReplacesItsOwnKindAlone) {
+  ASSERT_EQ(run(predict("", "masks")), 0) << err_;
+  const std::string report = "report " + path("run") + " -o ",
+                    plan = "plan " + path("data") + " --no-estimate -o ",
+                    evaluate = "evaluate --only-predicted --truth " + path("data/labelsTr") +
+                               " --prediction " + path("masks") + " -o ";
+  write_text(path("mine.txt"), "mine");
+  const std::vector<std::string> others = {path("run/model.safetensors"),
+                                           path("run/config.toml"),
+                                           path("run/metrics.json"),
+                                           path("data/dataset.json"),
+                                           path("data/labelsTr/phantom_001.nii.gz"),
+                                           path("mine.txt")};
+  for (const std::string& command : {report, plan, evaluate}) {
+    for (const std::string& file : others) {
+      const std::string before = read_text(file);
+      EXPECT_EQ(run(command + file), 2) << command << file;
+      EXPECT_NE(err_.find(file + ": expected no file, or "), std::string::npos) << err_;
+      EXPECT_EQ(read_text(file), before) << command << file;
+    }
+    EXPECT_EQ(run(command + path("run")), 2);
+    EXPECT_NE(err_.find("got a folder"), std::string::npos) << err_;
+    EXPECT_EQ(run(command + path(std::string(300, 'n'))), 4) << "found before the work";
+    EXPECT_EQ(run(command + path("mine.txt/under")), 4);
+    const std::string own = path("new/folder/" + command.substr(0, 4));
+    for (int round = 0; round < 2; ++round) ASSERT_EQ(run(command + own), 0) << command << err_;
+  }
+  // The table of an evaluation has a .csv beside it, for which the same holds.
+  write_text(path("scores.csv"), "mine");
+  EXPECT_EQ(run(evaluate + path("scores.json")), 2);
+  EXPECT_TRUE(is_mine("scores.csv"));
+  EXPECT_FALSE(file_exists(path("scores.json")));
+}
+
 TEST_F(Outputs, AFolderHoldsThePredictionsOfOneModelAndItsSettings) {
   ASSERT_EQ(run(predict("/phantom_001_0000.nii.gz", "masks")), 0) << err_;
   ASSERT_EQ(run(predict("/phantom_002_0000.nii.gz", "masks")), 0) << err_;
