@@ -16,8 +16,7 @@ namespace {
 struct ScoreText {
   const char* key;
   const char* label;
-  const char* unit;  ///< "%" and "10⁻²" are the fraction times 100
-  double scale;
+  const char* unit;  ///< none: a fraction, or a number without a unit
   int decimals;
   bool higher_is_better;
   bool in_first_table;  ///< the scores of the papers; the others stand in a second table
@@ -25,43 +24,43 @@ struct ScoreText {
 };
 
 constexpr std::array<ScoreText, 16> kScores = {{
-    {"dsc.mean_foreground", "Dice", "%", 100, 1, true, true,
+    {"dsc.mean_foreground", "Dice", "", 3, true, true,
      "2|A\u2229B| / (|A|+|B|), mean over the foreground classes; a class absent in truth and prediction is "
      "left out."},
-    {"nsd.mean_foreground", "NSD", "%", 100, 1, true, true,
+    {"nsd.mean_foreground", "NSD", "", 3, true, true,
      "Share of both surfaces (face-connected voxels) within the tolerance of the other, mean over the "
      "classes."},
-    {"hd95.mean_foreground", "HD95", "mm", 1, 2, false, true,
+    {"hd95.mean_foreground", "HD95", "mm", 2, false, true,
      "Larger of the two directed 95th percentiles of surface distance; left out where truth or prediction "
      "lacks the "
      "class."},
-    {"nll", "NLL", "10\u207b\u00b2 nats", 100, 2, false, true,
+    {"nll", "NLL", "nats", 4, false, true,
      "Mean over voxels of \u2212log p of the true class, p at least 10\u207b\u00b9\u2070."},
-    {"nll_foreground", "NLL, foreground", "10\u207b\u00b2 nats", 100, 2, false, true,
+    {"nll_foreground", "NLL, foreground", "nats", 4, false, true,
      "NLL over the voxels near the true foreground."},
-    {"ece_top15", "ECE", "10\u207b\u00b2", 100, 3, false, true,
+    {"ece_top15", "ECE", "", 5, false, true,
      "Top-label expected calibration error of a case, 15 bins (b/15, (b+1)/15]."},
-    {"ece_top15_foreground", "ECE, foreground", "10\u207b\u00b2", 100, 2, false, true,
+    {"ece_top15_foreground", "ECE, foreground", "", 4, false, true,
      "Top-label ECE over the voxels near the true foreground."},
-    {"ece_marginal20", "Class ECE", "10\u207b\u00b2", 100, 3, false, true,
+    {"ece_marginal20", "Class ECE", "", 5, false, true,
      "Calibration error of each class's probability, 20 bins, mean over all classes."},
-    {"brier", "Brier", "10\u207b\u00b2", 100, 2, false, false,
+    {"brier", "Brier", "", 4, false, false,
      "Mean over voxels of \u03a3 (p \u2212 truth)\u00b2; from 0 to 2."},
-    {"ged_squared", "GED\u00b2", "", 1, 3, false, false,
+    {"ged_squared", "GED\u00b2", "", 3, false, false,
      "Squared generalised energy distance of samples and raters, d = 1 \u2212 IoU, self-pairs included; "
      "compare at equal "
      "numbers of samples only."},
-    {"hm_iou", "HM-IoU", "%", 100, 1, true, false,
+    {"hm_iou", "HM-IoU", "", 3, true, false,
      "Mean IoU of the best one-to-one matching of samples and raters."},
-    {"nll_excess", "NLL excess", "10\u207b\u00b2 nats", 100, 2, false, false,
+    {"nll_excess", "NLL excess", "nats", 4, false, false,
      "NLL minus the NLL of the exact posterior, which no method can beat in expectation."},
-    {"kl_posterior", "KL to exact posterior", "10\u207b\u00b2 nats", 100, 2, false, false,
+    {"kl_posterior", "KL to exact posterior", "nats", 4, false, false,
      "Mean over voxels of KL(posterior \u2016 prediction)."},
-    {"uncertainty_auroc_foreground", "Error AUROC", "%", 100, 1, true, false,
+    {"uncertainty_auroc_foreground", "Error AUROC", "", 3, true, false,
      "Probability that a wrong voxel near the foreground has more entropy than a right one."},
-    {"uncertainty_spearman_foreground", "Error Spearman", "", 1, 3, true, false,
+    {"uncertainty_spearman_foreground", "Error Spearman", "", 3, true, false,
      "Rank correlation of entropy and error over the voxels near the foreground."},
-    {"entropy_foreground", "Entropy, foreground", "nats", 1, 3, false, false,
+    {"entropy_foreground", "Entropy, foreground", "nats", 3, false, false,
      "Mean entropy of the voxels near the true foreground: a description, not a grade."},
 }};
 
@@ -118,9 +117,9 @@ std::string summary_cell(const std::vector<std::map<std::string, Summary>>& rows
     differs = differs || lead != 0;
   }
   std::string out = best && differs ? "<td class=\"best\">" : "<td>";
-  out += fixed(it->second.mean * s.scale, s.decimals);
+  out += fixed(it->second.mean, s.decimals);
   if (it->second.std)
-    out += " <span class=\"sd\">\u00b1&#8239;" + fixed(*it->second.std * s.scale, s.decimals) + "</span>";
+    out += " <span class=\"sd\">\u00b1&#8239;" + fixed(*it->second.std, s.decimals) + "</span>";
   return out + "</td>";
 }
 
@@ -158,8 +157,8 @@ std::string summary_table(const RunScores& scores) {
              "</th>";
     if (!first && pooled)
       out +=
-          "<th scope=\"col\" title=\"ECE of the bins of all cases together\">Pooled ECE <span "
-          "class=\"unit\">10\u207b\u00b2</span></th><th scope=\"col\" title=\"Rank correlation over cases of "
+          "<th scope=\"col\" title=\"ECE of the bins of all cases together\">Pooled ECE</th><th "
+          "scope=\"col\" title=\"Rank correlation over cases of "
           "mean "
           "foreground entropy and 1 \u2212 Dice\">Case Spearman</th>";
     out += "</tr></thead><tbody>";
@@ -169,11 +168,11 @@ std::string summary_table(const RunScores& scores) {
       for (const ScoreText& s : columns) out += summary_cell(rows, r, s);
       if (!first && pooled) {
         const ScoreMap& p = scores.rows[r].table.pooled;
-        const auto cell = [&](const char* key, double scale, int decimals) {
+        const auto cell = [&](const char* key, int decimals) {
           const auto it = p.find(key);
-          return it == p.end() ? std::string(kNone) : "<td>" + fixed(it->second * scale, decimals) + "</td>";
+          return it == p.end() ? std::string(kNone) : "<td>" + fixed(it->second, decimals) + "</td>";
         };
-        out += cell("ece_top15", 100, 3) + cell("casewise_spearman", 1, 2);
+        out += cell("ece_top15", 5) + cell("casewise_spearman", 2);
       }
       out += "</tr>";
     }
@@ -182,7 +181,9 @@ std::string summary_table(const RunScores& scores) {
   return out +
          "<p class=\"small\">Mean \u00b1 standard deviation over cases (n \u2212 1). \u2191 higher is "
          "better, \u2193 "
-         "lower is better; the best mean of a column is bold.</p>";
+         "lower is better; the best mean of a column is bold. Scores without a unit are fractions, from 0 to "
+         "1 where "
+         "they have a bound.</p>";
 }
 
 std::string comparison_table(const RunScores& scores) {
@@ -203,7 +204,7 @@ std::string comparison_table(const RunScores& scores) {
           }
       if (a.empty()) continue;
       const PairedComparison d = compare_paired(a, b);
-      const auto show = [&](double v) { return fixed(v * s.scale, s.decimals + 1); };
+      const auto show = [&](double v) { return fixed(v, s.decimals + 1); };
       body += "<tr><th scope=\"row\">" + escape_markup(method->label) + " \u2212 " +
               escape_markup(row.label) + "</th><td class=\"left\">" + heading(s) + "</td><td>" +
               show(d.mean_difference) + "</td><td>" + show(d.ci_low) + " to " + show(d.ci_high) +
@@ -245,7 +246,7 @@ std::string case_tables(const RunScores& scores) {
       out += "<tr><th scope=\"row\">" + escape_markup(c.name) + "</th>";
       for (const ScoreText& s : columns) {
         const auto it = c.values.find(s.key);
-        out += it == c.values.end() ? kNone : "<td>" + fixed(it->second * s.scale, s.decimals) + "</td>";
+        out += it == c.values.end() ? kNone : "<td>" + fixed(it->second, s.decimals) + "</td>";
       }
       out += "</tr>";
     }

@@ -23,12 +23,12 @@ std::string class_table(const CaseView& v, const std::vector<std::string>& names
       "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th scope=\"col\">Class</th><th "
       "scope=\"col\">Truth, " +
       measure + "</th><th scope=\"col\">Prediction, " + measure +
-      "</th><th scope=\"col\">Dice <span class=\"unit\">%</span></th></tr></thead><tbody>";
+      "</th><th scope=\"col\">Dice</th></tr></thead><tbody>";
   for (const CaseView::Size& s : v.sizes)
     out += "<tr><th scope=\"row\"><span class=\"swatch\" style=\"background:" + colours.at(s.label) +
            "\"></span>" + escape_markup(names.at(s.label)) + "</th><td>" + label_of(s.truth, 3) +
-           "</td><td>" + label_of(s.mask, 3) + "</td><td>" +
-           (s.dice ? label_of(std::round(*s.dice * 1000) / 10) : "\u2013") + "</td></tr>";
+           "</td><td>" + label_of(s.mask, 3) + "</td><td>" + (s.dice ? label_of(*s.dice, 3) : "\u2013") +
+           "</td></tr>";
   out += "</tbody></table></div>";
   const size_t absent = names.size() - 1 - std::min(names.size() - 1, v.sizes.size());
   if (absent > 0)
@@ -43,9 +43,7 @@ std::string viewer(const CaseView& v, size_t index, const std::vector<std::strin
                    const std::vector<std::string>& colours, bool open) {
   std::string planes, about = v.rank;
   for (const std::string& p : v.planes) planes += (planes.empty() ? "" : " ") + p;
-  if (v.score)
-    about += (about.empty() ? "" : ", ") + std::string("Dice ") + label_of(std::round(*v.score * 1000) / 10) +
-             "\u2009%";
+  if (v.score) about += (about.empty() ? "" : ", ") + std::string("Dice ") + label_of(*v.score, 3);
   std::string out = "<details class=\"case\" id=\"case-" + std::to_string(index) + "\"" +
                     (open ? " open" : "") + "><summary>" + escape_markup(v.name) +
                     (about.empty() ? "" : " <span class=\"rank\">" + escape_markup(about) + "</span>") +
