@@ -207,7 +207,7 @@ TEST(Report, TheMethodIsARole) {
                  row("ours-mean", RowRole::variant, 0.7)};
   EXPECT_EQ(detail::main_row(scores).key, "ours");
   const std::string table = detail::comparison_table(scores);
-  for (const char* part : {"ours \u2212 theirs<", "ours \u2212 ours-mean<", "25.00"})
+  for (const char* part : {"ours \u2212 theirs<", "ours \u2212 ours-mean<", "0.2500"})
     EXPECT_NE(table.find(part), std::string::npos) << part;
   EXPECT_EQ(table.find("theirs \u2212"), std::string::npos);
   const std::string cases = detail::case_tables(scores);
