@@ -45,7 +45,7 @@ void add_global_options(CLI::App& app) {
       "-q,--quiet",
       [] {
         silence_progress();
-        spdlog::set_level(spdlog::level::warn);
+        spdlog::set_level(std::max(spdlog::get_level(), spdlog::level::warn));
       },
       "No progress and no advice on stderr: warnings and errors alone");
   app.add_option_function<std::string>(

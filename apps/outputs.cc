@@ -30,6 +30,9 @@ bool is_score_table(const std::string& text) {
          !j.contains("rows");
 }
 
-bool is_score_columns(const std::string& text) { return text.starts_with("case,"); }
+bool is_score_columns(const std::string& text) {
+  const std::string first = text.substr(0, text.find('\n'));
+  return first.starts_with("case,") && first.find("dsc.") != std::string::npos;
+}
 
 }  // namespace voxgrad::apps

@@ -15,6 +15,7 @@
 #include "apps/train_options.h"
 #include "io/file.h"
 #include "methods/estimate.h"
+#include "methods/look_ahead.h"
 #include "methods/validation.h"
 #include "tensor/parallel.h"
 
@@ -27,27 +28,21 @@ struct Arguments {
   std::string dataset, file, method, memory;
   ConfigArguments config;
   CacheChoice cache;
-  bool json = false, no_estimate = false;
+  bool json = false, no_estimate = false, overwrite = false;
 };
 
-Plan plan_of(const Arguments& a, const Dataset& dataset, const RunSplit& split, const PlanOptions& options,
+Plan plan_of(const Arguments& a, const Dataset& dataset, const RunSplit& split, const CommonOptions& common,
              ProgressLine& line) {
   CaseStore store(a.cache.options());
   if (!store.folder().empty()) spdlog::info("prepared data lie in {}", store.folder());
-  std::vector<int> others = split.calibration;
-  others.insert(others.end(), split.scored.begin(), split.scored.end());
-  const size_t total = split.train.size() + others.size();
-  size_t done = 0;
-  const auto read = [&](const std::vector<int>& cases, int64_t samples) {
-    return fingerprints(dataset, cases, samples, &store,
-                        [&] { line.show(cat("reading cases ", done++, "/", total), false); });
-  };
-  const auto training = read(split.train, intensity_samples(dataset, split.train.size()));
-  const auto rest = read(others, 0);
+  const RunCases cases = look_ahead(dataset, split, common.max_scored, store, [&](size_t done, size_t total) {
+    line.show(cat("reading cases ", done, "/", total), false);
+  });
   line.clear();
-  for (const ProblemLine& problem : grouped(run_warnings(dataset, training, rest)))
-    spdlog::warn("{}", problem.text);
-  return plan_from_fingerprints(dataset, training, options);
+  for (const ProblemLine& problem : grouped(cases.warnings)) spdlog::warn("{}", problem.text);
+  const Plan plan = plan_from_fingerprints(dataset, cases.training, common.plan);
+  expect_preparable(cases, plan);
+  return plan;
 }
 
 ordered_json json_of(const TrainingCost& cost, const Arguments& a, int64_t scored) {
@@ -77,33 +72,40 @@ std::vector<std::string> text_of(const TrainingCost& cost, const Arguments& a, i
 }
 
 void run(const Arguments& a) {
-  if (!a.file.empty()) try_output(a.file, "a plan", is_plan);
+  if (!a.file.empty())
+    try_output(a.file, "with --overwrite a plan",
+               [&](const std::string& text) { return a.overwrite && is_plan(text); });
   const std::unique_ptr<Method> method = make_method(a.method);
   Config config = method->config();
   a.config.apply(config);
   const Dataset dataset = open_dataset(a.dataset);
   const RunSplit split = run_split(dataset, static_cast<int>(method->common.fold));
   ProgressLine line;
-  const Plan plan = plan_of(a, dataset, split, method->common.plan, line);
+  const Plan plan = plan_of(a, dataset, split, method->common, line);
+  const std::string toml = plan_to_toml(plan);
+  if (!a.file.empty())
+    write_text(a.file, toml);
+  else if (!a.json)
+    std::cout << toml << std::flush;
   ordered_json json = ordered_json::parse(plan_to_json(plan));
   std::vector<std::string> lines;
-  if (!a.no_estimate) {
-    line.show("measuring some steps of training", false);
-    Work work;
-    work.memory = memory_limit(a.memory);
-    method->build(plan, Runtime(method->common.runtime, parse_device("cpu"), /*nondeterministic=*/false));
-    const auto scored = static_cast<int64_t>(scored_cases(dataset, split, method->common.max_scored).size());
-    const TrainingCost cost = measure_training(*method, work);
-    json["estimate"] = json_of(cost, a, scored);
-    lines = text_of(cost, a, scored);
-  }
+  if (!a.no_estimate) try {
+      line.show("measuring some steps of training", false);
+      Work work;
+      work.memory = memory_limit(a.memory);
+      method->build(plan, Runtime(method->common.runtime, parse_device("cpu"), /*nondeterministic=*/false));
+      const auto scored =
+          static_cast<int64_t>(scored_cases(dataset, split, method->common.max_scored).size());
+      const TrainingCost cost = measure_training(*method, work);
+      json["estimate"] = json_of(cost, a, scored);
+      lines = text_of(cost, a, scored);
+    } catch (const Error& e) {  // the plan is there: another may fit
+      if (e.code() != ErrorCode::memory) throw;
+      line.clear();
+      spdlog::warn("no estimate, since training by this plan needs more memory: {}", e.what());
+    }
   line.clear();
-  const std::string toml = plan_to_toml(plan);
-  if (!a.file.empty()) write_text(a.file, toml);
-  if (a.json)
-    std::cout << json.dump(1) << "\n";
-  else if (a.file.empty())
-    std::cout << toml;
+  if (a.json) std::cout << json.dump(1) << "\n";
   for (const std::string& text : lines) spdlog::info("{}", text);
   say_next(
       cat("train ", shell_word(a.dataset), a.file.empty() ? "" : " --plan " + shell_word(a.file), " -o RUN"),
@@ -121,6 +123,7 @@ void add_plan(CLI::App& app) {
   command->add_option(
       "-o,--output", a->file,
       "Write the plan to this file (TOML) and not to standard output; `train --plan` reads it");
+  command->add_flag("--overwrite", a->overwrite, "Replace a plan, which may have been edited");
   command->add_flag("--json", a->json, "Print the plan and the estimate as JSON");
   command
       ->add_option("--method", a->method,

@@ -28,8 +28,10 @@ struct Arguments {
 std::string extent_text(const Triple& t) { return cat(t[2], " x ", t[1], " x ", t[0]); }
 
 /// Says what a prediction would do; writes nothing.
-void show_cost(Method& method, const PredictOptions& options) {
+void show_cost(Method& method, const PredictOptions& options, ProgressLine& line) {
+  line.show("measuring a part of the largest case", false);
   const PredictionCost cost = measure_prediction(method, options);
+  line.clear();
   for (const CaseCost& c : cost.cases)
     std::cout << c.name << ": " << extent_text(c.extent) << " voxels, " << c.windows
               << (c.windows == 1 ? " window\n" : " windows at most\n");
@@ -70,10 +72,6 @@ void run(Arguments& a) {
     if (interrupted()) fail(ErrorCode::internal, "interrupted");
   };
   for (const std::string& text : a.cases) a.options.cases.push_back(named_case(text, method.plan()));
-  if (a.dry_run) {
-    line.show("measuring a part of the largest case", false);
-    return show_cost(method, a.options);
-  }
   a.options.progress = [&](const CaseProgress& p) {
     line.show("predicting " + p.text(), p.seconds, p.eta_seconds);
   };
@@ -83,6 +81,7 @@ void run(Arguments& a) {
   };
   a.options.model_digest = model.file.digest;
   a.options.domain = TrainingDomain(model.file);
+  if (a.dry_run) return show_cost(method, a.options, line);
   const auto names = predict_files(method, a.options);
   line.clear();
   spdlog::info("{} case{} written to {}", names.size(), names.size() == 1 ? "" : "s", a.options.output);

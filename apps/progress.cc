@@ -102,6 +102,7 @@ void ProgressLine::write(const std::string& plain) {
 
 void ProgressLine::clear() {
   const std::lock_guard lock(mutex_);
+  text_.clear();
   if (!drawn_) return;
   std::fprintf(stderr, "\r\033[K");
   std::fflush(stderr);

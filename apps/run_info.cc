@@ -4,6 +4,7 @@
 #include <iomanip>
 #include <iostream>
 
+#include "data/plan.h"
 #include "io/file.h"
 #include "run/log.h"
 #include "run/manifest.h"
@@ -32,17 +33,19 @@ json stages_of(const std::vector<StageRecord>& stages) {
   return list;
 }
 
-json model_facts(const ModelFile& m) {
+json model_facts(const ModelFile& m, const std::string& path) {
   json j = {{"method", m.method},
             {"format", m.format},
             {"complete", m.complete},
             {"digest", m.digest},
             {"constants", m.constants},
             {"thresholds", m.thresholds},
-            {"plan", json::parse(m.plan)},
+            {"plan", json::parse(plan_to_json(plan_from_json(m.plan, path)))},
             {"axis_codes", m.axis_codes},
             {"seen_spacing", ranges(m.spacing)},
             {"seen_intensity", ranges(m.intensity)},
+            {"seen_intensity_low", ranges(m.intensity_low)},
+            {"seen_intensity_high", ranges(m.intensity_high)},
             {"dataset", m.provenance.dataset},
             {"data_sha256", m.provenance.data_sha256},
             {"seed", m.provenance.seed},
@@ -87,7 +90,7 @@ json scores_of(const RunFolder& run) {
 json facts_of(const std::string& path) {
   json j = {{"path", path}};
   if (!is_folder(path)) {
-    j["model"] = model_facts(read_model(path));
+    j["model"] = model_facts(read_model(path), path);
     return j;
   }
   const RunFolder run{path};
@@ -95,7 +98,7 @@ json facts_of(const std::string& path) {
     fail(ErrorCode::data, "[info] ", path,
          ": expected a run folder or a model, found neither manifest nor model");
   if (file_exists(run.manifest())) j["run"] = run_facts(read_manifest(run.manifest()));
-  if (file_exists(run.model())) j["model"] = model_facts(read_model(run.model()));
+  if (file_exists(run.model())) j["model"] = model_facts(read_model(run.model()), run.model());
   j["scores"] = scores_of(run);
   return j;
 }
@@ -142,7 +145,7 @@ void print_model(const json& m) {
   line("data set", m["dataset"]);
   line("channels", joined(plan["channel_names"]));
   line("labels", joined(plan["label_names"]));
-  if (plan.contains("normalisation")) line("normalisation", joined(plan["normalisation"]));
+  line("normalisation", joined(plan["normalisation"]));
   line("spacing", joined(plan["spacing"], " x ") + " mm (z, y, x)");
   line("patch", cat(joined(plan["patch"], " x "), ", ", plan["batch_size"].dump(), " a step"));
   line("features", cat(joined(plan["features"]), "; ", m["parameters"].dump(), " parameters"));

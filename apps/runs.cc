@@ -30,7 +30,7 @@ json row_of(const RunFolder& run) {
   try {
     return summary_of_run(run);
   } catch (const Error& e) {
-    if (e.code() != ErrorCode::data) throw;
+    if (e.code() != ErrorCode::data && e.code() != ErrorCode::system) throw;
     return {{"name", run.path.substr(run.path.rfind('/') + 1)}, {"path", run.path}, {"error", e.what()}};
   }
 }

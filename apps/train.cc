@@ -12,6 +12,7 @@
 #include "io/file.h"
 #include "methods/training.h"
 #include "run/folder.h"
+#include "run/manifest.h"
 
 namespace voxgrad::apps {
 namespace {
@@ -44,8 +45,11 @@ void print_scores(const RunScores& scores) {
 
 /// TrainRequest::plan: that of --plan, of the run that goes on, or none.
 std::string plan_text(const Arguments& a, const Method& method) {
-  const std::string stored = RunFolder{a.request.run}.plan();
-  const bool goes_on = a.request.resume && file_exists(stored);
+  const RunFolder run{a.request.run};
+  const std::string stored = run.plan();
+  // A file of that name in the folder of a run that was started without is nobody's.
+  const bool goes_on = a.request.resume && file_exists(stored) &&
+                       (!file_exists(run.manifest()) || !read_manifest(run.manifest()).plan_sha256.empty());
   if (a.plan.empty()) return goes_on ? read_text(stored) : "";
   if (const std::string key = a.config.plan_key(method.config()); !key.empty())
     fail(ErrorCode::usage, "train: --plan: expected without ", key,

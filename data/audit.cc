@@ -21,16 +21,7 @@ void inspect_folds(AuditReport& report) {
     for (const int i : split(d, static_cast<int>(fold)).train)
       for (const CaseSummary& c : report.cases)
         if (c.name == d.cases[static_cast<size_t>(i)].name) training.push_back(c);
-    std::vector<Problem> problems;
-    inspect_training(d, training, cat("fold ", fold, ": "), problems);
-    // A class of no case at all is said already.
-    std::erase_if(problems, [&](const Problem& p) {
-      return std::any_of(report.problems.begin(), report.problems.end(), [&](const Problem& known) {
-        return known.kind == "unused-class" &&
-               p.text.find(known.text.substr(known.text.find("class \""))) != std::string::npos;
-      });
-    });
-    report.problems.insert(report.problems.end(), problems.begin(), problems.end());
+    inspect_training(d, training, report.cases, cat("fold ", fold, ": "), report.problems);
   }
 }
 

@@ -176,7 +176,8 @@ void throw_first_error(const std::vector<Problem>& problems) {
   }
   if (!first) return;
   const std::string more = errors > 1 ? cat(" (and ", errors - 1, " more: see `voxgrad check`)") : "";
-  if (first->kind == "unreadable") throw Error(ErrorCode::data, first->text + more);
+  if (!first->file.empty() && first->text.find(first->file) != std::string::npos)
+    throw Error(ErrorCode::data, first->text + more);
   fail(ErrorCode::data, "[data] ", first->file, ": ", first->text, more);
 }
 

@@ -33,7 +33,7 @@ struct Problem {
   bool error = true;  ///< an error makes the data set unusable, a warning does not
   /// Errors: description (dataset.json), missing-file, foreign-file, duplicate, orphan-file, no-cases,
   /// splits, unreadable, channels, empty, grid-mismatch, non-finite, label-fractional, label-range,
-  /// annotation, posterior. Warnings: case-count, orphan-file (not in the Decathlon's list, or an annotation
+  /// annotation, posterior, rgb-range. Warnings: case-count, orphan-file (not in the Decathlon's list, or an annotation
   /// without a case), foreign-file (beside the raters' folders), constant, no-foreground, missing-class,
   /// untrained-class (in no training case of a fold), missing-annotation, no-background (class 0 has another
   /// name), channel-name (data/channels.h), unused-class, same-image, air-not-zero, foreground-in-air,

@@ -69,6 +69,8 @@ void read_splits(Dataset& dataset, std::vector<Problem>& problems) {
         if (!seen.insert(names.back()).second)
           return bad(cat("fold ", fold, ": the case \"", names.back(), "\" stands twice"));
       }
+      if (part[0] == 't' && names.empty())
+        return bad(cat("fold ", fold, ", train: expected at least one case"));
       std::sort(names.begin(), names.end());
       (part[0] == 't' ? dataset.training_splits : dataset.splits).push_back(std::move(names));
     }

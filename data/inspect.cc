@@ -6,6 +6,7 @@
 #include <set>
 
 #include "data/case_reader.h"
+#include "data/channels.h"
 #include "data/nonzero.h"
 #include "data/orientation.h"
 
@@ -26,6 +27,23 @@ uint64_t hash_of(const Tensor& image) {
   return h;
 }
 
+/// CaseSummary::corner.
+std::vector<double> corners_of(const Tensor& image) {
+  const int64_t channels = image.dim(3), d = image.dim(0) - 1, h = image.dim(1) - 1, w = image.dim(2) - 1;
+  const float* x = image.data<float>();
+  std::vector<double> values;
+  for (int64_t channel = 0; channel < channels; ++channel) {
+    bool equal = true;
+    for (int corner = 1; corner < 8; ++corner) {
+      const int64_t voxel =
+          (((corner & 4) ? d : 0) * (h + 1) + ((corner & 2) ? h : 0)) * (w + 1) + ((corner & 1) ? w : 0);
+      equal = equal && x[voxel * channels + channel] == x[channel];
+    }
+    values.push_back(equal ? double{x[channel]} : 0);
+  }
+  return values;
+}
+
 /// What one case gives, as problems of this case.
 class Inspection {
  public:
@@ -34,7 +52,6 @@ class Inspection {
 
   void look_at(const LoadedCase& loaded) {
     look_at_annotations(loaded.header);
-    look_at_air(loaded.image);
     if (loaded.label.defined()) look_at_foreground(loaded);
   }
 
@@ -61,24 +78,6 @@ class Inspection {
     }
     if (!case_.posterior.empty())
       check("posterior", case_.posterior, [&] { load_posterior(case_, classes_, grid); });
-  }
-
-  /// Cropping to the non-zero box needs air of exactly 0.
-  void look_at_air(const Tensor& image) {
-    const int64_t channels = image.dim(3), d = image.dim(0) - 1, h = image.dim(1) - 1, w = image.dim(2) - 1;
-    const float* x = image.data<float>();
-    for (int64_t channel = 0; channel < channels; ++channel) {
-      const float first = x[channel];
-      bool constant = first != 0;
-      for (int corner = 1; corner < 8 && constant; ++corner) {
-        const int64_t voxel =
-            (((corner & 4) ? d : 0) * (h + 1) + ((corner & 2) ? h : 0)) * (w + 1) + ((corner & 1) ? w : 0);
-        constant = x[voxel * channels + channel] == first;
-      }
-      if (constant)
-        warning("air-not-zero", case_.images[case_.images.size() == 1 ? 0 : static_cast<size_t>(channel)],
-                cat("all corners of channel ", channel, " are ", first, ": nothing is cropped as air"));
-    }
   }
 
   /// Foreground where every channel is 0: outside the box it is cut off, inside nothing tells it from air.
@@ -145,6 +144,25 @@ void inspect_images(const Dataset& d, const std::vector<CaseSummary>& cases, std
   }
 }
 
+void inspect_intensities(const Dataset& d, const std::vector<CaseSummary>& cases,
+                         std::vector<Problem>& problems) {
+  std::map<std::string, const Case*> case_of;
+  for (const Case& c : d.cases) case_of[c.name] = &c;
+  for (const CaseSummary& c : cases)
+    for (size_t k = 0; k < d.channel_names.size(); ++k) {
+      const std::vector<std::string>& images = case_of.at(c.name)->images;
+      const std::string file = images[images.size() == 1 ? 0 : k], how = normalisation_of(d.channel_names[k]);
+      if (how != "ct" && k < c.corner.size() && c.corner[k] != 0)
+        problems.push_back(
+            {false, "air-not-zero", c.name, file,
+             cat("all corners of channel ", k, " are ", c.corner[k], ": nothing is cropped as air")});
+      if (how == "rgb_to_0_1" && k < c.low.size() && (c.low[k] < 0 || c.high[k] > 255))
+        problems.push_back({true, "rgb-range", c.name, file,
+                            cat("channel ", k, " (", d.channel_names[k], "): expected values from 0 to 255, got ",
+                                c.low[k], " to ", c.high[k])});
+    }
+}
+
 void inspect_grids(const Dataset& d, const std::vector<CaseSummary>& cases, std::vector<Problem>& problems) {
   for (size_t axis = 0; axis < 3 && !cases.empty(); ++axis) {
     const auto [low, high] = std::minmax_element(
@@ -185,15 +203,17 @@ LoadedCase inspect_case(const Case& c, int channels, int classes, std::vector<Pr
   if (!loaded.image.defined()) return loaded;
   summary.axes = axis_letters(loaded.header);
   summary.image_hash = hash_of(loaded.image);
+  summary.corner = corners_of(loaded.image);
   Inspection(c, classes, problems).look_at(loaded);
   return loaded;
 }
 
 void inspect_together(const Dataset& dataset, const std::vector<CaseSummary>& cases,
                       std::vector<Problem>& problems) {
-  if (dataset.is_ct())
-    std::erase_if(problems,
-                  [](const Problem& p) { return p.kind == "air-not-zero" || p.kind == "foreground-in-air"; });
+  const auto is_ct = [](const std::string& name) { return normalisation_of(name) == "ct"; };
+  if (std::all_of(dataset.channel_names.begin(), dataset.channel_names.end(), is_ct))
+    std::erase_if(problems, [](const Problem& p) { return p.kind == "foreground-in-air"; });
+  inspect_intensities(dataset, cases, problems);
   inspect_classes(dataset, cases, problems);
   inspect_images(dataset, cases, problems);
   inspect_grids(dataset, cases, problems);

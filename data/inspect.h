@@ -16,6 +16,7 @@ struct CaseSummary {
   std::vector<int64_t> class_voxels;  ///< voxels a class; empty where the label could not be read
   std::string axes;                   ///< axis_letters
   uint64_t image_hash = 0;            ///< equal images have equal values
+  std::vector<double> corner;  ///< a channel's value in all corners; 0 where they differ
 };
 
 /// Reads everything of a case, annotations and posterior too, and appends what is wrong with it. The summary
@@ -24,13 +25,15 @@ LoadedCase inspect_case(const Case& c, int channels, int classes, std::vector<Pr
                         CaseSummary& summary);
 
 /// Appends what shows only where cases are seen together, or with the names of a data set: classes that a
-/// case or all lack, equal images, mixed spacings and orientations, missing annotations. Takes away what is
-/// nothing odd for CT: air that is not 0, a foreground where the image is 0.
+/// case or all lack, equal images, mixed spacings and orientations, missing annotations, air that is not 0
+/// (nothing odd in a CT channel), values beyond 255 in a channel that is divided by it. Takes away a foreground
+/// where the image is 0 where all channels are CT: it is water.
 void inspect_together(const Dataset& dataset, const std::vector<CaseSummary>& cases,
                       std::vector<Problem>& problems);
-/// Appends the classes that no training case has. `where`: "fold 2: ", or nothing.
+/// Appends the classes that no training case has and another of `cases` has. `where`: "fold 2: ", or nothing.
 void inspect_training(const Dataset& dataset, const std::vector<CaseSummary>& training,
-                      const std::string& where, std::vector<Problem>& problems);
+                      const std::vector<CaseSummary>& cases, const std::string& where,
+                      std::vector<Problem>& problems);
 
 /// For people: the warnings as a line each kind, with the first of it and counts; up to `most` errors of a
 /// kind as a line each, and how many more there are.

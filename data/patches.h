@@ -35,6 +35,8 @@ struct Window {
 /// Windows of the plan's patch over a volume of `shape` with the given overlap step (0.5), D outermost.
 /// A volume smaller than the patch is padded symmetrically: one window.
 std::vector<Window> sliding_windows(const Triple& shape, const Triple& patch, double step = 0.5);
+/// How many they are.
+int64_t count_windows(const Triple& shape, const Triple& patch, double step = 0.5);
 /// Weight of each voxel of a window: Gaussian, sigma = patch / 8, maximum 1, no zeros. f32 [D, H, W].
 Tensor gaussian_window(const Triple& patch);
 /// Windows of a volume f32 [D, H, W, C], stacked where it is, 0 outside it: [windows, d, h, w, C].

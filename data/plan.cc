@@ -182,7 +182,8 @@ std::vector<Problem> run_warnings(const Dataset& dataset, const std::vector<Case
       if (part == &training) trained.push_back(f.summary);
     }
   inspect_together(dataset, all, problems);
-  inspect_training(dataset, trained, "", problems);
+  inspect_training(dataset, trained, all, "", problems);
+  std::erase_if(problems, [](const Problem& p) { return p.error; });  // by names; a plan may say otherwise
   return problems;
 }
 

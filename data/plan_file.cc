@@ -30,6 +30,9 @@ Plan plan_from_toml(const std::string& text, const std::string& where) {
   json given = json::parse(json_of_toml(text, "[plan] " + where));
   if (!given.contains("intensity")) given["intensity"] = json::array();  // TOML has no empty list of tables
   const Plan plan = plan_from_json(given.dump(), where);
+  if (plan.version != Plan().version)
+    fail(ErrorCode::data, "[plan] ", where, ": version: expected ", Plan().version, ", got ", plan.version,
+         "; `voxgrad plan` makes a new one");
   expect_known(given, json::parse(plan_to_json(plan)), "", where);
   return plan;
 }

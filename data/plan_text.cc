@@ -37,10 +37,10 @@ class PlanReader {
 
   Plan run() {
     Plan p;
-    const int64_t version = whole(at("version"), "version", 1, kVersion);
+    p.version = static_cast<int>(whole(at("version"), "version", 1, kVersion));
     p.dims = static_cast<int>(whole(at("dims"), "dims", 2, 3));
     p.channel_names = texts("channel_names", 1, kMostChannels);
-    read_channels(p, version);
+    read_channels(p);
     p.label_names = texts("label_names", 2, kMostClasses);  // the background and at least one class
     const json& spacing = list(at("spacing"), "spacing", 3);
     for (size_t a = 0; a < 3; ++a) {
@@ -137,10 +137,10 @@ class PlanReader {
     return all;
   }
   /// A plan of version 1 has one normalisation for all channels, and does not say how images are turned.
-  void read_channels(Plan& p, int64_t version) const {
+  void read_channels(Plan& p) const {
     p.modality = text(at("modality"), "modality");
     if (p.modality != "mri" && p.modality != "ct") bad("modality", "mri or ct");
-    if (version == 1) {
+    if (p.version == 1) {
       p.normalisation.assign(p.channel_names.size(), p.modality == "ct" ? "ct" : "zscore");
       return;
     }

@@ -194,6 +194,7 @@ SafeTensors to_tensors(const CaseFingerprint& f, const Case& c) {
                    {"class_voxels", m.class_voxels},
                    {"axes", m.axes},
                    {"image_hash", m.image_hash},
+                   {"corner", m.corner},
                    {"warnings", warnings}},
                   c.name);
 }
@@ -218,6 +219,7 @@ CaseFingerprint fingerprint_from(const SafeTensors& content, const Case& c, cons
   r.field("class_voxels", m.class_voxels);
   r.field("axes", m.axes);
   r.field("image_hash", m.image_hash);
+  r.field("corner", m.corner);
   std::vector<std::tuple<std::string, size_t, std::string>> warnings;
   r.field("warnings", warnings);
   const std::vector<std::string> files = files_of(c);

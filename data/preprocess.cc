@@ -97,9 +97,7 @@ void rescale_to_0_1(Tensor& image, int64_t channel) {
 
 void rgb_to_0_1(Tensor& image, int64_t channel, const std::string& case_name) {
   const auto [low, high] = range_of(image, channel);
-  if (low < 0 || high > 255)
-    fail(ErrorCode::data, "[preprocess] case ", case_name, ": channel ", channel,
-         " (rgb_to_0_1): expected values from 0 to 255, got ", low, " to ", high);
+  expect_rgb(case_name, static_cast<size_t>(channel), low, high);
   shift_and_scale(image, channel, 0, 1.0 / 255);
 }
 
@@ -181,6 +179,14 @@ Tensor to_crop(const Tensor& field, const PreprocessedCase& c) {
                   {kLinear, kLinear, kLinear});
 }
 
+/// The plan's spacing; along the slices of a 2-D plan that of the case.
+std::array<double, 3> target_spacing(const std::array<double, 3>& spacing, const Plan& plan) {
+  std::array<double, 3> target = plan.spacing;
+  for (size_t a = 0; a < 3; ++a)
+    if (!(target[a] > 0)) target[a] = spacing[a];
+  return target;
+}
+
 /// The crop in the whole volume, as the input lies. `outside`: the values of a voxel outside it.
 Tensor onto_input(const Tensor& inside, const PreprocessedCase& c, const std::vector<float>& outside) {
   if (c.crop_size == c.original) return turned(inside, c.turn.inverse());
@@ -217,18 +223,8 @@ PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& a
   c.image = crop(c.image, box);
   normalise(c.image, plan, loaded.name);
 
-  std::array<double, 3> target = plan.spacing;
-  double voxels = 1;
-  for (size_t a = 0; a < 3; ++a) {
-    if (!(target[a] > 0)) target[a] = c.spacing[a];  // the slice axis of a 2-D plan
-    const double extent = std::max(1.0, static_cast<double>(c.crop_size[a]) * c.spacing[a] / target[a]);
-    voxels *= extent;
-    if (!(extent <= kMostExtent && voxels <= kMostVoxels))
-      fail(ErrorCode::memory, "[preprocess] case ", loaded.name,
-           ": expected at most 2^20 voxels along an axis and ", "2^36 in all at the plan's spacing, got ",
-           extent, " along ", "zyx"[a], ": from ", c.spacing[a], " to ", target[a], " mm");
-    c.content[a] = std::llround(extent);
-  }
+  c.content = prepared_extent(c.name, c.crop_size, c.spacing, plan);
+  const std::array<double, 3> target = target_spacing(c.spacing, plan);
   const Interpolations along = separate_axes(c.spacing, target, Interpolation::cubic);
   c.image = resample(c.image, c.content, along);
   c.air = air_of(c.image, plan);
@@ -243,6 +239,29 @@ PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& a
   }
   for (const Tensor& a : annotations) c.annotations.push_back(labels(a).to(stored));
   return c;
+}
+
+void expect_rgb(const std::string& case_name, size_t channel, double low, double high) {
+  if (low < 0 || high > 255)
+    fail(ErrorCode::data, "[preprocess] case ", case_name, ": channel ", channel,
+         " (rgb_to_0_1): expected values from 0 to 255, got ", low, " to ", high);
+}
+
+Triple prepared_extent(const std::string& case_name, const Triple& box, const std::array<double, 3>& spacing,
+                       const Plan& plan) {
+  const std::array<double, 3> target = target_spacing(spacing, plan);
+  Triple content{};
+  double voxels = 1;
+  for (size_t a = 0; a < 3; ++a) {
+    const double extent = std::max(1.0, static_cast<double>(box[a]) * spacing[a] / target[a]);
+    voxels *= extent;
+    if (!(extent <= kMostExtent && voxels <= kMostVoxels))
+      fail(ErrorCode::memory, "[preprocess] case ", case_name,
+           ": expected at most 2^20 voxels along an axis and 2^36 in all at the plan's spacing, got ", extent,
+           " along ", "zyx"[a], ": from ", spacing[a], " to ", target[a], " mm");
+    content[a] = std::llround(extent);
+  }
+  return content;
 }
 
 std::pair<Triple, Triple> padding(const Triple& content, const Triple& patch) {

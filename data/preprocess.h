@@ -53,6 +53,12 @@ struct PreprocessedCase : CaseGrid {
       pad_begin{};  ///< where the content lies in it: around it is padding, of the value of air and label 0
 };
 
+/// ErrorCode::data, naming case and channel, for a range that is not within 0 to 255.
+void expect_rgb(const std::string& case_name, size_t channel, double low, double high);
+/// The extent of a case at the plan's spacing; D, H, W. `box`, `spacing`: of the turned and cropped image.
+/// ErrorCode::memory, naming the case, for more voxels than any machine holds.
+Triple prepared_extent(const std::string& case_name, const Triple& box, const std::array<double, 3>& spacing,
+                       const Plan& plan);
 /// The extent that a case of `content` is padded to, and where the content begins in it.
 std::pair<Triple, Triple> padding(const Triple& content, const Triple& patch);
 /// Pads a case to the patch, in memory.

@@ -37,6 +37,12 @@ std::vector<Window> sliding_windows(const Triple& shape, const Triple& patch, do
   return windows;
 }
 
+int64_t count_windows(const Triple& shape, const Triple& patch, double step) {
+  int64_t count = 1;
+  for (size_t a = 0; a < 3; ++a) count *= static_cast<int64_t>(begins(shape[a], patch[a], step).size());
+  return count;
+}
+
 Tensor gaussian_window(const Triple& patch) {
   std::array<std::vector<double>, 3> along;
   for (size_t a = 0; a < 3; ++a) {

@@ -105,15 +105,11 @@ void start_peak(const Device& device) { device.is_cuda() ? reset_peak_memory(dev
 Triple extent_of(const NiftiHeader& header) { return {header.extent(2), header.extent(1), header.extent(0)}; }
 
 /// The windows of a case that is not cropped.
-int64_t most_windows(const NiftiHeader& header, const Plan& plan) {
+int64_t most_windows(const std::string& name, const NiftiHeader& header, const Plan& plan) {
   const Turn turn = turn_to(plan.axes, header);
-  Triple content = turned(extent_of(header), turn);
-  const std::array<double, 3> spacing = turned(spacing_of(header), turn);
-  for (size_t a = 0; a < 3; ++a)
-    if (plan.spacing[a] > 0)
-      content[a] =
-          std::max<int64_t>(1, std::llround(static_cast<double>(content[a]) * spacing[a] / plan.spacing[a]));
-  return static_cast<int64_t>(sliding_windows(padding(content, plan.patch).first, plan.patch).size());
+  const Triple content =
+      prepared_extent(name, turned(extent_of(header), turn), turned(spacing_of(header), turn), plan);
+  return count_windows(padding(content, plan.patch).first, plan.patch);
 }
 
 int64_t voxels_of(const CaseCost& c) { return c.extent[0] * c.extent[1] * c.extent[2]; }
@@ -151,8 +147,9 @@ TrainingCost measure_training(Method& method, const Work& work) {
 
 PredictionCost measure_prediction(Method& method, const PredictOptions& options) {
   const Plan& plan = method.plan();
-  expect_estimates(method, options);
-  const std::vector<Case> cases = prediction_cases(options, plan);
+  const std::vector<Case> cases = prediction_work(method, options);
+  if (const std::string doubt = options.domain.doubt(plan); !doubt.empty() && options.warn)
+    options.warn(doubt);
   const auto wanted = [&](const std::string& key) {
     return std::find(options.estimates.begin(), options.estimates.end(), key) != options.estimates.end();
   };
@@ -160,7 +157,12 @@ PredictionCost measure_prediction(Method& method, const PredictOptions& options)
   cost.evaluations = method.evaluations(wanted);
   for (const Case& c : cases) {
     const NiftiHeader header = read_nifti_header(c.images[0]);
-    cost.cases.push_back({c.name, extent_of(header), most_windows(header, plan)});
+    refuse_geometry(header, c.images[0]);
+    std::vector<std::string> warnings;
+    options.domain.compare_spacing(header, c.images[0], plan, warnings);
+    for (const std::string& text : warnings)
+      if (options.warn) options.warn(c.images[0] + ": " + text);
+    cost.cases.push_back({c.name, extent_of(header), most_windows(c.name, header, plan)});
   }
   if (cases.empty()) return cost;
   const auto largest =

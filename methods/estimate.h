@@ -36,7 +36,7 @@ struct PredictionCost {
   uint64_t memory = 0;      ///< most bytes of tensors at once
 };
 /// Reads the headers of all cases, and predicts a part of the largest one. Writes nothing. The method is that
-/// of a loaded model. Errors as of prediction_cases and expect_estimates.
+/// of a loaded model. Errors as of prediction_work.
 PredictionCost measure_prediction(Method& method, const PredictOptions& options);
 
 }  // namespace voxgrad

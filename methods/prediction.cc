@@ -191,6 +191,8 @@ CasePrediction predict_case(Predictor& predictor, const PreprocessedCase& c, con
   return receiver.finish();
 }
 
+namespace {
+
 void expect_estimates(const Method& method, const PredictOptions& options) {
   const std::vector<EstimateInfo> all = method.estimates();
   std::string known;
@@ -201,13 +203,22 @@ void expect_estimates(const Method& method, const PredictOptions& options) {
   }
 }
 
-std::vector<std::string> predict_files(Method& method, const PredictOptions& options) {
-  const Plan& plan = method.plan();
-  const std::vector<Case> cases = prediction_cases(options, plan);
+}  // namespace
+
+std::vector<Case> prediction_work(const Method& method, const PredictOptions& options) {
+  const std::vector<Case> cases = prediction_cases(options, method.plan());
   refuse_folder_of_inputs(options, cases);
   expect_estimates(method, options);
-  const std::string record = record_of(method, options);
-  refuse_foreign_results(options, cases, record);
+  refuse_foreign_results(options, cases, record_of(method, options));
+  std::vector<Case> left;
+  for (const Case& c : cases)
+    if (!options.skip_existing || !file_exists(options.output + "/" + c.name + ".nii.gz")) left.push_back(c);
+  return left;
+}
+
+std::vector<std::string> predict_files(Method& method, const PredictOptions& options) {
+  const Plan& plan = method.plan();
+  const std::vector<Case> left = prediction_work(method, options);
   std::vector<std::string> folders{options.output, options.output + "/entropy",
                                    options.output + "/mutual_information"};
   for (const std::string& key : options.estimates) folders.push_back(options.output + "/estimates/" + key);
@@ -215,10 +226,7 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
   for (const std::string& folder : folders) make_folders(folder);
   const FolderLock lock(options.output);
   for (const std::string& folder : folders) remove_stale_temporaries(folder);
-  write_text(options.output + kRecord, record);
-  std::vector<Case> left;
-  for (const Case& c : cases)
-    if (!options.skip_existing || !file_exists(options.output + "/" + c.name + ".nii.gz")) left.push_back(c);
+  write_text(options.output + kRecord, record_of(method, options));
   CaseClock clock(static_cast<int64_t>(left.size()), options.progress);
   std::vector<std::string> names;
   if (const std::string doubt = options.domain.doubt(plan); !doubt.empty() && options.warn)

@@ -49,8 +49,9 @@ Case named_case(const std::string& text, const Plan& plan);
 /// a case that is there twice.
 std::vector<Case> prediction_cases(const PredictOptions& options, const Plan& plan);
 
-/// ErrorCode::usage for an estimate that the method does not have.
-void expect_estimates(const Method& method, const PredictOptions& options);
+/// Those of them that will be predicted: without those whose mask is there, where options.skip_existing says
+/// so. Writes nothing. ErrorCode::usage as of predict_files.
+std::vector<Case> prediction_work(const Method& method, const PredictOptions& options);
 
 /// `voxgrad predict`: OUT/CASE.nii.gz, OUT/entropy/, OUT/mutual_information/ and what was asked for, and
 /// OUT/prediction.json, which says what they were made with. Returns the names of the cases that were

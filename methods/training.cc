@@ -5,6 +5,7 @@
 
 #include "data/plan_file.h"
 #include "io/sha256.h"
+#include "methods/look_ahead.h"
 #include "methods/registry.h"
 #include "methods/training_domain.h"
 #include "methods/validation.h"
@@ -86,7 +87,7 @@ class MethodTraining {
 
  private:
   TrainingJob prepare();
-  Plan look_ahead(CaseStore& store);
+  Plan plan(CaseStore& store);
   void load(CaseStore& store);
   // The bounds are half of the caps; the cases in memory, and parameters, count against the caps too.
   void bound_work() {
@@ -132,41 +133,35 @@ void MethodTraining::load(CaseStore& store) {
   for (const PreparedCase& c : data_.calibration) c.verify();  // they are read hours later
 }
 
-// Reads every case that the run will need, says what is odd about them, and plans or takes the plan that was
-// given: what would be found out only after hours is found here.
-Plan MethodTraining::look_ahead(CaseStore& store) {
-  std::vector<int> others = split_.calibration;
-  const size_t scored = scored_cases(dataset_, split_, method_.common.max_scored).size();
-  others.insert(others.end(), split_.scored.begin(),
-                split_.scored.begin() + static_cast<std::ptrdiff_t>(scored));
-  const size_t total = split_.train.size() + others.size();
-  size_t looked_at = 0;
-  const auto read = [&](const std::vector<int>& cases, int64_t samples) {
-    return fingerprints(dataset_, cases, samples, &store, [&] {
-      run_.poll();
-      run_.show("reading cases", looked_at++, total);
-    });
-  };
-  const auto training = read(split_.train, intensity_samples(dataset_, split_.train.size()));
-  for (const ProblemLine& line : grouped(run_warnings(dataset_, training, read(others, 0))))
-    run_.say("warning: " + line.text);
-  if (request_.plan.empty()) return plan_from_fingerprints(dataset_, training, method_.common.plan);
-  const std::string where = run_.folder().plan();
-  const Plan given = plan_from_toml(request_.plan, where);
-  expect_plan_of(dataset_, given, where);
-  return given;
+// What would be found out only after hours is found here. Returns the plan: that which was given, or one by the
+// rules.
+Plan MethodTraining::plan(CaseStore& store) {
+  const RunCases cases =
+      look_ahead(dataset_, split_, method_.common.max_scored, store, [&](size_t done, size_t total) {
+        run_.poll();
+        run_.show("reading cases", done, total);
+      });
+  for (const ProblemLine& line : grouped(cases.warnings)) run_.say("warning: " + line.text);
+  Plan plan;
+  if (request_.plan.empty()) {
+    plan = plan_from_fingerprints(dataset_, cases.training, method_.common.plan);
+  } else {
+    const std::string where = run_.folder().plan();
+    plan = plan_from_toml(request_.plan, where);
+    expect_plan_of(dataset_, plan, where);
+  }
+  expect_preparable(cases, plan);
+  return plan;
 }
 
 TrainingJob MethodTraining::prepare() {
   const CommonOptions& common = method_.common;
   dataset_ = open_dataset(folder_);
   split_ = run_split(dataset_, static_cast<int>(common.fold));
-  if (split_.train.empty())
-    fail(ErrorCode::data, "[train] ", folder_, ": expected at least one training case in fold ", common.fold);
   CaseStore store(cache_);
   run_.say(split_.text);
   if (!store.folder().empty()) run_.say(cat("prepared data lie in ", store.folder()));
-  method_.build(look_ahead(store), request_.runtime);
+  method_.build(plan(store), request_.runtime);
   load(store);
   release_memory_cache();  // its blocks are those of preparing
   if (!store.folder().empty())
@@ -190,7 +185,10 @@ TrainingJob MethodTraining::prepare() {
   job.channels = method_.plan().channel_names;
   job.split = split_.text;
   job.prepared_data = store.folder();
-  seen_.write_to(job.axis_codes, job.spacing, job.intensity);
+  job.axis_codes = seen_.axis_codes();
+  job.spacing = seen_.spacing();
+  job.intensity_low = seen_.intensity_low();
+  job.intensity_high = seen_.intensity_high();
   job.seed = seed;
   job.stages = method_.stages(data_, work_);
   job.constants = &method_.constants;

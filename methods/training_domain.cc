@@ -8,9 +8,9 @@
 namespace voxgrad {
 namespace {
 
-// Intensities are far where they lie in another part of the range (in parts of its width), or where the width
-// itself differs by this factor.
-constexpr double kShift = 0.2, kWiden = 1, kFactor = 100;
+// Intensities of a channel that keeps its values are far where they begin or end this part of the width of
+// training inside or outside of what training had; z-scored ones where the width differs by this factor.
+constexpr double kInside = 0.2, kOutside = 1, kFactor = 100;
 
 void widen(std::vector<SeenRange>& ranges, size_t i, double low, double high) {
   if (i == ranges.size()) ranges.push_back({low, high});
@@ -21,10 +21,12 @@ std::set<std::string> split_codes(const std::string& text) {
   std::set<std::string> codes;
   std::string code;
   for (const char c : text + ",") {
-    if (c != ',')
-      code += c;
-    else if (names_axes(code))
-      codes.insert(code), code.clear();
+    if (c != ',') {
+      if (c != ' ') code += c;
+      continue;
+    }
+    if (!code.empty()) codes.insert(code);
+    code.clear();
   }
   return codes;
 }
@@ -35,29 +37,45 @@ std::string joined(const std::set<std::string>& texts) {
   return all;
 }
 
+/// "-1024", or "-1024 to -1000".
+std::string range_text(const SeenRange& r) {
+  return r.low == r.high ? cat(r.low) : cat(r.low, " to ", r.high);
+}
+
 }  // namespace
 
 Plan plan_of(const ModelFile& model, const std::string& where) {
   Plan plan = plan_from_json(model.plan, where);
-  if (const auto codes = split_codes(model.axis_codes); plan.axes.empty() && codes.size() == 1)
-    plan.axes = *codes.begin();
+  const std::set<std::string> codes = split_codes(model.axis_codes);
+  if (plan.version == 1 && codes.size() == 1 && names_axes(*codes.begin())) plan.axes = *codes.begin();
   return plan;
 }
 
 TrainingDomain::TrainingDomain(const ModelFile& model)
-    : axes_(split_codes(model.axis_codes)), spacing_(model.spacing), intensity_(model.intensity) {}
+    : axes_(split_codes(model.axis_codes)),
+      spacing_(model.spacing),
+      low_(model.intensity_low),
+      high_(model.intensity_high) {
+  if (!low_.empty()) return;
+  for (const SeenRange& r : model.intensity) {  // an earlier version kept one range
+    low_.push_back({r.low, r.low});
+    high_.push_back({r.high, r.high});
+  }
+}
 
 void TrainingDomain::add(const PreparedCase& c) {
   axes_.insert(c.axes);
   for (size_t axis = 0; axis < 3; ++axis) widen(spacing_, axis, c.spacing[2 - axis], c.spacing[2 - axis]);
-  for (size_t k = 0; k < c.low.size(); ++k) widen(intensity_, k, double{c.low[k]}, double{c.high[k]});
+  for (size_t k = 0; k < c.low.size(); ++k) {
+    widen(low_, k, double{c.low[k]}, double{c.low[k]});
+    widen(high_, k, double{c.high[k]}, double{c.high[k]});
+  }
 }
 
-void TrainingDomain::write_to(std::string& axis_codes, std::vector<SeenRange>& spacing,
-                              std::vector<SeenRange>& intensity) const {
-  for (const std::string& letters : axes_) axis_codes += (axis_codes.empty() ? "" : ",") + letters;
-  spacing = spacing_;
-  intensity = intensity_;
+std::string TrainingDomain::axis_codes() const {
+  std::string codes;
+  for (const std::string& letters : axes_) codes += (codes.empty() ? "" : ",") + letters;
+  return codes;
 }
 
 std::string TrainingDomain::doubt(const Plan& plan) const {
@@ -81,20 +99,20 @@ std::vector<std::string> TrainingDomain::compare(const LoadedCase& c, const std:
   if (c.header.qform_code <= 0 && c.header.sform_code <= 0 && c.image.dim(0) > 1)
     warnings.push_back(
         cat("qform_code and sform_code are 0: no orientation is given, and it is taken as ", letters));
-  compare_spacing(c, file, plan, warnings);
+  compare_spacing(c.header, file, plan, warnings);
   compare_intensity(c, plan, warnings);
   return warnings;
 }
 
-void TrainingDomain::compare_spacing(const LoadedCase& c, const std::string& file, const Plan& plan,
+void TrainingDomain::compare_spacing(const NiftiHeader& header, const std::string& file, const Plan& plan,
                                      std::vector<std::string>& warnings) const {
-  const Turn turn = turn_to(plan.axes, c.header);
-  const std::array<double, 3> spacing = turned(spacing_of(c.header), turn);
+  const Turn turn = turn_to(plan.axes, header);
+  const std::array<double, 3> spacing = turned(spacing_of(header), turn);
   for (size_t axis = 0; axis < 3; ++axis) {
     const double target = plan.spacing[2 - axis], here = spacing[2 - axis];
     if (!(target > 0)) continue;  // kept as it is: the slices of a 2-D plan
     const int stored = std::abs(turn.axis[axis]) - 1;
-    if (c.header.extent(stored) == 1) continue;
+    if (header.extent(stored) == 1) continue;
     const SeenRange seen = axis < spacing_.size() ? spacing_[axis] : SeenRange{target, target};
     const double off = std::max(here / seen.high, seen.low / here);
     if (!(off > kFarSpacing)) continue;
@@ -112,23 +130,26 @@ void TrainingDomain::compare_intensity(const LoadedCase& c, const Plan& plan,
                                        std::vector<std::string>& warnings) const {
   const int64_t channels = c.image.dim(3);
   const float* const x = c.image.data<float>();
-  for (size_t k = 0; k < intensity_.size() && static_cast<int64_t>(k) < channels; ++k) {
+  for (size_t k = 0; k < low_.size() && static_cast<int64_t>(k) < channels; ++k) {
     double low = HUGE_VAL, high = -HUGE_VAL;
     for (int64_t i = static_cast<int64_t>(k); i < c.image.numel(); i += channels) {
       low = std::min<double>(low, x[i]);
       high = std::max<double>(high, x[i]);
     }
-    const SeenRange seen = intensity_[k];
-    const double width = high - low, seen_width = seen.high - seen.low;
+    const SeenRange &lows = low_[k], &highs = high_[k];
+    // By the narrowest case: one voxel of metal must not make every other image look narrow.
+    const double width = high - low, usual = highs.low - lows.low;
     // z-scores and a rescaling remove a factor and a shift; elsewhere the values themselves matter.
     const std::string& how = plan.normalisation[k];
     const bool relative = how == "zscore" || how == "rescale_to_0_1";
-    const bool moved = low > seen.low + kShift * seen_width || high < seen.low + kShift * seen_width ||
-                       low < seen.low - kWiden * seen_width || high > seen.high + kWiden * seen_width;
-    const bool scaled = width > kFactor * seen_width || width < seen_width / kFactor;
+    const bool moved = low > lows.high + kInside * usual || low < lows.low - kOutside * usual ||
+                       high < lows.high + kInside * usual || high > highs.high + kOutside * usual;
+    const bool scaled =
+        width > kFactor * (highs.high - lows.low) || width < std::max(0.0, highs.low - lows.high) / kFactor;
     if ((relative ? scaled : moved) && width > 0)
       warnings.push_back(cat("channel ", k, " (", plan.channel_names[k], "): intensities from ", low, " to ",
-                             high, " are far from those of training, ", seen.low, " to ", seen.high));
+                             high, " are far from those of training, which begin at ", range_text(lows),
+                             " and end at ", range_text(highs)));
   }
 }
 

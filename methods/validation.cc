@@ -15,10 +15,19 @@ constexpr int kIntentLabel = 1002;  // NIFTI_INTENT_LABEL
 
 constexpr size_t kKeptSamples = 4;
 
+// The maps of an earlier scoring. Other files stay.
+void remove_maps(const std::string& folder) {
+  if (!is_folder(folder)) return;
+  for (const std::string& name : list_folder(folder))
+    if (const std::string path = folder + "/" + name; name.ends_with(".nii.gz") && !is_folder(path))
+      remove_file(path);
+  if (list_folder(folder).empty()) remove_folder(folder);
+}
+
 void write_maps(const RunFolder& run, const Case& c, const LoadedCase& loaded, const CasePrediction& p,
                 const std::vector<Tensor>& annotations, int classes) {
   const std::string folder = run.validation_case(c.name);
-  if (is_folder(folder)) remove_folder(folder);
+  remove_maps(folder);
   make_folders(folder);
   const auto write = [&](const std::string& map, const Tensor& volume) {
     write_volume(run.validation_map(c.name, map), loaded.header, volume);
@@ -45,7 +54,7 @@ void keep_maps(const RunFolder& run, const ScoreTable& table, size_t most) {
   std::vector<std::string> names;
   for (const CaseScores& c : table.cases) names.push_back(c.name);
   const std::vector<size_t> order = spread_by_score(choosing_scores(table, names));
-  for (size_t i = most; i < order.size(); ++i) remove_folder(run.validation_case(names[order[i]]));
+  for (size_t i = most; i < order.size(); ++i) remove_maps(run.validation_case(names[order[i]]));
 }
 
 }  // namespace

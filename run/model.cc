@@ -89,6 +89,11 @@ void check(const ModelFile& m, const std::string& where, ErrorCode code) {
     fail(code, where, ": spacing: expected ranges along x, y and z, or none, got ", m.spacing.size());
   check_ranges(m.spacing, "spacing", 0);
   check_ranges(m.intensity, "intensity", -INFINITY);
+  check_ranges(m.intensity_low, "intensity_low", -INFINITY);
+  check_ranges(m.intensity_high, "intensity_high", -INFINITY);
+  if (m.intensity_low.size() != m.intensity_high.size())
+    fail(code, where, ": intensity_high: expected as many ranges as intensity_low has, ",
+         m.intensity_low.size(), ", got ", m.intensity_high.size());
 }
 
 }  // namespace
@@ -140,6 +145,8 @@ void write_model(const std::string& path, ModelFile& model) {
                    {"axis_codes", model.axis_codes},
                    {"spacing", detail::dump_json(ranges_json(model.spacing))},
                    {"intensity", detail::dump_json(ranges_json(model.intensity))},
+                   {"intensity_low", detail::dump_json(ranges_json(model.intensity_low))},
+                   {"intensity_high", detail::dump_json(ranges_json(model.intensity_high))},
                    {"thresholds", detail::dump_json(model.thresholds)},
                    {"provenance", detail::dump_json(provenance_json(model.provenance))},
                    {"digest", model.digest}};
@@ -166,6 +173,10 @@ ModelFile read_model_unchecked(const std::string& path) {
     m.axis_codes = meta.text("axis_codes");
     m.spacing = ranges_from(meta, "spacing");
     m.intensity = ranges_from(meta, "intensity");
+    if (file.metadata.contains("intensity_low")) {  // not of earlier versions
+      m.intensity_low = ranges_from(meta, "intensity_low");
+      m.intensity_high = ranges_from(meta, "intensity_high");
+    }
     m.thresholds = meta.constants("thresholds");
     m.provenance = provenance_from(meta);
     m.stored_digest = meta.text("digest");

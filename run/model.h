@@ -63,7 +63,9 @@ struct ModelFile {
   // What was seen in training, for warnings at prediction. Empty: not recorded (format 1).
   std::string axis_codes;            ///< of the training images: "RAS"; several are separated by commas
   std::vector<SeenRange> spacing;    ///< mm along x, y, z of the images
-  std::vector<SeenRange> intensity;  ///< of each channel of the images
+  std::vector<SeenRange> intensity;  ///< of each channel; of an earlier version, which had no other
+  /// Of each channel: of the smallest value of each image, and of the largest.
+  std::vector<SeenRange> intensity_low, intensity_high;
   std::map<std::string, double> thresholds;  ///< decision thresholds from 0 to 1 by name; none: the most
                                              ///< probable class
   Provenance provenance;

@@ -20,6 +20,10 @@ RuntimeRecord record_of(const Runtime& r) {
 
 // A new run says what it is before it reads its data. The log of one that was never resumed goes.
 void TrainingRun::State::begin() const {
+  if (file_exists(folder.plan()) && !file_exists(folder.manifest()))
+    fail(ErrorCode::usage, "[train] ", folder.plan(),
+         ": expected no plan in the folder of a new run, which keeps its own there; move the file, and give it "
+         "with --plan");
   if (file_exists(folder.log())) remove_file(folder.log());
   write_text(folder.config(), identity.config);
   if (!identity.plan.empty())
@@ -56,7 +60,8 @@ void TrainingRun::State::save_model(bool complete) {
   m.complete = complete;
   m.axis_codes = job.axis_codes;
   m.spacing = job.spacing;
-  m.intensity = job.intensity;
+  m.intensity_low = job.intensity_low;
+  m.intensity_high = job.intensity_high;
   m.provenance = {request.seed, job.dataset, job.data_sha256, build_info().version, records};
   for (size_t s = 0; s < job.stages.size(); ++s) {
     Parameters& p = *job.stages[s].parameters;

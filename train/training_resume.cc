@@ -71,7 +71,7 @@ void TrainingRun::State::load(const Checkpoint& saved, NamedTensors& optimizer) 
   expect_same("--method", saved.method, identity.method);
   if (saved.plan != job.plan)
     fail(ErrorCode::usage, "[train] ", folder.checkpoint(),
-         ": was made with another plan: data set or configuration have changed");
+         ": was made with another plan: data set, configuration or the version of voxgrad have changed");
   expect_same("--seed", cat(saved.seed), cat(request.seed));
   if (saved.data_sha256 != job.data_sha256)
     fail(ErrorCode::data, "[train] ", job.dataset, ": the training and calibration cases are not those that ",

@@ -69,8 +69,8 @@ struct TrainingJob {
   std::string model_config;  ///< what of config.toml the model keeps
   std::string dataset, modality, split, prepared_data;
   std::vector<std::string> channels;
-  std::string axis_codes;  ///< ModelFile::axis_codes, spacing, intensity
-  std::vector<SeenRange> spacing, intensity;
+  std::string axis_codes;  ///< ModelFile::axis_codes, spacing, intensity_low, intensity_high
+  std::vector<SeenRange> spacing, intensity_low, intensity_high;
   // How.
   Seed seed;  ///< where the stages' seeds come from: a child of the request's
   std::vector<Stage> stages;
