@@ -119,8 +119,9 @@ void add_predict(CLI::App& app) {
   c->add_flag("--save-samples", a->options.save_samples, "Write every sample's mask (OUT/samples/CASE)");
   c->add_flag("--save-probabilities", a->options.save_probabilities,
               "Write mean probabilities (OUT/probabilities, 4-D)");
-  c->add_flag("--dry-run", a->dry_run,
-              "Check the inputs, say what would be done, and estimate time and memory; write nothing");
+  c->add_flag(
+      "--dry-run", a->dry_run,
+      "Check headers and output, say what would be done, and estimate time and memory; write nothing");
   CLI::Option* const skip =
       c->add_flag("--skip-existing", a->options.skip_existing,
                   "Leave out cases whose mask is there, made with this model and these settings");

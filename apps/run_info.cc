@@ -147,7 +147,8 @@ void print_model(const json& m) {
   line("labels", joined(plan["label_names"]));
   line("normalisation", joined(plan["normalisation"]));
   line("spacing", joined(plan["spacing"], " x ") + " mm (z, y, x)");
-  line("patch", cat(joined(plan["patch"], " x "), ", ", plan["batch_size"].dump(), " a step"));
+  line("patch",
+       cat(joined(plan["patch"], " x "), " voxels (z, y, x), ", plan["batch_size"].dump(), " a step"));
   line("features", cat(joined(plan["features"]), "; ", m["parameters"].dump(), " parameters"));
   line("constants", text_of(m["constants"]));
   line("thresholds", text_of(m["thresholds"]));

@@ -45,6 +45,9 @@ AuditReport audit_dataset(const std::string& folder,
   }
   inspect_together(d, report.cases, report.problems);
   inspect_folds(report);
+  if (d.cases.size() == 1)
+    report.problems.push_back(
+        {false, "case-count", "", d.folder, "one case: `train` needs at least two, to leave one out"});
   std::stable_sort(report.problems.begin(), report.problems.end(),
                    [](const Problem& a, const Problem& b) { return a.case_name < b.case_name; });
   return report;

@@ -113,7 +113,7 @@ Split split(const Dataset& dataset, int fold) {
   }
   const int folds = std::min(n, kFolds);
   if (n < 2)
-    fail(ErrorCode::usage, "[data] ", dataset.folder, ": expected at least two cases to leave one out, got ",
+    fail(ErrorCode::data, "[data] ", dataset.folder, ": expected at least two cases to leave one out, got ",
          n);
   if (fold < 0 || fold >= folds)
     fail(ErrorCode::usage, "[data] fold: expected 0 to ", folds - 1, " for ", n, " cases, got ", fold);

@@ -33,11 +33,11 @@ struct Problem {
   bool error = true;  ///< an error makes the data set unusable, a warning does not
   /// Errors: description (dataset.json), missing-file, foreign-file, duplicate, orphan-file, no-cases,
   /// splits, unreadable, channels, empty, grid-mismatch, non-finite, label-fractional, label-range,
-  /// annotation, posterior, rgb-range. Warnings: case-count, orphan-file (not in the Decathlon's list, or an annotation
-  /// without a case), foreign-file (beside the raters' folders), constant, no-foreground, missing-class,
-  /// untrained-class (in no training case of a fold), missing-annotation, no-background (class 0 has another
-  /// name), channel-name (data/channels.h), unused-class, same-image, air-not-zero, foreground-in-air,
-  /// mixed-spacing, mixed-orientation, and those of geometry_problems (data/grid.h).
+  /// annotation, posterior, rgb-range. Warnings: case-count, orphan-file (not in the Decathlon's list, or an
+  /// annotation without a case), foreign-file (beside the raters' folders), constant, no-foreground,
+  /// missing-class, untrained-class (in no training case of a fold), missing-annotation, no-background (class
+  /// 0 has another name), channel-name (data/channels.h), unused-class, same-image, air-not-zero,
+  /// foreground-in-air, mixed-spacing, mixed-orientation, and those of geometry_problems (data/grid.h).
   std::string kind;
   std::string case_name;  ///< empty where it concerns the whole data set
   std::string file;       ///< empty where no file is at fault

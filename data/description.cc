@@ -21,7 +21,10 @@ class Reader {
 
   std::optional<Description> run() {
     if (!is_folder(folder_)) return missing(folder_, "expected a folder with dataset.json");
-    if (!file_exists(d_.path)) return missing(d_.path, "expected the description of the data set");
+    if (!file_exists(d_.path))
+      return missing(d_.path,
+                     "expected the description of the data set: channel_names, labels, file_ending "
+                     "(docs/data.md has an example)");
     const std::optional<json> j = parse_json_file(d_.path, "description", problems_);
     if (!j || !read(*j)) return std::nullopt;
     d_.json = *j;

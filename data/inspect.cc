@@ -13,7 +13,7 @@
 namespace voxgrad {
 namespace {
 
-constexpr double kForegroundInAir = 0.01;  // a part of the foreground that is worth a word
+constexpr double kForegroundInAir = 0.05;  // a part of the foreground that is worth a word
 
 /// FNV-1a over the voxels: a chance meeting is reported as a warning only.
 uint64_t hash_of(const Tensor& image) {
@@ -119,17 +119,23 @@ void inspect_classes(const Dataset& d, const std::vector<CaseSummary>& cases,
   std::map<std::string, std::string> label_of;
   for (const Case& c : d.cases) label_of[c.name] = c.label;
   std::set<size_t> unused;
-  for (size_t k = 1; k < d.label_names.size() && !cases.empty(); ++k)
+  const bool all_read =
+      std::none_of(cases.begin(), cases.end(), [](const CaseSummary& c) { return c.class_voxels.empty(); });
+  for (size_t k = 1; k < d.label_names.size() && !cases.empty() && all_read; ++k)
     if (std::none_of(cases.begin(), cases.end(), [k](const CaseSummary& c) { return has_class(c, k); })) {
       unused.insert(k);
       problems.push_back(
           {false, "unused-class", "", d.folder, "no case has a voxel of class \"" + d.label_names[k] + "\""});
     }
-  for (const CaseSummary& c : cases)
+  for (const CaseSummary& c : cases) {
+    bool foreground = false;
+    for (size_t k = 1; k < c.class_voxels.size(); ++k) foreground |= has_class(c, k);
+    if (!foreground) continue;  // its reader has said so, once
     for (size_t k = 1; k < c.class_voxels.size() && k < d.label_names.size(); ++k)
       if (!has_class(c, k) && !unused.contains(k))
         problems.push_back({false, "missing-class", c.name, label_of[c.name],
                             "no voxel of class \"" + d.label_names[k] + "\""});
+  }
 }
 
 void inspect_images(const Dataset& d, const std::vector<CaseSummary>& cases, std::vector<Problem>& problems) {
@@ -158,13 +164,15 @@ void inspect_intensities(const Dataset& d, const std::vector<CaseSummary>& cases
              cat("all corners of channel ", k, " are ", c.corner[k], ": nothing is cropped as air")});
       if (how == "rgb_to_0_1" && k < c.low.size() && (c.low[k] < 0 || c.high[k] > 255))
         problems.push_back({true, "rgb-range", c.name, file,
-                            cat("channel ", k, " (", d.channel_names[k], "): expected values from 0 to 255, got ",
-                                c.low[k], " to ", c.high[k])});
+                            cat("channel ", k, " (", d.channel_names[k],
+                                "): expected values from 0 to 255, got ", c.low[k], " to ", c.high[k])});
     }
 }
 
 void inspect_grids(const Dataset& d, const std::vector<CaseSummary>& cases, std::vector<Problem>& problems) {
   for (size_t axis = 0; axis < 3 && !cases.empty(); ++axis) {
+    if (std::all_of(cases.begin(), cases.end(), [axis](const CaseSummary& c) { return c.shape[axis] == 1; }))
+      continue;  // single slices have no distance to each other
     const auto [low, high] = std::minmax_element(
         cases.begin(), cases.end(),
         [&](const CaseSummary& a, const CaseSummary& b) { return a.spacing[axis] < b.spacing[axis]; });
@@ -222,9 +230,13 @@ void inspect_together(const Dataset& dataset, const std::vector<CaseSummary>& ca
 }
 
 void inspect_training(const Dataset& dataset, const std::vector<CaseSummary>& training,
-                      const std::string& where, std::vector<Problem>& problems) {
-  for (size_t k = 1; k < dataset.label_names.size() && !training.empty(); ++k)
-    if (std::none_of(training.begin(), training.end(), [k](const CaseSummary& c) { return has_class(c, k); }))
+                      const std::vector<CaseSummary>& cases, const std::string& where,
+                      std::vector<Problem>& problems) {
+  const auto any_has = [](const std::vector<CaseSummary>& of, size_t k) {
+    return std::any_of(of.begin(), of.end(), [k](const CaseSummary& c) { return has_class(c, k); });
+  };
+  for (size_t k = 1; k < dataset.label_names.size(); ++k)
+    if (!any_has(training, k) && any_has(cases, k))
       problems.push_back({false, "untrained-class", "", dataset.folder,
                           cat(where, "no training case has a voxel of class \"", dataset.label_names[k],
                               "\": a network cannot learn it")});

@@ -16,7 +16,7 @@ struct CaseSummary {
   std::vector<int64_t> class_voxels;  ///< voxels a class; empty where the label could not be read
   std::string axes;                   ///< axis_letters
   uint64_t image_hash = 0;            ///< equal images have equal values
-  std::vector<double> corner;  ///< a channel's value in all corners; 0 where they differ
+  std::vector<double> corner;         ///< a channel's value in all corners; 0 where they differ
 };
 
 /// Reads everything of a case, annotations and posterior too, and appends what is wrong with it. The summary
@@ -26,8 +26,8 @@ LoadedCase inspect_case(const Case& c, int channels, int classes, std::vector<Pr
 
 /// Appends what shows only where cases are seen together, or with the names of a data set: classes that a
 /// case or all lack, equal images, mixed spacings and orientations, missing annotations, air that is not 0
-/// (nothing odd in a CT channel), values beyond 255 in a channel that is divided by it. Takes away a foreground
-/// where the image is 0 where all channels are CT: it is water.
+/// (nothing odd in a CT channel), values beyond 255 in a channel that is divided by it. Takes away a
+/// foreground where the image is 0 where all channels are CT: it is water.
 void inspect_together(const Dataset& dataset, const std::vector<CaseSummary>& cases,
                       std::vector<Problem>& problems);
 /// Appends the classes that no training case has and another of `cases` has. `where`: "fold 2: ", or nothing.

@@ -16,7 +16,7 @@ struct ChannelIntensity {    ///< foreground intensities of a channel over the d
 };
 
 struct Plan {
-  int version = 2;  ///< of the text that it was read from; what is written is always the newest
+  int version = 2;               ///< of the text that it was read from; what is written is always the newest
   int dims = 3;                  ///< 2 or 3; 2-D volumes are depth-one patches with 1x3x3 kernels
   std::string modality = "mri";  ///< "ct" where a channel is normalised as CT
   std::vector<std::string> channel_names, label_names;

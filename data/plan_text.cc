@@ -162,7 +162,8 @@ class PlanReader {
       int64_t divisor = 1;  // stays below kMostPatchEdge * kMostStride
       for (const Triple& s : p.strides) {
         divisor *= s[a];
-        if (p.patch[a] % divisor != 0) bad("patch", "a multiple of ", divisor, " along ", "zyx"[a]);
+        if (p.patch[a] % divisor != 0)
+          bad("patch", "a multiple of ", divisor, " along ", "zyx"[a], ", got ", p.patch[a]);
       }
       for (const Triple& k : p.kernels)
         if (k[a] != 1 && k[a] != 3) bad("kernels", "1 or 3");
@@ -242,7 +243,8 @@ std::string plan_to_toml(const Plan& plan) {
       << "label_names = " << names(plan.label_names) << "\n"
       << "normalisation = " << names(plan.normalisation)
       << "  # a channel each: ct, zscore, none, rescale_to_0_1, rgb_to_0_1\n"
-      << "axes = " << quoted(plan.axes) << "  # where x, y, z of every prepared image run to\n"
+      << "axes = " << quoted(plan.axes)
+      << "  # where the axes x, y, z (in this order) of every prepared image run to\n"
       << "spacing = " << joined(plan.spacing, shortest) << "  # mm; 0: kept as it is\n"
       << "median_shape = " << of_triple(plan.median_shape) << "  # of the cropped cases at this spacing\n"
       << "patch = " << of_triple(plan.patch) << "\n"

@@ -43,7 +43,8 @@ std::string facts(const Report& r) {
 std::string scores(const Report& r) {
   if (r.scores.rows.empty()) return "";
   return (r.scores.split.empty() ? "" : "<p>" + escape_markup(r.scores.split) + "</p>") +
-         detail::summary_table(r.scores) + detail::comparison_table(r.scores) + list(r.scores.notes, "notes");
+         detail::summary_table(r.scores) + detail::class_table(r.scores) +
+         detail::comparison_table(r.scores) + list(r.scores.notes, "notes");
 }
 
 std::string calibration(const Report& r) {

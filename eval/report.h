@@ -38,6 +38,7 @@ namespace detail {
 const ScoreRow& main_row(const RunScores& scores);
 /// Sections made by report_tables.cc.
 std::string summary_table(const RunScores& scores);
+std::string class_table(const RunScores& scores);  ///< of the method
 std::string comparison_table(const RunScores& scores);
 std::string case_tables(const RunScores& scores);
 std::string definitions(const RunScores& scores);

@@ -112,9 +112,9 @@ std::string summary_cell(const std::vector<std::map<std::string, Summary>>& rows
   for (const auto& other : rows) {
     const auto o = other.find(s.key);
     if (o == other.end()) continue;
-    const double lead = (it->second.mean - o->second.mean) * (s.higher_is_better ? 1 : -1);
-    best = best && lead >= 0;
-    differs = differs || lead != 0;
+    if (fixed(it->second.mean, s.decimals) == fixed(o->second.mean, s.decimals)) continue;  // as printed
+    best = best && (it->second.mean > o->second.mean) == s.higher_is_better;
+    differs = true;
   }
   std::string out = best && differs ? "<td class=\"best\">" : "<td>";
   out += fixed(it->second.mean, s.decimals);
@@ -184,6 +184,45 @@ std::string summary_table(const RunScores& scores) {
          "lower is better; the best mean of a column is bold. Scores without a unit are fractions, from 0 to "
          "1 where "
          "they have a bound.</p>";
+}
+
+std::string class_table(const RunScores& scores) {
+  const ScoreRow& row = main_row(scores);
+  const std::vector<std::string>& names = row.table.class_names;
+  if (names.size() < 3) return "";  // one class: its scores are the means above
+  const auto summary = summarise(row.table);
+  const size_t cases = row.table.cases.size();
+  std::string body;
+  for (size_t k = 1; k < names.size(); ++k) {
+    std::string cells;
+    bool any = false;
+    for (const auto& [key, decimals] : {std::pair{"dsc.", 3}, {"nsd.", 3}, {"hd95.", 2}}) {
+      const auto it = summary.find(key + std::to_string(k));
+      if (it == summary.end()) {
+        cells += kNone;
+        continue;
+      }
+      any = true;
+      const Summary& s = it->second;
+      cells += "<td>" + fixed(s.mean, decimals);
+      if (s.std) cells += " <span class=\"sd\">\u00b1&#8239;" + fixed(*s.std, decimals) + "</span>";
+      if (static_cast<size_t>(s.count) < cases)
+        cells += cat(" <span class=\"unit\">", s.count, " of ", cases, "</span>");
+      cells += "</td>";
+    }
+    if (any) body += "<tr><th scope=\"row\">" + escape_markup(names[k]) + "</th>" + cells + "</tr>";
+  }
+  if (body.empty()) return "";
+  return "<h3>Classes, " + escape_markup(row.label) +
+         "</h3><div class=\"scroll\"><table class=\"numbers\"><thead><tr><th scope=\"col\">Class</th><th "
+         "scope=\"col\">Dice</th><th scope=\"col\">NSD</th><th scope=\"col\">HD95 <span "
+         "class=\"unit\">mm</span></th></tr></thead><tbody>" +
+         body +
+         "</tbody></table></div><p class=\"small\">A mean over fewer than all cases says over how many. HD95 "
+         "has "
+         "no value where truth or prediction lacks the class: a class that is missed is not in it, but has a "
+         "Dice "
+         "of 0.</p>";
 }
 
 std::string comparison_table(const RunScores& scores) {

@@ -222,7 +222,11 @@ class CaseReader {
       const std::string name = channel < manifest.channels.size() ? manifest.channels[channel]
                                                                   : "channel " + std::to_string(k + 1);
       const bool ct = channel < manifest.channels.size() ? name == "CT" : manifest.modality == "ct";
-      c.channels.push_back({name, ct ? "HU" : "", one_volume(image.rows(k, 1))});
+      const Tensor values = one_volume(image.rows(k, 1));
+      // Air is below 0 in Hounsfield units: a CT without it has another unit.
+      const float* const v = values.data<float>();
+      const bool below = *std::min_element(v, v + values.numel()) < 0;
+      c.channels.push_back({name, ct && below ? "HU" : "", values});
     }
     c.truth = labels("truth");
     c.mask = labels("mask");

@@ -78,7 +78,8 @@ void write_volume(const std::string& path, const NiftiHeader& like, const Tensor
   h.dims = {x, y};
   if (z > 1 || t > 1 || like.dims.size() > 2) h.dims.push_back(z);
   if (t > 1) h.dims.push_back(t);
-  h.pixdim.resize(h.dims.size(), 1.0);
+  while (h.pixdim.size() < h.dims.size())  // a 2-D image may say by its sform how thick it is
+    h.pixdim.push_back(h.pixdim.size() < 3 ? like.spacing(static_cast<int>(h.pixdim.size())) : 1.0);
   if (t > 1) h.pixdim[3] = 1;  // samples or classes, not time
   h.datatype = type_for(voxels.dtype());
   h.slope = 1;

@@ -113,6 +113,22 @@ void remove_earlier(const PredictOptions& options, const std::string& name) {
     if (file_exists(each)) remove_file(each);
 }
 
+// Says which maps of an earlier prediction go without others in their place.
+void say_what_goes(const PredictOptions& options, const std::vector<Case>& cases) {
+  const auto count = [&](auto&& there) { return std::count_if(cases.begin(), cases.end(), there); };
+  const std::string& output = options.output;
+  const auto probabilities =
+      count([&](const Case& c) { return file_exists(output + "/probabilities/" + c.name + ".nii.gz"); });
+  const auto samples = count([&](const Case& c) { return is_folder(output + "/samples/" + c.name); });
+  const auto say = [&](const char* what, const char* option, auto n) {
+    if (n > 0 && options.warn)
+      options.warn(cat(output, "/", what, ": the earlier ", what, " of ", n, n == 1 ? " case" : " cases",
+                       " are removed with their masks, since this prediction writes none (", option, ")"));
+  };
+  if (!options.save_probabilities) say("probabilities", "--save-probabilities", probabilities);
+  if (!options.save_samples) say("samples", "--save-samples", samples);
+}
+
 }  // namespace
 
 Tensor channels_first(const Tensor& v) {
@@ -227,6 +243,7 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
   const FolderLock lock(options.output);
   for (const std::string& folder : folders) remove_stale_temporaries(folder);
   write_text(options.output + kRecord, record_of(method, options));
+  say_what_goes(options, left);
   CaseClock clock(static_cast<int64_t>(left.size()), options.progress);
   std::vector<std::string> names;
   if (const std::string doubt = options.domain.doubt(plan); !doubt.empty() && options.warn)
@@ -266,7 +283,8 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
     for (const auto& [key, probabilities] : others)
       write_volume(options.output + "/estimates/" + key + file, loaded.header, channels_first(probabilities));
     write_volume(options.output + "/entropy" + file, loaded.header, p.entropy);
-    write_volume(options.output + "/mutual_information" + file, loaded.header, p.mutual_information);
+    if (p.drawn > 1)
+      write_volume(options.output + "/mutual_information" + file, loaded.header, p.mutual_information);
     write_volume(options.output + file, loaded.header, as_bytes_or_ints(p.mask, plan.classes()),
                  kIntentLabel);
     names.push_back(c.name);

@@ -133,8 +133,8 @@ void MethodTraining::load(CaseStore& store) {
   for (const PreparedCase& c : data_.calibration) c.verify();  // they are read hours later
 }
 
-// What would be found out only after hours is found here. Returns the plan: that which was given, or one by the
-// rules.
+// What would be found out only after hours is found here. Returns the plan: that which was given, or one by
+// the rules.
 Plan MethodTraining::plan(CaseStore& store) {
   const RunCases cases =
       look_ahead(dataset_, split_, method_.common.max_scored, store, [&](size_t done, size_t total) {
@@ -160,6 +160,8 @@ TrainingJob MethodTraining::prepare() {
   split_ = run_split(dataset_, static_cast<int>(common.fold));
   CaseStore store(cache_);
   run_.say(split_.text);
+  if (split_.calibration.empty())
+    run_.say("warning: no case is left to fit the calibration: the probabilities will not be calibrated");
   if (!store.folder().empty()) run_.say(cat("prepared data lie in ", store.folder()));
   method_.build(plan(store), request_.runtime);
   load(store);

@@ -19,7 +19,7 @@ class TrainingDomain {
   explicit TrainingDomain(const ModelFile& model);
 
   void add(const PreparedCase& c);
-  std::string axis_codes() const;                             ///< ModelFile::axis_codes
+  std::string axis_codes() const;  ///< ModelFile::axis_codes
   const std::vector<SeenRange>& spacing() const { return spacing_; }
   const std::vector<SeenRange>& intensity_low() const { return low_; }
   const std::vector<SeenRange>& intensity_high() const { return high_; }

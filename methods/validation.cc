@@ -45,7 +45,7 @@ void write_maps(const RunFolder& run, const Case& c, const LoadedCase& loaded, c
   for (size_t r = 0; r < annotations.size(); ++r)
     labels(RunFolder::rater_map(c.annotations[r].rater), annotations[r]);
   write("entropy", p.entropy);
-  write("mutual_information", p.mutual_information);
+  if (p.drawn > 1) write("mutual_information", p.mutual_information);
   write("probabilities", channels_first(p.probabilities));
 }
 
@@ -104,6 +104,8 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
   if (total < split.scored.size())
     scores.notes.push_back(
         cat("Only the first ", total, " of ", split.scored.size(), " cases were scored (train.max_scored)."));
+  if (split.calibration.empty())
+    scores.notes.push_back("Not calibrated: no case was left to fit temperatures.");
   for (const std::string& note : method.notes()) scores.notes.push_back(note);
   if (const std::string text = missing_annotations(cases); !text.empty()) scores.notes.push_back(text);
   for (const EstimateInfo& info : method.estimates()) {

@@ -22,7 +22,8 @@ RuntimeRecord record_of(const Runtime& r) {
 void TrainingRun::State::begin() const {
   if (file_exists(folder.plan()) && !file_exists(folder.manifest()))
     fail(ErrorCode::usage, "[train] ", folder.plan(),
-         ": expected no plan in the folder of a new run, which keeps its own there; move the file, and give it "
+         ": expected no plan in the folder of a new run, which keeps its own there; move the file, and give "
+         "it "
          "with --plan");
   if (file_exists(folder.log())) remove_file(folder.log());
   write_text(folder.config(), identity.config);

@@ -67,12 +67,15 @@ TEST_F(Outputs, AFileOfResultsReplacesItsOwnKindAlone) {
     EXPECT_EQ(run(command + path(std::string(300, 'n'))), 4) << "found before the work";
     EXPECT_EQ(run(command + path("mine.txt/under")), 4);
     const std::string own = path("new/folder/" + command.substr(0, 4));
-    for (int round = 0; round < 2; ++round) ASSERT_EQ(run(command + own), 0) << command << err_;
+    for (int round = 0; round < 2; ++round)
+      ASSERT_EQ(run(command + own + (command == plan ? " --overwrite" : "")), 0) << command << err_;
   }
   // The table of an evaluation has a .csv beside it, for which the same holds.
   write_text(path("scores.csv"), "mine");
   EXPECT_EQ(run(evaluate + path("scores.json")), 2);
   EXPECT_TRUE(is_mine("scores.csv"));
+  write_text(path("scores.csv"), "case,age,sex\n");
+  EXPECT_EQ(run(evaluate + path("scores.json")), 2);
   EXPECT_FALSE(file_exists(path("scores.json")));
 }
 

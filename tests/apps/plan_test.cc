@@ -120,5 +120,47 @@ TEST(PlanToml, IsReadBack) {
   EXPECT_EQ(plan_to_json(plan_from_toml(plan_to_toml(plan), "text")), plan_to_json(plan));
 }
 
+// A user's file of that name is not a run's.
+TEST_F(PlanFile, APlanInTheFolderOfANewRunIsLeftAlone) {
+  std::filesystem::create_directory(path("run"));
+  const std::string mine = "# mine\n" + read_text(path("plan.toml"));
+  write_text(path("run/plan.toml"), mine);
+  for (const std::string& how : {std::string(), " --plan " + path("run/plan.toml")}) {
+    EXPECT_EQ(run(train("run") + how), 2);
+    EXPECT_NE(err_.find(path("run/plan.toml") + ": expected no plan in the folder of a new run"),
+              std::string::npos)
+        << err_;
+    EXPECT_EQ(read_text(path("run/plan.toml")), mine);
+  }
+  // One that appears in the folder of a run that was started without is nobody's.
+  ASSERT_EQ(run(train("other")), 0) << err_;
+  write_text(path("other/plan.toml"), mine);
+  std::filesystem::remove(path("other/metrics.json"));
+  EXPECT_EQ(run(train("other") + " --resume"), 0) << err_;
+  EXPECT_EQ(read_text(path("other/plan.toml")), mine);
+}
+
+TEST_F(PlanFile, OfAnEarlierVersionIsRefused) {
+  const std::string plan = edited("version = 2", "version = 1");
+  EXPECT_EQ(run(train("run") + " --plan " + plan), 3);
+  EXPECT_NE(err_.find("version: expected 2, got 1"), std::string::npos) << err_;
+}
+
+TEST_F(PlanFile, IsReplacedOnRequestAlone) {
+  const std::string again = "plan " + path("data") + " --no-estimate -o " + path("plan.toml");
+  const std::string before = read_text(path("plan.toml"));
+  EXPECT_EQ(run(again), 2);
+  EXPECT_EQ(read_text(path("plan.toml")), before);
+  EXPECT_EQ(run(again + " --overwrite"), 0) << err_;
+}
+
+// The plan is there before its cost is measured.
+TEST_F(PlanFile, ThatIsTooLargeToMeasureIsStillWritten) {
+  EXPECT_EQ(
+      run("plan " + path("data") + " --set plan.base_features=320 --memory 8M -o " + path("large.toml")), 0)
+      << err_;
+  EXPECT_TRUE(file_exists(path("large.toml")));
+}
+
 }  // namespace
 }  // namespace voxgrad

@@ -154,6 +154,30 @@ TEST(Audit, AForegroundWhereTheImageIsZeroIsFound) {
   EXPECT_FALSE(found(audit_dataset(t.path()), false, "foreground-in-air", "cut"));
 }
 
+TEST(Audit, NamesOfChannelsAndTheirValuesAreLookedAt) {
+  const TemporaryFolder t;
+  write_small_dataset(t.path(), {"a", "b"});  // values from 1000 and from 2000
+  const auto named = [&](const char* channel) {
+    std::string json = read_text(t / "dataset.json");
+    const size_t at = json.find("{\"0\": \"") + 7;
+    json.replace(at, json.find('"', at) - at, channel);
+    write_text(t / "dataset.json", json);
+    return audit_dataset(t.path());
+  };
+  EXPECT_TRUE(found(named("CT_venous"), false, "channel-name", ""));
+  EXPECT_FALSE(found(named("CT"), false, "channel-name", ""));
+  EXPECT_EQ(named("PET").errors(), 0);
+  const AuditReport r = named("rgb_to_0_1");
+  EXPECT_TRUE(found(r, true, "rgb-range", "a"));
+  EXPECT_TRUE(found(r, true, "rgb-range", "b"));
+}
+
+TEST(Audit, ASingleCaseCannotBeTrainedOn) {
+  const TemporaryFolder t;
+  write_small_dataset(t.path(), {"a"});
+  EXPECT_TRUE(found(audit_dataset(t.path()), false, "case-count", ""));
+}
+
 // check, plan and train say the same.
 TEST(Audit, AClassThatNoTrainingCaseOfAFoldHasIsFound) {
   const TemporaryFolder t;

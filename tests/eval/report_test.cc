@@ -195,6 +195,24 @@ TEST_F(ReportOfARun, OfFormat1) {
   EXPECT_NE(report.missing[0].find("pictures of cases"), std::string::npos);
 }
 
+// A class that is missed has no HD95: the table says over how many cases a mean is.
+TEST(Report, ClassesHaveScoresAndCounts) {
+  RunScores scores;
+  ScoreRow r{"ours", "ours", RowRole::method, {}};
+  r.table.class_names = {"background", "liver", "<spleen>", "never"};
+  r.table.cases = {{"a", {{"dsc.1", 0.5}, {"dsc.2", 0.0}, {"hd95.1", 3}}},
+                   {"b", {{"dsc.1", 0.75}, {"dsc.2", 0.5}, {"hd95.1", 5}, {"hd95.2", 7}}}};
+  scores.rows = {r};
+  const std::string table = detail::class_table(scores);
+  for (const char* part : {"liver</th><td>0.625 ", "&lt;spleen&gt;</th><td>0.250 ", "<td>4.00 ",
+                           "<td>7.00 <span "
+                           "class=\"unit\">1 of 2</span>"})
+    EXPECT_NE(table.find(part), std::string::npos) << part << "\n" << table;
+  EXPECT_EQ(table.find("never"), std::string::npos);
+  scores.rows[0].table.class_names = {"background", "liver"};
+  EXPECT_EQ(detail::class_table(scores), "");
+}
+
 // The method is told by its role, wherever its row stands.
 TEST(Report, TheMethodIsARole) {
   RunScores scores;

@@ -193,5 +193,18 @@ TEST(NiftiWrite, AFailureLeavesNoPartOfAnImage) {
     }
 }
 
+// The thickness of a true 2-D image stands in its sform alone: its probabilities must lie on the same grid.
+TEST(NiftiWrite, ClassesOfATwoDimensionalImageKeepItsThickness) {
+  const testing::TemporaryFolder t;
+  NiftiHeader flat = make_nifti_header({4, 3, 1}, {1, 1, 2.5});
+  flat.dims = {4, 3};
+  flat.pixdim = {1, 1};
+  ASSERT_EQ(flat.spacing(2), 2.5);
+  write_volume(t / "p.nii.gz", flat, Tensor::zeros({2, 1, 3, 4}));
+  const NiftiHeader h = read_nifti_header(t / "p.nii.gz");
+  EXPECT_EQ(h.dims, (std::vector<int64_t>{4, 3, 1, 2}));
+  EXPECT_EQ(h.spacing(2), 2.5);
+}
+
 }  // namespace
 }  // namespace voxgrad

@@ -1,6 +1,9 @@
 // What prediction says about an image that is unlike those of the training; and images that lie otherwise.
 #include "methods/training_domain.h"
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
 #include "data/grid.h"
 #include "io/file.h"
 #include "io/nifti.h"
@@ -103,13 +106,27 @@ TEST_P(Domain, TheSameScanStoredOtherwiseGivesTheSameResult) {
 TEST_P(Domain, AModelWithoutAxesSaysThatNothingIsTurned) {
   ASSERT_EQ(train(options("run"), "unet").end, TrainEnd::finished);
   LoadedModel model = load("run");
-  Plan old = plan_from_json(model.file.plan, "test");
-  old.axes = "";
-  model.file.plan = plan_to_json(old);
+  Plan as_stored = plan_from_json(model.file.plan, "test");
+  as_stored.axes = "";
+  model.file.plan = plan_to_json(as_stored);
+  model.file.axis_codes = "LPS";
+  EXPECT_EQ(plan_of(model.file, "test").axes, "") << "a plan of version 2 means what it says";
+  nlohmann::json first = nlohmann::json::parse(model.file.plan);
+  first["version"] = 1;
+  first.erase("normalisation");
+  first.erase("axes");
+  model.file.plan = first.dump();
+  const Plan old = plan_from_json(model.file.plan, "test");
   // All training images lay alike: these axes it is.
   model.file.axis_codes = "LPS";
   EXPECT_EQ(plan_of(model.file, "test").axes, "LPS");
   EXPECT_EQ(TrainingDomain(model.file).doubt(plan_of(model.file, "test")), "");
+  // An earlier version wrote codes that are none.
+  for (const char* unclear : {"RRS", "RAS,RRS", "RRS,RAS", "?", "RAS, LPS"}) {
+    model.file.axis_codes = unclear;
+    EXPECT_EQ(plan_of(model.file, "test").axes, "") << unclear;
+    EXPECT_NE(TrainingDomain(model.file).doubt(old).find("ran to"), std::string::npos) << unclear;
+  }
   model.file.axis_codes = "LPS,RAS";
   EXPECT_EQ(plan_of(model.file, "test").axes, "");
   EXPECT_NE(TrainingDomain(model.file).doubt(old).find("LPS, RAS"), std::string::npos);
@@ -170,6 +187,27 @@ TEST_P(Domain, IntensitiesFarFromTrainingAreSaid) {
       << "Hounsfield units without their intercept; z-scores do not care";
   EXPECT_TRUE(warned("tiny", 1e-3f, 0));
   EXPECT_TRUE(warned("huge", 1e4f, 0));
+}
+
+// One voxel of metal must not make every other image look odd, and must not hide a real shift.
+TEST_P(Domain, AnOutlierDoesNotCryWolf) {
+  const std::string other = data() + "/imagesTr/phantom_003_0000.nii.gz";
+  NiftiHeader h;
+  Tensor v = read_volume(other, &h).clone();
+  const float top = *std::max_element(v.data<float>(), v.data<float>() + v.numel());
+  v.mutable_data<float>()[v.numel() / 2] = 30 * top;
+  write_volume(other, h, v.view(0, {v.dim(1), v.dim(2), v.dim(3)}));
+  ASSERT_EQ(train(options("run"), "unet").end, TrainEnd::finished);
+  const LoadedModel model = load("run");
+  const Plan plan = plan_of(model.file, "test");
+  const TrainingDomain domain(model.file);
+  for (const Case& c : open_dataset(data()).cases)
+    for (const std::string& text : domain.compare(load_case(c, 1, 3), c.images[0], plan))
+      ADD_FAILURE() << c.name << ": " << text;
+  if (plan.modality != "ct") return;
+  LoadedCase shifted = load_case({"case", {image()}, ""}, 1, 3);
+  for (int64_t i = 0; i < shifted.image.numel(); ++i) shifted.image.mutable_data<float>()[i] += 1024;
+  EXPECT_EQ(domain.compare(shifted, image(), plan).size(), 1u);
 }
 
 TEST_P(Domain, AHeaderWithoutOrientationIsSaid) {
