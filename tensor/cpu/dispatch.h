@@ -32,7 +32,7 @@ auto dispatch(const char* op, const char* declined, double flops, Describe&& des
 }
 
 /// The first choice for bf16: run(tile kernels) where the instruction set has them and `declined` is null.
-/// False where it did not run.
+/// Returns whether it ran; if not, dispatch_bf16 follows.
 template <class Describe, class Run>
 bool dispatch_tiles(const char* op, const char* declined, double flops, Describe&& describe, Run&& run) {
   const KernelTable* const table = kernel_table(cpu_isa());
@@ -42,8 +42,9 @@ bool dispatch_tiles(const char* op, const char* declined, double flops, Describe
   return true;
 }
 
-/// The same for bf16: fast(kernel table) where the instruction set has bf16 kernels, else slow(), which
-/// computes with the f32 kernels on widened copies. `tiles_declined`: why dispatch_tiles did not run.
+/// As dispatch, for bf16: fast(kernel table) where the instruction set has bf16 kernels (avx512bf16, and amx,
+/// which has the same), else slow(), which computes with the f32 kernels on widened copies. `tiles_declined`:
+/// why the problem cannot run on tiles.
 template <class Describe, class Fast, class Slow>
 void dispatch_bf16(const char* op, const char* declined, double flops, Describe&& describe, Fast&& fast,
                    Slow&& slow, const char* tiles_declined = nullptr) {

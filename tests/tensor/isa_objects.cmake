@@ -1,12 +1,25 @@
 # Runs as a test: the objects compiled for an instruction set export nothing that the linker could take for all of the
-# program (weak functions), and the rest of the library has no wide instructions.
-#   cmake -DNM=.. -DOBJDUMP=.. -DISA_OBJECTS=.. -DOTHER_OBJECTS=.. -P isa_objects.cmake   (lists separated by commas)
+# program (weak functions), the rest of the library has no wide instructions, and none but the objects for AMX has
+# instructions on tiles.
+#   cmake -DNM=.. -DOBJDUMP=.. -DISA_OBJECTS=.. -DTILE_OBJECTS=.. -DOTHER_OBJECTS=.. -P isa_objects.cmake
+# with lists separated by commas; TILE_OBJECTS are among ISA_OBJECTS.
 string(REPLACE "," ";" ISA_OBJECTS "${ISA_OBJECTS}")
+string(REPLACE "," ";" TILE_OBJECTS "${TILE_OBJECTS}")
 string(REPLACE "," ";" OTHER_OBJECTS "${OTHER_OBJECTS}")
-if(NOT ISA_OBJECTS OR NOT OTHER_OBJECTS)
-  message(FATAL_ERROR "expected objects of both kinds")
+if(NOT ISA_OBJECTS OR NOT TILE_OBJECTS OR NOT OTHER_OBJECTS)
+  message(FATAL_ERROR "expected objects of all kinds")
 endif()
 foreach(object IN LISTS ISA_OBJECTS)
+  execute_process(COMMAND ${OBJDUMP} -d --no-show-raw-insn ${object} OUTPUT_VARIABLE code COMMAND_ERROR_IS_FATAL ANY)
+  if(object IN_LIST TILE_OBJECTS)
+    foreach(instruction ldtilecfg tilerelease tilezero tileloadd tilestored tdpbf16ps)
+      if(NOT code MATCHES "\t${instruction}")
+        message(SEND_ERROR "${object} has no ${instruction}")
+      endif()
+    endforeach()
+  elseif(code MATCHES "\n[^\n]*(%tmm|\t[a-z]*tilecfg|\ttilerelease)[^\n]*")
+    message(SEND_ERROR "${object} has an instruction on tiles: ${CMAKE_MATCH_0}")
+  endif()
   execute_process(COMMAND ${NM} -C --defined-only ${object} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
   string(REGEX MATCHALL "[0-9a-f]+ [WVuw] [^\n]*" weak "${symbols}")
   list(FILTER weak EXCLUDE REGEX "DW\\.ref\\.")
@@ -19,7 +32,7 @@ foreach(object IN LISTS OTHER_OBJECTS)
   if(NOT code MATCHES "ret")
     message(SEND_ERROR "${object}: no code was read")
   endif()
-  if(code MATCHES "\n[^\n]*%[yz]mm[^\n]*")
+  if(code MATCHES "\n[^\n]*(%[yzt]mm|\t[a-z]*tilecfg|\ttilerelease)[^\n]*")
     message(SEND_ERROR "${object} has a wide instruction: ${CMAKE_MATCH_0}")
   endif()
 endforeach()
