@@ -57,9 +57,10 @@ Tensor packed_weights(const TileKernels& k, const ConvProblem& p, const Parts& x
   return packed;
 }
 
-// The outputs [z, z + depth) x [h, h + height) of a sample.
+// The outputs of a task: planes [z, z + depth), rows [h, h + height), channels [o, o + channels).
 struct Box {
-  int64_t n, z, h, depth, height;
+  int64_t n, z, h, o;
+  int64_t depth, height, channels;
 };
 
 // Elements of a part of the input of a box, with a margin that a tile may read beyond it.
@@ -86,24 +87,38 @@ void copy_box(const ConvProblem& p, const Box& b, const ref::Part<const bf16>& p
   std::fill(out, end, bf16());
 }
 
-int64_t boxes(const ConvProblem& p, int64_t edge) {
-  return p.n * ((p.in[0] + edge - 1) / edge) * ((p.in[1] + edge - 1) / edge);
-}
+// Most planes, rows and output channels of a task. Large boxes copy less; small ones keep their inputs in the
+// cache and make more tasks. Rows are cut last: they fill the tiles of a plane.
+struct Cut {
+  int64_t depth = 8, height = 8, channels;
 
-// Long edges copy less, short ones make more tasks and keep their inputs in the cache.
-int64_t box_edge(const ConvProblem& p) {
-  int64_t edge = kLongestEdge;
-  while (edge > 1 &&
-         (elements({0, 0, 0, edge, edge}, p.in[2], p.cin) > kMostElements || boxes(p, edge) < kLeastTasks))
-    edge /= 2;
-  return edge;
-}
+  explicit Cut(const ConvProblem& p) : channels((p.cout + kBlock - 1) / kBlock * kBlock) {
+    const auto size = [&] { return elements({0, 0, 0, 0, depth, height, 0}, p.in[2], p.cin); };
+    while (depth > 1 && (size() > kMostElements || tasks(p) < kLeastTasks)) depth /= 2;
+    while (height > 1 && size() > kMostElements) height /= 2;
+    while (channels > kBlock && tasks(p) < kLeastTasks)
+      channels = (channels / 2 + kBlock - 1) / kBlock * kBlock;
+  }
+  int64_t along_d(const ConvProblem& p) const { return (p.in[0] + depth - 1) / depth; }
+  int64_t along_h(const ConvProblem& p) const { return (p.in[1] + height - 1) / height; }
+  int64_t along_channels(const ConvProblem& p) const { return (p.cout + channels - 1) / channels; }
+  int64_t tasks(const ConvProblem& p) const { return p.n * along_d(p) * along_h(p) * along_channels(p); }
 
-Box box_of(const ConvProblem& p, int64_t edge, int64_t task) {
-  const int64_t along_h = (p.in[1] + edge - 1) / edge, along_z = (p.in[0] + edge - 1) / edge;
-  const int64_t h = task % along_h * edge, z = task / along_h % along_z * edge;
-  return {task / along_h / along_z, z, h, std::min(edge, p.in[0] - z), std::min(edge, p.in[1] - h)};
-}
+  Box box(const ConvProblem& p, int64_t task) const {
+    const int64_t o = task % along_channels(p) * channels;
+    task /= along_channels(p);
+    const int64_t h = task % along_h(p) * height;
+    task /= along_h(p);
+    const int64_t z = task % along_d(p) * depth;
+    return {task / along_d(p),
+            z,
+            h,
+            o,
+            std::min(depth, p.in[0] - z),
+            std::min(height, p.in[1] - h),
+            std::min(channels, p.cout - o)};
+  }
+};
 
 }  // namespace
 
@@ -115,7 +130,7 @@ const char* tile_conv_declines(const ConvProblem& p, const Parts& x) {
   if (p.cout % kTilePairs != 0) return "output channels not a multiple of 16";
   if (x.size() == 1 && p.cin == kTilePairs) return nullptr;
   for (const auto& part : x)
-    if (part.channels % kBlock != 0)
+    if (part.channels == 0 || part.channels % kBlock != 0)
       return x.size() == 1 ? "input channels neither 16 nor a multiple of 32"
                            : "an input of several whose channels are not a multiple of 32";
   return nullptr;
@@ -124,9 +139,10 @@ const char* tile_conv_declines(const ConvProblem& p, const Parts& x) {
 void tile_conv_forward(const TileKernels& k, const ConvProblem& p, const Parts& x, const float* w,
                        const float* bias, bf16* y) {
   const Tensor weights = packed_weights(k, p, x, w);
-  const int64_t edge = box_edge(p);
-  parallel_for(boxes(p, edge), [&](int64_t task) {
-    const Box b = box_of(p, edge, task);
+  const int64_t weights_step = 3 * plane_tiles(x) * kTile;  // of 16 output channels
+  const Cut cut(p);
+  parallel_for(cut.tasks(p), [&](int64_t task) {
+    const Box b = cut.box(p, task);
     int64_t size = 0;
     for (const auto& part : x) size += elements(b, p.in[2], part.channels);
     const Tensor inputs = Tensor::empty({size}, DType::bf16), sums = Tensor::empty({kTileSpan * kBlock});
@@ -143,12 +159,13 @@ void tile_conv_forward(const TileKernels& k, const ConvProblem& p, const Parts& 
     c.depth = b.depth;
     c.height = b.height;
     c.width = p.out[2];
-    c.weights = bits(weights.mutable_data<bf16>());
-    c.bias = bias;
-    c.cout = p.cout;
+    c.weights = bits(weights.mutable_data<bf16>()) + b.o / kTilePairs * weights_step;
+    c.bias = bias ? bias + b.o : nullptr;
+    c.channels = b.channels;
+    c.y = bits(y + ref::place(p.out, b.n, b.z, b.h, 0) * p.cout + b.o);
+    c.y_step = p.cout;
     c.y_row = p.out[2] * p.cout;
     c.y_plane = p.out[1] * c.y_row;
-    c.y = bits(y + ref::place(p.out, b.n, b.z, b.h, 0) * p.cout);
     c.sums = sums.mutable_data<float>();
     k.conv(c);
   });

@@ -295,11 +295,11 @@ struct TileConv {
   /// Tiles by TileKernels::pack: [block of 32 outputs][plane of taps][part][32 channels][tap][16 outputs];
   /// with 16 channels "tap" is a pair of taps along W. The last block may have 16 outputs.
   const Bf16Bits* weights;
-  const float* bias;  ///< may be null
-  int64_t cout;       ///< a multiple of 16
-  Bf16Bits* y;        ///< [place][cout], rounded to bf16
-  int64_t y_plane, y_row;
-  float* sums;  ///< kTileSpan x 32, scratch
+  const float* bias;               ///< may be null
+  int64_t channels;                ///< of the outputs, a multiple of 16
+  Bf16Bits* y;                     ///< rounded to bf16
+  int64_t y_plane, y_row, y_step;  ///< numbers between planes, rows and places of y
+  float* sums;                     ///< kTileSpan x 32, scratch
 };
 
 /// Kernels on tiles (tensor/cpu/tiles.h).

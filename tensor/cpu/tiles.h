@@ -1,8 +1,7 @@
 // Tiles: eight registers of 16 rows of 64 bytes, and the product of two of them (Intel AMX). A row is 32 bf16
 // numbers, seen as 16 pairs, or 16 sums in f32. Kernels on tiles (tiles_kernels.h) are templates over a type
-//   Tiles            its constructor configures the tiles of this thread, all of 16 x 64 bytes; its
-//   destructor
-//                    releases them
+//   Tiles            the constructor configures the tiles of this thread, all of 16 x 64 bytes, and the
+//                    destructor releases them
 //   zero(t)          tile t = 0
 //   load(t, p, s)    row i of tile t = 64 bytes at p + i s; s, in bytes, may be 0: all rows are the same
 //   store(t, p, s)   the reverse

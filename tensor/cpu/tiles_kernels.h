@@ -69,13 +69,13 @@ struct TileCode {
     Tiles t;
     const int64_t places = c.height * (c.width + 2) - 2;
     const Bf16Bits* w = c.weights;
-    for (int64_t o = 0; o < c.cout; o += 2 * kTilePairs) {
+    for (int64_t o = 0; o < c.channels; o += 2 * kTilePairs) {
       const Bf16Bits* next = w;
       for (int64_t z = 0; z < c.depth; ++z)
         for (int64_t first = 0; first < places; first += kTileSpan) {
           const int64_t n = places - first < kTileSpan ? places - first : kTileSpan;
-          next =
-              c.cout - o > kTilePairs ? span<2>(t, c, o, z, first, n, w) : span<1>(t, c, o, z, first, n, w);
+          next = c.channels - o > kTilePairs ? span<2>(t, c, o, z, first, n, w)
+                                             : span<1>(t, c, o, z, first, n, w);
         }
       w = next;
     }
@@ -174,7 +174,7 @@ struct TileCode {
     for (int64_t v = 0; v < n; ++v) {
       if (column < c.width) {
         const float* sums = c.sums + v / kTileRows * kColumns * kTile + v % kTileRows * kTilePairs;
-        Bf16Bits* const y = c.y + z * c.y_plane + h * c.y_row + column * c.cout + o;
+        Bf16Bits* const y = c.y + z * c.y_plane + h * c.y_row + column * c.y_step + o;
         for (int k = 0; k < kColumns; ++k, sums += kTile)
           for (int64_t l = 0; l < kTilePairs; ++l) y[k * kTilePairs + l] = rounded(sums[l]);
       }

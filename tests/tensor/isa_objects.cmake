@@ -3,6 +3,7 @@
 # instructions on tiles.
 #   cmake -DNM=.. -DOBJDUMP=.. -DISA_OBJECTS=.. -DTILE_OBJECTS=.. -DOTHER_OBJECTS=.. -P isa_objects.cmake
 # with lists separated by commas; TILE_OBJECTS are among ISA_OBJECTS.
+cmake_minimum_required(VERSION 3.25)
 string(REPLACE "," ";" ISA_OBJECTS "${ISA_OBJECTS}")
 string(REPLACE "," ";" TILE_OBJECTS "${TILE_OBJECTS}")
 string(REPLACE "," ";" OTHER_OBJECTS "${OTHER_OBJECTS}")
