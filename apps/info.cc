@@ -8,6 +8,7 @@
 #include "io/system_info.h"
 #include "run/runtime_record.h"
 #include "tensor/conv.h"
+#include "tensor/cpu/amx.h"
 #include "tensor/cpu/isa.h"
 #include "tensor/device.h"
 #include "tensor/parallel.h"
@@ -31,6 +32,7 @@ void print_text(const json& j) {
   line("operating system", system["operating_system"]);
   line("CPU", system["cpu"]);
   line("CPU features", features);
+  line("AMX", j["amx"]);
   line("kernels", j["kernels"]);
   line("Winograd", !j["winograd"]          ? "off"
                    : j["kernels"] == "ref" ? "not with these kernels"
@@ -60,6 +62,7 @@ void add_info(CLI::App& app) {
     const Device d = parse_device(*device);
     require_device(d);
     json j = machine_record();
+    j["amx"] = cpu::amx_state().text;
     j["kernels"] = name_of(cpu_isa());
     j["winograd"] = winograd_allowed();
     j["threads"] = thread_count();

@@ -2,6 +2,7 @@
 
 #include "tensor/convert.h"
 #include "tensor/cpu/conv_passes.h"
+#include "tensor/cpu/conv_tiles.h"
 #include "tensor/cpu/conv_weights.h"
 #include "tensor/cpu/conv_winograd.h"
 #include "tensor/cpu/dispatch.h"
@@ -168,18 +169,29 @@ void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tenso
   expect_bias(p, bias, tw, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
   if (gpu::runs_on(y, w, bias, x[0], x.back())) return gpu::conv3d_forward(p, x, w, bias, y);
-  if (t == DType::bf16)
+  if (t == DType::bf16) {
+    const auto parts = parts_of<bf16>(x);
+    const char* const no_tiles = cpu::tile_conv_declines(p, parts);
+    const auto run = [&](const auto& k) {
+      cpu::tile_conv_forward(k, p, parts, w.data<float>(), optional_data<float>(&bias),
+                             y.mutable_data<bf16>());
+    };
+    if (cpu::dispatch_tiles(
+            op, no_tiles, p.flops(), [&] { return p.str(); }, run))
+      return;
     return cpu::dispatch_bf16(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<bf16>(p); },
         [&](const auto& k) {
-          cpu::conv3d_forward(k, p, parts_of<bf16>(x), w.data<float>(), optional_data<float>(&bias),
+          cpu::conv3d_forward(k, p, parts, w.data<float>(), optional_data<float>(&bias),
                               y.mutable_data<bf16>());
         },
         [&] {
           Tensor y32 = Tensor::empty(y.shape());
           conv3d_forward(p, widened(x), rounded_to_bf16(w), bias, y32);
           convert(y32, y);
-        });
+        },
+        no_tiles);
+  }
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<T>(p); },

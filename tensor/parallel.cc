@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "tensor/cpu/amx.h"
 #include "tensor/error.h"
 
 namespace voxgrad {
@@ -24,6 +25,7 @@ inline void pause() {
 class Pool {
  public:
   explicit Pool(int threads) {
+    (void)cpu::amx_state();  // asks the system before there are threads
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
   }
   ~Pool() {

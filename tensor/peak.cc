@@ -53,6 +53,11 @@ double bf16_peak() {
   return table && table->bf16 ? rate_of(table->bf16->dot_chains) : 0;
 }
 
+double tile_peak() {
+  const cpu::KernelTable* const table = cpu::kernel_table(cpu_isa());
+  return table && table->tiles ? rate_of(table->tiles->chains) : 0;
+}
+
 double copy_bandwidth(double bytes) {
   const auto n = static_cast<int64_t>(bytes / 4);
   const Tensor a = Tensor::full({n}, 1), b = Tensor::full({n}, 2);

@@ -9,6 +9,8 @@ namespace voxgrad {
 double fma_peak();
 /// The same for products of bf16 pairs added in f32; 0 where the instruction set in use has none.
 double bf16_peak();
+/// The same for products of tiles; 0 where the instruction set in use has none.
+double tile_peak();
 /// Bytes read and written a second by a copy of `bytes` with all threads of the pool.
 double copy_bandwidth(double bytes);
 

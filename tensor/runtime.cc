@@ -17,7 +17,8 @@ bool given(const char* variable) {
 
 void RuntimeOptions::declare(OptionList& options) {
   options.table("runtime", OptionUse::runtime)
-      .word("instruction_set", instruction_set, {"auto", "ref", "portable", "avx2", "avx512", "avx512bf16"},
+      .word("instruction_set", instruction_set,
+            {"auto", "ref", "portable", "avx2", "avx512", "avx512bf16", "amx"},
             "widest instructions of the CPU kernels; auto: the widest that the CPU has (VOXGRAD_CPU_ISA "
             "overrides)")
       .word("winograd", winograd, {"auto", "on", "off"},

@@ -1,7 +1,11 @@
 // Convolutions: GFLOP/s (useful operations of the direct sum, whatever computes it) and the fraction of the
 // FMA peak measured in the same run; Winograd's may exceed 1. Arguments: input channels, output channels,
 // edge of the cubic volume, stride. The rows `direct` are those that Winograd's algorithm takes, without it.
+// On a CPU with AMX the rows `tiles` are the convolution on tiles, as a fraction of the peak of tiles, each
+// beside the same without them (`without_tiles`).
 #include <benchmark/benchmark.h>
+
+#include <algorithm>
 
 #include "tensor/conv.h"
 #include "tensor/cpu/isa.h"
@@ -46,13 +50,14 @@ struct Conv {
     bias = Tensor::zeros({cout});
     for (Tensor* t : {&x[0], &dx[0], &y}) *t = t->to(dtype);
   }
-  // bf16 as a fraction of the peak of bf16 products, where the CPU has them.
+  // bf16 as a fraction of the peak of bf16 products, where the CPU has them: those of tiles, or those of
+  // vectors.
   template <class F>
   void measure(benchmark::State& state, F&& f) {
     f();
     for (auto _ : state) f();
     const double rate = useful_flops(p) * static_cast<double>(state.iterations());
-    const double half_peak = dtype == DType::bf16 ? bf16_peak() : 0;
+    const double half_peak = dtype == DType::bf16 ? std::max(bf16_peak(), tile_peak()) : 0;
     state.counters["GFLOPS"] = benchmark::Counter(rate / 1e9, benchmark::Counter::kIsRate);
     state.counters["of_peak"] =
         benchmark::Counter(rate / (half_peak > 0 ? half_peak : fma_peak()), benchmark::Counter::kIsRate);
@@ -133,6 +138,39 @@ BENCHMARK(backward_weights<DType::bf16>)->Apply(shapes);
 BENCHMARK(forward<DType::bf16, Sum::direct>)->Apply(winograd_shapes);
 BENCHMARK(backward_data<DType::bf16, Sum::direct>)->Apply(winograd_shapes);
 BENCHMARK(backward_weights<DType::bf16, Sum::direct>)->Apply(winograd_shapes);
+
+// The instruction set `isa` while it lives.
+struct Use {
+  explicit Use(CpuIsa isa) : before(cpu_isa()) { set_cpu_isa(isa); }
+  ~Use() { set_cpu_isa(before); }
+  CpuIsa before;
+};
+
+void forward_with(benchmark::State& state, CpuIsa isa) {
+  const Use use(isa);
+  Conv c(state, DType::bf16);
+  c.measure(state, [&] { conv3d_forward(c.p, c.x, c.w, c.bias, c.y); });
+}
+
+void tile_shapes(benchmark::internal::Benchmark* b) {
+  for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{16, 16, 64},
+                                        {16, 32, 64},
+                                        {32, 32, 64},
+                                        {32, 16, 40},
+                                        {64, 64, 32},
+                                        {64, 64, 8},
+                                        {128, 128, 16},
+                                        {256, 256, 8}})
+    b->Args({cin, cout, edge, 1});
+  b->ArgNames({"cin", "cout", "edge", "stride"})->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+
+const bool registered = [] {
+  if (!cpu_has(CpuIsa::amx)) return false;
+  tile_shapes(benchmark::RegisterBenchmark("forward<tiles>", forward_with, CpuIsa::amx));
+  tile_shapes(benchmark::RegisterBenchmark("forward<without_tiles>", forward_with, CpuIsa::avx512bf16));
+  return true;
+}();
 
 // Transposed convolution, kernel 2 and stride 2; edge is that of the smaller volume.
 struct Transposed {

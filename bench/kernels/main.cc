@@ -23,5 +23,7 @@ int main(int argc, char** argv) {
   benchmark::AddCustomContext("instruction_set", std::string(voxgrad::name_of(voxgrad::cpu_isa())));
   benchmark::AddCustomContext("threads", std::to_string(voxgrad::thread_count()));
   benchmark::AddCustomContext("fma_peak_gflops", std::to_string(voxgrad::fma_peak() / 1e9));
+  if (const double peak = voxgrad::tile_peak(); peak > 0)
+    benchmark::AddCustomContext("tile_peak_gflops", std::to_string(peak / 1e9));
   benchmark::RunSpecifiedBenchmarks();
 }

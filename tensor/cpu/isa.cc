@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "tensor/cpu/amx.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/error.h"
 #include "tensor/trace.h"
@@ -24,11 +25,14 @@ const cpu::KernelTable& kernel_table();
 namespace avx512bf16 {
 const cpu::Bf16Kernels& bf16_kernels();  // tensor/cpu/isa/bf16/table.cc
 }
+namespace amx {
+const cpu::TileKernels& tile_kernels();  // tensor/cpu/isa/amx/tiles.cc
+}
 
 namespace {
 
-constexpr std::array<CpuIsa, 5> kAll{CpuIsa::ref, CpuIsa::portable, CpuIsa::avx2, CpuIsa::avx512,
-                                     CpuIsa::avx512bf16};
+constexpr std::array<CpuIsa, 6> kAll{CpuIsa::ref,    CpuIsa::portable,   CpuIsa::avx2,
+                                     CpuIsa::avx512, CpuIsa::avx512bf16, CpuIsa::amx};
 std::atomic<int> chosen{-1};
 
 CpuIsa best() {
@@ -43,13 +47,14 @@ CpuIsa parse(std::string_view name) {
   for (CpuIsa i : kAll)
     if (name == name_of(i)) return i;
   fail(ErrorCode::usage,
-       "[cpu] expected instruction set auto, ref, portable, avx2, avx512 or avx512bf16, got '", name, "'");
+       "[cpu] expected instruction set auto, ref, portable, avx2, avx512, avx512bf16 or amx, got '", name,
+       "'");
 }
 
 }  // namespace
 
 std::string_view name_of(CpuIsa isa) {
-  constexpr std::array<std::string_view, 5> names{"ref", "portable", "avx2", "avx512", "avx512bf16"};
+  constexpr std::array<std::string_view, 6> names{"ref", "portable", "avx2", "avx512", "avx512bf16", "amx"};
   return names[static_cast<size_t>(isa)];
 }
 
@@ -62,6 +67,7 @@ bool cpu_has(CpuIsa isa) {
     return cpu_has(CpuIsa::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
   if (isa == CpuIsa::avx512bf16) return cpu_has(CpuIsa::avx512) && __builtin_cpu_supports("avx512bf16");
+  if (isa == CpuIsa::amx) return cpu_has(CpuIsa::avx512bf16) && cpu::amx_state().usable;
   return true;
 #else
   return isa == CpuIsa::ref || isa == CpuIsa::portable;
@@ -79,7 +85,7 @@ CpuIsa cpu_isa() {
 void set_cpu_isa(CpuIsa isa) {
   if (!cpu_has(isa))
     fail(ErrorCode::device, "[cpu] expected instruction set ", name_of(isa), ", got a CPU that has only ",
-         name_of(best()));
+         name_of(best()), isa == CpuIsa::amx ? cat("; AMX: ", cpu::amx_state().text) : "");
   chosen.store(static_cast<int>(isa), std::memory_order_relaxed);
 }
 
@@ -106,10 +112,19 @@ const KernelTable* kernel_table(CpuIsa isa) {
       }();
       return &with_bf16;
     }
+    case CpuIsa::amx: {
+      static const KernelTable with_tiles = [] {
+        KernelTable t = *kernel_table(CpuIsa::avx512bf16);
+        t.tiles = &amx::tile_kernels();
+        return t;
+      }();
+      return &with_tiles;
+    }
 #else
     case CpuIsa::avx2:
     case CpuIsa::avx512:
     case CpuIsa::avx512bf16:
+    case CpuIsa::amx:
       return nullptr;
 #endif
   }

@@ -272,6 +272,48 @@ struct Bf16Kernels {
   double (*dot_chains)(int64_t steps, float* result);
 };
 
+constexpr int64_t kTileRows = 16;
+constexpr int64_t kTilePairs = 16;  ///< of bf16 numbers, or sums in f32, in a row
+constexpr int64_t kTileRowBytes = 64;
+constexpr int64_t kTileSpan = 128;   ///< places whose sums TileConv::sums holds at a time
+constexpr int64_t kTileMargin = 32;  ///< places of zeros behind TileConvPart::x
+
+/// An input of a box of outputs, with the places around them: [depth + 2][height + 2][width + 2][channels].
+struct TileConvPart {
+  const Bf16Bits* x;
+  int64_t channels;  ///< 16, if it is the only part, or a multiple of 32
+};
+
+/// Forward convolution of 3x3x3 taps and stride 1 of a box of outputs. Places along H and W are one sequence,
+/// and 16 neighbours of it fill a tile wherever a row ends: what comes out for the two columns between rows
+/// is dropped. A sum starts with the bias and adds, for each plane of taps, part and 32 channels, the taps in
+/// their order, one TDPBF16PS each. So no output depends on how a volume is cut.
+struct TileConv {
+  const TileConvPart* parts;
+  int64_t part_count;
+  int64_t depth, height, width;  ///< of the outputs
+  /// Tiles by TileKernels::pack: [block of 32 outputs][plane of taps][part][32 channels][tap][16 outputs];
+  /// with 16 channels "tap" is a pair of taps along W. The last block may have 16 outputs.
+  const Bf16Bits* weights;
+  const float* bias;               ///< may be null
+  int64_t channels;                ///< of the outputs, a multiple of 16
+  Bf16Bits* y;                     ///< rounded to bf16
+  int64_t y_plane, y_row, y_step;  ///< numbers between planes, rows and places of y
+  float* sums;                     ///< kTileSpan x 32, scratch
+};
+
+/// Kernels on tiles (tensor/cpu/tiles.h).
+struct TileKernels {
+  /// One product: c[16][16] += a[16][16 pairs] . b[16][16 pairs].
+  void (*product)(const Bf16Bits* a, const Bf16Bits* b, float* c);
+  /// A tile of weights: pair n of row i is w[2 i step + n], w[(2 i + 1) step + n], rounded to bf16; zeros
+  /// from `rows` (even) rows of w on.
+  void (*pack)(const float* w, int64_t rows, int64_t step, Bf16Bits* out);
+  void (*conv)(const TileConv&);
+  /// As KernelTable::fma_chains, with products of tiles.
+  double (*chains)(int64_t steps, float* result);
+};
+
 struct KernelTable {
   ConvKernels conv;
   ConvWeightsKernels weights;
@@ -281,7 +323,8 @@ struct KernelTable {
   OptimKernels optim;
   /// `steps` rounds of independent multiply-adds on up to 24 x 16 floats, in place; returns the operations.
   double (*fma_chains)(int64_t steps, float* result);
-  const Bf16Kernels* bf16;  ///< null where the instruction set has none
+  const Bf16Kernels* bf16;   ///< null where the instruction set has none
+  const TileKernels* tiles;  ///< the same
 };
 
 }  // namespace voxgrad::cpu

@@ -115,8 +115,11 @@ TEST_F(Command, InfoTellsBuildAndMachine) {
   EXPECT_EQ(j["threads"], 3);
   EXPECT_TRUE(j["libraries"].contains("zlib"));
   EXPECT_TRUE(j["winograd"].get<bool>());
+  const auto amx = j["amx"].get<std::string>();
+  EXPECT_TRUE(amx == "yes" || amx == "not on this CPU" || amx.starts_with("refused by the system: ")) << amx;
   ASSERT_EQ(run("info"), 0);
   EXPECT_NE(out_.find("compiler"), std::string::npos);
+  EXPECT_NE(out_.find("\nAMX               " + amx + "\n"), std::string::npos) << out_;
 }
 
 TEST_F(Command, WinogradIsTurnedOffByTheEnvironment) {

@@ -1,5 +1,5 @@
 // The kernels of bf16 tensors against the plain loops in double precision on the same (rounded) numbers, on
-// every instruction set: avx512bf16 has kernels of its own, the others widen.
+// every instruction set: avx512bf16 has kernels of its own, amx some more, the others widen.
 #include "tensor/conv.h"
 #include "tensor/convert.h"
 #include "tensor/norm.h"
@@ -12,7 +12,8 @@ using test::Setting;
 
 std::vector<CpuIsa> instruction_sets() {
   std::vector<CpuIsa> sets = test::instruction_sets();
-  if (cpu_has(CpuIsa::avx512bf16)) sets.push_back(CpuIsa::avx512bf16);
+  for (CpuIsa i : {CpuIsa::avx512bf16, CpuIsa::amx})
+    if (cpu_has(i)) sets.push_back(i);
   return sets;
 }
 
