@@ -157,7 +157,7 @@ TEST_F(PlanFile, IsReplacedOnRequestAlone) {
 // The plan is there before its cost is measured.
 TEST_F(PlanFile, ThatIsTooLargeToMeasureIsStillWritten) {
   EXPECT_EQ(
-      run("plan " + path("data") + " --set plan.base_features=320 --memory 8M -o " + path("large.toml")), 0)
+      run("plan " + path("data") + " --set plan.base_features=320 --memory 64M -o " + path("large.toml")), 0)
       << err_;
   EXPECT_TRUE(file_exists(path("large.toml")));
 }

@@ -99,14 +99,18 @@ TEST_F(ReportOfARun, SaysWhatIsMissing) {
 TEST_F(ReportOfARun, MapsOfOneChannelAreShownAndWhatTheyLackIsSaid) {
   const RunFolder run{folder_};
   write_text(run.manifest(), "{\"format\": 2, \"modality\": \"ct\"}");
-  const auto c = demo_case(1);
+  auto c = demo_case(1);
   make_folders(run.validation_case("a"));
   write_volume(run.validation_map("a", "image"), c.header, c.image);
   write_volume(run.validation_map("a", "truth"), c.header, c.truth);
   write_volume(run.validation_map("a", "mask"), c.header, c.mask);
   const Report report = read_run(folder_);
   ASSERT_EQ(report.cases.size(), 1u);
-  EXPECT_NE(report.cases[0].description.find("\"unit\":\"HU\""), std::string::npos);
+  EXPECT_EQ(report.cases[0].description.find("\"unit\":\"HU\""), std::string::npos)
+      << "nothing is below 0: these are no Hounsfield units";
+  c.image.mutable_data<float>()[0] = -1000;
+  write_volume(run.validation_map("a", "image"), c.header, c.image);
+  EXPECT_NE(read_run(folder_).cases[0].description.find("\"unit\":\"HU\""), std::string::npos);
   EXPECT_EQ(report.class_names, (std::vector<std::string>{"background", "label 1", "label 2"}));
   EXPECT_EQ(
       report.missing.back(),
