@@ -77,6 +77,22 @@ std::unique_ptr<Method> configured_method(const std::string& name, const ConfigA
   return method;
 }
 
+namespace {
+
+/// "got train.max_steps = 5, the run has max_steps = 4000", of the first key that differs; empty where none
+/// does. Both are configurations of one method, so that their lines stand for the same keys.
+std::string first_difference(const std::string& before, const std::string& now) {
+  std::istringstream a(before), b(now);
+  std::string table, old_line, new_line;
+  while (std::getline(a, old_line) && std::getline(b, new_line)) {
+    if (old_line != new_line) return cat("got ", table, new_line, ", the run has ", old_line);
+    if (new_line.starts_with("[")) table = new_line.substr(1, new_line.find(']') - 1) + ".";
+  }
+  return "";
+}
+
+}  // namespace
+
 std::unique_ptr<Method> resumed_method(const std::string& name, const ConfigArguments& arguments,
                                        const std::string& run) {
   const RunFolder folder{run};
@@ -89,9 +105,10 @@ std::unique_ptr<Method> resumed_method(const std::string& name, const ConfigArgu
   config.read_toml(read_text(saved), saved, old ? Config::Unknown::ignore : Config::Unknown::refuse);
   const std::string before = config.to_toml(Config::Print::model);
   arguments.apply(config);
-  if (config.to_toml(Config::Print::model) != before)
-    fail(ErrorCode::usage, "[train] ", saved,
-         ": the configuration given differs from the one the run was started with; resume without it");
+  if (const std::string other = first_difference(before, config.to_toml(Config::Print::model));
+      !other.empty())
+    fail(ErrorCode::usage, "[train] ", saved, ": expected the configuration that the run was started with, ",
+         other, "; leave the option out");
   return method;
 }
 

@@ -51,6 +51,8 @@ std::vector<ClassCensus> census_of(const AuditReport& report) {
 
 namespace {
 
+std::string counted(int n, const char* what) { return cat(n, what, n == 1 ? "" : "s"); }
+
 /// "3 raters (a, b, c), 20 annotations of 10 cases", or nothing.
 std::string annotations_text(const Dataset& d) {
   std::set<std::string> raters;
@@ -99,8 +101,8 @@ std::string audit_to_text(const AuditReport& report) {
   }
   for (const ProblemLine& line : grouped(report.problems))
     out << (line.error ? "error    " : "warning  ") << line.text << "\n";
-  out << (report.errors() ? "not usable" : "usable") << ": " << report.errors() << " errors, "
-      << report.warnings() << " warnings\n";
+  out << (report.errors() ? "not usable" : "usable") << ": " << counted(report.errors(), " error") << ", "
+      << counted(report.warnings(), " warning") << "\n";
   return out.str();
 }
 

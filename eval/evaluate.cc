@@ -23,6 +23,9 @@ class Evaluator {
   explicit Evaluator(const EvaluateOptions& options) : options_(options) {
     if (!options.posterior.empty() && !is_folder(options.posterior))
       fail(ErrorCode::data, "[evaluate] ", options.posterior, ": expected a folder");
+    for (const std::string& path : {options.truth, options.prediction})
+      if (!is_file(path) && !is_folder(path))
+        fail(ErrorCode::data, "[evaluate] ", path, ": expected a folder or a file, found nothing there");
     if (is_file(options.truth) != is_file(options.prediction))
       fail(ErrorCode::usage, "[evaluate] expected two folders or two files, got ", options.truth, " and ",
            options.prediction);

@@ -291,7 +291,7 @@ std::string reliability_diagram(const Reliability& bins, const std::string& titl
     svg.rectangle(left, c(n), width, counts.bottom - c(n), "#8a96a3", 1, tooltip);
   }
   svg.line(x(0), y(0), x(1), y(1), {kInk, 1, "4 3"});
-  svg.text(f.left + 8, f.top + 14, "ECE " + label_of(*ece(bins), 3), Anchor::start, 12, kInk);
+  svg.text(f.left + 8, f.top + 14, "Pooled ECE " + label_of(*ece(bins), 3), Anchor::start, 12, kInk);
   svg.line(counts.left, counts.bottom, counts.right, counts.bottom, {kAxis});
   const double decade = std::floor(std::log10(static_cast<double>(largest)));
   for (double power : {0.0, decade}) {

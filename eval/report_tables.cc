@@ -298,6 +298,12 @@ std::string definitions(const RunScores& scores) {
   std::string out = "<dl class=\"definitions\">";
   for (const ScoreText& s : present(scores))
     out += "<dt>" + heading(s) + "</dt><dd>" + escape_markup(s.definition) + "</dd>";
+  if (!scores.rows.empty() && !main_row(scores).table.pooled.empty())
+    out +=
+        "<dt>Pooled ECE</dt><dd>Top-label ECE of the bins of all cases together, as in the reliability "
+        "diagrams."
+        "</dd><dt>Case Spearman</dt><dd>Rank correlation over cases of mean foreground entropy and 1 \u2212 "
+        "Dice; with few cases it says little.</dd>";
   out += "</dl>";
   if (!scores.rows.empty()) {
     const ScoreOptions& o = main_row(scores).table.options;

@@ -248,47 +248,54 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
   std::vector<std::string> names;
   if (const std::string doubt = options.domain.doubt(plan); !doubt.empty() && options.warn)
     options.warn(doubt);
-  for (const Case& c : left) {
-    clock.begin(c.name);
-    const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
-    for (const CaseWarning& w : loaded.warnings)
-      if (options.warn) options.warn(w.file + ": " + w.text);
-    for (const std::string& text : options.domain.compare(loaded, c.images[0], plan))
-      if (options.warn) options.warn(c.images[0] + ": " + text);
-    const PreprocessedCase prepared = preprocess(loaded, plan);
-    const std::string file = "/" + c.name + ".nii.gz";
-    const auto wanted = [&](const std::string& key) {
-      return std::find(options.estimates.begin(), options.estimates.end(), key) != options.estimates.end();
-    };
-    clock.evaluate(windows_of(prepared, plan), method.evaluations(wanted));
-    Work work = options.work;
-    work.advance = [&](int64_t n) { clock.advance(n); };
-    std::map<std::string, Tensor> others;
-    const CasePrediction p =
-        predict_case(method, prepared,
-                     {work, options.save_samples, wanted,
-                      [&](const EstimateInfo& info, const Tensor& on_grid) { others[info.key] = on_grid; }});
-    if (const std::string own = own_estimate(method.estimates()).key; wanted(own))
-      others[own] = p.probabilities;
-    remove_earlier(options, c.name);
-    if (options.save_samples) {
-      const std::string folder = options.output + "/samples/" + c.name;
-      make_folders(folder);
-      for (size_t m = 0; m < p.samples.size(); ++m)
-        write_volume(folder + "/sample_" + padded_number(static_cast<int64_t>(m) + 1) + ".nii.gz",
-                     loaded.header, as_bytes_or_ints(p.samples[m], plan.classes()), kIntentLabel);
+  for (const Case& c : left) try {
+      clock.begin(c.name);
+      const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
+      for (const CaseWarning& w : loaded.warnings)
+        if (options.warn) options.warn(w.file + ": " + w.text);
+      for (const std::string& text : options.domain.compare(loaded, c.images[0], plan))
+        if (options.warn) options.warn(c.images[0] + ": " + text);
+      const PreprocessedCase prepared = preprocess(loaded, plan);
+      const std::string file = "/" + c.name + ".nii.gz";
+      const auto wanted = [&](const std::string& key) {
+        return std::find(options.estimates.begin(), options.estimates.end(), key) != options.estimates.end();
+      };
+      clock.evaluate(windows_of(prepared, plan), method.evaluations(wanted));
+      Work work = options.work;
+      work.advance = [&](int64_t n) { clock.advance(n); };
+      std::map<std::string, Tensor> others;
+      const CasePrediction p = predict_case(
+          method, prepared,
+          {work, options.save_samples, wanted,
+           [&](const EstimateInfo& info, const Tensor& on_grid) { others[info.key] = on_grid; }});
+      if (const std::string own = own_estimate(method.estimates()).key; wanted(own))
+        others[own] = p.probabilities;
+      remove_earlier(options, c.name);
+      if (options.save_samples) {
+        const std::string folder = options.output + "/samples/" + c.name;
+        make_folders(folder);
+        for (size_t m = 0; m < p.samples.size(); ++m)
+          write_volume(folder + "/sample_" + padded_number(static_cast<int64_t>(m) + 1) + ".nii.gz",
+                       loaded.header, as_bytes_or_ints(p.samples[m], plan.classes()), kIntentLabel);
+      }
+      if (options.save_probabilities)
+        write_volume(options.output + "/probabilities" + file, loaded.header,
+                     channels_first(p.probabilities));
+      for (const auto& [key, probabilities] : others)
+        write_volume(options.output + "/estimates/" + key + file, loaded.header,
+                     channels_first(probabilities));
+      write_volume(options.output + "/entropy" + file, loaded.header, p.entropy);
+      if (p.drawn > 1)
+        write_volume(options.output + "/mutual_information" + file, loaded.header, p.mutual_information);
+      write_volume(options.output + file, loaded.header, as_bytes_or_ints(p.mask, plan.classes()),
+                   kIntentLabel);
+      names.push_back(c.name);
+    } catch (const Error&) {
+      if (left.size() > 1 && options.warn)
+        options.warn(cat(names.size(), " of ", left.size(), " cases were written before ", c.name,
+                         "; without it, --skip-existing goes on with the others"));
+      throw;
     }
-    if (options.save_probabilities)
-      write_volume(options.output + "/probabilities" + file, loaded.header, channels_first(p.probabilities));
-    for (const auto& [key, probabilities] : others)
-      write_volume(options.output + "/estimates/" + key + file, loaded.header, channels_first(probabilities));
-    write_volume(options.output + "/entropy" + file, loaded.header, p.entropy);
-    if (p.drawn > 1)
-      write_volume(options.output + "/mutual_information" + file, loaded.header, p.mutual_information);
-    write_volume(options.output + file, loaded.header, as_bytes_or_ints(p.mask, plan.classes()),
-                 kIntentLabel);
-    names.push_back(c.name);
-  }
   return names;
 }
 

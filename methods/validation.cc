@@ -74,7 +74,8 @@ RunSplit run_split(const Dataset& dataset, int fold) {
     for (size_t i = 0; i < s.train.size(); ++i)
       (s.train.size() > 1 && i % 6 == 0 ? r.calibration : r.train).push_back(s.train[i]);
     r.text = cat("Fold ", fold, ": ", r.train.size(), " training cases; ", r.calibration.size(),
-                 " cases were held out of training to fit the calibration (fewer than ten "
+                 r.calibration.size() == 1 ? " case was" : " cases were",
+                 " held out of training to fit the calibration (fewer than ten "
                  "validation cases); ",
                  r.scored.size(), " validation cases are for scoring.");
   }

@@ -146,6 +146,12 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
     s.earlier = before->seconds;
     if (s.finished()) return {TrainEnd::already_finished, ""};
   }
+  const auto forget = [&] {  // a run that cannot begin leaves nothing to resume
+    if (request.resume) return;
+    remove_file(s.folder.manifest());
+    remove_file(s.folder.config());
+    if (!identity.plan.empty()) remove_file(s.folder.plan());
+  };
   bool complete = false;
   try {
     s.where = "reading the data";
@@ -153,12 +159,8 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
   } catch (const Stopped& stop) {  // a resumed run stands where it stood
     if (!request.resume) s.write_record("stopped at " + s.where);
     return {stop.end, s.where};
-  } catch (...) {  // a run that cannot begin leaves nothing to resume
-    if (!request.resume) {
-      remove_file(s.folder.manifest());
-      remove_file(s.folder.config());
-      if (!identity.plan.empty()) remove_file(s.folder.plan());
-    }
+  } catch (...) {
+    forget();
     throw;
   }
   s.records.resize(s.job.stages.size());
@@ -180,9 +182,14 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
       s.say_where_scores_change(before->scored_sha256);
       s.say("the run was stopped before its first checkpoint: it starts again from step 0");
     }
-    for (size_t i = 0; i < request.from.size(); ++i) s.take(request.from[i], s.sources[i]);
-    for (size_t i = 0; i < request.from.size(); ++i)
-      if (!request.from[i].train) s.expect_stages_before(request.from[i], s.sources[i]);
+    try {
+      for (size_t i = 0; i < request.from.size(); ++i) s.take(request.from[i], s.sources[i]);
+      for (size_t i = 0; i < request.from.size(); ++i)
+        if (!request.from[i].train) s.expect_stages_before(request.from[i], s.sources[i]);
+    } catch (...) {
+      forget();
+      throw;
+    }
     s.sources.clear();
     if (!request.from.empty()) s.save({});  // a resumed run does not need the other one
   }

@@ -140,5 +140,26 @@ TEST_F(Outputs, TheFolderOfScoresIsMade) {
   EXPECT_TRUE(std::filesystem::exists(path("new/place/metrics.csv")));
 }
 
+TEST_F(Outputs, ABrokenImageSaysHowToGoOn) {
+  std::filesystem::create_directory(path("mixed"));
+  for (const char* name : {"a", "b", "c"})
+    std::filesystem::copy_file(path("data/imagesTr/phantom_001_0000.nii.gz"),
+                               path(std::string("mixed/") + name + ".nii.gz"));
+  const std::string whole = read_text(path("mixed/b.nii.gz"));
+  write_text(path("mixed/b.nii.gz"), whole.substr(0, whole.size() / 2));
+  const std::string command = "predict " + path("run") + " " + path("mixed") + " -o " + path("masks");
+  EXPECT_EQ(run(command), 3);
+  EXPECT_NE(err_.find("1 of 3 cases were written before b; without it, --skip-existing goes on"),
+            std::string::npos)
+      << err_;
+  // Another prediction without probabilities says that the earlier ones go.
+  std::filesystem::remove(path("mixed/b.nii.gz"));
+  ASSERT_EQ(run(command + " --save-probabilities"), 0) << err_;
+  ASSERT_EQ(run(command), 0) << err_;
+  EXPECT_NE(err_.find("the earlier probabilities of 2 cases are removed"), std::string::npos) << err_;
+  EXPECT_EQ(run("evaluate --truth " + path("nowhere") + " --prediction " + path("masks")), 3);
+  EXPECT_NE(err_.find(path("nowhere") + ": expected a folder or a file"), std::string::npos) << err_;
+}
+
 }  // namespace
 }  // namespace voxgrad

@@ -193,7 +193,7 @@ TEST_F(Verbs, EvaluateScoresASubsetAndTwoFiles) {
             2);
   EXPECT_EQ(run("evaluate --truth " + path("data/labelsTr/phantom_001.nii.gz") + " --prediction " +
                 path("no.nii.gz")),
-            2);
+            3);
   std::filesystem::create_directories(path("empty"));
   EXPECT_EQ(
       run("evaluate --only-predicted --truth " + path("data/labelsTr") + " --prediction " + path("empty")),

@@ -57,6 +57,8 @@ TEST_F(TrainingRunTest, AStageIsTakenWithWhatItWasTrainedOn) {
     return r;
   };
   expect_refused(with({"source:second"}), ErrorCode::usage, "was trained on the first of that run");
+  EXPECT_FALSE(file_exists(folder_ + "/run/manifest.json")) << "it would look like a run that goes on";
+  EXPECT_FALSE(file_exists(folder_ + "/run/config.toml"));
   expect_refused(with({"other:first", "source:second"}), ErrorCode::usage,
                  "was trained on the first of that run");
   expect_refused(with({"source:first", "other:first"}), ErrorCode::usage, "each stage once");
