@@ -129,7 +129,7 @@ LoadedCase load_case(const Case& c, int channels, int classes) {
   CaseSummary summary;
   LoadedCase loaded = read_case(c, channels, classes, problems, summary);
   throw_first_error(problems);
-  for (const Problem& p : problems) loaded.warnings.push_back({p.file, p.text});
+  loaded.warnings = std::move(problems);
   return loaded;
 }
 

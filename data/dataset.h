@@ -89,18 +89,13 @@ struct Split {
 };
 Split split(const Dataset& dataset, int fold);
 
-/// What `voxgrad check` would warn of.
-struct CaseWarning {
-  std::string file, text;
-};
-
 /// A case in memory, on its own grid.
 struct LoadedCase {
   std::string name;
   NiftiHeader header;  ///< of the first channel
   Tensor image;        ///< f32 [D, H, W, C]
   Tensor label;        ///< i32 [D, H, W]; undefined where there is none
-  std::vector<CaseWarning> warnings;
+  std::vector<Problem> warnings;
 };
 /// Reads a case. Channels and label must share one grid (data/grid.h), values be finite and
 /// labels be integers below `classes`: otherwise ErrorCode::data.

@@ -125,6 +125,10 @@ void check(const PlanOptions& o) {
 
 }  // namespace
 
+std::string Plan::modality() const {
+  return std::find(normalisation.begin(), normalisation.end(), "ct") != normalisation.end() ? "ct" : "mri";
+}
+
 const ChannelIntensity& Plan::intensity_of(size_t channel) const {
   require(channel < normalisation.size() && normalisation[channel] == "ct", "[plan] channel ", channel,
           ": expected one that is normalised as CT");
@@ -187,12 +191,6 @@ std::vector<Problem> run_warnings(const Dataset& dataset, const std::vector<Case
   return problems;
 }
 
-Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const PlanOptions& options,
-               CaseStore* store) {
-  return plan_from_fingerprints(
-      dataset, fingerprints(dataset, cases, intensity_samples(dataset, cases.size()), store), options);
-}
-
 Plan plan_from_fingerprints(const Dataset& dataset, const std::vector<CaseFingerprint>& training,
                             const PlanOptions& options) {
   check(options);
@@ -202,7 +200,6 @@ Plan plan_from_fingerprints(const Dataset& dataset, const std::vector<CaseFinger
   plan.label_names = dataset.label_names;
   plan.axes = kCanonicalAxes;
   for (const std::string& name : plan.channel_names) plan.normalisation.push_back(normalisation_of(name));
-  plan.modality = dataset.is_ct() ? "ct" : "mri";
   plan.batch_size = static_cast<int>(options.batch_size);
   Fingerprint f;
   f.foreground.resize(dataset.channel_names.size());

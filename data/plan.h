@@ -15,10 +15,11 @@ struct ChannelIntensity {    ///< foreground intensities of a channel over the d
   double mean = 0, std = 1;  ///< after clipping
 };
 
+constexpr int kPlanVersion = 2;
+
 struct Plan {
-  int version = 2;               ///< of the text that it was read from; what is written is always the newest
-  int dims = 3;                  ///< 2 or 3; 2-D volumes are depth-one patches with 1x3x3 kernels
-  std::string modality = "mri";  ///< "ct" where a channel is normalised as CT
+  int version = kPlanVersion;  ///< that it was read in; what is written is always the newest
+  int dims = 3;                ///< 2 or 3; 2-D volumes are depth-one patches with 1x3x3 kernels
   std::vector<std::string> channel_names, label_names;
   std::vector<std::string> normalisation;  ///< a channel each, one of kNormalisations (data/channels.h)
   /// Where the axes x, y, z of every image run to when it is prepared ("RAS"); empty: as they are stored.
@@ -34,6 +35,8 @@ struct Plan {
   bool mask_normalisation = false;          ///< z-score over the non-zero voxels only
   std::vector<ChannelIntensity> intensity;  ///< of each channel normalised as CT, in their order
 
+  /// "ct" where a channel is normalised as CT, else "mri".
+  std::string modality() const;
   int stages() const { return static_cast<int>(features.size()); }
   int classes() const { return static_cast<int>(label_names.size()); }
   int channels() const { return static_cast<int>(channel_names.size()); }
@@ -83,9 +86,6 @@ std::vector<Problem> run_warnings(const Dataset& dataset, const std::vector<Case
 /// ErrorCode::data where the plan would be one that plan_from_json refuses.
 Plan plan_from_fingerprints(const Dataset& dataset, const std::vector<CaseFingerprint>& training,
                             const PlanOptions& options);
-/// The same, from the indices of the training cases.
-Plan make_plan(const Dataset& dataset, const std::vector<int>& cases, const PlanOptions& options,
-               CaseStore* store = nullptr);
 
 /// Strides, kernels and patch of a network for volumes of `shape` (median) and `spacing`, after nnU-Net: an
 /// axis is halved while its edge stays at least 4 and its spacing is within a factor of 2 of the finest one,

@@ -13,8 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kVersion = 2;
-
 // What a plan may say (docs/audit.md). The bounds hold every plan that plan_network makes of the options'
 // ranges, and keep every product of a plan's numbers far below 2^63.
 constexpr size_t kMostChannels = 1024, kMostClasses = 1 << 16, kMostStages = 32, kLongestName = 1000;
@@ -37,7 +35,7 @@ class PlanReader {
 
   Plan run() {
     Plan p;
-    p.version = static_cast<int>(whole(at("version"), "version", 1, kVersion));
+    p.version = static_cast<int>(whole(at("version"), "version", 1, kPlanVersion));
     p.dims = static_cast<int>(whole(at("dims"), "dims", 2, 3));
     p.channel_names = texts("channel_names", 1, kMostChannels);
     read_channels(p);
@@ -138,18 +136,16 @@ class PlanReader {
   }
   /// A plan of version 1 has one normalisation for all channels, and does not say how images are turned.
   void read_channels(Plan& p) const {
-    p.modality = text(at("modality"), "modality");
-    if (p.modality != "mri" && p.modality != "ct") bad("modality", "mri or ct");
     if (p.version == 1) {
-      p.normalisation.assign(p.channel_names.size(), p.modality == "ct" ? "ct" : "zscore");
+      const std::string modality = text(at("modality"), "modality");
+      if (modality != "mri" && modality != "ct") bad("modality", "mri or ct");
+      p.normalisation.assign(p.channel_names.size(), modality == "ct" ? "ct" : "zscore");
       return;
     }
     p.normalisation = texts("normalisation", p.channel_names.size(), p.channel_names.size());
     for (const std::string& n : p.normalisation)
       if (std::find(kNormalisations.begin(), kNormalisations.end(), n) == kNormalisations.end())
         bad("normalisation", "ct, zscore, none, rescale_to_0_1 or rgb_to_0_1, got \"", n, "\"");
-    const bool ct = std::find(p.normalisation.begin(), p.normalisation.end(), "ct") != p.normalisation.end();
-    if (ct != (p.modality == "ct")) bad("modality", ct ? "ct" : "mri", " with this normalisation");
     p.axes = text(at("axes"), "axes");
     if (!p.axes.empty() && !names_axes(p.axes))
       bad("axes", "three letters like RAS, or none, got \"", p.axes, "\"");
@@ -204,9 +200,8 @@ std::string of_triple(const Triple& t) {
 
 std::string plan_to_json(const Plan& plan) {
   nlohmann::ordered_json j;
-  j["version"] = kVersion;
+  j["version"] = kPlanVersion;
   j["dims"] = plan.dims;
-  j["modality"] = plan.modality;
   j["channel_names"] = plan.channel_names;
   j["label_names"] = plan.label_names;
   j["normalisation"] = plan.normalisation;
@@ -236,9 +231,8 @@ std::string plan_to_toml(const Plan& plan) {
   const auto triples = [](const std::vector<Triple>& list) { return joined(list, of_triple); };
   out << "# A plan of voxgrad. Edit it and train by it: voxgrad train DATASET --plan FILE\n"
       << "# Every triple is in the order z, y, x.\n"
-      << "version = " << kVersion << "\n"
+      << "version = " << kPlanVersion << "\n"
       << "dims = " << plan.dims << "  # 2: slices, each a volume of depth one\n"
-      << "modality = " << quoted(plan.modality) << "  # ct: a channel is normalised as CT\n"
       << "channel_names = " << names(plan.channel_names) << "\n"
       << "label_names = " << names(plan.label_names) << "\n"
       << "normalisation = " << names(plan.normalisation)

@@ -76,27 +76,15 @@ void shift_and_scale(Tensor& image, int64_t channel, double shift, double scale)
   });
 }
 
-/// Smallest and largest value of a channel.
-std::pair<float, float> range_of(const Tensor& image, int64_t channel) {
-  const int64_t channels = image.dim(3), voxels = image.numel() / channels;
-  const float* x = image.data<float>() + channel;
-  float low = x[0], high = x[0];
-  for (int64_t v = 1; v < voxels; ++v) {
-    low = std::min(low, x[v * channels]);
-    high = std::max(high, x[v * channels]);
-  }
-  return {low, high};
-}
-
 /// From the smallest to the largest value of the case; a constant becomes 0.
 void rescale_to_0_1(Tensor& image, int64_t channel) {
-  const auto [low, high] = range_of(image, channel);
+  const auto [low, high] = channel_range(image, channel);
   const double width = double{high} - double{low};
   shift_and_scale(image, channel, low, width > 0 ? 1 / width : 0);
 }
 
 void rgb_to_0_1(Tensor& image, int64_t channel, const std::string& case_name) {
-  const auto [low, high] = range_of(image, channel);
+  const auto [low, high] = channel_range(image, channel);
   expect_rgb(case_name, static_cast<size_t>(channel), low, high);
   shift_and_scale(image, channel, 0, 1.0 / 255);
 }
@@ -123,7 +111,7 @@ std::vector<float> air_of(const Tensor& image, const Plan& plan) {
   std::vector<float> air(static_cast<size_t>(image.dim(3)));
   for (size_t c = 0; c < air.size(); ++c)
     if (!(plan.mask_normalisation && plan.normalisation[c] == "zscore"))
-      air[c] = range_of(image, static_cast<int64_t>(c)).first;
+      air[c] = channel_range(image, static_cast<int64_t>(c)).first;
   return air;
 }
 
@@ -209,7 +197,7 @@ PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& a
   c.name = loaded.name;
   c.axes = axis_letters(loaded.header);
   for (int64_t channel = 0; channel < loaded.image.dim(3); ++channel) {
-    const auto [low, high] = range_of(loaded.image, channel);
+    const auto [low, high] = channel_range(loaded.image, channel);
     c.low.push_back(low);
     c.high.push_back(high);
   }
@@ -239,6 +227,17 @@ PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& a
   }
   for (const Tensor& a : annotations) c.annotations.push_back(labels(a).to(stored));
   return c;
+}
+
+std::pair<float, float> channel_range(const Tensor& image, int64_t channel) {
+  const int64_t channels = image.dim(3), voxels = image.numel() / channels;
+  const float* x = image.data<float>() + channel;
+  float low = x[0], high = x[0];
+  for (int64_t v = 1; v < voxels; ++v) {
+    low = std::min(low, x[v * channels]);
+    high = std::max(high, x[v * channels]);
+  }
+  return {low, high};
 }
 
 void expect_rgb(const std::string& case_name, size_t channel, double low, double high) {

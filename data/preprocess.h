@@ -53,6 +53,8 @@ struct PreprocessedCase : CaseGrid {
       pad_begin{};  ///< where the content lies in it: around it is padding, of the value of air and label 0
 };
 
+/// Smallest and largest value of a channel of an image f32 [D, H, W, C].
+std::pair<float, float> channel_range(const Tensor& image, int64_t channel);
 /// ErrorCode::data, naming case and channel, for a range that is not within 0 to 255.
 void expect_rgb(const std::string& case_name, size_t channel, double low, double high);
 /// The extent of a case at the plan's spacing; D, H, W. `box`, `spacing`: of the turned and cropped image.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "data/channels.h"
 #include "data/grid.h"
 #include "data/labels.h"
 #include "eval/case_choice.h"
@@ -221,7 +222,8 @@ class CaseReader {
       const auto channel = static_cast<size_t>(k);
       const std::string name = channel < manifest.channels.size() ? manifest.channels[channel]
                                                                   : "channel " + std::to_string(k + 1);
-      const bool ct = channel < manifest.channels.size() ? name == "CT" : manifest.modality == "ct";
+      const bool ct =
+          channel < manifest.channels.size() ? normalisation_of(name) == "ct" : manifest.modality == "ct";
       const Tensor values = one_volume(image.rows(k, 1));
       // Air is below 0 in Hounsfield units: a CT without it has another unit.
       const float* const v = values.data<float>();

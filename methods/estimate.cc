@@ -150,9 +150,7 @@ PredictionCost measure_prediction(Method& method, const PredictOptions& options)
   const std::vector<Case> cases = prediction_work(method, options);
   if (const std::string doubt = options.domain.doubt(plan); !doubt.empty() && options.warn)
     options.warn(doubt);
-  const auto wanted = [&](const std::string& key) {
-    return std::find(options.estimates.begin(), options.estimates.end(), key) != options.estimates.end();
-  };
+  const auto wanted = [&](const std::string& key) { return options.wants(key); };
   PredictionCost cost;
   cost.evaluations = method.evaluations(wanted);
   for (const Case& c : cases) {

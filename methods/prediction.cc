@@ -251,15 +251,13 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
   for (const Case& c : left) try {
       clock.begin(c.name);
       const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
-      for (const CaseWarning& w : loaded.warnings)
+      for (const Problem& w : loaded.warnings)
         if (options.warn) options.warn(w.file + ": " + w.text);
       for (const std::string& text : options.domain.compare(loaded, c.images[0], plan))
         if (options.warn) options.warn(c.images[0] + ": " + text);
       const PreprocessedCase prepared = preprocess(loaded, plan);
       const std::string file = "/" + c.name + ".nii.gz";
-      const auto wanted = [&](const std::string& key) {
-        return std::find(options.estimates.begin(), options.estimates.end(), key) != options.estimates.end();
-      };
+      const auto wanted = [&](const std::string& key) { return options.wants(key); };
       clock.evaluate(windows_of(prepared, plan), method.evaluations(wanted));
       Work work = options.work;
       work.advance = [&](int64_t n) { clock.advance(n); };

@@ -1,5 +1,7 @@
 // From an image to mask, probabilities and uncertainty on its own grid.
 #pragma once
+#include <algorithm>
+
 #include "methods/case_progress.h"
 #include "methods/training_domain.h"
 
@@ -38,6 +40,9 @@ struct PredictOptions {
   bool skip_existing =
       false;  ///< leave cases out whose mask is there, made with this model and these settings
   std::vector<std::string> estimates;  ///< keys of further estimates to write
+  bool wants(const std::string& key) const {
+    return std::find(estimates.begin(), estimates.end(), key) != estimates.end();
+  }
   CaseClock::Report progress;
   std::function<void(const std::string& text)> warn;
 };

@@ -183,7 +183,7 @@ TrainingJob MethodTraining::prepare() {
   job.scored_sha256 = hash_of(scored_cases(dataset_, split_, common.max_scored), work_.poll);
   job.model_config = method_.config().to_toml(Config::Print::model);
   job.dataset = dataset_.name;
-  job.modality = method_.plan().modality;
+  job.modality = method_.plan().modality();
   job.channels = method_.plan().channel_names;
   job.split = split_.text;
   job.prepared_data = store.folder();

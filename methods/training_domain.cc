@@ -128,14 +128,9 @@ void TrainingDomain::compare_spacing(const NiftiHeader& header, const std::strin
 
 void TrainingDomain::compare_intensity(const LoadedCase& c, const Plan& plan,
                                        std::vector<std::string>& warnings) const {
-  const int64_t channels = c.image.dim(3);
-  const float* const x = c.image.data<float>();
-  for (size_t k = 0; k < low_.size() && static_cast<int64_t>(k) < channels; ++k) {
-    double low = HUGE_VAL, high = -HUGE_VAL;
-    for (int64_t i = static_cast<int64_t>(k); i < c.image.numel(); i += channels) {
-      low = std::min<double>(low, x[i]);
-      high = std::max<double>(high, x[i]);
-    }
+  for (size_t k = 0; k < low_.size() && static_cast<int64_t>(k) < c.image.dim(3); ++k) {
+    const auto [smallest, largest] = channel_range(c.image, static_cast<int64_t>(k));
+    const double low = smallest, high = largest;
     const SeenRange &lows = low_[k], &highs = high_[k];
     // By the narrowest case: one voxel of metal must not make every other image look narrow.
     const double width = high - low, usual = highs.low - lows.low;

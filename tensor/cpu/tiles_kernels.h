@@ -146,24 +146,20 @@ struct TileCode {
     if constexpr (kColumns == 2) t.load(kSum01, bias + kTilePairs, 0), t.load(kSum11, bias + kTilePairs, 0);
   }
 
-  // Sums lie as [16 places][16 channels] tiles: [2][kColumns].
+  // f(tile, where its sums begin): they lie as [16 places][16 channels] tiles, [2][kColumns].
+  template <int kColumns, class F>
+  static void each_sum(F&& f) {
+    f(kSum00, 0);
+    f(kSum10, kColumns * kTile);
+    if constexpr (kColumns == 2) f(kSum01, kTile), f(kSum11, 3 * kTile);
+  }
   template <int kColumns>
   static void load(Tiles& t, const float* sums) {
-    t.load(kSum00, sums, kTileRowBytes);
-    t.load(kSum10, sums + kColumns * kTile, kTileRowBytes);
-    if constexpr (kColumns == 2) {
-      t.load(kSum01, sums + kTile, kTileRowBytes);
-      t.load(kSum11, sums + 3 * kTile, kTileRowBytes);
-    }
+    each_sum<kColumns>([&](auto tile, int64_t at) { t.load(tile, sums + at, kTileRowBytes); });
   }
   template <int kColumns>
   static void store(Tiles& t, float* sums) {
-    t.store(kSum00, sums, kTileRowBytes);
-    t.store(kSum10, sums + kColumns * kTile, kTileRowBytes);
-    if constexpr (kColumns == 2) {
-      t.store(kSum01, sums + kTile, kTileRowBytes);
-      t.store(kSum11, sums + 3 * kTile, kTileRowBytes);
-    }
+    each_sum<kColumns>([&](auto tile, int64_t at) { t.store(tile, sums + at, kTileRowBytes); });
   }
 
   // Rounds the sums of a span into y, without the two places between rows.

@@ -105,7 +105,6 @@ TEST_F(PlanFile, WhatCannotBeUsedIsRefusedByName) {
 
 TEST(PlanToml, IsReadBack) {
   Plan plan;
-  plan.modality = "ct";
   plan.normalisation = {"ct"};
   plan.axes = "RAS";
   plan.channel_names = {"CT \"one\"\n"};

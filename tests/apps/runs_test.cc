@@ -158,5 +158,80 @@ TEST_F(Command, VerifyTellsWhatIsNotWhatTheRunLeft) {
   EXPECT_NE(out_.find("expected in a finished run, found no such file"), std::string::npos) << out_;
 }
 
+// Without a case to fit the calibration the scores say so, and so does the log.
+TEST_F(Command, ARunWithoutCalibrationCasesSaysSo) {
+  ASSERT_EQ(run("phantom " + path("data") + " --cases 2 --size 16 --raters 1"), 0) << err_;
+  ASSERT_EQ(run("train " + path("data") + " --method unet -o " + path("run") +
+                " --set plan.base_features=4 --max-steps 2"),
+            0)
+      << err_;
+  EXPECT_NE(err_.find("warning: no case is left to fit the calibration"), std::string::npos) << err_;
+  EXPECT_NE(read_text(path("run/metrics.json")).find("Not calibrated"), std::string::npos);
+}
+
+// What cannot be prepared is found before the first step, in a scored case too.
+TEST_F(Command, AScoredCaseThatCannotBeNormalisedStopsBeforeTraining) {
+  ASSERT_EQ(run("phantom " + path("data") + " --cases 4 --size 16 --raters 1"), 0) << err_;
+  std::string json = read_text(path("data/dataset.json"));
+  json.replace(json.find("MRI"), 3, "rgb_to_0_1");
+  write_text(path("data/dataset.json"), json);
+  for (const std::string& file : list_folder(path("data/imagesTr"))) {
+    NiftiHeader h;
+    Tensor v = read_volume(path("data/imagesTr/" + file), &h).clone();
+    const bool scored = file.starts_with("phantom_004");  // fold 0 of four cases leaves out the last
+    for (int64_t i = 0; i < v.numel(); ++i)
+      v.mutable_data<float>()[i] = static_cast<float>(i % 256 + 45 * scored);
+    write_volume(path("data/imagesTr/" + file), h, v.view(0, {v.dim(1), v.dim(2), v.dim(3)}));
+  }
+  EXPECT_EQ(run("train " + path("data") + " --method unet -o " + path("run") +
+                " --set plan.base_features=4 --max-steps 2"),
+            3);
+  EXPECT_NE(
+      err_.find("case phantom_004: channel 0 (rgb_to_0_1): expected values from 0 to 255, got 45 to 300"),
+      std::string::npos)
+      << err_;
+  EXPECT_EQ(err_.find("prior 1/2"), std::string::npos) << err_;
+  EXPECT_FALSE(file_exists(path("run/manifest.json")));
+}
+
+// A stage is taken by a run of the same axes and normalisation alone.
+TEST_F(Command, AStageOfAnotherPreparationIsRefused) {
+  ASSERT_EQ(run("phantom " + path("data") + " --cases 4 --size 16 --raters 1"), 0) << err_;
+  const std::string train = "train " + path("data") + " --method unet --max-steps 2 -o ";
+  ASSERT_EQ(run("plan " + path("data") + " --no-estimate --set plan.base_features=4 -o " + path("plan.toml")),
+            0);
+  ASSERT_EQ(run(train + path("source") + " --plan " + path("plan.toml")), 0) << err_;
+  const auto taken = [&](const std::string& from, const std::string& to) {
+    std::string text = read_text(path("plan.toml"));
+    text.replace(text.find(from), from.size(), to);
+    write_text(path("other.toml"), text);
+    return run(train + path("run") + " --from " + path("source") + ":prior --plan " + path("other.toml"));
+  };
+  EXPECT_EQ(taken("\"RAS\"", "\"LPS\""), 2);
+  EXPECT_NE(err_.find("expected the same axes"), std::string::npos) << err_;
+  EXPECT_EQ(taken("\"zscore\"", "\"none\""), 2);
+  EXPECT_NE(err_.find("expected the same normalisation"), std::string::npos) << err_;
+  EXPECT_EQ(taken("\"RAS\"", "\"RAS\""), 0) << err_;
+}
+
+// Files of others beside the maps of a scored case stay.
+TEST_F(Command, ScoringAgainRemovesItsOwnMapsAlone) {
+  ASSERT_EQ(run("phantom " + path("data") + " --cases 4 --size 16 --raters 1"), 0) << err_;
+  const std::string train =
+      "train " + path("data") + " --method unet --set plan.base_features=4 --max-steps 2 -o " + path("run");
+  ASSERT_EQ(run(train), 0) << err_;
+  const std::string folder = path("run/validation/phantom_004");
+  ASSERT_TRUE(file_exists(folder + "/mask.nii.gz"));
+  EXPECT_FALSE(file_exists(folder + "/mutual_information.nii.gz")) << "unet draws no samples";
+  std::filesystem::create_directory(folder + "/mine");
+  write_text(folder + "/mine.txt", "mine");
+  write_text(folder + "/sample_9.nii.gz", "of an earlier scoring");
+  std::filesystem::remove(path("run/metrics.json"));
+  ASSERT_EQ(run(train + " --resume"), 0) << err_;
+  EXPECT_TRUE(file_exists(folder + "/mine.txt") && std::filesystem::exists(folder + "/mine"));
+  EXPECT_FALSE(file_exists(folder + "/sample_9.nii.gz"));
+  EXPECT_TRUE(file_exists(folder + "/mask.nii.gz"));
+}
+
 }  // namespace
 }  // namespace voxgrad

@@ -172,6 +172,34 @@ TEST(Audit, NamesOfChannelsAndTheirValuesAreLookedAt) {
   EXPECT_TRUE(found(r, true, "rgb-range", "b"));
 }
 
+TEST(Audit, SingleSlicesHaveNoSpacingBetweenThem) {
+  const TemporaryFolder t;
+  write_small_dataset(t.path(), {"a", "b"});
+  const auto write = [&](int64_t depth) {
+    for (const auto& [name, mm] : {std::pair{"a", 1.0}, {"b", 5.0}}) {
+      const Shape shape{depth, 5, 6};
+      write_image(t / "imagesTr/" + name + "_0000.nii.gz",
+                  volume(shape, [mm = mm](int64_t i) { return mm * i; }), {1, 1, mm});
+      write_image(t / "labelsTr/" + name + ".nii.gz", volume(shape, [](int64_t i) { return i % 3; }),
+                  {1, 1, mm});
+    }
+    return found(audit_dataset(t.path()), false, "mixed-spacing", "");
+  };
+  EXPECT_TRUE(write(2));
+  EXPECT_FALSE(write(1));
+}
+
+// What the labels hold is not known where one cannot be read.
+TEST(Audit, AnUnreadableLabelMakesNoClassUnused) {
+  const TemporaryFolder t;
+  write_small_dataset(t.path(), {"a", "b"});
+  for (const char* name : {"a", "b"})
+    write_image(t / "labelsTr/" + name + ".nii.gz", volume({4, 5, 6}, [](int64_t i) { return i % 2; }));
+  EXPECT_TRUE(found(audit_dataset(t.path()), false, "unused-class", ""));
+  write_image(t / "labelsTr/b.nii.gz", volume({4, 5, 6}, [](int64_t i) { return i % 2 * 9; }));
+  EXPECT_FALSE(found(audit_dataset(t.path()), false, "unused-class", ""));
+}
+
 TEST(Audit, ASingleCaseCannotBeTrainedOn) {
   const TemporaryFolder t;
   write_small_dataset(t.path(), {"a"});

@@ -18,6 +18,8 @@
 namespace voxgrad {
 namespace {
 
+using testing::make_plan;
+
 namespace fs = std::filesystem;
 
 class Store : public ::testing::Test {
@@ -175,7 +177,6 @@ TEST_F(Store, TheKeyIsWhatPreprocessingReads) {
   other.mask_normalisation = !plan.mask_normalisation;
   EXPECT_EQ(made(d.cases[0], other), 1);
   other = plan;
-  other.modality = "ct";
   other.normalisation = {"ct"};
   other.intensity = {{0, 1, 0.5, 0.1}};
   EXPECT_EQ(made(d.cases[0], other), 1);

@@ -11,6 +11,7 @@
 namespace voxgrad {
 namespace {
 
+using testing::make_plan;
 using testing::TemporaryFolder;
 using testing::volume;
 using testing::write_image;
@@ -112,7 +113,7 @@ TEST(Channels, APlanHasIntensitiesOfItsCtChannelsAlone) {
   ASSERT_EQ(p.intensity.size(), 1u);
   EXPECT_LE(p.intensity_of(1).high, 39);
   EXPECT_THROW(p.intensity_of(0), Error);
-  EXPECT_EQ(p.modality, "ct");
+  EXPECT_EQ(p.modality(), "ct");
 }
 
 }  // namespace

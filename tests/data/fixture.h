@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/case_store.h"
 #include "io/file.h"
 #include "io/nifti.h"
 #include "tests/temporary_folder.h"
@@ -25,6 +26,12 @@ Tensor volume(const Shape& shape, F&& f) {
   float* out = t.mutable_data<float>();
   for (int64_t i = 0; i < t.numel(); ++i) out[i] = static_cast<float>(f(i));
   return t;
+}
+
+/// The plan of these cases, with options `o`.
+inline Plan make_plan(const Dataset& d, const std::vector<int>& cases, const PlanOptions& o,
+                      CaseStore* store = nullptr) {
+  return plan_from_fingerprints(d, fingerprints(d, cases, intensity_samples(d, cases.size()), store), o);
 }
 
 inline void write_image(const std::string& path, const Tensor& voxels,

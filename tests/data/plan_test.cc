@@ -12,6 +12,7 @@
 namespace voxgrad {
 namespace {
 
+using testing::make_plan;
 using testing::TemporaryFolder;
 using testing::volume;
 using testing::write_image;
@@ -106,7 +107,7 @@ TEST(Plan, OfTheMriPhantom) {
   const Dataset d = open_dataset(t / "p");
   const Plan p = make_plan(d, all(d), {});
   EXPECT_EQ(p.dims, 3);
-  EXPECT_EQ(p.modality, "mri");
+  EXPECT_EQ(p.modality(), "mri");
   EXPECT_EQ(p.classes(), 3);
   EXPECT_FALSE(p.anisotropic);
   EXPECT_TRUE(p.mask_normalisation);  // cropping takes more than a quarter away
@@ -147,7 +148,7 @@ TEST(Plan, OfTheCtPhantomIsTwoDimensionalWithForegroundIntensities) {
   const Dataset d = open_dataset(t / "p");
   const Plan p = make_plan(d, all(d), {});
   EXPECT_EQ(p.dims, 2);
-  EXPECT_EQ(p.modality, "ct");
+  EXPECT_EQ(p.modality(), "ct");
   EXPECT_EQ(p.spacing, (std::array<double, 3>{0, 1, 1}));
   ASSERT_EQ(p.intensity.size(), 1u);
   EXPECT_GT(p.intensity[0].low, -30);
@@ -213,7 +214,6 @@ TEST(Plan, WithoutForegroundAllVoxelsCount) {
 
 TEST(Plan, JsonGivesThePlanBack) {
   Plan p = network({20, 320, 319}, {3.6, 0.62, 0.62});
-  p.modality = "ct";
   p.channel_names = {"CT", "odd \"name\"", "ct"};
   p.normalisation = {"ct", "none", "ct"};
   p.axes = "LPS";
@@ -260,13 +260,12 @@ TEST(Plan, JsonThatIsNoPlanIsRefusedByField) {
   refused("\"version\":2", "\"version\":3", "version");
   refused("\"zscore\"", "\"z\"", "normalisation");
   refused("\"zscore\"", "\"zscore\",\"zscore\"", "normalisation");
-  refused("\"zscore\"", "\"ct\"", "modality");
+  refused("\"zscore\"", "\"ct\"", "intensity");
   refused("\"RAS\"", "\"RAR\"", "axes");
   refused("\"dims\":3", "\"dims\":5", "dims");
   refused("\"patch\":[40,56,40]", "\"patch\":[40,56,41]", "patch");
   refused("\"patch\":[40,56,40]", "\"patch\":[40,56]", "patch");
   refused("\"features\":[16,", "\"features\":[", "features");
-  refused("\"modality\":\"mri\"", "\"modality\":\"ct\"", "modality");
   refused("\"spacing\":[1.0,1.0,1.0]", "\"spacing\":[1.0,1.0,-1.0]", "spacing");
   refused("\"batch_size\":2,", "", "batch_size");
   refused("{\"version\"", "[", "JSON");
@@ -298,7 +297,6 @@ TEST(Plan, TheFirstVersionIsRead) {
 // Whatever a model says, no number of its plan leads to a size that overflows or that nobody waits for.
 TEST(Plan, EveryNumberHasARange) {
   Plan good = network({36, 50, 35}, {1, 1, 1});
-  good.modality = "ct";
   good.channel_names = {"CT"};
   good.normalisation = {"ct"};
   good.label_names = {"background", "x"};

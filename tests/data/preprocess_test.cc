@@ -254,7 +254,6 @@ TEST(Preprocess, MaskNormalisationLeavesAirAtZero) {
 
 TEST(Preprocess, CtIsClippedAndScaledByTheDataSet) {
   Plan plan = small_plan();
-  plan.modality = "ct";
   plan.normalisation = {"ct"};
   plan.intensity = {{-100, 200, 50, 25}};
   const PreparedCase c = prepare_case(

@@ -199,6 +199,27 @@ TEST_F(ReportOfARun, OfFormat1) {
   EXPECT_NE(report.missing[0].find("pictures of cases"), std::string::npos);
 }
 
+// What prints alike is equally good.
+TEST(Report, BoldIsWhatPrintsBetter) {
+  RunScores scores;
+  const auto row = [](const char* key, double dsc) {
+    ScoreRow r{key, key, RowRole::baseline, {}};
+    r.table.cases = {{"a", {{"dsc.mean_foreground", dsc}}}};
+    return r;
+  };
+  const auto bold = [&](double a, double b, double c) {
+    scores.rows = {row("x", a), row("y", b), row("z", c)};
+    const std::string table = detail::summary_table(scores);
+    size_t n = 0;
+    for (size_t at = table.find("\"best\""); at != std::string::npos; at = table.find("\"best\"", at + 1))
+      ++n;
+    return n;
+  };
+  EXPECT_EQ(bold(0.5, 0.6, 0.4), 1u);
+  EXPECT_EQ(bold(0.6001, 0.6002, 0.4), 2u);
+  EXPECT_EQ(bold(0.6001, 0.6002, 0.6), 0u);
+}
+
 // A class that is missed has no HD95: the table says over how many cases a mean is.
 TEST(Report, ClassesHaveScoresAndCounts) {
   RunScores scores;

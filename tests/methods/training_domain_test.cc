@@ -113,6 +113,7 @@ TEST_P(Domain, AModelWithoutAxesSaysThatNothingIsTurned) {
   EXPECT_EQ(plan_of(model.file, "test").axes, "") << "a plan of version 2 means what it says";
   nlohmann::json first = nlohmann::json::parse(model.file.plan);
   first["version"] = 1;
+  first["modality"] = GetParam();
   first.erase("normalisation");
   first.erase("axes");
   model.file.plan = first.dump();
@@ -172,7 +173,7 @@ TEST_P(Domain, ASpacingFarFromTrainingIsSaidAndAnImpossibleOneRefused) {
 TEST_P(Domain, IntensitiesFarFromTrainingAreSaid) {
   ASSERT_EQ(train(options("run"), "unet").end, TrainEnd::finished);
   const LoadedModel model = load("run");
-  const bool ct = model.method->plan().modality == "ct";
+  const bool ct = model.method->plan().modality() == "ct";
   const auto warned = [&](const std::string& name, float factor, float shift) {
     const std::string file = changed(name, [&](NiftiHeader&, Tensor& v) {
       float* x = v.mutable_data<float>();
@@ -204,10 +205,42 @@ TEST_P(Domain, AnOutlierDoesNotCryWolf) {
   for (const Case& c : open_dataset(data()).cases)
     for (const std::string& text : domain.compare(load_case(c, 1, 3), c.images[0], plan))
       ADD_FAILURE() << c.name << ": " << text;
-  if (plan.modality != "ct") return;
+  if (plan.modality() != "ct") return;
   LoadedCase shifted = load_case({"case", {image()}, ""}, 1, 3);
   for (int64_t i = 0; i < shifted.image.numel(); ++i) shifted.image.mutable_data<float>()[i] += 1024;
   EXPECT_EQ(domain.compare(shifted, image(), plan).size(), 1u);
+}
+
+// Each end of the range has its own bounds; 1000 is the width.
+TEST(TrainingDomain, EachEndOfTheIntensitiesIsCompared) {
+  ModelFile model;
+  model.intensity_low = {{-1000, -900}};
+  model.intensity_high = {{0, 3000}};
+  const TrainingDomain domain(model);
+  Plan plan;
+  plan.channel_names = {"x"};
+  LoadedCase c;
+  c.header = make_nifti_header({2, 1, 1}, {1, 1, 1});
+  const auto warned = [&](const char* how, float low, float high) {
+    plan.normalisation = {how};
+    c.image = Tensor::from<float>({1, 1, 2, 1}, {low, high});
+    return !domain.compare(c, "file", plan).empty();
+  };
+  EXPECT_FALSE(warned("ct", -1000, 500));
+  EXPECT_FALSE(warned("ct", -710, 500));
+  EXPECT_TRUE(warned("ct", -690, 500)) << "begins inside";
+  EXPECT_FALSE(warned("ct", -1990, 500));
+  EXPECT_TRUE(warned("ct", -2010, 500)) << "begins outside";
+  EXPECT_FALSE(warned("ct", -1000, -690));
+  EXPECT_TRUE(warned("ct", -1000, -710)) << "ends inside";
+  EXPECT_FALSE(warned("ct", -1000, 3990));
+  EXPECT_TRUE(warned("ct", -1000, 4010)) << "ends outside";
+  EXPECT_FALSE(warned("zscore", 5000, 5010)) << "a shift is taken away";
+  EXPECT_FALSE(warned("zscore", 0, 399000));
+  EXPECT_TRUE(warned("zscore", 0, 401000)) << "100 times the widest";
+  EXPECT_FALSE(warned("zscore", 0, 9.1f));
+  EXPECT_TRUE(warned("zscore", 0, 8.9f)) << "a hundredth of the narrowest";
+  EXPECT_FALSE(warned("zscore", 7, 7)) << "its reader says that it is constant";
 }
 
 TEST_P(Domain, AHeaderWithoutOrientationIsSaid) {
