@@ -15,7 +15,12 @@ void try_output(const std::string& path, const std::string& what,
          " of voxgrad, which would be replaced; remove the file, or choose another name");
   if (const size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0)
     make_folders(path.substr(0, slash));
-  FileWriter{path};  // leaves nothing behind
+  if (file_exists(path)) {
+    FileWriter{path};  // leaves the file as it is
+    return;
+  }
+  write_text(path, "");  // a name that is too long shows when the temporary is renamed
+  remove_file(path);
 }
 
 bool is_report(const std::string& text) {

@@ -64,7 +64,8 @@ TEST_F(Outputs, AFileOfResultsReplacesItsOwnKindAlone) {
     }
     EXPECT_EQ(run(command + path("run")), 2);
     EXPECT_NE(err_.find("got a folder"), std::string::npos) << err_;
-    EXPECT_EQ(run(command + path(std::string(300, 'n'))), 4) << "found before the work";
+    EXPECT_EQ(run(command + path(std::string(300, 'n'))), 4);
+    EXPECT_EQ(err_.find("prepared data lie in"), std::string::npos) << "found before the work: " << err_;
     EXPECT_EQ(run(command + path("mine.txt/under")), 4);
     const std::string own = path("new/folder/" + command.substr(0, 4));
     for (int round = 0; round < 2; ++round)

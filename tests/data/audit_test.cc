@@ -147,6 +147,11 @@ TEST(Audit, AForegroundWhereTheImageIsZeroIsFound) {
   EXPECT_NE(
       audit_to_json(r).find("20 of 80 foreground voxels lie where the image is 0; 20 of them are cropped"),
       std::string::npos);
+  // A single voxel that is cropped is said.
+  write_image(t / "labelsTr/cut.nii.gz", volume({4, 5, 6}, [](int64_t i) { return i == 7 || i >= 30; }));
+  EXPECT_NE(
+      audit_to_json(audit_dataset(t.path())).find("1 of 91 foreground voxels lie where the image is 0; 1 of"),
+      std::string::npos);
   // 0 is water in Hounsfield units.
   std::string json = read_text(t / "dataset.json");
   json.replace(json.find("MRI"), 3, "CT");
