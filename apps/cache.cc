@@ -8,6 +8,7 @@
 #include "apps/numbers.h"
 #include "apps/train_options.h"
 #include "io/file.h"
+#include "io/text.h"
 
 namespace voxgrad::apps {
 namespace {
@@ -36,16 +37,14 @@ void list(const std::string& folder) {
               << "\n";
     bytes += f.bytes;
   }
-  std::cout << folder << ": " << files.size() << (files.size() == 1 ? " file, " : " files, ")
-            << size_text(bytes) << "\n";
+  std::cout << folder << ": " << counted(files.size(), "file") << ", " << size_text(bytes) << "\n";
 }
 
 void clean(const std::string& folder, double days) {
   uint64_t bytes = 0;
   const std::vector<StoredFile> removed = remove_stored_files(folder, static_cast<int64_t>(days * 86400));
   for (const StoredFile& f : removed) bytes += f.bytes;
-  std::cout << folder << ": removed " << removed.size() << (removed.size() == 1 ? " file, " : " files, ")
-            << size_text(bytes) << "\n";
+  std::cout << folder << ": removed " << counted(removed.size(), "file") << ", " << size_text(bytes) << "\n";
 }
 
 }  // namespace

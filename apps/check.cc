@@ -5,6 +5,7 @@
 #include "apps/commands.h"
 #include "apps/progress.h"
 #include "data/audit.h"
+#include "io/text.h"
 
 namespace voxgrad::apps {
 
@@ -25,7 +26,7 @@ void add_check(CLI::App& app) {
     line.clear();
     std::cout << (*as_json ? audit_to_json(report) : audit_to_text(report)) << std::flush;
     if (const int errors = report.errors(); errors > 0)
-      fail(ErrorCode::data, "[check] ", *folder, ": ", errors, errors == 1 ? " error" : " errors");
+      fail(ErrorCode::data, "[check] ", *folder, ": ", counted(errors, "error"));
   });
 }
 

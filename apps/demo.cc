@@ -10,6 +10,7 @@
 #include "apps/outputs.h"
 #include "apps/progress.h"
 #include "apps/signals.h"
+#include "apps/terminal.h"
 #include "apps/train_options.h"
 #include "data/phantom.h"
 #include "eval/run_report.h"
@@ -78,7 +79,7 @@ void run(const Arguments& a) {
   train.progress = [&](const TrainProgress& p) { line.show(p); };
   train.message = [&](const std::string& text) {
     line.clear();
-    spdlog::log(text.starts_with("warning: ") ? spdlog::level::warn : spdlog::level::info, "{}", text);
+    log_message(text);
   };
   train.stop_requested = [] { return interrupted(); };
   const TrainResult result = train_method(*method, data, train, memory);
@@ -100,14 +101,14 @@ void run(const Arguments& a) {
                               cat(mean_of(*row, "nll_excess")));
   write_text(page, report_html(report));
 
-  std::cout << "mean foreground DSC on held-out cases: " << baseline.label << " "
+  std::cout << "mean foreground Dice on held-out cases: " << baseline.label << " "
             << mean_of(baseline, "dsc.mean_foreground") << ", " << method_row.label << " "
             << mean_of(method_row, "dsc.mean_foreground")
             << "\nNLL above the exact posterior: " << baseline.label << " " << mean_of(baseline, "nll_excess")
             << ", " << method_row.label << " " << mean_of(method_row, "nll_excess") << "\nreport: " << page
             << "\n";
   if (const double dsc = mean_of(method_row, "dsc.mean_foreground"); dsc < kLowestDsc)
-    fail(ErrorCode::verification, "[demo] expected a mean DSC of at least ", kLowestDsc, ", got ", dsc);
+    fail(ErrorCode::verification, "[demo] expected a mean Dice of at least ", kLowestDsc, ", got ", dsc);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "apps/outputs.h"
 #include "apps/progress.h"
 #include "io/file.h"
+#include "io/text.h"
 
 namespace voxgrad::apps {
 
@@ -81,7 +82,8 @@ void add_evaluate(CLI::App& app) {
     }
     std::cout << (a->json ? json : to_text(e.table));
     if (e.only_predicted && !a->json)
-      std::cout << e.table.cases.size() << " of " << e.truths << " cases: the others have no prediction\n";
+      std::cout << e.table.cases.size() << " of " << counted(e.truths, "case")
+                << ": the others have no prediction\n";
     if (!summarise(e.table).contains("nll"))
       say_next("predict RUN IMAGES -o OUT --save-probabilities", "evaluate then has NLL, ECE and Brier too");
     else if (a->output.empty() && !a->json)

@@ -1,8 +1,9 @@
 // The voxgrad command: global options, subcommands (apps/commands.h), and errors turned into exit codes.
+#include <poll.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <iostream>
 #include <new>
@@ -48,14 +49,15 @@ void add_global_options(CLI::App& app) {
         spdlog::set_level(std::max(spdlog::get_level(), spdlog::level::warn));
       },
       "No progress and no advice on stderr: warnings and errors alone");
-  app.add_option_function<std::string>(
-         "--trace", show_trace,
-         "Show on stderr what modules and operations compute whose names match: "
-         "prior.encoder, conv3d, diffusion (a line a step); a regular expression")
-      ->type_name("NAME");
+  CLI::Option* const trace = app.add_option_function<std::string>(
+                                    "--trace", show_trace,
+                                    "Show on stderr what modules and operations compute whose names match: "
+                                    "prior.encoder, conv3d, diffusion (a line a step); a regular expression")
+                                 ->type_name("NAME");
   app.add_flag_callback(
-      "--trace-values", [] { set_trace_values(true); },
-      "With --trace: minimum, mean and maximum of each output too");
+         "--trace-values", [] { set_trace_values(true); },
+         "With --trace: minimum, mean and maximum of each output too")
+      ->needs(trace);
   app.require_subcommand(0, 1);  // with a bound, so that `help train` names a word and no second subcommand
   app.fallthrough();             // global options may stand behind the subcommand too
 }
@@ -65,12 +67,12 @@ int report(ErrorCode code, const std::string& message) {
   return static_cast<int>(code);
 }
 
-/// What could not be written to stdout must not look like success. A reader who has seen enough (EPIPE) is
-/// fine.
+/// What could not be written to stdout must not look like success. A reader who has seen enough and closed
+/// the pipe is fine.
 int flush_output() {
-  errno = 0;
   if (std::cout.flush() && std::fflush(stdout) == 0) return 0;
-  if (errno == EPIPE) return 0;
+  pollfd output{STDOUT_FILENO, POLLOUT, 0};
+  if (poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0) return 0;
   return report(ErrorCode::system, "cannot write the output: no space, or the output was closed");
 }
 
@@ -86,6 +88,7 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (app.get_subcommands().empty()) std::cout << overview();
+    end_trace();
     return flush_output();
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) {  // --help, --version

@@ -7,6 +7,7 @@
 #include "apps/commands.h"
 #include "apps/numbers.h"
 #include "apps/progress.h"
+#include "io/text.h"
 
 namespace voxgrad::apps {
 
@@ -42,10 +43,11 @@ void add_phantom(CLI::App& app) {
       ->capture_default_str();
   command->callback([folder, options] {
     ProgressLine line;
-    line.show(cat("writing ", options->cases, " cases"), false);
+    line.show(cat("writing ", counted(options->cases, "case")), false);
     write_phantom(*folder, *options);
     line.clear();
-    std::cout << *folder << ": " << options->cases << " cases, " << options->raters << " raters\n";
+    std::cout << *folder << ": " << counted(options->cases, "case") << ", "
+              << counted(options->raters, "rater") << "\n";
   });
 }
 

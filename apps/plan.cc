@@ -14,6 +14,7 @@
 #include "apps/progress.h"
 #include "apps/train_options.h"
 #include "io/file.h"
+#include "io/text.h"
 #include "methods/estimate.h"
 #include "methods/look_ahead.h"
 #include "methods/validation.h"
@@ -36,7 +37,7 @@ Plan plan_of(const Arguments& a, const Dataset& dataset, const RunSplit& split, 
   CaseStore store(a.cache.options());
   if (!store.folder().empty()) spdlog::info("prepared data lie in {}", store.folder());
   const RunCases cases = look_ahead(dataset, split, common.max_scored, store, [&](size_t done, size_t total) {
-    line.show(cat("reading cases ", done, "/", total), false);
+    line.show(cat("reading case ", done + 1, "/", total), false);
   });
   line.clear();
   for (const ProblemLine& problem : grouped(cases.warnings)) spdlog::warn("{}", problem.text);
@@ -57,17 +58,17 @@ ordered_json json_of(const TrainingCost& cost, const Arguments& a, int64_t score
 
 /// Lines of comment behind the plan, or for the user beside a file.
 std::vector<std::string> text_of(const TrainingCost& cost, const Arguments& a, int64_t scored) {
-  std::vector<std::string> lines{cat(
-      "estimate for ", a.method, " on ", thread_count(),
-      thread_count() == 1 ? " thread: " : " threads: ", duration_text(cost.seconds(scored)), " of training, ",
-      cost.memory >> 20, " MiB of memory (measured now; reading and calibration come on top)")};
+  std::vector<std::string> lines{cat("estimate for ", a.method, " on ", counted(thread_count(), "thread"),
+                                     ": ", duration_text(cost.seconds(scored)), " of training, ",
+                                     cost.memory >> 20,
+                                     " MiB of memory (measured now; reading and calibration come on top)")};
   char seconds[32];
   for (const StageCost& s : cost.stages) {
     std::snprintf(seconds, sizeof seconds, "%.3g", s.step_seconds);
-    lines.push_back(cat(s.name, ": ", s.steps, " steps of ", seconds, " s"));
+    lines.push_back(cat(s.name, ": ", counted(s.steps, "step"), " of ", seconds, " s"));
   }
   std::snprintf(seconds, sizeof seconds, "%.3g", cost.case_seconds);
-  lines.push_back(cat("validation: ", scored, " cases of ", seconds, " s"));
+  lines.push_back(cat("validation: ", counted(scored, "case"), " of ", seconds, " s"));
   return lines;
 }
 

@@ -9,6 +9,7 @@
 #include "apps/progress.h"
 #include "apps/signals.h"
 #include "apps/train_options.h"
+#include "io/text.h"
 #include "methods/estimate.h"
 #include "methods/model.h"
 #include "tensor/parallel.h"
@@ -29,23 +30,21 @@ std::string extent_text(const Triple& t) { return cat(t[2], " x ", t[1], " x ", 
 
 /// Says what a prediction would do; writes nothing.
 void show_cost(Method& method, const PredictOptions& options, ProgressLine& line) {
-  line.show("measuring a part of the largest case", false);
   const PredictionCost cost = measure_prediction(method, options);
   line.clear();
   for (const CaseCost& c : cost.cases)
-    std::cout << c.name << ": " << extent_text(c.extent) << " voxels, " << c.windows
-              << (c.windows == 1 ? " window\n" : " windows at most\n");
-  std::cout << cost.cases.size() << (cost.cases.size() == 1 ? " case" : " cases")
-            << "; each window is evaluated " << cost.evaluations
-            << (cost.evaluations == 1 ? " time" : " times");
+    std::cout << c.name << ": " << extent_text(c.extent) << " voxels, " << counted(c.windows, "window")
+              << (c.windows == 1 ? "\n" : " at most\n");
+  std::cout << counted(cost.cases.size(), "case") << "; each window is evaluated "
+            << counted(cost.evaluations, "time");
   for (const auto& [key, name] : {std::pair{"sampling.samples", "M"}, {"sampling.steps", "S"}})
     for (const Option& o : method.options().all())
       if (o.key == key) std::cout << ", " << name << " = " << value_text(o.value());
   std::cout << "\n";
   if (!cost.measured.empty())
     std::cout << "estimate: " << duration_text(cost.seconds) << " and " << (cost.memory >> 20)
-              << " MiB of memory, from a part of " << cost.measured << " measured now, on " << thread_count()
-              << (thread_count() == 1 ? " thread\n" : " threads\n");
+              << " MiB of memory, from a part of " << cost.measured << " measured now, on "
+              << counted(thread_count(), "thread") << "\n";
   std::cout << "nothing was written to " << options.output << "\n";
 }
 
@@ -73,7 +72,7 @@ void run(Arguments& a) {
   };
   for (const std::string& text : a.cases) a.options.cases.push_back(named_case(text, method.plan()));
   a.options.progress = [&](const CaseProgress& p) {
-    line.show("predicting " + p.text(), p.seconds, p.eta_seconds);
+    line.show((a.dry_run ? "reading " : "predicting ") + p.text(), p.seconds, p.eta_seconds);
   };
   a.options.warn = [&](const std::string& text) {
     line.clear();
@@ -84,7 +83,7 @@ void run(Arguments& a) {
   if (a.dry_run) return show_cost(method, a.options, line);
   const auto names = predict_files(method, a.options);
   line.clear();
-  spdlog::info("{} case{} written to {}", names.size(), names.size() == 1 ? "" : "s", a.options.output);
+  spdlog::info("{} written to {}", counted(names.size(), "case"), a.options.output);
   if (!names.empty())
     say_next(cat("evaluate --truth LABELS --prediction ", shell_word(a.options.output), " --only-predicted"),
              "where there are true masks");
@@ -119,9 +118,9 @@ void add_predict(CLI::App& app) {
   c->add_flag("--save-samples", a->options.save_samples, "Write every sample's mask (OUT/samples/CASE)");
   c->add_flag("--save-probabilities", a->options.save_probabilities,
               "Write mean probabilities (OUT/probabilities, 4-D)");
-  c->add_flag(
-      "--dry-run", a->dry_run,
-      "Check headers and output, say what would be done, and estimate time and memory; write nothing");
+  c->add_flag("--dry-run", a->dry_run,
+              "Read all images, check the output, say what would be done, and estimate time and memory; "
+              "write nothing");
   CLI::Option* const skip =
       c->add_flag("--skip-existing", a->options.skip_existing,
                   "Leave out cases whose mask is there, made with this model and these settings");

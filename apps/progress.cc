@@ -49,10 +49,8 @@ void ProgressLine::show(const TrainProgress& p) {
   std::string text = p.stage;
   if (!p.detail.empty())
     text += ", " + p.detail;
-  else if (p.steps > 0)
-    text += cat(" ", p.step, "/", p.steps);
   else
-    text += cat(": ", p.step, p.step == 1 ? " window evaluation" : " window evaluations");
+    text += cat(" ", p.step, "/", p.steps);
   if (p.loss != 0) {
     char loss[32];
     std::snprintf(loss, sizeof loss, "%.4f", smooth_loss_);
@@ -84,7 +82,8 @@ void ProgressLine::repeat() {
   while (!end_.wait_for(lock, quiet / 4, [this] { return ending_; })) {
     const auto now = Clock::now();
     if (text_.empty() || now - said_ < quiet) continue;
-    write(text_ + "  (for " + duration_text(std::chrono::duration<double>(now - begun_).count()) + ")");
+    write(text_ + "  (unchanged for " + duration_text(std::chrono::duration<double>(now - begun_).count()) +
+          ")");
   }
 }
 

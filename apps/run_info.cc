@@ -171,8 +171,8 @@ void print_text(const json& j) {
   if (!j.contains("scores") || j["scores"].empty()) return;
   line("scores", "on held-out cases, as fractions; NLL in nats a voxel");
   for (const json& row : j["scores"])
-    line("", cat("DSC ", fraction(row, "dsc"), "  NLL ", fraction(row, "nll"), "  ECE ", fraction(row, "ece"),
-                 "  ", row["label"].get<std::string>()));
+    line("", cat("Dice ", fraction(row, "dsc"), "  NLL ", fraction(row, "nll"), "  ECE ",
+                 fraction(row, "ece"), "  ", row["label"].get<std::string>()));
 }
 
 /// The last step of each stage in the log, which a run that goes on has nowhere else.

@@ -53,7 +53,7 @@ std::vector<std::string> cells_of(const json& row) {
 
 void print_table(const json& rows) {
   std::vector<std::vector<std::string>> table{
-      {"run", "method", "data set", "status", "steps", "DSC", "NLL", "ECE"}};
+      {"run", "method", "data set", "status", "steps", "Dice", "NLL", "ECE"}};
   for (const json& row : rows) table.push_back(cells_of(row));
   std::vector<size_t> width(table[0].size());
   for (const auto& cells : table)

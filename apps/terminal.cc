@@ -55,11 +55,14 @@ class EscapingBuffer : public std::streambuf {
   std::string line_;
 };
 
-/// %* of a pattern: the escaped text.
+/// %* of a pattern: the escaped text, after the word "warning" or "error" where it is one.
 class EscapedText : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& to) override {
-    const std::string text = escaped({message.payload.data(), message.payload.size()});
+    const char* const word = message.level == spdlog::level::warn  ? "warning: "
+                             : message.level == spdlog::level::err ? "error: "
+                                                                   : "";
+    const std::string text = word + escaped({message.payload.data(), message.payload.size()});
     to.append(text.data(), text.data() + text.size());
   }
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<EscapedText>(); }
@@ -100,6 +103,14 @@ void escape_log() {
   auto formatter = std::make_unique<spdlog::pattern_formatter>();
   formatter->add_flag<EscapedText>('*').set_pattern("%H:%M:%S %^%*%$");
   spdlog::set_formatter(std::move(formatter));
+}
+
+void log_message(const std::string& text) {
+  const std::string word = "warning: ";
+  if (text.starts_with(word))
+    spdlog::warn("{}", text.substr(word.size()));
+  else
+    spdlog::info("{}", text);
 }
 
 }  // namespace voxgrad::apps

@@ -26,7 +26,11 @@ class EscapedStreams {
   std::streambuf *plain_out_, *plain_err_;
 };
 
-/// Sets the pattern of spdlog's lines: time, and the escaped text in the colour of its level.
+/// Sets the pattern of spdlog's lines: time, the word "warning" or "error" where it is one, and the escaped
+/// text in the colour of its level.
 void escape_log();
+
+/// Logs what TrainRequest::message gives: as a warning where it begins with "warning: ".
+void log_message(const std::string& text);
 
 }  // namespace voxgrad::apps

@@ -8,4 +8,7 @@ namespace voxgrad::apps {
 /// regular expression; empty: all of them. ErrorCode::usage for another text.
 void show_trace(const std::string& pattern);
 
+/// Says so where --trace was given and nothing matched. To be called at the end of the command.
+void end_trace();
+
 }  // namespace voxgrad::apps

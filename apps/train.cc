@@ -7,6 +7,7 @@
 #include "apps/numbers.h"
 #include "apps/progress.h"
 #include "apps/signals.h"
+#include "apps/terminal.h"
 #include "apps/train_options.h"
 #include "data/plan_file.h"
 #include "io/file.h"
@@ -37,7 +38,7 @@ void print_scores(const RunScores& scores) {
       const auto it = summary.find(key);
       return it == summary.end() ? std::string("-") : cat(std::to_string(it->second.mean).substr(0, 7));
     };
-    std::cout << "  " << row.label << std::string(width - row.label.size(), ' ') << "DSC "
+    std::cout << "  " << row.label << std::string(width - row.label.size(), ' ') << "Dice "
               << value("dsc.mean_foreground") << "  NLL " << value("nll") << "  ECE " << value("ece_top15")
               << "\n";
   }
@@ -94,7 +95,7 @@ void run(Arguments& a) {
   request.progress = [&](const TrainProgress& p) { line.show(p); };
   request.message = [&](const std::string& text) {
     line.clear();
-    spdlog::log(text.starts_with("warning: ") ? spdlog::level::warn : spdlog::level::info, "{}", text);
+    log_message(text);
   };
   request.stop_requested = [] { return interrupted(); };
   const TrainResult result = train_method(*method, a.dataset, request, memory, a.cache.options());

@@ -5,6 +5,7 @@
 #include "data/plan_file.h"
 #include "io/file.h"
 #include "io/sha256.h"
+#include "io/text.h"
 #include "methods/model.h"
 #include "methods/registry.h"
 #include "run/checkpoint.h"
@@ -204,14 +205,13 @@ void Verification::run(const RunFolder& folder) {
 }
 
 void Verification::finish(const std::string& what) const {
-  const std::string of = cat(" of ", checks_, checks_ == 1 ? " check" : " checks");
+  const std::string of = cat(" of ", counted(checks_, "check"));
   if (failed_ > 0) fail(ErrorCode::verification, "[verify] ", what, ": ", failed_, of, " failed");
   if (unreadable_ > 0)
-    fail(ErrorCode::data, "[verify] ", what, ": ", unreadable_, unreadable_ == 1 ? " file" : " files",
-         " could not be read");
+    fail(ErrorCode::data, "[verify] ", what, ": ", counted(unreadable_, "file"), " could not be read");
   if (checks_ == 0)
     fail(ErrorCode::data, "[verify] ", what, ": expected a run folder or a model, found nothing to check");
-  std::cout << what << ": " << checks_ << (checks_ == 1 ? " check" : " checks") << ", all right\n";
+  std::cout << what << ": " << counted(checks_, "check") << ", all right\n";
 }
 
 }  // namespace

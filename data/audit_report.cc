@@ -5,6 +5,7 @@
 #include <set>
 
 #include "data/audit.h"
+#include "io/text.h"
 
 namespace voxgrad {
 namespace {
@@ -51,8 +52,6 @@ std::vector<ClassCensus> census_of(const AuditReport& report) {
 
 namespace {
 
-std::string counted(int n, const char* what) { return cat(n, what, n == 1 ? "" : "s"); }
-
 /// "3 raters (a, b, c), 20 annotations of 10 cases", or nothing.
 std::string annotations_text(const Dataset& d) {
   std::set<std::string> raters;
@@ -63,10 +62,8 @@ std::string annotations_text(const Dataset& d) {
     cases += !c.annotations.empty();
   }
   if (count == 0) return "";
-  std::string names;
-  for (const std::string& r : raters) names += (names.empty() ? "" : ", ") + r;
-  return cat(raters.size(), raters.size() == 1 ? " rater (" : " raters (", names, "), ", count,
-             " annotations of ", cases, " cases");
+  return cat(counted(raters.size(), "rater"), " (", joined(raters), "), ", counted(count, "annotation"),
+             " of ", counted(cases, "case"));
 }
 
 }  // namespace
@@ -97,12 +94,12 @@ std::string audit_to_text(const AuditReport& report) {
     out << "classes\n";
     for (const ClassCensus& c : census_of(report))
       out << "          " << std::left << std::setw(20) << c.name << std::right << std::setw(12) << c.voxels
-          << " voxels in " << c.cases << " cases\n";
+          << " voxels in " << counted(c.cases, "case") << "\n";
   }
   for (const ProblemLine& line : grouped(report.problems))
     out << (line.error ? "error    " : "warning  ") << line.text << "\n";
-  out << (report.errors() ? "not usable" : "usable") << ": " << counted(report.errors(), " error") << ", "
-      << counted(report.warnings(), " warning") << "\n";
+  out << (report.errors() ? "not usable" : "usable") << ": " << counted(report.errors(), "error") << ", "
+      << counted(report.warnings(), "warning") << "\n";
   return out.str();
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "data/grid.h"
+#include "io/text.h"
 
 namespace voxgrad {
 namespace {
@@ -67,8 +68,7 @@ class Reader {
     const Tensor volume = read(file, header);
     if (!volume.defined()) return false;
     if (volume.dim(0) != expected) {
-      error("channels", file,
-            cat("expected ", expected, expected == 1 ? " channel" : " channels", ", got ", volume.dim(0)));
+      error("channels", file, cat("expected ", counted(expected, "channel"), ", got ", volume.dim(0)));
       return false;
     }
     if (volume.numel() == 0) {

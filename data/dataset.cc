@@ -11,6 +11,7 @@
 #include "data/importer.h"
 #include "data/labels.h"
 #include "io/file.h"
+#include "io/text.h"
 
 namespace voxgrad {
 namespace {
@@ -73,8 +74,8 @@ std::vector<Case> find_cases(const std::vector<std::string>& files_or_folders, i
     const bool is_channel =
         f.channel >= 0 && (numbered.count(f.case_name) > 0 || (channels > 1 && f.channel < channels));
     if (is_channel && f.channel >= channels)
-      fail(ErrorCode::data, "[data] ", file, ": expected ", channels,
-           channels == 1 ? " channel" : " channels", ", got channel number ", f.channel);
+      fail(ErrorCode::data, "[data] ", file, ": expected ", counted(channels, "channel"),
+           ", got channel number ", f.channel);
     auto& slots = cases[is_channel ? f.case_name : image_stem(file_name_of(file))];
     if (is_channel) slots.resize(static_cast<size_t>(channels));
     if (!is_channel && !slots.empty())

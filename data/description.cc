@@ -6,6 +6,7 @@
 #include "data/channels.h"
 #include "data/files.h"
 #include "io/file.h"
+#include "io/json_reason.h"
 
 namespace voxgrad {
 namespace {
@@ -128,7 +129,7 @@ std::optional<json> parse_json_file(const std::string& path, const std::string& 
   try {
     return json::parse(read_text(path));
   } catch (const json::exception& e) {
-    why = cat("expected JSON, got: ", e.what());
+    why = cat("expected JSON, got: ", json_reason(e));
   } catch (const Error& e) {
     if (e.code() != ErrorCode::data) throw;
     why = e.what();

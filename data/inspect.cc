@@ -1,6 +1,7 @@
 #include "data/inspect.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <set>
@@ -9,6 +10,7 @@
 #include "data/channels.h"
 #include "data/nonzero.h"
 #include "data/orientation.h"
+#include "io/text.h"
 
 namespace voxgrad {
 namespace {
@@ -169,6 +171,22 @@ void inspect_intensities(const Dataset& d, const std::vector<CaseSummary>& cases
     }
 }
 
+/// In Hounsfield units air is about -1000: a CT channel without any value below 0 has another scale.
+void inspect_hounsfield(const Dataset& d, const std::vector<CaseSummary>& cases,
+                        std::vector<Problem>& problems) {
+  for (size_t k = 0; k < d.channel_names.size(); ++k) {
+    if (normalisation_of(d.channel_names[k]) != "ct") continue;
+    double low = HUGE_VAL, high = -HUGE_VAL;
+    for (const CaseSummary& c : cases)
+      if (k < c.low.size()) low = std::min(low, c.low[k]), high = std::max(high, c.high[k]);
+    if (low >= 0 && low <= high)
+      problems.push_back({false, "not-hounsfield", "", d.folder,
+                          cat("channel ", k, " (", d.channel_names[k], "): values from ", low, " to ", high,
+                              " in all cases: Hounsfield units of air are below 0; the images may have an "
+                              "offset, a window or another scale")});
+  }
+}
+
 void inspect_grids(const Dataset& d, const std::vector<CaseSummary>& cases, std::vector<Problem>& problems) {
   for (size_t axis = 0; axis < 3 && !cases.empty(); ++axis) {
     if (std::all_of(cases.begin(), cases.end(), [axis](const CaseSummary& c) { return c.shape[axis] == 1; }))
@@ -222,6 +240,7 @@ void inspect_together(const Dataset& dataset, const std::vector<CaseSummary>& ca
   if (std::all_of(dataset.channel_names.begin(), dataset.channel_names.end(), is_ct))
     std::erase_if(problems, [](const Problem& p) { return p.kind == "foreground-in-air"; });
   inspect_intensities(dataset, cases, problems);
+  inspect_hounsfield(dataset, cases, problems);
   inspect_classes(dataset, cases, problems);
   inspect_images(dataset, cases, problems);
   inspect_grids(dataset, cases, problems);
@@ -261,8 +280,7 @@ std::vector<ProblemLine> grouped(const std::vector<Problem>& problems, size_t mo
     } else if (count == 1) {
       lines.push_back({false, first.line()});
     } else {
-      const std::string in =
-          cases.empty() ? "" : cat(" in ", cases.size(), cases.size() == 1 ? " case" : " cases");
+      const std::string in = cases.empty() ? "" : " in " + counted(cases.size(), "case");
       lines.push_back({false, cat(first.kind, ": ", count, " times", in,
                                   ", the first: ", first.line().substr(first.kind.size() + 2))});
     }

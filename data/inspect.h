@@ -26,7 +26,8 @@ LoadedCase inspect_case(const Case& c, int channels, int classes, std::vector<Pr
 
 /// Appends what shows only where cases are seen together, or with the names of a data set: classes that a
 /// case or all lack, equal images, mixed spacings and orientations, missing annotations, air that is not 0
-/// (nothing odd in a CT channel), values beyond 255 in a channel that is divided by it. Takes away a
+/// (nothing odd in a CT channel), values beyond 255 in a channel that is divided by it,
+/// a CT channel without a value below 0 in any case. Takes away a
 /// foreground where the image is 0 where all channels are CT: it is water.
 void inspect_together(const Dataset& dataset, const std::vector<CaseSummary>& cases,
                       std::vector<Problem>& problems);

@@ -2,12 +2,19 @@
 
 #include <nlohmann/json.hpp>
 
+#include "io/nearest.h"
 #include "io/toml.h"
 
 namespace voxgrad {
 namespace {
 
 using nlohmann::json;
+
+std::vector<std::string> keys_of(const json& object) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : object.items()) keys.push_back(key);
+  return keys;
+}
 
 // A misspelt field would be lost in silence.
 void expect_known(const json& given, const json& known, const std::string& name, const std::string& where) {
@@ -17,7 +24,8 @@ void expect_known(const json& given, const json& known, const std::string& name,
   if (!given.is_object() || !known.is_object()) return;
   for (const auto& [key, value] : given.items()) {
     if (!known.contains(key))
-      fail(ErrorCode::data, "[plan] ", where, ": ", name, key, ": expected a field of a plan");
+      fail(ErrorCode::data, "[plan] ", where, ": ", name, key, ": expected a field of a plan",
+           did_you_mean(key, keys_of(known)));
     expect_known(value, known[key], name + key + ".", where);
   }
 }

@@ -7,6 +7,7 @@
 #include "data/channels.h"
 #include "data/orientation.h"
 #include "data/plan.h"
+#include "io/json_reason.h"
 
 namespace voxgrad {
 namespace {
@@ -28,7 +29,7 @@ class PlanReader {
     try {
       root_ = json::parse(text);
     } catch (const json::exception& e) {
-      bad("plan", std::string("JSON, got ") + e.what());
+      bad("plan", "JSON, got: " + json_reason(e));
     }
     if (!root_.is_object()) bad("plan", "a JSON object");
   }

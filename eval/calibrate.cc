@@ -160,6 +160,15 @@ double FitCurve::best() const {
   return x(least);
 }
 
+std::string doubt_of_fit(const std::string& name, double value, double low, double high) {
+  constexpr double kRounding = 1e-6;  // of FitCurve::x
+  const bool lowest = value <= low * (1 + kRounding), highest = value >= high * (1 - kRounding);
+  if (!lowest && !highest) return "";
+  return cat("the fit of ", name, " ended at ", value, ", the ", lowest ? "lowest" : "highest",
+             " value that is tried: the probabilities may not be calibrated (too little training, or too few "
+             "calibration cases)");
+}
+
 Tensor apply_temperature(const Tensor& probabilities, double temperature) {
   require(temperature > 0, "[apply_temperature] expected a positive temperature, got ", temperature);
   require(probabilities.defined() && probabilities.rank() == 4,

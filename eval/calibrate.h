@@ -3,6 +3,7 @@
 // case after the other and keeps nothing of a case but its NLL at fixed values of the scalar (FitCurve). No
 // random numbers; the same bits with any number of threads.
 #pragma once
+#include <string>
 #include <valarray>
 #include <vector>
 
@@ -33,26 +34,32 @@ class FitCurve {
   int64_t cases_ = 0;
 };
 
+/// A sentence for the user where a fitted value is an end of its range: the best value may lie beyond it.
+/// Empty where it lies inside.
+std::string doubt_of_fit(const std::string& name, double value, double low, double high);
+
 /// softmax(log max(p, 1e-10) / temperature): p^(1/T), renormalised. f32 [D, H, W, K].
 Tensor apply_temperature(const Tensor& probabilities, double temperature);
 
-/// The temperature from 0.05 to 20 with the least mean over cases of the NLL of apply_temperature.
+/// The temperature from kLow to kHigh with the least mean over cases of the NLL of apply_temperature.
 class TemperatureFit {
  public:
+  static constexpr double kLow = 0.05, kHigh = 20;
   /// f32 [D, H, W, K] and i32 [D, H, W].
   void add(const Tensor& probabilities, const Tensor& truth);
   int64_t cases() const { return curve_.cases(); }
   double best() const { return curve_.best(); }
 
  private:
-  FitCurve curve_{0.05, 20};
+  FitCurve curve_{kLow, kHigh};
 };
 
-/// The tau from 0.02 to 2 with the least mean over cases of the NLL of the mean over samples of
+/// The tau from kLow to kHigh with the least mean over cases of the NLL of the mean over samples of
 /// softmax(sample / tau) (II.E of the PGRD paper). Samples are not kept: during a case memory holds 25 floats
 /// a voxel, whatever the number of samples.
 class TauOutFit {
  public:
+  static constexpr double kLow = 0.02, kHigh = 2;
   /// i32 [D, H, W].
   void begin_case(const Tensor& truth);
   /// A clean estimate y0_hat of the case, f32 [D, H, W, K]; at least one a case.
@@ -62,7 +69,7 @@ class TauOutFit {
   double best() const { return curve_.best(); }
 
  private:
-  FitCurve curve_{0.02, 2};
+  FitCurve curve_{kLow, kHigh};
   Tensor truth_;
   Tensor sum_;  // over samples, of the label's probability: f32 [points, voxels]
   int64_t samples_ = 0;

@@ -8,6 +8,7 @@
 #include "data/dataset.h"
 #include "data/labels.h"
 #include "io/file.h"
+#include "io/text.h"
 
 namespace voxgrad {
 
@@ -73,9 +74,9 @@ class Evaluator {
     if (truths_.empty())
       fail(ErrorCode::data, "[evaluate] ", prediction_folder_,
            ": expected a prediction of at least one case of ", truth_folder_, ", found none");
-    note(cat(truths_.size(), " of ", result_.truths, " cases were scored; the other ",
+    note(cat(truths_.size(), " of ", counted(result_.truths, "case"), " scored; ",
              result_.truths - static_cast<int64_t>(truths_.size()),
-             " have no prediction and were left out (--only-predicted)"));
+             " without a prediction left out (--only-predicted)"));
   }
 
   // The case has the name of the truth; probabilities and samples beside the prediction have its own.
@@ -110,7 +111,8 @@ class Evaluator {
     int64_t others = 0;
     for (const auto& [name, path] : predictions_) others += !truths_.contains(name);
     if (others > 0)
-      note(cat(others, " predictions have no truth in ", options_.truth, " and are not scored"));
+      note(cat(counted(others, "prediction"), others == 1 ? " has" : " have", " no truth in ", options_.truth,
+               " and ", others == 1 ? "is" : "are", " not scored"));
     if (probabilities_.empty())
       note(cat(options_.prediction,
                "/probabilities: not there, so that only Dice, HD95 and NSD are scored; "

@@ -1,68 +1,17 @@
 // The tables of the report.
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <set>
 
 #include "eval/report.h"
+#include "eval/score_names.h"
 #include "eval/statistics.h"
 #include "eval/svg.h"
+#include "io/text.h"
 
 namespace voxgrad::detail {
 
 namespace {
-
-/// How a score is shown.
-struct ScoreText {
-  const char* key;
-  const char* label;
-  const char* unit;  ///< none: a fraction, or a number without a unit
-  int decimals;
-  bool higher_is_better;
-  bool in_first_table;  ///< the scores of the papers; the others stand in a second table
-  const char* definition;
-};
-
-constexpr std::array<ScoreText, 16> kScores = {{
-    {"dsc.mean_foreground", "Dice", "", 3, true, true,
-     "2|A\u2229B| / (|A|+|B|), mean over the foreground classes; a class absent in truth and prediction is "
-     "left out."},
-    {"nsd.mean_foreground", "NSD", "", 3, true, true,
-     "Share of both surfaces (face-connected voxels) within the tolerance of the other, mean over the "
-     "classes."},
-    {"hd95.mean_foreground", "HD95", "mm", 2, false, true,
-     "Larger of the two directed 95th percentiles of surface distance; left out where truth or prediction "
-     "lacks the "
-     "class."},
-    {"nll", "NLL", "nats", 4, false, true,
-     "Mean over voxels of \u2212log p of the true class, p at least 10\u207b\u00b9\u2070."},
-    {"nll_foreground", "NLL, foreground", "nats", 4, false, true,
-     "NLL over the voxels near the true foreground."},
-    {"ece_top15", "ECE", "", 5, false, true,
-     "Top-label expected calibration error of a case, 15 bins (b/15, (b+1)/15]."},
-    {"ece_top15_foreground", "ECE, foreground", "", 4, false, true,
-     "Top-label ECE over the voxels near the true foreground."},
-    {"ece_marginal20", "Class ECE", "", 5, false, true,
-     "Calibration error of each class's probability, 20 bins, mean over all classes."},
-    {"brier", "Brier", "", 4, false, false,
-     "Mean over voxels of \u03a3 (p \u2212 truth)\u00b2; from 0 to 2."},
-    {"ged_squared", "GED\u00b2", "", 3, false, false,
-     "Squared generalised energy distance of samples and raters, d = 1 \u2212 IoU, self-pairs included; "
-     "compare at equal "
-     "numbers of samples only."},
-    {"hm_iou", "HM-IoU", "", 3, true, false,
-     "Mean IoU of the best one-to-one matching of samples and raters."},
-    {"nll_excess", "NLL excess", "nats", 4, false, false,
-     "NLL minus the NLL of the exact posterior, which no method can beat in expectation."},
-    {"kl_posterior", "KL to exact posterior", "nats", 4, false, false,
-     "Mean over voxels of KL(posterior \u2016 prediction)."},
-    {"uncertainty_auroc_foreground", "Error AUROC", "", 3, true, false,
-     "Probability that a wrong voxel near the foreground has more entropy than a right one."},
-    {"uncertainty_spearman_foreground", "Error Spearman", "", 3, true, false,
-     "Rank correlation of entropy and error over the voxels near the foreground."},
-    {"entropy_foreground", "Entropy, foreground", "nats", 3, false, false,
-     "Mean entropy of the voxels near the true foreground: a description, not a grade."},
-}};
 
 std::string fixed(double value, int decimals) {
   char text[64];
@@ -72,7 +21,7 @@ std::string fixed(double value, int decimals) {
 }
 
 /// Name and unit; with an arrow where `graded`.
-std::string heading(const ScoreText& s, bool graded = false) {
+std::string heading(const ScoreName& s, bool graded = false) {
   std::string out = escape_markup(s.label);
   if (graded)
     out += std::string("<span class=\"better\">") + (s.higher_is_better ? "\u2191" : "\u2193") + "</span>";
@@ -81,18 +30,18 @@ std::string heading(const ScoreText& s, bool graded = false) {
 }
 
 /// Scores that at least one case of the tables has.
-std::vector<ScoreText> present(const std::vector<const ScoreTable*>& tables) {
+std::vector<ScoreName> present(const std::vector<const ScoreTable*>& tables) {
   std::set<std::string> keys;
   for (const ScoreTable* t : tables)
     for (const CaseScores& c : t->cases)
       for (const auto& [key, value] : c.values) keys.insert(key);
-  std::vector<ScoreText> out;
-  for (const ScoreText& s : kScores)
+  std::vector<ScoreName> out;
+  for (const ScoreName& s : score_names())
     if (keys.contains(s.key)) out.push_back(s);
   return out;
 }
 
-std::vector<ScoreText> present(const RunScores& scores) {
+std::vector<ScoreName> present(const RunScores& scores) {
   std::vector<const ScoreTable*> tables;
   for (const ScoreRow& row : scores.rows) tables.push_back(&row.table);
   return present(tables);
@@ -100,26 +49,57 @@ std::vector<ScoreText> present(const RunScores& scores) {
 
 constexpr const char* kNone = "<td class=\"none\">\u2013</td>";
 
-/// Entropy describes a method; it is no grade.
-bool is_a_grade(const ScoreText& s) { return std::string_view(s.key) != "entropy_foreground"; }
+/// The difference of a score between two rows over the cases that both have; none where there is no such
+/// case.
+std::optional<PairedComparison> paired(const ScoreTable& a, const ScoreTable& b, const std::string& key) {
+  std::map<std::string, double> of_b;
+  for (const CaseScores& c : b.cases)
+    if (const auto value = c.values.find(key); value != c.values.end()) of_b[c.name] = value->second;
+  std::vector<double> x, y;
+  for (const CaseScores& c : a.cases)
+    if (const auto value = c.values.find(key); value != c.values.end() && of_b.contains(c.name)) {
+      x.push_back(value->second);
+      y.push_back(of_b.at(c.name));
+    }
+  if (x.empty()) return std::nullopt;
+  return compare_paired(x, y);
+}
 
-/// Mean and standard deviation of a score of row r; bold where no other row is better and some row is worse.
-std::string summary_cell(const std::vector<std::map<std::string, Summary>>& rows, size_t r,
-                         const ScoreText& s) {
-  const auto it = rows[r].find(s.key);
-  if (it == rows[r].end()) return kNone;
-  bool best = is_a_grade(s), differs = false;
-  for (const auto& other : rows) {
-    const auto o = other.find(s.key);
-    if (o == other.end()) continue;
-    if (fixed(it->second.mean, s.decimals) == fixed(o->second.mean, s.decimals)) continue;  // as printed
-    best = best && (it->second.mean > o->second.mean) == s.higher_is_better;
-    differs = true;
+bool holds_zero(const PairedComparison& d) { return d.ci_low <= 0 && d.ci_high >= 0; }
+
+using Summaries = std::vector<std::map<std::string, Summary>>;  // a row
+
+/// Which rows are bold in the column of a score: the best mean, and those that are not shown to differ from
+/// it: they print the same, or the interval of the paired difference holds 0. None where this is all of them.
+std::vector<bool> bold_rows(const RunScores& scores, const Summaries& rows, const ScoreName& s) {
+  std::vector<bool> bold(rows.size());
+  const auto mean = [&](size_t r) { return rows[r].at(s.key).mean; };
+  std::optional<size_t> best;
+  for (size_t r = 0; r < rows.size(); ++r)
+    if (rows[r].contains(s.key) && (!best || (mean(r) > mean(*best)) == s.higher_is_better)) best = r;
+  if (!best || !s.graded()) return bold;
+  bool all = true;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    if (!rows[r].contains(s.key)) continue;
+    const auto difference = paired(scores.rows[*best].table, scores.rows[r].table, s.key);
+    bold[r] = fixed(mean(r), s.decimals) == fixed(mean(*best), s.decimals) ||
+              (difference && holds_zero(*difference));
+    all = all && bold[r];
   }
-  std::string out = best && differs ? "<td class=\"best\">" : "<td>";
+  return all ? std::vector<bool>(rows.size()) : bold;
+}
+
+/// Mean and standard deviation of a score; over how many cases, where these are not all.
+std::string summary_cell(const std::map<std::string, Summary>& row, size_t cases, const ScoreName& s,
+                         bool bold) {
+  const auto it = row.find(s.key);
+  if (it == row.end()) return kNone;
+  std::string out = bold ? "<td class=\"best\">" : "<td>";
   out += fixed(it->second.mean, s.decimals);
   if (it->second.std)
     out += " <span class=\"sd\">\u00b1&#8239;" + fixed(*it->second.std, s.decimals) + "</span>";
+  if (static_cast<size_t>(it->second.count) < cases)
+    out += cat(" <span class=\"unit\">", it->second.count, " of ", cases, "</span>");
   return out + "</td>";
 }
 
@@ -138,7 +118,7 @@ const ScoreRow& main_row(const RunScores& scores) {
 
 std::string summary_table(const RunScores& scores) {
   if (scores.rows.empty()) return "";
-  std::vector<std::map<std::string, Summary>> rows;
+  Summaries rows;
   bool pooled = false;
   for (const ScoreRow& row : scores.rows) {
     rows.push_back(summarise(row.table));
@@ -146,14 +126,14 @@ std::string summary_table(const RunScores& scores) {
   }
   std::string out;
   for (const bool first : {true, false}) {
-    std::vector<ScoreText> columns = present(scores);
-    std::erase_if(columns, [first](const ScoreText& s) { return s.in_first_table != first; });
+    std::vector<ScoreName> columns = present(scores);
+    std::erase_if(columns, [first](const ScoreName& s) { return s.main != first; });
     if (columns.empty() && (first || !pooled)) continue;
     out += std::string(first ? "" : "<h3>Further scores</h3>") +
            "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th scope=\"col\">Method</th>" +
            (first ? "<th scope=\"col\">Cases</th>" : "");
-    for (const ScoreText& s : columns)
-      out += "<th scope=\"col\" title=\"" + escape_markup(s.definition) + "\">" + heading(s, is_a_grade(s)) +
+    for (const ScoreName& s : columns)
+      out += "<th scope=\"col\" title=\"" + escape_markup(s.definition) + "\">" + heading(s, s.graded()) +
              "</th>";
     if (!first && pooled)
       out +=
@@ -162,10 +142,13 @@ std::string summary_table(const RunScores& scores) {
           "mean "
           "foreground entropy and 1 \u2212 Dice\">Case Spearman</th>";
     out += "</tr></thead><tbody>";
+    std::vector<std::vector<bool>> bold;
+    for (const ScoreName& s : columns) bold.push_back(bold_rows(scores, rows, s));
     for (size_t r = 0; r < rows.size(); ++r) {
       out += "<tr><th scope=\"row\">" + escape_markup(scores.rows[r].label) + "</th>";
       if (first) out += "<td>" + std::to_string(scores.rows[r].table.cases.size()) + "</td>";
-      for (const ScoreText& s : columns) out += summary_cell(rows, r, s);
+      for (size_t i = 0; i < columns.size(); ++i)
+        out += summary_cell(rows[r], scores.rows[r].table.cases.size(), columns[i], bold[i][r]);
       if (!first && pooled) {
         const ScoreMap& p = scores.rows[r].table.pooled;
         const auto cell = [&](const char* key, int decimals) {
@@ -181,7 +164,11 @@ std::string summary_table(const RunScores& scores) {
   return out +
          "<p class=\"small\">Mean \u00b1 standard deviation over cases (n \u2212 1). \u2191 higher is "
          "better, \u2193 "
-         "lower is better; the best mean of a column is bold. Scores without a unit are fractions, from 0 to "
+         "lower is better. Bold: the best mean of a column, and means that are not shown to differ from it "
+         "(the "
+         "95&#8239;% interval of the paired difference holds 0); nothing is bold where this is all of them. "
+         "A "
+         "mean over fewer than all cases says over how many. Scores without a unit are fractions, from 0 to "
          "1 where "
          "they have a bound.</p>";
 }
@@ -232,31 +219,32 @@ std::string comparison_table(const RunScores& scores) {
   for (const ScoreRow& row : scores.rows) {
     if (&row == method) continue;
     for (const char* key : {"dsc.mean_foreground", "nll", "ece_top15"}) {
-      const ScoreText& s = *std::find_if(kScores.begin(), kScores.end(),
-                                         [&](const ScoreText& t) { return std::string_view(t.key) == key; });
-      std::vector<double> a, b;
-      for (const CaseScores& c : method->table.cases)
-        for (const CaseScores& o : row.table.cases)
-          if (o.name == c.name && o.values.contains(key) && c.values.contains(key)) {
-            a.push_back(c.values.at(key));
-            b.push_back(o.values.at(key));
-          }
-      if (a.empty()) continue;
-      const PairedComparison d = compare_paired(a, b);
+      const ScoreName& s = *std::find_if(score_names().begin(), score_names().end(),
+                                         [&](const ScoreName& t) { return std::string_view(t.key) == key; });
+      const std::optional<PairedComparison> difference = paired(method->table, row.table, key);
+      if (!difference) continue;
+      const PairedComparison& d = *difference;
+      const std::string better = holds_zero(d) ? "not shown"
+                                 : (d.mean_difference > 0) == s.higher_is_better
+                                     ? escape_markup(method->label)
+                                     : escape_markup(row.label);
       const auto show = [&](double v) { return fixed(v, s.decimals + 1); };
       body += "<tr><th scope=\"row\">" + escape_markup(method->label) + " \u2212 " +
-              escape_markup(row.label) + "</th><td class=\"left\">" + heading(s) + "</td><td>" +
+              escape_markup(row.label) + "</th><td class=\"left\">" + heading(s, true) + "</td><td>" +
               show(d.mean_difference) + "</td><td>" + show(d.ci_low) + " to " + show(d.ci_high) +
-              "</td><td>" + p_text(d.p) + "</td><td>" + std::to_string(d.n) + "</td></tr>";
+              "</td><td>" + p_text(d.p) + "</td><td>" + std::to_string(d.n) + "</td><td class=\"left\">" +
+              better + "</td></tr>";
     }
   }
   if (body.empty()) return "";
   return "<h3>Paired differences</h3><div class=\"scroll\"><table class=\"numbers\"><thead><tr><th "
          "scope=\"col\">Methods</th><th scope=\"col\" class=\"left\">Score</th><th scope=\"col\">Mean "
          "difference</th><th scope=\"col\">95&#8239;% interval</th><th scope=\"col\">p</th><th "
-         "scope=\"col\">Cases</th></tr></thead><tbody>" +
+         "scope=\"col\">Cases</th><th scope=\"col\" class=\"left\">Better</th></tr></thead><tbody>" +
          body +
-         "</tbody></table></div><p class=\"small\">Percentile bootstrap over cases (10,000 resamples) and "
+         "</tbody></table></div><p class=\"small\">Better: which of the two, where the interval does not "
+         "hold 0. "
+         "Percentile bootstrap over cases (10,000 resamples) and "
          "two-sided "
          "paired t-test; p is not corrected for the number of comparisons." +
          (method->table.cases.size() < 10 ? " With so few cases both are rough." : "") + "</p>";
@@ -271,19 +259,19 @@ std::string case_tables(const RunScores& scores) {
   for (const ScoreRow* row : rows) {
     const ScoreRow& m = *row;
     if (m.table.cases.empty()) continue;
-    const std::vector<ScoreText> columns = present({&m.table});
+    const std::vector<ScoreName> columns = present({&m.table});
     out += std::string("<details") + (row == rows.front() ? " open" : "") + "><summary>" +
-           escape_markup(m.label) + ", " + std::to_string(m.table.cases.size()) +
-           " cases</summary><div class=\"scroll tall\"><table class=\"numbers sortable\"><thead><tr><th "
+           escape_markup(m.label) + ", " + counted(m.table.cases.size(), "case") +
+           "</summary><div class=\"scroll tall\"><table class=\"numbers sortable\"><thead><tr><th "
            "scope=\"col\" "
            "aria-sort=\"ascending\"><button type=\"button\">Case</button></th>";
-    for (const ScoreText& s : columns)
+    for (const ScoreName& s : columns)
       out += "<th scope=\"col\"><button type=\"button\" title=\"" + escape_markup(s.definition) + "\">" +
              heading(s) + "</button></th>";
     out += "</tr></thead><tbody>";
     for (const CaseScores& c : m.table.cases) {
       out += "<tr><th scope=\"row\">" + escape_markup(c.name) + "</th>";
-      for (const ScoreText& s : columns) {
+      for (const ScoreName& s : columns) {
         const auto it = c.values.find(s.key);
         out += it == c.values.end() ? kNone : "<td>" + fixed(it->second, s.decimals) + "</td>";
       }
@@ -296,7 +284,7 @@ std::string case_tables(const RunScores& scores) {
 
 std::string definitions(const RunScores& scores) {
   std::string out = "<dl class=\"definitions\">";
-  for (const ScoreText& s : present(scores))
+  for (const ScoreName& s : present(scores))
     out += "<dt>" + heading(s) + "</dt><dd>" + escape_markup(s.definition) + "</dd>";
   if (!scores.rows.empty() && !main_row(scores).table.pooled.empty())
     out +=

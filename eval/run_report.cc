@@ -13,6 +13,7 @@
 #include "eval/svg.h"
 #include "io/file.h"
 #include "io/sha256.h"
+#include "io/text.h"
 #include "run/folder.h"
 #include "run/log.h"
 #include "run/manifest.h"
@@ -34,7 +35,7 @@ std::string shortened(const std::string& digest) { return digest.substr(0, 12); 
 /// "500 steps, started from weights 0123456789ab, now 89abcdef0123".
 std::string stage_text(const StageRecord& s) {
   if (s.frozen) return "taken as it was, weights " + shortened(s.from.empty() ? s.digest : s.from);
-  std::string out = std::to_string(s.steps) + (s.steps == 1 ? " step" : " steps");
+  std::string out = counted(s.steps, "step");
   out += s.from.empty() ? ", from scratch" : ", started from weights " + shortened(s.from);
   return out + (s.digest.empty() ? ", not ended" : ", weights " + shortened(s.digest));
 }
@@ -46,12 +47,6 @@ void expect_recorded(const std::string& file, const std::string& sha256, const s
   if (const std::string got = sha256_of_file(file); got != sha256)
     fail(ErrorCode::data, "[report] ", file, ": expected the file that ", manifest, " records, of SHA-256 ",
          sha256, ", got ", got);
-}
-
-std::string joined(const std::vector<std::string>& parts, const char* separator) {
-  std::string out;
-  for (const std::string& part : parts) out += (out.empty() ? "" : separator) + part;
-  return out;
 }
 
 /// As a shell reads it.

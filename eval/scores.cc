@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "eval/agreement.h"
+#include "eval/score_names.h"
 #include "eval/statistics.h"
 #include "eval/uncertainty.h"
 
@@ -108,8 +109,10 @@ void pool(ScoreTable& table) {
 std::string to_text(const ScoreTable& table) {
   std::string out =
       "fractions; HD95 in mm; NLL, KL and MI in nats a voxel (docs/metrics.md)\n"
-      "score                                    mean         std   cases\n";
-  const auto line = [&](const std::string& key, double mean, const Score& deviation, int64_t count) {
+      "score                                    mean         std     cases\n";
+  const auto cases = static_cast<int64_t>(table.cases.size());
+  const auto line = [&](const std::string& key, double mean, const Score& deviation, int64_t count,
+                        const std::string& label) {
     std::string name = key;
     if (const size_t dot = key.find('.'); dot != std::string::npos) {
       const std::string rest = key.substr(dot + 1);
@@ -119,12 +122,22 @@ std::string to_text(const ScoreTable& table) {
     name.resize(std::max<size_t>(name.size(), 34), ' ');
     char spread[32] = "-", text[96];
     if (deviation) std::snprintf(spread, sizeof spread, "%.5g", *deviation);
-    std::snprintf(text, sizeof text, " %10.5g  %10s  %6lld\n", mean, spread, static_cast<long long>(count));
-    out += name + text;
+    std::snprintf(text, sizeof text, " %10.5g  %10s  ", mean, spread);
+    std::string over = cat(count);
+    if (count < cases) over += cat(" of ", cases);
+    over.insert(0, std::string(8 - std::min<size_t>(8, over.size()), ' '));
+    out += name + text + over + (label.empty() ? "" : "  " + label) + '\n';
   };
-  for (const auto& [key, s] : summarise(table)) line(key, s.mean, s.std, s.count);
-  for (const auto& [key, value] : table.pooled)
-    line("pooled " + key, value, std::nullopt, static_cast<int64_t>(table.cases.size()));
+  std::map<std::string, Summary> left = summarise(table);
+  for (const ScoreName& name : score_names())
+    if (const auto s = left.find(name.key); s != left.end()) {
+      const char* const better = name.higher_is_better ? ", higher is better" : ", lower is better";
+      line(name.key, s->second.mean, s->second.std, s->second.count,
+           std::string(name.label) + (name.graded() ? better : ""));
+      left.erase(s);
+    }
+  for (const auto& [key, s] : left) line(key, s.mean, s.std, s.count, "");
+  for (const auto& [key, value] : table.pooled) line("pooled " + key, value, std::nullopt, cases, "");
   return out;
 }
 

@@ -37,7 +37,7 @@ void add(ScoreTable& table, const ScoredCase& scored);
 /// casewise_spearman between entropy_foreground and 1 - dsc.mean_foreground of the cases that have both.
 void pool(ScoreTable& table);
 
-/// Mean, standard deviation and number of cases of each score, for a terminal.
+/// Mean, standard deviation and number of cases of each score, for a terminal: those of score_names() first.
 std::string to_text(const ScoreTable& table);
 
 }  // namespace voxgrad

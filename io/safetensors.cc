@@ -7,6 +7,7 @@
 #include <set>
 
 #include "io/file.h"
+#include "io/json_reason.h"
 
 namespace voxgrad {
 namespace {
@@ -123,7 +124,7 @@ json parse_header(const std::string& text, const std::string& path) {
   try {
     return json::parse(text, watch);
   } catch (const json::exception& e) {
-    damaged(path, "header", "expected JSON, got a parse error: ", e.what());
+    damaged(path, "header", "expected JSON, got: ", json_reason(e));
   }
 }
 
@@ -251,7 +252,7 @@ void write_safetensors(const std::string& path, const SafeTensors& content, unsi
   try {
     text = header.dump();
   } catch (const json::exception& e) {
-    fail(ErrorCode::internal, "[safetensors] ", path, ": expected names in UTF-8: ", e.what());
+    fail(ErrorCode::internal, "[safetensors] ", path, ": expected names in UTF-8: ", json_reason(e));
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
   require(text.size() <= kMostHeader, "[safetensors] ", path, ": expected a header of at most ", kMostHeader,

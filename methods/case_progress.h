@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "methods/method.h"
 
@@ -23,8 +24,9 @@ struct CaseProgress {
 class CaseClock {
  public:
   using Report = std::function<void(const CaseProgress&)>;
-  /// `report` may be empty.
-  CaseClock(int64_t cases, Report report);
+  /// `cost`: of each case, in any unit. The time that is left follows from the share that is done, so images
+  /// of different sizes do not mislead. `report` may be empty.
+  CaseClock(std::vector<int64_t> cost, Report report);
   /// The next case is read.
   void begin(const std::string& name);
   /// It has so many windows, each evaluated so often.
@@ -34,6 +36,8 @@ class CaseClock {
 
  private:
   void tell();
+  std::vector<int64_t> cost_;
+  int64_t cost_before_ = 0, cost_of_all_ = 0;  // of the cases before this one; of all
   CaseProgress p_;
   Report report_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -41,5 +45,11 @@ class CaseClock {
 
 /// The windows that a network evaluates of a case.
 int64_t windows_of(const PreprocessedCase& c, const Plan& plan);
+int64_t windows_of(const PreparedCase& c, const Plan& plan);
+/// The windows of a case by the header of its first image. This is an upper bound: where the plan crops
+/// images to their foreground, a case has fewer. Errors are those of prepared_extent.
+int64_t most_windows(const Case& c, const Plan& plan);
+/// The same of each case, at least 1.
+std::vector<int64_t> most_windows(const std::vector<Case>& cases, const Plan& plan);
 
 }  // namespace voxgrad

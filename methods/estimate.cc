@@ -102,16 +102,6 @@ uint64_t peak_memory(const Device& device) {
 
 void start_peak(const Device& device) { device.is_cuda() ? reset_peak_memory(device) : reset_memory_peak(); }
 
-Triple extent_of(const NiftiHeader& header) { return {header.extent(2), header.extent(1), header.extent(0)}; }
-
-/// The windows of a case that is not cropped.
-int64_t most_windows(const std::string& name, const NiftiHeader& header, const Plan& plan) {
-  const Turn turn = turn_to(plan.axes, header);
-  const Triple content =
-      prepared_extent(name, turned(extent_of(header), turn), turned(spacing_of(header), turn), plan);
-  return count_windows(padding(content, plan.patch).first, plan.patch);
-}
-
 int64_t voxels_of(const CaseCost& c) { return c.extent[0] * c.extent[1] * c.extent[2]; }
 
 /// Bytes of the maps of a case on its own grid: probabilities, their sum over the samples, what is written.
@@ -153,14 +143,12 @@ PredictionCost measure_prediction(Method& method, const PredictOptions& options)
   const auto wanted = [&](const std::string& key) { return options.wants(key); };
   PredictionCost cost;
   cost.evaluations = method.evaluations(wanted);
+  CaseClock clock(std::vector<int64_t>(cases.size(), 1), options.progress);
   for (const Case& c : cases) {
-    const NiftiHeader header = read_nifti_header(c.images[0]);
-    refuse_geometry(header, c.images[0]);
-    std::vector<std::string> warnings;
-    options.domain.compare_spacing(header, c.images[0], plan, warnings);
-    for (const std::string& text : warnings)
-      if (options.warn) options.warn(c.images[0] + ": " + text);
-    cost.cases.push_back({c.name, extent_of(header), most_windows(c.name, header, plan)});
+    clock.begin(c.name);
+    if (options.work.poll) options.work.poll();
+    const Tensor image = read_case(c, plan, options).image;
+    cost.cases.push_back({c.name, {image.dim(0), image.dim(1), image.dim(2)}, most_windows(c, plan)});
   }
   if (cases.empty()) return cost;
   const auto largest =

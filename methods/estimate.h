@@ -35,8 +35,8 @@ struct PredictionCost {
   double seconds = 0;       ///< of all cases, reading included
   uint64_t memory = 0;      ///< most bytes of tensors at once
 };
-/// Reads the headers of all cases, and predicts a part of the largest one. Writes nothing. The method is that
-/// of a loaded model. Errors as of prediction_work.
+/// Reads all cases, so that errors and warnings are those of predict_files, and predicts a part of the
+/// largest one. Writes nothing. The method is that of a loaded model.
 PredictionCost measure_prediction(Method& method, const PredictOptions& options);
 
 }  // namespace voxgrad

@@ -4,6 +4,7 @@
 
 #include "autograd/finite_check.h"
 #include "autograd/tracing.h"
+#include "io/text.h"
 #include "tensor/elementwise.h"
 #include "tensor/finite.h"
 #include "tensor/layout.h"
@@ -127,9 +128,8 @@ void GroupSampler::estimate(const Samples& s) {
 // One line a step.
 void GroupSampler::trace_step(const Samples& s, size_t i, int64_t first) const {
   const ReverseStep& step = steps_[i];
-  std::string text =
-      cat(i + 1, "/", steps_.size(), ": t = ", step.t, " -> ", step.s, ", samples ", first, " to ",
-          first + s.y0.dim(0) - 1, ", ", windows_.size(), windows_.size() == 1 ? " window" : " windows");
+  std::string text = cat(i + 1, "/", steps_.size(), ": t = ", step.t, " -> ", step.s, ", samples ", first,
+                         " to ", first + s.y0.dim(0) - 1, ", ", counted(windows_.size(), "window"));
   if (trace_values()) text += "; estimate " + values_text(s.y0);
   if (trace_values() && !s.last) text += "; state " + values_text(s.state);  // none follows the last step
   trace({"diffusion", "step", text});

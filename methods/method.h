@@ -31,7 +31,12 @@ struct Work {
   /// Called after evaluations of a network: how many, one for each window and sample
   /// (Predictor::evaluations). May throw to stop.
   std::function<void(int64_t evaluations)> advance = {};
+  /// Called before a piece of work that is not a case's prediction: how many evaluations it needs.
+  std::function<void(int64_t evaluations)> expect = {};
 
+  void expected(int64_t evaluations) const {
+    if (expect) expect(evaluations);
+  }
   void done(int64_t evaluations) const {
     if (advance) advance(evaluations);
   }

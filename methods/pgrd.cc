@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "diffusion/aggregate.h"
 #include "eval/calibrate.h"
 #include "eval/metrics.h"
+#include "methods/case_progress.h"
 #include "methods/volume.h"
 
 namespace voxgrad {
@@ -17,7 +19,8 @@ constexpr int64_t kSdBatches = 32;         // batches that the residual's standa
 constexpr size_t kCasesOfValidation = 20;  // at most so many cases a mean NLL of the prior
 // tau_out is fitted on at least so many cases, and on more while their samples hold at most so many values
 // (samples x voxels x classes): this bounds the time. Constants, so that a model does not depend on --memory.
-constexpr int64_t kFitCases = 4, kFitValues = int64_t{1} << 28;
+constexpr size_t kFitCases = 4;
+constexpr int64_t kFitValues = int64_t{1} << 28;
 
 DenoiserConfig denoiser_config(const Plan& plan, const Runtime& runtime, const DenoiserOptions& options) {
   DenoiserConfig c;
@@ -86,18 +89,24 @@ std::vector<Stage> Pgrd::stages(const TrainingData& data, const Work& work) {
   // The prior has seen the training cases: how much surer it is there decides what the denoiser learns
   // (docs/method.md).
   first.end = [this, &data, &work] {
-    const auto mean_nll = [&](const std::vector<PreparedCase>& cases) {
+    const auto some = [](const std::vector<PreparedCase>& cases) {
+      return std::span(cases).first(std::min(cases.size(), kCasesOfValidation));
+    };
+    int64_t windows = 0;
+    for (const auto& cases : {some(data.training), some(data.calibration)})
+      for (const PreparedCase& c : cases) windows += windows_of(c, plan());
+    work.expected(windows);
+    const auto mean_nll = [&](std::span<const PreparedCase> cases) {
       double sum = 0;
-      const size_t count = std::min(cases.size(), kCasesOfValidation);
-      for (size_t i = 0; i < count; ++i) {
-        const PreprocessedCase c = pad_case(cases[i], plan().patch);
+      for (const PreparedCase& prepared : cases) {
+        const PreprocessedCase c = pad_case(prepared, plan().patch);
         const Tensor p = n_->prior.volume_probabilities(c.image, 1, work).to(Device::cpu());
         sum += nll(content_of(p, c), content_of(c.label, c)).value_or(0);
       }
-      return count ? sum / static_cast<double>(count) : 0;
+      return cases.empty() ? 0 : sum / static_cast<double>(cases.size());
     };
-    return std::map<std::string, double>{{"nll_training", mean_nll(data.training)},
-                                         {"nll_calibration", mean_nll(data.calibration)}};
+    return std::map<std::string, double>{{"nll_training", mean_nll(some(data.training))},
+                                         {"nll_calibration", mean_nll(some(data.calibration))}};
   };
   return {first,
           {.name = "denoiser",
@@ -117,6 +126,7 @@ void Pgrd::begin_denoiser(const TrainingData& data, const Work& work) {
     // Over patches as the denoiser will see them. Residuals are mostly near zero: their sd is small.
     const uint64_t seed = Seed{work.seed}.child("residual_sd").value;
     double power = 0, count = 0;
+    work.expected(kSdBatches * plan().batch_size);
     for (int64_t step = 0; step < kSdBatches; ++step) {
       if (work.poll) work.poll();
       const Batch b = training_batch(data.training, plan(), common.augment, seed, step);
@@ -226,13 +236,21 @@ void Pgrd::fit(const TrainingData& data, const Work& work) {
   if (sampling.tau_out > 0 || sampling.readout != "softmax") return;
   SamplingOptions all = sampling;
   all.stop_tolerance = 0;
+  std::vector<const PreparedCase*> cases;
+  int64_t values = 0, windows = 0;
+  for (const PreparedCase& c : data.calibration) {
+    if (!c.label.defined()) continue;
+    const Triple padded = padding(c.content, plan().patch).first;
+    values += all.samples * padded[0] * padded[1] * padded[2] * plan().classes();
+    if (cases.size() >= kFitCases && values > kFitValues) break;
+    cases.push_back(&c);
+    windows += windows_of(c, plan());
+  }
+  const auto steps = static_cast<int64_t>(reverse_steps(n_->schedule, all.sampler).size());
+  work.expected(windows * (1 + all.samples * steps));
   TauOutFit tau;
-  int64_t values = 0;
-  for (const PreparedCase& prepared : data.calibration) {
-    if (!prepared.label.defined()) continue;
-    const PreprocessedCase c = pad_case(prepared, plan().patch);
-    values += all.samples * c.label.numel() * plan().classes();
-    if (tau.cases() >= kFitCases && values > kFitValues) break;
+  for (const PreparedCase* prepared : cases) {
+    const PreprocessedCase c = pad_case(*prepared, plan().patch);
     tau.begin_case(content_of(c.label, c));
     draw(c, all, work, [&](const Tensor& raw) { tau.add_sample(content_of(raw, c)); });
     tau.end_case();
@@ -240,24 +258,44 @@ void Pgrd::fit(const TrainingData& data, const Work& work) {
   constants["tau_out"] = tau.cases() > 0 ? tau.best() : kTauOut;
   constants["tau_out_cases"] = static_cast<double>(tau.cases());
   constants["tau_out_samples"] = static_cast<double>(all.samples);
-  constants["tau_out_steps"] = static_cast<double>(reverse_steps(n_->schedule, all.sampler).size());
+  constants["tau_out_steps"] = static_cast<double>(steps);
+  fitted_ = sampling;
+}
+
+std::vector<std::string> Pgrd::doubts() const {
+  std::vector<std::string> all;
+  const auto judge = [&](const char* name, double low, double high) {
+    const auto fitted = constants.find(name);
+    if (fitted == constants.end()) return;
+    if (std::string text = doubt_of_fit(name, fitted->second, low, high); !text.empty())
+      all.push_back(std::move(text));
+  };
+  judge("prior_temperature", TemperatureFit::kLow, TemperatureFit::kHigh);
+  judge("tau_out", TauOutFit::kLow, TauOutFit::kHigh);
+  return all;
 }
 
 std::vector<std::string> Pgrd::notes() const {
-  if (!sampling.first_estimates()) return {};
-  return {cat(name(),
-              ": the mean probability comes from the samples' first estimates (sampling.mean); \"mean of "
-              "samples\" averages the finished samples, as the paper does.")};
+  std::vector<std::string> all;
+  for (const std::string& text : doubts()) all.push_back(cat(name(), ": ", text, "."));
+  if (sampling.first_estimates())
+    all.push_back(
+        cat(name(),
+            ": the mean probability comes from the samples' first estimates (sampling.mean); \"mean of "
+            "samples\" averages the finished samples, as the paper does."));
+  return all;
 }
 
 std::vector<std::string> Pgrd::warnings() const {
+  std::vector<std::string> all = doubts();
   const SamplerOptions &now = sampling.sampler, &then = fitted_.sampler;
-  if (sampling.first_estimates() || !constants.contains("tau_out_samples")) return {};
-  if (sampling.samples == fitted_.samples && now.steps == then.steps && now.kind == then.kind &&
-      now.spacing == then.spacing && now.eta == then.eta && now.variance == then.variance)
-    return {};
-  return {cat("tau_out was fitted for M = ", fitted_.samples, ", S = ", then.steps, ", ", then.kind,
-              "; with other samples the probabilities may be less well calibrated")};
+  const bool as_fitted = sampling.samples == fitted_.samples && now.steps == then.steps &&
+                         now.kind == then.kind && now.spacing == then.spacing && now.eta == then.eta &&
+                         now.variance == then.variance;
+  if (!sampling.first_estimates() && constants.contains("tau_out_samples") && !as_fitted)
+    all.push_back(cat("tau_out was fitted for M = ", fitted_.samples, ", S = ", then.steps, ", ", then.kind,
+                      "; with other samples the probabilities may be less well calibrated"));
+  return all;
 }
 
 extern const MethodRecord pgrd_method{

@@ -67,6 +67,8 @@ class Pgrd : public Method {
                        const Tensor& constants, const Tensor& pi, const Tensor& label) const;
   void begin_denoiser(const TrainingData& data, const Work& work);
   double tau_out() const;
+  /// What is doubtful in the constants that were fitted, a sentence each.
+  std::vector<std::string> doubts() const;
 
   SamplingOptions fitted_;  // that tau_out of a loaded model was fitted for
   std::unique_ptr<Networks> n_;

@@ -9,6 +9,7 @@
 #include "eval/metrics.h"
 #include "io/file.h"
 #include "io/system_info.h"
+#include "io/text.h"
 #include "tensor/parallel.h"
 
 namespace voxgrad {
@@ -122,7 +123,7 @@ void say_what_goes(const PredictOptions& options, const std::vector<Case>& cases
   const auto samples = count([&](const Case& c) { return is_folder(output + "/samples/" + c.name); });
   const auto say = [&](const char* what, const char* option, auto n) {
     if (n > 0 && options.warn)
-      options.warn(cat(output, "/", what, ": the earlier ", what, " of ", n, n == 1 ? " case" : " cases",
+      options.warn(cat(output, "/", what, ": the earlier ", what, " of ", counted(n, "case"),
                        " are removed with their masks, since this prediction writes none (", option, ")"));
   };
   if (!options.save_probabilities) say("probabilities", "--save-probabilities", probabilities);
@@ -232,6 +233,15 @@ std::vector<Case> prediction_work(const Method& method, const PredictOptions& op
   return left;
 }
 
+LoadedCase read_case(const Case& c, const Plan& plan, const PredictOptions& options) {
+  LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
+  if (!options.warn) return loaded;
+  for (const Problem& w : loaded.warnings) options.warn(w.file + ": " + w.text);
+  for (const std::string& text : options.domain.compare(loaded, c.images[0], plan))
+    options.warn(c.images[0] + ": " + text);
+  return loaded;
+}
+
 std::vector<std::string> predict_files(Method& method, const PredictOptions& options) {
   const Plan& plan = method.plan();
   const std::vector<Case> left = prediction_work(method, options);
@@ -244,17 +254,13 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
   for (const std::string& folder : folders) remove_stale_temporaries(folder);
   write_text(options.output + kRecord, record_of(method, options));
   say_what_goes(options, left);
-  CaseClock clock(static_cast<int64_t>(left.size()), options.progress);
+  CaseClock clock(most_windows(left, plan), options.progress);
   std::vector<std::string> names;
   if (const std::string doubt = options.domain.doubt(plan); !doubt.empty() && options.warn)
     options.warn(doubt);
   for (const Case& c : left) try {
       clock.begin(c.name);
-      const LoadedCase loaded = load_case(c, plan.channels(), plan.classes());
-      for (const Problem& w : loaded.warnings)
-        if (options.warn) options.warn(w.file + ": " + w.text);
-      for (const std::string& text : options.domain.compare(loaded, c.images[0], plan))
-        if (options.warn) options.warn(c.images[0] + ": " + text);
+      const LoadedCase loaded = read_case(c, plan, options);
       const PreprocessedCase prepared = preprocess(loaded, plan);
       const std::string file = "/" + c.name + ".nii.gz";
       const auto wanted = [&](const std::string& key) { return options.wants(key); };
@@ -290,7 +296,7 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
       names.push_back(c.name);
     } catch (const Error&) {
       if (left.size() > 1 && options.warn)
-        options.warn(cat(names.size(), " of ", left.size(), " cases were written before ", c.name,
+        options.warn(cat(names.size(), " of ", counted(left.size(), "case"), " written before ", c.name,
                          "; without it, --skip-existing goes on with the others"));
       throw;
     }

@@ -58,6 +58,10 @@ std::vector<Case> prediction_cases(const PredictOptions& options, const Plan& pl
 /// so. Writes nothing. ErrorCode::usage as of predict_files.
 std::vector<Case> prediction_work(const Method& method, const PredictOptions& options);
 
+/// Reads an image and tells options.warn what is doubtful in it, and in what it is unlike the training
+/// images.
+LoadedCase read_case(const Case& c, const Plan& plan, const PredictOptions& options);
+
 /// `voxgrad predict`: OUT/CASE.nii.gz, OUT/entropy/, OUT/mutual_information/ and what was asked for, and
 /// OUT/prediction.json, which says what they were made with. Returns the names of the cases that were
 /// predicted. ErrorCode::usage for an estimate that the method does not have, for a folder with masks that no

@@ -3,21 +3,15 @@
 #include <set>
 
 #include "io/file.h"
+#include "io/text.h"
 #include "methods/prediction.h"
 
 namespace voxgrad {
 namespace {
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 /// "2 channels (T1, T2)".
 std::string channels_of(const Plan& plan) {
-  return cat(plan.channels(), plan.channels() == 1 ? " channel (" : " channels (", joined(plan.channel_names),
-             ")");
+  return cat(counted(plan.channels(), "channel"), " (", joined(plan.channel_names), ")");
 }
 
 std::vector<std::string> parts_of(const std::string& list) {

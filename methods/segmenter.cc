@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "eval/calibrate.h"
+#include "methods/case_progress.h"
 #include "methods/volume.h"
 
 namespace voxgrad {
@@ -86,6 +87,9 @@ Tensor Segmenter::volume_probabilities(const Tensor& image, double temperature, 
 double fit_segmenter_temperature(const Segmenter& segmenter, const std::vector<PreparedCase>& cases,
                                  const Work& work) {
   TemperatureFit fit;
+  int64_t windows = 0;
+  for (const PreparedCase& c : cases) windows += c.label.defined() ? windows_of(c, segmenter.plan()) : 0;
+  work.expected(windows);
   for (const PreparedCase& prepared : cases) {
     if (!prepared.label.defined()) continue;
     const PreprocessedCase c = pad_case(prepared, segmenter.plan().patch);

@@ -110,8 +110,7 @@ class MethodTraining {
   TrainingData data_;
   TrainingDomain seen_;
   Work work_;
-  std::string evaluating_;  // for what a network is evaluated outside of steps
-  int64_t evaluations_ = 0;
+  int64_t evaluations_ = 0, expected_ = 0;  // of networks outside of steps: done, and how many there will be
 };
 
 void MethodTraining::load(CaseStore& store) {
@@ -119,7 +118,7 @@ void MethodTraining::load(CaseStore& store) {
   const auto add = [&](const std::vector<int>& which, std::vector<PreparedCase>& to) {
     for (const int i : which) {
       run_.poll();
-      run_.show("preparing cases", data_.training.size() + data_.calibration.size(), total);
+      run_.show("preparing case", data_.training.size() + data_.calibration.size() + 1, total);
       const Case& c = dataset_.cases[static_cast<size_t>(i)];
       PreparedCase prepared = store.prepared(c, method_.plan());
       if (!prepared.label.defined())
@@ -139,7 +138,7 @@ Plan MethodTraining::plan(CaseStore& store) {
   const RunCases cases =
       look_ahead(dataset_, split_, method_.common.max_scored, store, [&](size_t done, size_t total) {
         run_.poll();
-        run_.show("reading cases", done, total);
+        run_.show("reading case", done + 1, total);
       });
   for (const ProblemLine& line : grouped(cases.warnings)) run_.say("warning: " + line.text);
   Plan plan;
@@ -171,9 +170,11 @@ TrainingJob MethodTraining::prepare() {
   const Seed seed = Seed{request_.seed}.child("fold", static_cast<uint64_t>(common.fold));
   work_.seed = seed.value;
   work_.poll = [this] { run_.poll(); };
+  work_.expect = [this](int64_t n) { evaluations_ = 0, expected_ = n; };
   work_.advance = [this](int64_t n) {
-    if (std::exchange(evaluating_, run_.where()) != run_.where()) evaluations_ = 0;
-    run_.show(run_.where(), static_cast<size_t>(evaluations_ += n), 0);
+    evaluations_ += n;
+    run_.show(run_.where() + ": window evaluation", static_cast<size_t>(evaluations_),
+              static_cast<size_t>(std::max(expected_, evaluations_)));
   };
   bound_work();
 
@@ -216,6 +217,7 @@ TrainingJob MethodTraining::prepare() {
   job.fit = [this] {
     bound_work();
     method_.fit(data_, work_);
+    for (const std::string& text : method_.warnings()) run_.say("warning: " + text);
   };
   job.score = [this] {
     bound_work();

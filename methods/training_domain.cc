@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "data/grid.h"
+#include "io/text.h"
 
 namespace voxgrad {
 namespace {
@@ -29,12 +30,6 @@ std::set<std::string> split_codes(const std::string& text) {
     code.clear();
   }
   return codes;
-}
-
-std::string joined(const std::set<std::string>& texts) {
-  std::string all;
-  for (const std::string& t : texts) all += (all.empty() ? "" : ", ") + t;
-  return all;
 }
 
 /// "-1024", or "-1024 to -1000".
@@ -72,11 +67,7 @@ void TrainingDomain::add(const PreparedCase& c) {
   }
 }
 
-std::string TrainingDomain::axis_codes() const {
-  std::string codes;
-  for (const std::string& letters : axes_) codes += (codes.empty() ? "" : ",") + letters;
-  return codes;
-}
+std::string TrainingDomain::axis_codes() const { return joined(axes_, ","); }
 
 std::string TrainingDomain::doubt(const Plan& plan) const {
   if (!plan.axes.empty()) return "";

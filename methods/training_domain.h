@@ -28,18 +28,16 @@ class TrainingDomain {
   /// differently. Empty where there is nothing to say.
   std::string doubt(const Plan& plan) const;
   /// What is unlike training in an image, a sentence each: its axes where they are not turned, a spacing more
-  /// than kFarSpacing times off, intensities far from those seen (docs/data.md). Errors as of
-  /// compare_spacing.
+  /// than kFarSpacing times off, intensities far from those seen (docs/data.md). ErrorCode::data, naming file
+  /// and field, for a spacing more than kImpossibleSpacing times off: resampled, such an image has nothing
+  /// left of what the network knows.
   std::vector<std::string> compare(const LoadedCase& c, const std::string& file, const Plan& plan) const;
-
-  /// Of the spacing alone, from a header. ErrorCode::data, naming file and field, for one more than
-  /// kImpossibleSpacing times off: resampled, such an image has nothing left of what the network knows.
-  void compare_spacing(const NiftiHeader& header, const std::string& file, const Plan& plan,
-                       std::vector<std::string>& warnings) const;
 
   static constexpr double kFarSpacing = 2, kImpossibleSpacing = 10;
 
  private:
+  void compare_spacing(const NiftiHeader& header, const std::string& file, const Plan& plan,
+                       std::vector<std::string>& warnings) const;
   void compare_intensity(const LoadedCase& c, const Plan& plan, std::vector<std::string>& warnings) const;
 
   std::set<std::string> axes_;         // letters of the files, as the model has them

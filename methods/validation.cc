@@ -6,6 +6,7 @@
 #include "eval/case_choice.h"
 #include "eval/evaluate.h"
 #include "io/file.h"
+#include "io/text.h"
 #include "methods/prediction.h"
 
 namespace voxgrad {
@@ -66,18 +67,18 @@ RunSplit run_split(const Dataset& dataset, int fold) {
     r.train = s.train;
     for (size_t i = 0; i < s.validation.size(); ++i)
       (i % 2 == 0 ? r.calibration : r.scored).push_back(s.validation[i]);
-    r.text = cat("Fold ", fold, ": ", r.train.size(), " training cases; of ", s.validation.size(),
+    r.text = cat("Fold ", fold, ": ", counted(r.train.size(), "training case"), "; of ", s.validation.size(),
                  " validation cases every second by name (", r.calibration.size(),
                  ") fit the calibration, the other ", r.scored.size(), " are for scoring.");
   } else {
     r.scored = s.validation;
     for (size_t i = 0; i < s.train.size(); ++i)
       (s.train.size() > 1 && i % 6 == 0 ? r.calibration : r.train).push_back(s.train[i]);
-    r.text = cat("Fold ", fold, ": ", r.train.size(), " training cases; ", r.calibration.size(),
-                 r.calibration.size() == 1 ? " case was" : " cases were",
+    r.text = cat("Fold ", fold, ": ", counted(r.train.size(), "training case"), "; ",
+                 counted(r.calibration.size(), "case"), r.calibration.size() == 1 ? " was" : " were",
                  " held out of training to fit the calibration (fewer than ten "
                  "validation cases); ",
-                 r.scored.size(), " validation cases are for scoring.");
+                 counted(r.scored.size(), "validation case"), " for scoring.");
   }
   r.text +=
       " The split is by case: where a data set holds several images of one person, they may be on both "
@@ -120,7 +121,7 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
                          [&](const ScoreRow& r) { return r.key == key; });
   };
   const std::string own = own_estimate(method.estimates()).key;
-  CaseClock clock(static_cast<int64_t>(total), options.progress);
+  CaseClock clock(most_windows(cases, plan), options.progress);
   for (size_t i = 0; i < total; ++i) {
     const Case& c = cases[i];
     clock.begin(c.name);

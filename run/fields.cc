@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "io/json_reason.h"
 #include "tensor/finite.h"
 
 namespace voxgrad::detail {
@@ -33,7 +34,7 @@ json parse_json(const std::string& text, const std::string& where) {
   try {
     return json::parse(text);
   } catch (const json::exception& e) {
-    fail(ErrorCode::data, where, ": expected JSON, got a parse error: ", e.what());
+    fail(ErrorCode::data, where, ": expected JSON, got: ", json_reason(e));
   }
 }
 

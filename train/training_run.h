@@ -110,7 +110,7 @@ class TrainingRun {
   void say(const std::string& text) const;
   /// What is done: "step 3 of 10 of prior", "calibration".
   const std::string& where() const;
-  /// Shows how far something other than a stage's steps is; `total` 0: it is not known.
+  /// Shows how far something other than a stage's steps is: "WHAT done/total".
   void show(const std::string& what, size_t done, size_t total) const;
 
  private:

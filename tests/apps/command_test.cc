@@ -140,6 +140,9 @@ TEST_F(Command, OutputThatCannotBeWrittenIsNoSuccess) {
   EXPECT_NE(err_.find("cannot write the output"), std::string::npos);
   // A reader who has seen enough is none of our business.
   EXPECT_EQ(std::system(("bash -c 'set -o pipefail; " VOXGRAD_COMMAND " info | true'")), 0);
+  EXPECT_EQ(
+      std::system(("bash -c 'set -o pipefail; " VOXGRAD_COMMAND " train --print-config-table | head -1'")),
+      0);
 }
 
 TEST_F(Command, TooLittleMemoryExitsWith5) {

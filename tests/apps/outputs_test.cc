@@ -150,7 +150,7 @@ TEST_F(Outputs, ABrokenImageSaysHowToGoOn) {
   write_text(path("mixed/b.nii.gz"), whole.substr(0, whole.size() / 2));
   const std::string command = "predict " + path("run") + " " + path("mixed") + " -o " + path("masks");
   EXPECT_EQ(run(command), 3);
-  EXPECT_NE(err_.find("1 of 3 cases were written before b; without it, --skip-existing goes on"),
+  EXPECT_NE(err_.find("1 of 3 cases written before b; without it, --skip-existing goes on"),
             std::string::npos)
       << err_;
   // Another prediction without probabilities says that the earlier ones go.

@@ -103,6 +103,16 @@ TEST_F(PlanFile, WhatCannotBeUsedIsRefusedByName) {
   EXPECT_EQ(refused(path("nowhere.toml")), 3);
 }
 
+TEST_F(PlanFile, AMisspeltFieldIsNamedWithTheRightOne) {
+  std::string text = read_text(path("plan.toml"));
+  const size_t at = text.find("batch_size");
+  ASSERT_NE(at, std::string::npos);
+  write_text(path("plan.toml"), text.insert(at, "batchsize = 3\n"));
+  EXPECT_EQ(run("train " + path("data") + " --plan " + path("plan.toml") + " -o " + path("run")), 3);
+  EXPECT_NE(err_.find("batchsize: expected a field of a plan; did you mean batch_size?"), std::string::npos)
+      << err_;
+}
+
 TEST(PlanToml, IsReadBack) {
   Plan plan;
   plan.normalisation = {"ct"};

@@ -177,6 +177,18 @@ TEST(Audit, NamesOfChannelsAndTheirValuesAreLookedAt) {
   EXPECT_TRUE(found(r, true, "rgb-range", "b"));
 }
 
+TEST(Audit, CtWithoutNegativeValuesIsDoubted) {
+  for (const float offset : {0.0f, 1024.0f}) {
+    const TemporaryFolder t;
+    write_small_dataset(t.path(), {"a", "b"}, "CT");
+    for (const char* name : {"a", "b"})
+      write_image(t / ("imagesTr/" + std::string(name) + "_0000.nii.gz"),
+                  volume({4, 5, 6}, [&](int64_t i) { return static_cast<float>(i) - 1024 + offset; }));
+    const AuditReport r = audit_dataset(t.path());
+    EXPECT_EQ(found(r, false, "not-hounsfield", ""), offset > 0) << audit_to_text(r);
+  }
+}
+
 TEST(Audit, SingleSlicesHaveNoSpacingBetweenThem) {
   const TemporaryFolder t;
   write_small_dataset(t.path(), {"a", "b"});
@@ -242,6 +254,11 @@ TEST(Audit, DataSetWideProblems) {
   EXPECT_TRUE(found(audit_dataset(t.path()), true, "missing-file", ""));  // no dataset.json
   write_text(t / "dataset.json", "[]");
   EXPECT_TRUE(found(audit_dataset(t.path()), true, "description", ""));
+  write_text(t / "dataset.json", "{\"labels\": ");
+  const AuditReport broken = audit_dataset(t.path());
+  ASSERT_TRUE(found(broken, true, "description", ""));
+  EXPECT_NE(broken.problems[0].text.find("expected JSON, got: parse error at line 1"), std::string::npos)
+      << broken.problems[0].text;
   write_small_dataset(t.path(), {"a", "b"});
   write_text(t / "splits_final.json", "[]");
   write_image(t / "imagesTr/b_0000.nii.gz", volume({4, 5, 6}, [](int64_t i) { return i; }), {1, 1, 3});

@@ -43,7 +43,8 @@ inline void write_image(const std::string& path, const Tensor& voxels,
 }
 
 /// A data set in nnU-Net layout: `names` with one channel "MRI" of shape 4 x 5 x 6, labels 0, 1, 2.
-inline void write_small_dataset(const std::string& folder, const std::vector<std::string>& names) {
+inline void write_small_dataset(const std::string& folder, const std::vector<std::string>& names,
+                                const std::string& channel = "MRI") {
   make_folders(folder + "/imagesTr");
   make_folders(folder + "/labelsTr");
   double shift = 0;
@@ -53,10 +54,10 @@ inline void write_small_dataset(const std::string& folder, const std::vector<std
                 volume({4, 5, 6}, [&](int64_t i) { return shift + static_cast<double>(i); }));
     write_image(folder + "/labelsTr/" + name + ".nii.gz", volume({4, 5, 6}, [](int64_t i) { return i % 3; }));
   }
-  write_text(folder + "/dataset.json",
-             R"({"name": "small", "channel_names": {"0": "MRI"}, "labels": {"background": 0, "a": 1, "b": 2},
-                 "numTraining": )" +
-                 std::to_string(names.size()) + R"(, "file_ending": ".nii.gz"})");
+  write_text(folder + "/dataset.json", R"({"name": "small", "channel_names": {"0": ")" + channel +
+                                           R"("}, "labels": {"background": 0, "a": 1, "b": 2},
+                 "numTraining": )" + std::to_string(names.size()) +
+                                           R"(, "file_ending": ".nii.gz"})");
 }
 
 }  // namespace voxgrad::testing

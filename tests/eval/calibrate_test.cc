@@ -241,6 +241,23 @@ TEST(Fits, Edges) {
   EXPECT_LT(tau_of({0, 1, 0}, 1), 1 / std::log(1 / 6e-8) * std::exp(0.2));
 }
 
+TEST(Fits, AnEndOfTheRangeIsDoubted) {
+  // Probabilities that are certain and wrong in every second voxel: the flatter the better.
+  TemperatureFit flat;
+  Tensor p = Tensor::zeros({1, 1, 64, 2}), y = Tensor::zeros({1, 1, 64}, DType::i32);
+  for (int64_t i = 0; i < 64; ++i) {
+    p.mutable_data<float>()[2 * i] = 1;
+    y.mutable_data<int32_t>()[i] = static_cast<int32_t>(i % 2);
+  }
+  flat.add(p, y);
+  const std::string text = doubt_of_fit("T", flat.best(), TemperatureFit::kLow, TemperatureFit::kHigh);
+  EXPECT_NE(text.find("the fit of T ended at 20, the highest value that is tried"), std::string::npos)
+      << text;
+  EXPECT_NE(doubt_of_fit("T", 0.05, 0.05, 20).find("the lowest value"), std::string::npos);
+  EXPECT_EQ(doubt_of_fit("T", 0.051, 0.05, 20), "");
+  EXPECT_EQ(doubt_of_fit("T", 19.9, 0.05, 20), "");
+}
+
 TEST(Fits, WhatIsNotFiniteDiverges) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
     for (const int32_t label : {0, 1, 2})

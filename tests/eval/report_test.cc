@@ -220,6 +220,38 @@ TEST(Report, BoldIsWhatPrintsBetter) {
   EXPECT_EQ(bold(0.6001, 0.6002, 0.6), 0u);
 }
 
+// A mean that is not shown to differ from the best is bold too, and no method is called better by it.
+TEST(Report, WhatIsNotShownToDifferIsNotCalledWorse) {
+  RunScores scores;
+  const auto row = [](const char* key, RowRole role, const std::vector<double>& dice) {
+    ScoreRow r{key, key, role, {}};
+    for (size_t i = 0; i < dice.size(); ++i)
+      r.table.cases.push_back({cat("case", i), {{"dsc.mean_foreground", dice[i]}}});
+    return r;
+  };
+  const std::vector<double> base{.5, .6, .7, .8, .55, .65}, best{.52, .62, .69, .83, .56, .66};
+  std::vector<double> close = best, worse = best;
+  for (size_t i = 0; i < best.size(); ++i) {
+    close[i] += i % 2 == 0 ? .02 : -.03;  // differs without a direction
+    worse[i] -= .1;
+  }
+  scores.rows = {row("worse", RowRole::baseline, worse), row("close", RowRole::baseline, close),
+                 row("own", RowRole::method, best)};
+  const std::string table = detail::summary_table(scores);
+  const auto is_bold = [&](const std::string& label) {
+    const size_t at = table.find(">" + label + "</th>"), end = table.find("</tr>", at);
+    return table.substr(at, end - at).find("\"best\"") != std::string::npos;
+  };
+  EXPECT_TRUE(is_bold("own"));
+  EXPECT_TRUE(is_bold("close"));
+  EXPECT_FALSE(is_bold("worse"));
+  const std::string differences = detail::comparison_table(scores);
+  EXPECT_NE(differences.find("<td class=\"left\">own</td>"), std::string::npos) << differences;
+  EXPECT_NE(differences.find("<td class=\"left\">not shown</td>"), std::string::npos) << differences;
+  scores.rows[0] = row("worse", RowRole::baseline, {.9, .95, .9, .95, .9, .95});
+  EXPECT_NE(detail::comparison_table(scores).find("<td class=\"left\">worse</td>"), std::string::npos);
+}
+
 // A class that is missed has no HD95: the table says over how many cases a mean is.
 TEST(Report, ClassesHaveScoresAndCounts) {
   RunScores scores;

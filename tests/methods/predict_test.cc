@@ -1,4 +1,5 @@
 // Predictions of a tiny trained model: on the grid of the input, the same whatever the grouping.
+#include "eval/calibrate.h"
 #include "io/file.h"
 #include "io/nifti.h"
 #include "methods/prediction.h"
@@ -138,6 +139,70 @@ TEST_P(TrainTest, ProgressCountsWhatIsEvaluated) {
       EXPECT_EQ(seen.back().eta_seconds, 0);
     }
   }
+}
+
+// What is evaluated outside of steps is announced: the counts reach their totals.
+TEST_P(TrainTest, TrainingSaysHowManyEvaluationsThereAre) {
+  TrainRequest o = options("run");
+  std::map<std::string, std::vector<TrainProgress>> pieces;  // by what is done
+  o.progress = [&](const TrainProgress& p) {
+    if (p.stage.ends_with(": window evaluation")) pieces[p.stage].push_back(p);
+  };
+  ASSERT_EQ(train(o, "pgrd", {"plan.max_patch_voxels=512", "sampling.readout=softmax"}).end,
+            TrainEnd::finished);
+  for (const char* piece : {"the validation of prior", "the start of denoiser", "calibration"})
+    ASSERT_TRUE(pieces.contains(std::string(piece) + ": window evaluation")) << piece;
+  for (const auto& [name, seen] : pieces) {
+    for (size_t i = 0; i < seen.size(); ++i) {
+      const bool last = i + 1 == seen.size() || seen[i + 1].step < seen[i].step;
+      EXPECT_LE(seen[i].step, seen[i].steps) << name;
+      EXPECT_EQ(last, seen[i].step == seen[i].steps) << name << " " << seen[i].step << "/" << seen[i].steps;
+    }
+  }
+}
+
+// Three cases of 1, 1 and 8 windows: after the small ones a fifth is done.
+TEST(CaseClock, TimeIsEstimatedByTheSizeOfTheCases) {
+  std::vector<CaseProgress> seen;
+  CaseClock clock({1, 1, 8}, [&](const CaseProgress& p) { seen.push_back(p); });
+  const auto left = [&] { return seen.back().eta_seconds / seen.back().seconds; };
+  clock.begin("a");
+  EXPECT_EQ(seen.back().eta_seconds, 0);
+  clock.evaluate(1, 2);
+  clock.advance(2);
+  EXPECT_NEAR(left(), 9, 1e-9);
+  clock.begin("b");
+  clock.begin("c");
+  EXPECT_NEAR(left(), 4, 1e-9);
+  clock.evaluate(8, 2);
+  clock.advance(8);
+  EXPECT_NEAR(left(), 2.0 / 3, 1e-9);
+  EXPECT_EQ(seen.back().cases, 3);
+}
+
+TEST_P(TrainTest, AFitAtTheEndOfItsRangeIsSaid) {
+  std::vector<std::string> said;
+  TrainRequest o = options("run");
+  o.message = [&](const std::string& text) { said.push_back(text); };
+  ASSERT_EQ(train(o).end, TrainEnd::finished);
+  const LoadedModel model = load("run");
+  Method& method = *model.method;
+  const auto lines = [](const std::vector<std::string>& texts) {
+    return std::count_if(texts.begin(), texts.end(),
+                         [](const std::string& t) { return t.find("value that is tried") != t.npos; });
+  };
+  // A network of four steps has learnt nothing: whatever was fitted is said in training, scores and
+  // prediction.
+  EXPECT_EQ(lines(said), lines(method.warnings()));
+  EXPECT_EQ(lines(scores("run").notes), lines(method.warnings()));
+  method.constants["prior_temperature"] = 3;
+  method.constants["tau_out"] = 0.3;
+  EXPECT_EQ(lines(method.warnings()), 0);
+  method.constants["prior_temperature"] = TemperatureFit::kHigh;
+  EXPECT_EQ(lines(method.warnings()), 1);
+  EXPECT_EQ(lines(method.notes()), 1);
+  method.constants["tau_out"] = TauOutFit::kLow;
+  EXPECT_EQ(lines(method.warnings()), 2);
 }
 
 TEST_P(TrainTest, SamplesDifferAndDependOnTheSeedAlone) {

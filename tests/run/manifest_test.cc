@@ -190,7 +190,7 @@ TEST(Manifest, DamageIsNamedWithFileAndField) {
   const TemporaryFolder folder;
   const std::string path = folder / "manifest.json";
   const std::pair<std::string, std::string> wrong[] = {
-      {"{", "expected JSON, got a parse error"},
+      {"{", "expected JSON, got: parse error"},
       {"[]", "expected a JSON object, got a list"},
       {R"({"format": 3, "seed": "x"})", "format: expected 2, got 3"},
       {R"({"format": "2"})", "format: expected 2, got \"2\""},

@@ -248,11 +248,11 @@ TEST(ModelFile, DamageIsNamedWithFileAndField) {
   refused("format", "3", "format: expected 1 or 2, got 3");
   refused("format", "02", "format: expected 1 or 2, got 02");
   refused("complete", "yes", "complete: expected 0 or 1, got yes");
-  refused("constants", "{", "constants: expected JSON, got a parse error");
+  refused("constants", "{", "constants: expected JSON, got: parse error");
   refused("constants", "[]", "constants: expected a JSON object, got a list");
   refused("constants", "{\"tau_out\":null}", "constants.tau_out: expected a finite number, got null");
-  refused("constants", "{\"tau_out\":NaN}", "constants: expected JSON, got a parse error");
-  refused("constants", "{\"tau_out\":1e999}", "constants: expected JSON, got a parse error");
+  refused("constants", "{\"tau_out\":NaN}", "constants: expected JSON, got: parse error");
+  refused("constants", "{\"tau_out\":1e999}", "constants: expected JSON, got: number overflow");
   refused("constants", "{\"tau_out\":\"1\"}", "constants.tau_out: expected a finite number, got \"1\"");
   refused("thresholds", "{\"a\":null}", "thresholds.a: expected a finite number, got null");
   refused("thresholds", "{\"a\":1.5}", "thresholds.a: expected a number from 0 to 1, got 1.5");

@@ -135,7 +135,7 @@ TEST(Scores, DamageIsNamedWithFileAndField) {
     return rows(text);
   };
   const std::pair<std::string, std::string> wrong[] = {
-      {"{", "expected JSON, got a parse error"},
+      {"{", "expected JSON, got: parse error"},
       {"[]", "expected a JSON object, got a list"},
       {"{}", "cases: expected an object, got nothing"},
       {"{\"rows\": 3}", "rows: expected a list, got 3"},
