@@ -16,6 +16,7 @@ using testing::make_plan;
 using testing::TemporaryFolder;
 using testing::volume;
 using testing::write_image;
+using testing::write_small_dataset;
 
 std::vector<int> all(const Dataset& d) { return split(d, -1).train; }
 
@@ -380,6 +381,23 @@ TEST(Plan, AConstantForegroundMakesAPlanThatCanBeRead) {
       EXPECT_EQ(p.intensity[0].std, 1);
       EXPECT_EQ(plan_from_json(plan_to_json(p), "test").intensity[0].std, 1);
     }
+}
+
+// A deviation that is only rounding of the values is none: dividing by it would make noise of a constant.
+TEST(Plan, AnIntensityThatIsConstantToRoundingHasDeviationOne) {
+  for (const float step : {8.0f, 16.0f}) {  // around 1e8 neighbouring f32 numbers are 8 apart
+    const TemporaryFolder t;
+    write_small_dataset(t.path(), {"a", "b"}, "CT");
+    for (const char* name : {"a", "b"})
+      write_image(t / ("imagesTr/" + std::string(name) + "_0000.nii.gz"),
+                  volume({4, 5, 6}, [&](int64_t i) { return 1e8f + (i % 2 ? step : 0); }));
+    const Plan p = make_plan(open_dataset(t.path()), {0, 1}, {});
+    ASSERT_EQ(p.intensity.size(), 1u);
+    if (step == 8)
+      EXPECT_EQ(p.intensity[0].std, 1);
+    else
+      EXPECT_NEAR(p.intensity[0].std, 8, 0.5);
+  }
 }
 
 TEST(RealData, HippocampusPlan) {

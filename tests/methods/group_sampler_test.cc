@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "methods/pgrd.h"
 #include "methods/volume.h"
@@ -49,6 +50,50 @@ TEST_P(GroupSampling, TheSameBitsWithOneThreadAndTwo) {
   const auto one = f.draw();
   set_thread_count(2);
   EXPECT_EQ(f.draw(), one);
+}
+
+// The first weight, of a linear layer, is not finite: the error names the op that reads it.
+TEST_P(GroupSampling, SamplesThatAreNotFiniteAreRefused) {
+  Fixture f(GetParam());
+  f.net.parameters().values().mutable_data<float>()[0] = std::numeric_limits<float>::infinity();
+  try {
+    f.draw();
+    FAIL() << "expected an error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::diverged);
+    EXPECT_NE(std::string(e.what()).find("[linear] expected a finite input"), std::string::npos) << e.what();
+  }
+}
+
+// An output of any window that is not finite is refused; a single window of the volume's size is no
+// exception.
+TEST(Windows, OutputsThatAreNotFiniteAreRefused) {
+  for (const Triple& shape : {Triple{8, 8, 8}, Triple{8, 8, 16}}) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      int64_t windows = 0;
+      const auto f = [&](bool breaks) {
+        windows = 0;
+        return over_windows(shape, {8, 8, 8}, 2, 1, [&](const std::vector<Window>& w) {
+          Tensor out = Tensor::full({static_cast<int64_t>(w.size()), 8, 8, 8, 2}, 0.5);
+          windows += static_cast<int64_t>(w.size());
+          if (breaks && windows == (shape[2] == 8 ? 1 : 3)) out.mutable_data<float>()[1023] = bad;
+          return out;
+        });
+      };
+      EXPECT_NO_THROW(f(false));
+      EXPECT_EQ(windows, shape[2] == 8 ? 1 : 3);
+      try {
+        f(true);
+        ADD_FAILURE() << "expected an error";
+      } catch (const Error& e) {
+        EXPECT_EQ(e.code(), ErrorCode::diverged);
+        EXPECT_NE(std::string(e.what()).find("[windows] expected finite outputs of the network"),
+                  std::string::npos)
+            << e.what();
+      }
+    }
+  }
 }
 
 // The loop that the sampler replaces: a sample at a time, the network reads all inputs at every step. Outputs
