@@ -96,8 +96,8 @@ std::function<Tensors(uint64_t, int64_t)> patches_of(const std::vector<PreparedC
 }
 
 int64_t group_size(int64_t memory, int64_t voxels, int64_t features, int64_t kept) {
-  // Alive at the worst point of a U-Net without a tape: at full resolution the skip, the upsampled tensor, a
-  // block's input and output and the convolution's padded copies, each of `features` channels in f32; the
+  // The memory peak of a U-Net without a tape is at full resolution. It holds the skip, the upsampled tensor,
+  // a block's input and output and the convolution's padded copies, each with `features` channels in f32. The
   // coarser levels together add less than a third.
   const int64_t each = voxels * std::max<int64_t>(features, 8) * 4 * 8 + kept;
   return std::clamp<int64_t>(memory / std::max<int64_t>(each, 1), 1, 64);

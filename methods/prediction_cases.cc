@@ -1,4 +1,4 @@
-// Which cases `voxgrad predict` predicts, and whether their files hold what the model expects.
+// Finds the cases of `voxgrad predict` and checks that their files have the channels that the model expects.
 #include <algorithm>
 #include <set>
 
@@ -9,7 +9,7 @@
 namespace voxgrad {
 namespace {
 
-/// "2 channels (T1, T2)".
+/// For example "2 channels (T1, T2)".
 std::string channels_of(const Plan& plan) {
   return cat(counted(plan.channels(), "channel"), " (", joined(plan.channel_names), ")");
 }
@@ -25,7 +25,7 @@ std::vector<std::string> parts_of(const std::string& list) {
 }
 
 bool is_file_name(const std::string& name) {
-  constexpr size_t kLongest = 240;  // with its ending
+  constexpr size_t kLongest = 240;  // including the file ending
   const bool control =
       std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 32 || c == 127; });
   return !name.empty() && name.size() <= kLongest && name[0] != '.' && name.find('/') == std::string::npos &&
