@@ -17,7 +17,7 @@ bool is_letter(const std::string& s, size_t i) {
   return i < s.size() && std::isalpha(static_cast<unsigned char>(s[i])) != 0;
 }
 
-/// Whether `word` is in it and no part of a longer word.
+/// Whether `name` contains `word` as a separate word.
 bool has_word(const std::string& name, const std::string& word) {
   for (size_t at = name.find(word); at != std::string::npos; at = name.find(word, at + 1))
     if (!(at > 0 && is_letter(name, at - 1)) && !is_letter(name, at + word.size())) return true;

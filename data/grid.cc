@@ -8,7 +8,7 @@
 namespace voxgrad {
 namespace {
 
-constexpr double kFinest = 1e-5, kCoarsest = 50;  // mm: 10 nm, and the thickest slices there are
+constexpr double kFinest = 1e-5, kCoarsest = 50;  // mm: 10 nm, and thicker than any slices
 
 }  // namespace
 

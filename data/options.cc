@@ -1,4 +1,4 @@
-// The keys of plans and augmentation.
+// Declares the option keys of plans and augmentation.
 #include "data/patches.h"
 
 namespace voxgrad {

@@ -1,4 +1,4 @@
-// Plans as JSON (in model files) and as TOML (for people).
+// Writes and reads plans: as JSON in model files, as TOML for users.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -14,15 +14,15 @@ namespace {
 
 using nlohmann::json;
 
-// What a plan may say (docs/audit.md). The bounds hold every plan that plan_network makes of the options'
-// ranges, and keep every product of a plan's numbers far below 2^63.
+// The limits of a plan (docs/audit.md). They allow every plan that plan_network makes from valid options.
+// They keep every product of a plan's numbers far below 2^63.
 constexpr size_t kMostChannels = 1024, kMostClasses = 1 << 16, kMostStages = 32, kLongestName = 1000;
 constexpr double kFinestSpacing = 1e-6, kCoarsestSpacing = 1e4;  // mm
 constexpr int64_t kMostExtent = 1 << 20, kMostPatchEdge = 1 << 16, kMostPatchVoxels = int64_t{1} << 31;
 constexpr int64_t kMostStride = 16, kMostFeatures = 4096, kMostBatch = 1024;
 constexpr double kMostIntensity = 1e30, kLeastDeviation = 1e-30;
 
-/// The fields of a plan, read with checks; every error names where the text came from and the field.
+/// Reads the fields of a plan and checks them. Every error names the source of the text and the field.
 class PlanReader {
  public:
   PlanReader(const std::string& text, const std::string& where) : where_(where) {
@@ -61,10 +61,10 @@ class PlanReader {
       ChannelIntensity c;
       c.low = number(field(i, "low"), "intensity.low", -kMostIntensity, kMostIntensity);
       c.high = number(field(i, "high"), "intensity.high", c.low, kMostIntensity);
-      // Of values from low to high; a sum of many may be off by rounding.
+      // The mean is between low and high, up to rounding errors of a long sum.
       const double width = c.high - c.low, slack = 1e-6 * std::max(std::abs(c.low), std::abs(c.high));
       c.mean = number(field(i, "mean"), "intensity.mean", c.low - slack, c.high + slack);
-      // 1 stands for that of a constant.
+      // A constant channel has the deviation 1.
       c.std = number(field(i, "std"), "intensity.std", kLeastDeviation, std::max(width + slack, 1.0));
       p.intensity.push_back(c);
     }
@@ -135,7 +135,7 @@ class PlanReader {
     for (const json& j : stages(name)) all.push_back(triple(j, name, high));
     return all;
   }
-  /// A plan of version 1 has one normalisation for all channels, and does not say how images are turned.
+  /// A plan of version 1 has one normalisation for all channels and no axes.
   void read_channels(Plan& p) const {
     if (p.version == 1) {
       const std::string modality = text(at("modality"), "modality");
@@ -177,7 +177,7 @@ class PlanReader {
   json root_;
 };
 
-/// The shortest text that reads back as the same double; TOML wants a point or an exponent.
+/// The shortest text that is read back as the same double. TOML requires a point or an exponent.
 std::string shortest(double value) {
   std::array<char, 40> buffer{};
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
