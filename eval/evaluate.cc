@@ -79,7 +79,7 @@ class Evaluator {
              " without a prediction left out (--only-predicted)"));
   }
 
-  // The case has the name of the truth; probabilities and samples beside the prediction have its own.
+  // The case is named after the truth file. Probabilities and samples are named after the prediction file.
   void find_files() {
     const auto name_of = [](const std::string& path) {
       for (const auto& [name, file] : find_volumes(folder_of(path)))
@@ -197,7 +197,7 @@ class Evaluator {
 
   EvaluateOptions options_;
   Evaluation result_;
-  bool classes_of_truth_ = false;  // nothing else says how many there are
+  bool classes_of_truth_ = false;  // the number of classes is known only from the truth
   std::string truth_folder_, prediction_folder_;
   std::map<std::string, std::string> truths_, predictions_, probabilities_, posteriors_;
   std::map<std::string, std::vector<Annotation>> annotations_;

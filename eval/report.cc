@@ -107,7 +107,7 @@ std::string case_scores(const Report& r) {
          detail::case_tables(r.scores);
 }
 
-/// Colours of the classes that some case of the page has, by class; the others need none.
+/// The colours by class. Only classes that occur in a case of the page get a colour.
 std::vector<std::string> colours_of(const Report& r) {
   std::set<size_t> shown;
   for (const CaseView& c : r.cases) shown.insert(c.classes.begin(), c.classes.end());
@@ -178,7 +178,7 @@ std::string report_html(const Report& r) {
     body += section(s.id, s.title, s.html);
   }
   const std::string title = escape_markup(r.title.empty() ? "voxgrad report" : r.title);
-  // The policy lets the page load nothing: what is shown is what is in the file.
+  // The security policy forbids the page to load anything, so it shows only the content of the file.
   return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" "
          "content=\"voxgrad report\">\n<meta "
          "http-equiv=\"Content-Security-Policy\" "

@@ -1,4 +1,4 @@
-// The tables of the report.
+// Makes the tables of the report.
 #include <algorithm>
 #include <cstdio>
 #include <set>
@@ -20,7 +20,7 @@ std::string fixed(double value, int decimals) {
   return s[0] == '-' ? "\u2212" + s.substr(1) : s;
 }
 
-/// Name and unit; with an arrow where `graded`.
+/// Name and unit; with an arrow if `graded`.
 std::string heading(const ScoreName& s, bool graded = false) {
   std::string out = escape_markup(s.label);
   if (graded)
@@ -29,7 +29,7 @@ std::string heading(const ScoreName& s, bool graded = false) {
   return out;
 }
 
-/// Scores that at least one case of the tables has.
+/// The scores that at least one case of the tables has.
 std::vector<ScoreName> present(const std::vector<const ScoreTable*>& tables) {
   std::set<std::string> keys;
   for (const ScoreTable* t : tables)
@@ -49,8 +49,8 @@ std::vector<ScoreName> present(const RunScores& scores) {
 
 constexpr const char* kNone = "<td class=\"none\">\u2013</td>";
 
-/// The difference of a score between two rows over the cases that both have; none where there is no such
-/// case.
+/// The difference of a score between two rows, over the cases that have it in both. Nothing if there is no
+/// such case.
 std::optional<PairedComparison> paired(const ScoreTable& a, const ScoreTable& b, const std::string& key) {
   std::map<std::string, double> of_b;
   for (const CaseScores& c : b.cases)
@@ -67,10 +67,11 @@ std::optional<PairedComparison> paired(const ScoreTable& a, const ScoreTable& b,
 
 bool holds_zero(const PairedComparison& d) { return d.ci_low <= 0 && d.ci_high >= 0; }
 
-using Summaries = std::vector<std::map<std::string, Summary>>;  // a row
+using Summaries = std::vector<std::map<std::string, Summary>>;  // one for each row
 
-/// Which rows are bold in the column of a score: the best mean, and those that are not shown to differ from
-/// it: they print the same, or the interval of the paired difference holds 0. None where this is all of them.
+/// The rows that are bold in the column of a score: the row with the best mean, and rows that do not differ
+/// from it (equal printed values, or an interval of the paired difference that contains 0). No row is bold if
+/// this holds for all rows.
 std::vector<bool> bold_rows(const RunScores& scores, const Summaries& rows, const ScoreName& s) {
   std::vector<bool> bold(rows.size());
   const auto mean = [&](size_t r) { return rows[r].at(s.key).mean; };
@@ -89,7 +90,7 @@ std::vector<bool> bold_rows(const RunScores& scores, const Summaries& rows, cons
   return all ? std::vector<bool>(rows.size()) : bold;
 }
 
-/// Mean and standard deviation of a score; over how many cases, where these are not all.
+/// Mean and standard deviation of a score, and the number of cases if it is not all of them.
 std::string summary_cell(const std::map<std::string, Summary>& row, size_t cases, const ScoreName& s,
                          bool bold) {
   const auto it = row.find(s.key);
@@ -176,7 +177,7 @@ std::string summary_table(const RunScores& scores) {
 std::string class_table(const RunScores& scores) {
   const ScoreRow& row = main_row(scores);
   const std::vector<std::string>& names = row.table.class_names;
-  if (names.size() < 3) return "";  // one class: its scores are the means above
+  if (names.size() < 3) return "";  // with one class its scores equal the means above
   const auto summary = summarise(row.table);
   const size_t cases = row.table.cases.size();
   std::string body;
