@@ -35,7 +35,8 @@ double Optimizer::step(Tensor& params, const Tensor& grads, double lr) {
 
 void Optimizer::prepare(double lr) {
   ++steps_;
-  // The average forgets its start quickly: its decay grows with the number of steps to the one asked for.
+  // The decay grows with the number of steps up to ema_decay, so that the average soon forgets the initial
+  // weights.
   const double n = static_cast<double>(steps_), ema = std::min(options_.ema_decay, (1 + n) / (10 + n));
   sgd_ = {.lr = lr, .momentum = options_.momentum, .weight_decay = options_.weight_decay, .ema_decay = ema};
   adam_ = {.lr = lr,
