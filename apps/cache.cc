@@ -1,4 +1,4 @@
-// `voxgrad cache`: what prepared data are there, and their removal.
+// `voxgrad cache`: lists and removes prepared data.
 #include <ctime>
 #include <iomanip>
 #include <iostream>

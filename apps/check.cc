@@ -1,4 +1,5 @@
-// `voxgrad check`: what is wrong with a data set. Exit code 3 when there are errors; warnings do not fail.
+// `voxgrad check`: reports the faults of a data set. The exit code is 3 if there are errors. Warnings do not
+// change it.
 #include <iostream>
 #include <memory>
 

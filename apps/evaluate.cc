@@ -1,4 +1,4 @@
-// `voxgrad evaluate`: scores of predictions against the truth.
+// `voxgrad evaluate`: scores predictions against the truth.
 #include "eval/evaluate.h"
 
 #include <spdlog/spdlog.h>
@@ -18,7 +18,7 @@ namespace voxgrad::apps {
 
 namespace {
 
-/// "metrics.json" -> "metrics.csv".
+/// The name of the CSV file for a JSON file: "metrics.json" -> "metrics.csv".
 std::string csv_beside(const std::string& json) {
   const std::string ending = ".json";
   return (json.ends_with(ending) ? json.substr(0, json.size() - ending.size()) : json) + ".csv";

@@ -79,7 +79,7 @@ std::vector<std::string> names_of(const CLI::App& app) {
   return names;
 }
 
-/// The long options that may stand where `command` was given.
+/// The long options that are allowed for `command`.
 std::vector<std::string> options_of(const CLI::App& app, const CLI::App* command) {
   std::vector<std::string> names;
   for (const CLI::App* each : {&app, command})

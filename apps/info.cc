@@ -1,4 +1,4 @@
-// `voxgrad info [RUN|MODEL]`: what this build is and what it runs on; or what a run or a model is.
+// `voxgrad info [RUN|MODEL]`: shows this build and this machine, or a run or model.
 #include <iomanip>
 #include <iostream>
 #include <memory>

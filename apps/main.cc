@@ -58,8 +58,9 @@ void add_global_options(CLI::App& app) {
          "--trace-values", [] { set_trace_values(true); },
          "With --trace: minimum, mean and maximum of each output too")
       ->needs(trace);
-  app.require_subcommand(0, 1);  // with a bound, so that `help train` names a word and no second subcommand
-  app.fallthrough();             // global options may stand behind the subcommand too
+  app.require_subcommand(0,
+                         1);  // at most one, so that `train` in `help train` is a word and not a subcommand
+  app.fallthrough();          // global options may also follow the subcommand
 }
 
 int report(ErrorCode code, const std::string& message) {
@@ -67,8 +68,8 @@ int report(ErrorCode code, const std::string& message) {
   return static_cast<int>(code);
 }
 
-/// What could not be written to stdout must not look like success. A reader who has seen enough and closed
-/// the pipe is fine.
+/// Flushes stdout. Returns an error code if the output could not be written. A reader that closed the pipe is
+/// not an error.
 int flush_output() {
   if (std::cout.flush() && std::fflush(stdout) == 0) return 0;
   pollfd output{STDOUT_FILENO, POLLOUT, 0};
@@ -100,7 +101,7 @@ int run(int argc, char** argv) {
     return report(e.code(), e.what());
   } catch (const std::bad_alloc&) {
     return report(ErrorCode::memory, "not enough memory");
-  } catch (const std::length_error&) {  // a container asked for more than there can be
+  } catch (const std::length_error&) {  // a container requested more than its largest size
     return report(ErrorCode::memory, "not enough memory");
   } catch (const std::exception& e) {
     return report(ErrorCode::internal, std::string("internal error: ") + e.what());

@@ -1,5 +1,5 @@
-// `voxgrad plan`: what nnU-Net's rules make of a data set, as `voxgrad train` with the same options will plan
-// it, and what training by it will take.
+// `voxgrad plan`: shows the plan by nnU-Net's rules that `voxgrad train` with the same options would use, and
+// estimates time and memory of the training.
 #include "data/plan.h"
 
 #include <spdlog/spdlog.h>
@@ -56,7 +56,8 @@ ordered_json json_of(const TrainingCost& cost, const Arguments& a, int64_t score
       {"memory_bytes", cost.memory}};
 }
 
-/// Lines of comment behind the plan, or for the user beside a file.
+/// The estimate as lines of text: comments after the printed plan, or messages if the plan is written to a
+/// file.
 std::vector<std::string> text_of(const TrainingCost& cost, const Arguments& a, int64_t scored) {
   std::vector<std::string> lines{cat("estimate for ", a.method, " on ", counted(thread_count(), "thread"),
                                      ": ", duration_text(cost.seconds(scored)), " of training, ",
@@ -100,7 +101,7 @@ void run(const Arguments& a) {
       const TrainingCost cost = measure_training(*method, work);
       json["estimate"] = json_of(cost, a, scored);
       lines = text_of(cost, a, scored);
-    } catch (const Error& e) {  // the plan is there: another may fit
+    } catch (const Error& e) {  // the plan is still shown, because the user can change it
       if (e.code() != ErrorCode::memory) throw;
       line.clear();
       spdlog::warn("no estimate, since training by this plan needs more memory: {}", e.what());

@@ -1,4 +1,4 @@
-// voxgrad predict RUN IMAGE... -o OUT
+// `voxgrad predict RUN IMAGE... -o OUT`: segments images.
 #include <spdlog/spdlog.h>
 
 #include <iostream>
@@ -28,7 +28,7 @@ struct Arguments {
 
 std::string extent_text(const Triple& t) { return cat(t[2], " x ", t[1], " x ", t[0]); }
 
-/// Says what a prediction would do; writes nothing.
+/// Prints what a prediction would do and what it would cost. Writes no files.
 void show_cost(Method& method, const PredictOptions& options, ProgressLine& line) {
   const PredictionCost cost = measure_prediction(method, options);
   line.clear();

@@ -1,4 +1,4 @@
-// `voxgrad report RUN`: the HTML page of a run.
+// `voxgrad report RUN`: makes the HTML page of a run.
 #include "eval/report.h"
 
 #include <spdlog/spdlog.h>

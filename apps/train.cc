@@ -1,4 +1,4 @@
-// voxgrad train DATASET --method pgrd -o RUN
+// `voxgrad train DATASET --method pgrd -o RUN`: trains a method and scores it.
 #include <spdlog/spdlog.h>
 #include <iostream>
 
@@ -44,11 +44,11 @@ void print_scores(const RunScores& scores) {
   }
 }
 
-/// TrainRequest::plan: that of --plan, of the run that goes on, or none.
+/// The text for TrainRequest::plan: from --plan, from the resumed run, or empty.
 std::string plan_text(const Arguments& a, const Method& method) {
   const RunFolder run{a.request.run};
   const std::string stored = run.plan();
-  // A file of that name in the folder of a run that was started without is nobody's.
+  // If the run was started without --plan, a plan file in its folder does not belong to it.
   const bool goes_on = a.request.resume && file_exists(stored) &&
                        (!file_exists(run.manifest()) || !read_manifest(run.manifest()).plan_sha256.empty());
   if (a.plan.empty()) return goes_on ? read_text(stored) : "";

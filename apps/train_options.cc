@@ -79,8 +79,8 @@ std::unique_ptr<Method> configured_method(const std::string& name, const ConfigA
 
 namespace {
 
-/// "got train.max_steps = 5, the run has max_steps = 4000", of the first key that differs; empty where none
-/// does. Both are configurations of one method, so that their lines stand for the same keys.
+/// Describes the first key that differs, for example "got train.max_steps = 5, the run has max_steps = 4000";
+/// empty if none differs. Both texts are configurations of one method, so equal lines have equal keys.
 std::string first_difference(const std::string& before, const std::string& now) {
   std::istringstream a(before), b(now);
   std::string table, old_line, new_line;
@@ -100,7 +100,7 @@ std::unique_ptr<Method> resumed_method(const std::string& name, const ConfigArgu
   if (!file_exists(saved)) return configured_method(name, arguments);
   std::unique_ptr<Method> method = make_method(name);
   Config config = method->config([&](const std::string& key) { say_no_effect(key, name); });
-  // The keys of a run of format 1 are not those of today; that it cannot go on is said by its checkpoint.
+  // A run of format 1 has other keys. Reading its checkpoint reports that it cannot be resumed.
   const bool old = !file_exists(folder.manifest()) || read_manifest(folder.manifest()).format < kRunFormat;
   config.read_toml(read_text(saved), saved, old ? Config::Unknown::ignore : Config::Unknown::refuse);
   const std::string before = config.to_toml(Config::Print::model);
@@ -187,7 +187,7 @@ CacheOptions CacheChoice::options() const {
   try {
     if (o.folder.empty()) fail(ErrorCode::system, "no home folder for prepared data ($HOME)");
     make_folders(o.folder, 0700);
-    FileWriter(o.folder + "/try");  // and may this user write there?
+    FileWriter(o.folder + "/try");  // checks that this user may write there
   } catch (const Error& e) {
     spdlog::warn("{}: the prepared cases stay in memory; --cache names a folder for them", e.what());
     o.folder.clear();
@@ -212,7 +212,7 @@ int64_t memory_limit(const std::string& text) {
   const int64_t bytes =
       text.empty() ? static_cast<int64_t>(system_info().memory_bytes / 2) : parse_bytes("--memory", text);
   set_memory_cap(static_cast<size_t>(bytes));
-  return bytes / 2;  // groups of samples take at most half of it: states and blends stand beside them
+  return bytes / 2;  // groups of samples may take half of it; states and blended volumes need the rest
 }
 
 }  // namespace voxgrad::apps
