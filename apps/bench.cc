@@ -164,7 +164,7 @@ void add_bench(CLI::App& app) {
       ->check(whole_number(1, 512));
   c->add_option("--size", a->size, "Voxels an edge")->capture_default_str()->check(whole_number(8, 512));
   c->add_option("--batch", a->batch, "Volumes a step")->capture_default_str()->check(whole_number(1, 1024));
-  c->add_option("--repeat", a->repeats, "Repeats; the best one counts")
+  c->add_option("--repeat", a->repeats, "Number of repeats; the fastest one is shown")
       ->capture_default_str()
       ->check(whole_number(1, 1000));
   c->add_option("--precision", a->precision,

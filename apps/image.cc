@@ -140,7 +140,7 @@ void print_text(const json& j) {
 
 void add_image(CLI::App& app) {
   CLI::App* command =
-      app.add_subcommand("image", "Show what is in a NIfTI file, with sums and hashes of its voxels");
+      app.add_subcommand("image", "Show the header of a NIfTI file, with sums and hashes of its voxels");
   auto path = std::make_shared<std::string>();
   auto as_json = std::make_shared<bool>(false);
   command->add_option("FILE", *path, ".nii, .nii.gz, or one part of a .hdr/.img pair")->required();

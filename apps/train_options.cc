@@ -44,8 +44,8 @@ void ConfigArguments::add_training_options(CLI::App& c) {
 
 void ConfigArguments::add_prediction_options(CLI::App& c) {
   add_set(c);
-  add_short(c, "--samples", "sampling.samples", "M, samples a case; default: as trained");
-  add_short(c, "--steps", "sampling.steps", "S, evaluations of the network a sample; default: as trained");
+  add_short(c, "--samples", "sampling.samples", "M, samples per case; default: as trained");
+  add_short(c, "--steps", "sampling.steps", "S, evaluations of the network per sample; default: as trained");
   add_short(c, "--sampler", "sampling.sampler", "Reverse process; default: as trained");
   add_short(c, "--precision", "runtime.precision", "auto, fp32, bf16, or tf32 on a CUDA device");
 }
@@ -153,10 +153,9 @@ std::string environment(const char* name) {
 
 void CacheChoice::add_folder(CLI::App& command) {
   command
-      .add_option(
-          "--cache", folder_,
-          "Folder of prepared data, made where it is not there; off: cases are prepared for this run and "
-          "kept in memory (default: $VOXGRAD_CACHE, else voxgrad in the user's cache folder)")
+      .add_option("--cache", folder_,
+                  "Folder of prepared data, made if missing; off: cases are prepared for this run and "
+                  "kept in memory (default: $VOXGRAD_CACHE, else voxgrad in the user's cache folder)")
       ->type_name("DIR|off")
       ->check([](const std::string& text) {
         return text.empty() ? std::string("--cache: expected a folder or off, got an empty word") : "";
@@ -167,8 +166,8 @@ void CacheChoice::add_to(CLI::App& command) {
   add_folder(command);
   command.add_option(
       "--cache-size", size_,
-      "Most prepared data in that folder: 50G, 500M; what was used longest ago goes first (default: "
-      "half of what is used and free there)");
+      "Limit of the prepared data in that folder: 50G, 500M; files with the oldest last use are removed "
+      "first (default: half of the prepared data and the free space)");
 }
 
 std::string CacheChoice::folder() const {

@@ -220,8 +220,8 @@ void Verification::finish(const std::string& what) const {
 void add_verify(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "verify",
-      "Check that the files of a run, or a model, are whole and belong together; exits with 8 where a check "
-      "fails, with 3 where a file cannot be read");
+      "Check that the files of a run, or a model, are undamaged and belong together; the exit code is 8 if a "
+      "check fails, 3 if a file cannot be read");
   const auto what = std::make_shared<std::string>();
   command->add_option("RUN", *what, "Run folder, or a file model.safetensors")
       ->type_name("RUN|MODEL")

@@ -230,29 +230,32 @@ std::string plan_to_toml(const Plan& plan) {
   std::ostringstream out;
   const auto names = [](const std::vector<std::string>& list) { return joined(list, quoted); };
   const auto triples = [](const std::vector<Triple>& list) { return joined(list, of_triple); };
-  out << "# A plan of voxgrad. Edit it and train by it: voxgrad train DATASET --plan FILE\n"
+  out << "# A plan of voxgrad. Edit it and train with it: voxgrad train DATASET --plan FILE\n"
       << "# Every triple is in the order z, y, x.\n"
       << "version = " << kPlanVersion << "\n"
       << "dims = " << plan.dims << "  # 2: slices, each a volume of depth one\n"
       << "channel_names = " << names(plan.channel_names) << "\n"
       << "label_names = " << names(plan.label_names) << "\n"
       << "normalisation = " << names(plan.normalisation)
-      << "  # a channel each: ct, zscore, none, rescale_to_0_1, rgb_to_0_1\n"
+      << "  # for each channel: ct, zscore, none, rescale_to_0_1 or rgb_to_0_1\n"
       << "axes = " << quoted(plan.axes)
-      << "  # where the axes x, y, z (in this order) of every prepared image run to\n"
-      << "spacing = " << joined(plan.spacing, shortest) << "  # mm; 0: kept as it is\n"
-      << "median_shape = " << of_triple(plan.median_shape) << "  # of the cropped cases at this spacing\n"
+      << "  # directions of the axes x, y, z (in this order) of every prepared image\n"
+      << "spacing = " << joined(plan.spacing, shortest) << "  # mm; 0: not resampled\n"
+      << "median_shape = " << of_triple(plan.median_shape)
+      << "  # median of the cropped cases at this spacing\n"
       << "patch = " << of_triple(plan.patch) << "\n"
       << "batch_size = " << plan.batch_size << "\n"
-      << "strides = " << triples(plan.strides) << "  # a stage each\n"
+      << "strides = " << triples(plan.strides) << "  # one for each stage\n"
       << "kernels = " << triples(plan.kernels) << "\n"
       << "features = " << joined(plan.features, [](int f) { return std::to_string(f); }) << "\n"
-      << "anisotropic = " << (plan.anisotropic ? "true" : "false") << "  # slices are resampled apart\n"
+      << "anisotropic = " << (plan.anisotropic ? "true" : "false")
+      << "  # true: nearest neighbour along the slice axis\n"
       << "mask_normalisation = " << (plan.mask_normalisation ? "true" : "false")
-      << "  # z-score without the air\n";
+      << "  # true: z-score without the air\n";
   for (const ChannelIntensity& c : plan.intensity)
-    out << "\n[[intensity]]  # foreground of a ct channel: percentiles .5 and 99.5, then mean and deviation "
-           "in between\n"
+    out << "\n[[intensity]]  # foreground of a ct channel: percentiles 0.5 and 99.5; mean and deviation "
+           "after "
+           "clipping\n"
         << "low = " << shortest(c.low) << "\nhigh = " << shortest(c.high) << "\nmean = " << shortest(c.mean)
         << "\nstd = " << shortest(c.std) << "\n";
   return out.str();

@@ -173,7 +173,7 @@ class Evaluator {
           largest >= result_.table.options.classes)
         fail(ErrorCode::data, "[evaluate] ", prediction_path, ": expected labels from 0 to ",
              result_.table.options.classes - 1, ", which the truth has, got ", largest,
-             "; --classes, or a dataset.json beside the truth, says of further classes");
+             "; for further classes use --classes or a dataset.json beside the truth");
     in.prediction = labels_on(prediction_path, grid, truth_path);
     if (!probabilities_.empty())
       in.probabilities = probabilities_on(probabilities_.at(name), grid, truth_path);

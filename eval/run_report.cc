@@ -94,10 +94,10 @@ void read_facts(const Manifest& m, Report& report) {
   add("Fitted constants", constants);
   if (m.seconds > 0) add("Duration", duration(m.seconds));
   add("Device", m.runtime.device);
-  add("Device, as it says itself", m.device_text);
+  add("Device description", m.device_text);
   add("Instruction set", m.runtime.instruction_set);
   if (!m.runtime.instruction_set.empty())
-    add("Winograd\u2019s convolutions", m.runtime.winograd ? "where they pay" : "off");
+    add("Winograd\u2019s convolutions", m.runtime.winograd ? "where faster" : "off");
   add("Precision", m.runtime.precision);
   add("Convolutions on the device", m.convolutions);
   if (!m.device_text.empty()) add("Recorded steps (graphs)", m.graphs ? "where they can be" : "off");

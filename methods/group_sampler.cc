@@ -21,11 +21,11 @@ Triple extent(const Tensor& volume) { return {volume.dim(0), volume.dim(1), volu
 
 void SamplingOptions::declare(OptionList& options) {
   OptionTable table = options.table("sampling", OptionUse::prediction);
-  table.integer("samples", samples, 1, 100000, "M, samples a case")
-      .number(
-          "stop_tolerance", stop_tolerance, 0, 1,
-          "early stop: no more samples once four more changed the samples' mean probability of no class at "
-          "any voxel by more than this; 0: always all M");
+  table.integer("samples", samples, 1, 100000, "M, samples per case")
+      .number("stop_tolerance", stop_tolerance, 0, 1,
+              "early stop: sampling ends if four further samples changed the samples' mean probability by at "
+              "most "
+              "this for every class at every voxel; 0: always M samples");
   sampler.declare(table);
   table
       .word("readout", readout, {"softmax", "clip"},

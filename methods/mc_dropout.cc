@@ -36,7 +36,7 @@ class McDropout : public Method {
                                         "probability, in the bottleneck and the two deepest levels above it "
                                         "(in all levels of a network of three)"));
     options.table("sampling", OptionUse::prediction)
-        .integer("samples", samples_, 1, 100000, "M, samples a case");
+        .integer("samples", samples_, 1, 100000, "M, samples per case");
   }
   void make_networks() override {
     UNetConfig c = unet_config(plan(), runtime(), plan().channels());

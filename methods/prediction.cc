@@ -48,8 +48,8 @@ void refuse_folder_of_inputs(const PredictOptions& options, const std::vector<Ca
   while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
   const std::string name = folder.substr(folder.rfind('/') + 1), parent = folder_of(folder);
   if ((name.starts_with("images") || name.starts_with("labels")) && file_exists(parent + "/dataset.json"))
-    fail(ErrorCode::usage, "[predict] ", output, ": expected a folder for masks, got one of the data set ",
-         parent);
+    fail(ErrorCode::usage, "[predict] ", output,
+         ": expected a folder for masks, got a folder of the data set ", parent);
 }
 
 constexpr const char* kRecord = "/prediction.json";
@@ -297,7 +297,7 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
     } catch (const Error&) {
       if (left.size() > 1 && options.warn)
         options.warn(cat(names.size(), " of ", counted(left.size(), "case"), " written before ", c.name,
-                         "; without it, --skip-existing goes on with the others"));
+                         "; leave that case out and use --skip-existing to continue with the others"));
       throw;
     }
   return names;

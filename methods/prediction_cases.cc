@@ -57,7 +57,7 @@ Case named_case(const std::string& text, const Plan& plan) {
   const std::string name = text.substr(0, equals);
   if (equals == std::string::npos || !is_file_name(name))
     fail(ErrorCode::usage,
-         "[predict] --case: expected NAME=FILE,... with a name of a file without folder, got ", text);
+         "[predict] --case: expected NAME=FILE,... where NAME can be a file name (no folders), got ", text);
   const std::vector<std::string> files = parts_of(text.substr(equals + 1));
   if (files.size() != 1 && files.size() != static_cast<size_t>(plan.channels()))
     fail(ErrorCode::usage, "[predict] --case ", name, ": expected a file for each of ", channels_of(plan),

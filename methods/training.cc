@@ -168,7 +168,8 @@ TrainingJob MethodTraining::prepare() {
   load(store);
   release_memory_cache();  // its blocks have the sizes of preprocessing, not of training
   if (!store.folder().empty())
-    run_.say(cat("of the prepared cases ", store.found(), " were there and ", store.made(), " were made"));
+    run_.say(
+        cat("prepared cases: ", store.found(), " were stored already, ", store.made(), " were made now"));
   const Seed seed = Seed{request_.seed}.child("fold", static_cast<uint64_t>(common.fold));
   work_.seed = seed.value;
   work_.poll = [this] { run_.poll(); };
@@ -212,9 +213,9 @@ TrainingJob MethodTraining::prepare() {
     if (model.provenance.data_sha256.empty())
       run_.say(cat("warning: ", where, " does not say on which cases it was trained"));
     else if (model.provenance.data_sha256 != sha)
-      run_.say(
-          cat("warning: ", where,
-              " was trained on other cases than this run has: it may have seen calibration or scored cases"));
+      run_.say(cat("warning: ", where,
+                   " was trained on other cases than those of this run: it may have seen calibration or "
+                   "scored cases"));
   };
   job.fit = [this] {
     bound_work();

@@ -77,11 +77,10 @@ std::string TrainingDomain::axis_codes() const { return joined(axes_, ","); }
 std::string TrainingDomain::doubt(const Plan& plan) const {
   if (!plan.axes.empty()) return "";
   if (axes_.empty())
-    return "the model does not say how the axes of its training images ran (format 1): images are taken as "
-           "they "
-           "are stored; their orientation must be that of the training images";
-  return cat("the axes of the model's training images ran to ", joined(axes_),
-             ", as they were stored: images are taken as they are stored");
+    return "the model does not record the axes of its training images (format 1): images are not turned; "
+           "they must be oriented like the training images";
+  return cat("the training images of the model were not turned (their axes ran to ", joined(axes_),
+             "): images are not turned either");
 }
 
 std::vector<std::string> TrainingDomain::compare(const LoadedCase& c, const std::string& file,
@@ -90,11 +89,11 @@ std::vector<std::string> TrainingDomain::compare(const LoadedCase& c, const std:
   const std::string letters = axis_letters(c.header);
   const bool turned_or_right = !turn_to(plan.axes, c.header).none() || letters == plan.axes;
   if (!turned_or_right && !axes_.empty() && !axes_.contains(letters))
-    warnings.push_back(cat("its axes run to ", letters, ", those of the training images to ", joined(axes_),
-                           ", and it is not turned"));
+    warnings.push_back(cat("its axes run to ", letters, ", but those of the training images to ",
+                           joined(axes_), ", and the image is not turned"));
   if (c.header.qform_code <= 0 && c.header.sform_code <= 0 && c.image.dim(0) > 1)
     warnings.push_back(
-        cat("qform_code and sform_code are 0: no orientation is given, and it is taken as ", letters));
+        cat("qform_code and sform_code are 0: no orientation is given, so it is assumed to be ", letters));
   compare_spacing(c.header, file, plan, warnings);
   compare_intensity(c, plan, warnings);
   return warnings;
@@ -116,8 +115,8 @@ void TrainingDomain::compare_spacing(const NiftiHeader& header, const std::strin
                                  "xyz"[stored], ", in training it was ", seen.low);
     const std::string text = seen.high > seen.low ? cat(what, " to ", seen.high) : what;
     if (off > kImpossibleSpacing)
-      fail(ErrorCode::data, "[predict] ", file, ": ", text, " mm: expected at most ", kImpossibleSpacing,
-           " times more or less");
+      fail(ErrorCode::data, "[predict] ", file, ": ", text, " mm: expected a factor of at most ",
+           kImpossibleSpacing, " between them");
     warnings.push_back(text + " mm");
   }
 }

@@ -68,8 +68,8 @@ RunSplit run_split(const Dataset& dataset, int fold) {
     for (size_t i = 0; i < s.validation.size(); ++i)
       (i % 2 == 0 ? r.calibration : r.scored).push_back(s.validation[i]);
     r.text = cat("Fold ", fold, ": ", counted(r.train.size(), "training case"), "; of ", s.validation.size(),
-                 " validation cases every second by name (", r.calibration.size(),
-                 ") fit the calibration, the other ", r.scored.size(), " are for scoring.");
+                 " validation cases, every second one by name (", r.calibration.size(),
+                 ") is used to fit the calibration, the other ", r.scored.size(), " are for scoring.");
   } else {
     r.scored = s.validation;
     for (size_t i = 0; i < s.train.size(); ++i)

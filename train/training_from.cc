@@ -63,7 +63,8 @@ void TrainingRun::State::take(const StageSource& source, const ModelFile& model)
   const std::string file = RunFolder{source.run}.model();
   const auto unequal = [&](const std::string& what) {
     fail(ErrorCode::usage, "[train] --from ", source.run, ":", source.stage,
-         ": a stage is taken between equal networks; ", file, ", trained as ", model.method, ", has ", what);
+         ": expected the network of this run's method; ", file, ", trained as ", model.method, ", has ",
+         what);
   };
   const NamedTensors here = p.named(p.values());
   for (const auto& [name, tensor] : model.weights)
@@ -82,7 +83,8 @@ void TrainingRun::State::take(const StageSource& source, const ModelFile& model)
     fail(ErrorCode::data, "[train] ", file, ": provenance: expected the digest of ", source.stage, " ",
          record.from, ", got ", ended->digest);
   record.frozen = !source.train;
-  // The constants that the stage found at its start belong to its weights. Format 1 did not record them.
+  // The constants that the stage found at its start belong to its weights. A model of format 1 does not
+  // record which ones these are, so all of its constants are taken.
   if (record.frozen)
     for (const auto& [name, value] : model.constants)
       if (!ended ||

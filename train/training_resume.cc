@@ -63,7 +63,7 @@ void TrainingRun::State::expect_stages(const std::vector<StageRecord>& of, const
 void TrainingRun::State::say_where_scores_change(const std::string& before) const {
   if (!before.empty() && before != job.scored_sha256)
     say(cat("warning: ", job.dataset, ": the scored cases are not those that ", folder.path,
-            " was started with: an image, a label or an annotation was changed; its scores are of the cases "
+            " was started with: an image, a label or an annotation was changed; the scores are of the cases "
             "as they are now"));
 }
 
@@ -139,8 +139,8 @@ void TrainingRun::State::open_log() {
     return true;
   });
   if (before && *before != now)
-    say(cat("the run went so far with ", to_json(*before).dump(), ", goes on with ", to_json(now).dump(),
-            ": results may differ from those of one of them by rounding"));
+    say(cat("the run computed with ", to_json(*before).dump(), " so far, now with ", to_json(now).dump(),
+            ": results may differ by rounding from those of a run with only one of them"));
   log->write(StartLine{stage < job.stages.size() ? job.stages[stage].name : kScoring, step,
                        build_info().version, now});
 }
