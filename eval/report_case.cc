@@ -347,11 +347,11 @@ class Builder {
          : levels_.size() > 1 || levels_[0].thinned() ? "Contours are at full resolution everywhere. "
                                                       : "";
     if (left_out_ > 0)
-      n += "Probabilities are kept of the largest classes; " + std::to_string(left_out_) +
-           (left_out_ == 1 ? " class lacks them. " : " classes lack them. ");
+      n += "The page has probabilities of the largest classes; " + std::to_string(left_out_) +
+           (left_out_ == 1 ? " class has none. " : " classes have none. ");
     if (case_.raters.size() > kReportRaters)
       n += "The first " + std::to_string(kReportRaters) + " of " + std::to_string(case_.raters.size()) +
-           " raters are kept. ";
+           " raters are shown. ";
   }
 
   const ReportCase& case_;

@@ -164,14 +164,14 @@ std::string summary_table(const RunScores& scores) {
   }
   return out +
          "<p class=\"small\">Mean \u00b1 standard deviation over cases (n \u2212 1). \u2191 higher is "
-         "better, \u2193 "
-         "lower is better. Bold: the best mean of a column, and means that are not shown to differ from it "
-         "(the "
-         "95&#8239;% interval of the paired difference holds 0); nothing is bold where this is all of them. "
-         "A "
-         "mean over fewer than all cases says over how many. Scores without a unit are fractions, from 0 to "
-         "1 where "
-         "they have a bound.</p>";
+         "better, "
+         "\u2193 lower is better. Bold: the best mean of a column, and means that are not shown to differ "
+         "from it "
+         "(the 95&#8239;% interval of the paired difference contains 0). If this holds for all rows, nothing "
+         "is bold. "
+         "A mean over fewer than all cases is followed by its number of cases. Scores without a unit are "
+         "fractions; "
+         "bounded ones are from 0 to 1.</p>";
 }
 
 std::string class_table(const RunScores& scores) {
@@ -206,11 +206,11 @@ std::string class_table(const RunScores& scores) {
          "scope=\"col\">Dice</th><th scope=\"col\">NSD</th><th scope=\"col\">HD95 <span "
          "class=\"unit\">mm</span></th></tr></thead><tbody>" +
          body +
-         "</tbody></table></div><p class=\"small\">A mean over fewer than all cases says over how many. HD95 "
-         "has "
-         "no value where truth or prediction lacks the class: a class that is missed is not in it, but has a "
-         "Dice "
-         "of 0.</p>";
+         "</tbody></table></div><p class=\"small\">A mean over fewer than all cases is followed by its "
+         "number of "
+         "cases. HD95 has no value if truth or prediction lacks the class. So a class that was not found has "
+         "no "
+         "influence on HD95, but has a Dice of 0.</p>";
 }
 
 std::string comparison_table(const RunScores& scores) {
@@ -243,12 +243,12 @@ std::string comparison_table(const RunScores& scores) {
          "difference</th><th scope=\"col\">95&#8239;% interval</th><th scope=\"col\">p</th><th "
          "scope=\"col\">Cases</th><th scope=\"col\" class=\"left\">Better</th></tr></thead><tbody>" +
          body +
-         "</tbody></table></div><p class=\"small\">Better: which of the two, where the interval does not "
-         "hold 0. "
-         "Percentile bootstrap over cases (10,000 resamples) and "
-         "two-sided "
-         "paired t-test; p is not corrected for the number of comparisons." +
-         (method->table.cases.size() < 10 ? " With so few cases both are rough." : "") + "</p>";
+         "</tbody></table></div><p class=\"small\">Better: the better one of the two, if the interval does "
+         "not contain "
+         "0. Percentile bootstrap over cases (10,000 resamples) and two-sided paired t-test; p is not "
+         "corrected for "
+         "the number of comparisons." +
+         (method->table.cases.size() < 10 ? " With so few cases both are imprecise." : "") + "</p>";
 }
 
 std::string case_tables(const RunScores& scores) {

@@ -145,9 +145,9 @@ ReportFigure training_figure(const StageSeries& stage) {
   options.log_y = logarithmic;
   options.width = 520;
   const size_t window = smoothing_window(stage.loss.size());
-  return {"Faint: loss of single steps (means of neighbours where there are many). Bold: mean of " +
+  return {"Faint: loss of single steps (means of neighbours if there are many). Bold: mean of " +
               std::to_string(window) + " neighbouring steps." +
-              (with_terms ? " Terms are as the method logs them, which may be before their weights." : ""),
+              (with_terms ? " Terms are shown as the method logs them, possibly without their weights." : ""),
           training_plot(curves, options, window)};
 }
 
