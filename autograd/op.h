@@ -73,11 +73,12 @@ struct OpSample {
   Attrs attrs;
   std::vector<Tensor> inputs;
   std::vector<bool> differentiable = {};  ///< empty: all f64 inputs
-  double tolerance =
-      1e-6;              ///< of the gradient check, relative to the largest gradient. The error of central
-                         ///< differences at h = 1e-5 is about h^2 times the third derivative, plus 1e-16 / h
-  double parity = 2e-6;  ///< of f32 against the f64 reference, relative to the largest value: about 16 eps of
-                         ///< f32 for the short sums of samples. Ops with longer sums say why they need more
+  /// Tolerance of the gradient check, relative to the largest gradient. The error of central differences at h
+  /// = 1e-5 is about h^2 times the third derivative, plus 1e-16 / h.
+  double tolerance = 1e-6;
+  /// Tolerance of f32 against the f64 reference, relative to the largest value: about 16 eps of f32 for the
+  /// short sums of samples. Ops with longer sums say why they need more.
+  double parity = 2e-6;
 };
 
 struct Op {

@@ -58,10 +58,10 @@ struct Dataset {
   std::vector<std::string> channel_names;
   std::vector<std::string> label_names;  ///< index = class; 0 is the background
   std::vector<Case> cases;               ///< training cases, sorted by name
-  std::vector<std::vector<std::string>>
-      splits;  ///< names of the validation cases of each fold, from splits_final.json; may be empty
-  std::vector<std::vector<std::string>>
-      training_splits;  ///< names of the training cases of each fold, like `splits`
+  /// Names of the validation cases of each fold, from splits_final.json; may be empty.
+  std::vector<std::vector<std::string>> splits;
+  /// Names of the training cases of each fold, like `splits`.
+  std::vector<std::vector<std::string>> training_splits;
 
   std::vector<Problem> warnings;  ///< about the whole data set, from open_dataset
 

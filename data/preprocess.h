@@ -25,15 +25,15 @@ struct PreparedCase : CaseGrid {
   Tensor image;  ///< f32 [D, H, W, C]
   Tensor label;  ///< [D, H, W], u8 for up to 256 classes, else i32; undefined if there is none
   std::vector<Tensor> annotations;  ///< like `label`, one for each rater, in the order of Case::annotations
-  std::vector<Tensor>
-      class_voxels;  ///< for each class: flat indices in `label`, i64; every n-th voxel of a large class
-  std::vector<float>
-      air;  ///< for each channel, the value outside the volume: 0 with mask normalisation, else its minimum
+  /// For each class: flat indices in `label`, i64; every n-th voxel of a large class.
+  std::vector<Tensor> class_voxels;
+  /// For each channel, the value outside the volume: 0 with mask normalisation, else its minimum.
+  std::vector<float> air;
   std::string axes;              ///< axis_letters of the input
   std::vector<float> low, high;  ///< smallest and largest input value of each channel
   std::string digest;            ///< SHA-256 of image, label and air, the data that training uses
-  std::shared_ptr<const class PreparedFile> file =
-      {};  ///< the file that holds the tensors; null: they are in memory
+  /// The file that holds the tensors; null: they are in memory.
+  std::shared_ptr<const class PreparedFile> file = {};
 
   /// Compares the file with its digest, once. Call it before reading voxels. ErrorCode::system, naming the
   /// file, if the file is damaged.

@@ -8,8 +8,8 @@ namespace voxgrad {
 struct SamplerOptions {
   std::string kind = "ddim";  ///< "ddim", "ddpm" or "dpmpp" (DPM-Solver++(2M), Lu et al. 2022)
   double eta = 0;             ///< ddim: 0 is deterministic
-  std::string variance =
-      "posterior";                  ///< ddpm: "posterior" (1 - a)(1 - abar_s)/(1 - abar_t) or "upper" 1 - a
+  /// ddpm: "posterior" (1 - a)(1 - abar_s)/(1 - abar_t) or "upper" 1 - a.
+  std::string variance = "posterior";
   std::string spacing = "uniform";  ///< "uniform" or "log-snr"
   int64_t steps = 2;                ///< evaluations of the network per sample
   /// Declares the keys of a sampler in a table.

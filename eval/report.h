@@ -21,8 +21,8 @@ struct ReportFigure {
 struct Report {
   std::string title;
   std::string subtitle;
-  std::vector<std::pair<std::string, std::string>>
-      facts;  ///< facts of the run: method, data, seed, versions, time
+  /// Facts of the run: method, data, seed, versions, time.
+  std::vector<std::pair<std::string, std::string>> facts;
   RunScores scores;
   std::vector<std::string> class_names;  ///< index = class
   std::vector<ReportFigure> training;    ///< training curves

@@ -69,8 +69,8 @@ struct EstimateInfo {
   std::string key;
   std::string label;  ///< its name in tables
   RowRole role = RowRole::method;
-  bool of_samples =
-      false;  ///< whether it is the weighted mean of the samples; the receiver computes that mean
+  /// Whether it is the weighted mean of the samples; the receiver computes that mean.
+  bool of_samples = false;
 };
 
 /// The method's own estimate, which is the last one of a predictor. ErrorCode::internal if there is none.

@@ -12,8 +12,8 @@ struct OptimizerOptions {
   std::string kind = "adam";  ///< "adam", "adamw" or "sgd" (Nesterov momentum)
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   double momentum = 0.99;
-  double weight_decay =
-      0;                 ///< adamw: decoupled (Loshchilov and Hutter 2019); otherwise added to the gradient
+  /// adamw: decoupled (Loshchilov and Hutter 2019); otherwise added to the gradient.
+  double weight_decay = 0;
   double clip_norm = 0;  ///< gradients are scaled down to at most this L2 norm; 0: no clipping
   double ema_decay = 0;  ///< decay of the moving average of the weights; 0: no average
   /// Declares the keys of an optimizer in a table.

@@ -75,8 +75,8 @@ struct TrainingJob {
   // How to train.
   Seed seed;  ///< the parent of the stages' seeds; derived from the request's seed
   std::vector<Stage> stages;
-  Constants* constants =
-      nullptr;            ///< values that the functions of the stages and `fit` find; stored with the weights
+  /// Values that the functions of the stages and `fit` find; stored with the weights.
+  Constants* constants = nullptr;
   int64_t max_steps = 0;  ///< upper limit of the steps of every stage; 0: no limit
   int64_t checkpoint_every = 250;
   bool recompute = true;  ///< Tape::set_recompute
