@@ -1,6 +1,7 @@
-// voxgrad bench: how fast a training step of a 3-D U-Net is on this machine. Four levels, two convolution -
-// instance norm - leaky ReLU blocks a level, strided down, transposed up, one input channel, three classes,
-// cross-entropy, Adam.
+// `voxgrad bench`: measures the time of a training step of a 3-D U-Net on this machine. By default the
+// network has four levels with two blocks (convolution, instance norm, leaky ReLU) each, strided convolutions
+// down, transposed convolutions up, one input channel and three classes. The loss is the cross-entropy, the
+// optimizer Adam.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -55,7 +56,8 @@ void reset_peak(const Device& d) {
     reset_memory_peak();
 }
 
-// Multiply-adds of forward as operations; backward costs twice as many.
+// Floating-point operations of the forward pass; a multiply-add counts as two. The backward pass costs twice
+// as many.
 double forward_operations(const UNetConfig& c, const Arguments& a) {
   double total = 0;
   for (size_t i = 0; i < c.features.size(); ++i) {
@@ -63,7 +65,7 @@ double forward_operations(const UNetConfig& c, const Arguments& a) {
     const double f = static_cast<double>(c.features[i]),
                  in = i == 0 ? 1 : static_cast<double>(c.features[i - 1]);
     total += 2 * 27 * voxels * (in * f + f * f);
-    if (i + 1 < c.features.size())  // transposed convolution from the level below, then the decoder's block
+    if (i + 1 < c.features.size())  // the transposed convolution from the level below and the decoder's block
       total +=
           2 * voxels * static_cast<double>(c.features[i + 1]) * f + 2 * 27 * voxels * (2 * f * f + f * f);
     if (i == 0) total += 2 * voxels * f * kClasses;
@@ -101,7 +103,7 @@ void run(const Arguments& a) {
   const size_t before = memory_in_use(device);
   reset_peak(device);
   Optimizer optimizer({}, values);
-  // On a CUDA device one graph each, as in training; the first two runs make plans and graph.
+  // On a CUDA device each kind of step is one graph, as in training. The first two runs make plans and graph.
   const int64_t runs = a.repeats + 2;
   ReplayedWork step_work(
       device,
@@ -110,7 +112,8 @@ void run(const Arguments& a) {
         {
           Tape tape;
           tape.set_recompute(a.recompute);
-          const Var logits = head.finest(net({Var(x)}));  // the pyramid is not kept for the backward pass
+          const Var logits =
+              head.finest(net({Var(x)}));  // no variable keeps the pyramid during the backward pass
           tape.backward(ops::cross_entropy(logits, label));
         }
         optimizer.update(values, p.grads());
@@ -161,7 +164,7 @@ void add_bench(CLI::App& app) {
       ->check(whole_number(1, 512));
   c->add_option("--size", a->size, "Voxels an edge")->capture_default_str()->check(whole_number(8, 512));
   c->add_option("--batch", a->batch, "Volumes a step")->capture_default_str()->check(whole_number(1, 1024));
-  c->add_option("--repeat", a->repeats, "Repeats; the best one counts")
+  c->add_option("--repeat", a->repeats, "Number of repeats; the fastest one is shown")
       ->capture_default_str()
       ->check(whole_number(1, 1000));
   c->add_option("--precision", a->precision,

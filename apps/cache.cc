@@ -1,4 +1,4 @@
-// `voxgrad cache`: what prepared data are there, and their removal.
+// `voxgrad cache`: lists and removes prepared data.
 #include <ctime>
 #include <iomanip>
 #include <iostream>
@@ -56,8 +56,11 @@ void add_cache(CLI::App& app) {
   auto older = std::make_shared<double>(0);
   auto remove = std::make_shared<bool>(false);
   cache->add_folder(*command);
-  CLI::Option* const flag = command->add_flag("--clean", *remove, "Remove them; runs that use some go on");
-  command->add_option("--older-than", *older, "With --clean: only what was not used for so many days")
+  CLI::Option* const flag =
+      command->add_flag("--clean", *remove, "Remove prepared data; runs that use them are not disturbed");
+  command
+      ->add_option("--older-than", *older,
+                   "With --clean: remove only data that were not used for this number of days")
       ->check(number(0, 36500))
       ->type_name("DAYS")
       ->needs(flag);

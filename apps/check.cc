@@ -1,4 +1,5 @@
-// `voxgrad check`: what is wrong with a data set. Exit code 3 when there are errors; warnings do not fail.
+// `voxgrad check`: reports the faults of a data set. The exit code is 3 if there are errors. Warnings do not
+// change it.
 #include <iostream>
 #include <memory>
 
@@ -10,8 +11,7 @@
 namespace voxgrad::apps {
 
 void add_check(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("check", "Read every file of a data set and report all that is wrong with it");
+  CLI::App* command = app.add_subcommand("check", "Read every file of a data set and report all faults");
   auto folder = std::make_shared<std::string>();
   auto as_json = std::make_shared<bool>(false);
   command->add_option("DATASET", *folder, "Folder with dataset.json (nnU-Net or Decathlon layout)")

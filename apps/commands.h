@@ -1,10 +1,13 @@
-// apps/: the voxgrad command, one file a subcommand. main.cc (global options, exit codes), commands.h (the
-// list), help.h (texts around --help), signals.h (interruption), progress.h (the line on a terminal), next.h
-// (what to do next), trace.h (--trace), train_options.h (options that several share), run_info.h (`info
-// RUN`).
+// apps/ is the voxgrad command. Each subcommand has one file, such as train.cc.
+//
+// commands.h (this file): the list of subcommands. main.cc: global options and exit codes. Helpers:
+// train_options.h (options that several subcommands share), numbers.h (checks of numbers), outputs.h (checks
+// of output files), help.h (texts around --help), progress.h (the progress line), next.h (the hint at the
+// end), signals.h (interruption), terminal.h (escaping of control characters), trace.h (--trace), run_info.h
+// (`info RUN`).
 //
 // Every add_* function registers a subcommand and its callback. A callback throws Error, writes its result to
-// std::cout and logs through spdlog; main.cc makes the exit code.
+// std::cout and logs through spdlog. main.cc converts errors to exit codes.
 #pragma once
 #include <CLI/CLI.hpp>
 
@@ -27,10 +30,10 @@ void add_train(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_version(CLI::App& app);
 
-/// The program and its arguments.
+/// The program and its arguments, as given on the command line.
 const std::vector<std::string>& command_line();
 
-/// All subcommands, in the order of --help.
+/// Adds all subcommands, in the order of --help.
 inline void add_commands(CLI::App& app) {
   add_phantom(app);
   add_check(app);

@@ -1,4 +1,4 @@
-// voxgrad demo [-o DIR]: the main job on the built-in phantom, in a few minutes.
+// `voxgrad demo [-o DIR]`: makes the phantom data set, trains on it and writes a report, in a few minutes.
 #include <spdlog/spdlog.h>
 
 #include <chrono>
@@ -22,7 +22,7 @@ namespace voxgrad::apps {
 namespace {
 
 constexpr int kCases = 24;
-constexpr double kLowestDsc = 0.7;  // a demo below it fails: seeds differ by .02 around .84
+constexpr double kLowestDsc = 0.7;  // a lower Dice fails the demo; with different seeds it is 0.84 +- 0.02
 
 struct Arguments {
   std::string folder = "voxgrad-demo";
@@ -45,7 +45,7 @@ void run(const Arguments& a) {
   phantom.cases = kCases;
   phantom.size = 32;
   phantom.seed = a.seed;
-  const std::string description = data + "/dataset.json";  // written last
+  const std::string description = data + "/dataset.json";  // the last written file of the data set
   const bool resume = file_exists(description);
   if (resume) {
     const nlohmann::json all = nlohmann::json::parse(read_text(description), nullptr, false);
@@ -64,7 +64,7 @@ void run(const Arguments& a) {
     write_phantom(data, phantom);
   }
 
-  // Shorter than the defaults: the phantom is small.
+  // Fewer steps than by default, because the phantom is small.
   const std::unique_ptr<Method> method = make_method(kDefaultMethod);
   Config config = method->config();
   for (const char* const setting : {"prior.steps=600", "denoiser.steps=800"}) config.set(setting);
@@ -89,7 +89,7 @@ void run(const Arguments& a) {
     return;
   }
   Report report = read_run(run);
-  const std::vector<ScoreRow>& rows = report.scores.rows;  // read_run has found them
+  const std::vector<ScoreRow>& rows = report.scores.rows;  // read_run has read them
   const ScoreRow* const own = report.scores.method();
   if (!own || rows.front().role != RowRole::baseline)
     fail(ErrorCode::verification, "[demo] ", run, ": expected scores of the method and of a baseline");

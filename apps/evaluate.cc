@@ -1,4 +1,4 @@
-// `voxgrad evaluate`: scores of predictions against the truth.
+// `voxgrad evaluate`: scores predictions against the truth.
 #include "eval/evaluate.h"
 
 #include <spdlog/spdlog.h>
@@ -18,7 +18,7 @@ namespace voxgrad::apps {
 
 namespace {
 
-/// "metrics.json" -> "metrics.csv".
+/// The name of the CSV file for a JSON file: "metrics.json" -> "metrics.csv".
 std::string csv_beside(const std::string& json) {
   const std::string ending = ".json";
   return (json.ends_with(ending) ? json.substr(0, json.size() - ending.size()) : json) + ".csv";
@@ -35,32 +35,31 @@ void add_evaluate(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(
       "evaluate",
-      "Score predictions: Dice, HD95, NSD; with probabilities NLL, ECE, Brier and uncertainty too");
+      "Score predictions: Dice, HD95, NSD; with probabilities also NLL, ECE, Brier and uncertainty");
   command->add_option("--truth", a->options.truth, "Folder of label maps CASE.nii.gz, or one file")
       ->required();
   command
       ->add_option("--prediction", a->options.prediction,
                    "Folder of masks CASE.nii.gz, or one file; probabilities/CASE.nii.gz and "
-                   "samples/CASE/*.nii.gz beside "
-                   "the masks are used")
+                   "samples/CASE/*.nii.gz in the folder are used too")
       ->required();
   command->add_option("-o,--output", a->output, "metrics.json to write; a .csv is written beside it");
   command->add_flag("--json", a->json, "Print metrics.json");
   command->add_flag("--only-predicted", a->options.only_predicted,
-                    "Leave out cases without a prediction, and say how many, instead of refusing them");
+                    "Leave out cases without a prediction and print their number, instead of an error");
   command->add_option(
       "--posterior", a->options.posterior,
-      "Folder of exact posteriors CASE.nii.gz (4-D): NLL in excess of theirs, and KL to them");
+      "Folder of exact posteriors CASE.nii.gz (4-D), to score the excess NLL and the KL divergence");
   command
       ->add_option("--classes", a->options.classes,
-                   "Number of classes, background included (default: from the data)")
+                   "Number of classes, including the background (default: from the data)")
       ->check(whole_number(2, 256));
   command->add_option("--nsd-tolerance", a->options.nsd_tolerance, "Tolerance of NSD in mm")
       ->capture_default_str()
       ->check(number(0, 1e6));
   command
       ->add_option("--foreground-radius", a->options.foreground_radius,
-                   "Reach of the foreground region in mm")
+                   "Radius of the foreground region in mm")
       ->capture_default_str()
       ->check(number(0, 1e6));
   command->callback([a] {

@@ -79,7 +79,7 @@ std::vector<std::string> names_of(const CLI::App& app) {
   return names;
 }
 
-/// The long options that may stand where `command` was given.
+/// The long options that are allowed for `command`.
 std::vector<std::string> options_of(const CLI::App& app, const CLI::App* command) {
   std::vector<std::string> names;
   for (const CLI::App* each : {&app, command})
@@ -93,15 +93,15 @@ std::vector<std::string> options_of(const CLI::App& app, const CLI::App* command
 
 std::string overview() {
   return "voxgrad " + build_info().version +
-         ": segmentation of medical volumes that says how sure it is.\n"
+         ": segmentation of medical volumes with calibrated uncertainty.\n"
          "It trains PGRD (Prior-Guided Residual Diffusion) on a folder of NIfTI images and labels, draws "
          "several\n"
          "plausible masks of new images, and gives calibrated probabilities and maps of uncertainty. It "
          "needs\n"
          "neither Python nor a GPU. Research software: not for diagnosis or treatment.\n\n"
-         "  voxgrad demo -o out/demo           all of it in a few minutes, on data made for it\n"
-         "  voxgrad check DATASET              what is wrong with a data set\n"
-         "  voxgrad plan DATASET               what would be trained, how long, how much memory\n"
+         "  voxgrad demo -o out/demo           all steps in a few minutes, on built-in data\n"
+         "  voxgrad check DATASET              find the faults of a data set\n"
+         "  voxgrad plan DATASET               show the network, time and memory of a training\n"
          "  voxgrad train DATASET -o RUN       train and score\n"
          "  voxgrad report RUN                 a page with scores, curves and a viewer\n"
          "  voxgrad predict RUN IMAGE -o OUT   segment images\n"

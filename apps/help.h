@@ -1,16 +1,16 @@
-// What the command says of itself: the overview, examples of each subcommand, exit codes, environment.
+// Help texts: the overview, examples of each subcommand, exit codes and environment variables.
 #pragma once
 #include <CLI/CLI.hpp>
 
 namespace voxgrad::apps {
 
-/// What `voxgrad` alone prints: what it is and where to begin.
+/// The text of `voxgrad` without arguments: what the program is and how to begin.
 std::string overview();
-/// Behind the help of `voxgrad --help`: exit codes and environment variables.
+/// The text at the end of `voxgrad --help`: exit codes and environment variables.
 std::string general_footer();
-/// Behind the help of a subcommand: examples, and where the rest is said.
+/// The text at the end of a subcommand's help: examples, and where to find more.
 std::string footer_of(const std::string& subcommand);
-/// CLI11's message, with the word that is unknown and what may have been meant.
+/// CLI11's error message, with the unknown word and a suggestion.
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error);
 
 }  // namespace voxgrad::apps

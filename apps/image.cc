@@ -1,4 +1,4 @@
-// `voxgrad image FILE`: what is in a NIfTI file.
+// `voxgrad image FILE`: shows the header and statistics of a NIfTI file.
 #include <algorithm>
 #include <cmath>
 #include <iomanip>
@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-/// Sum with the rounding errors of the steps kept in a second number (Neumaier 1974).
+/// A compensated sum: a second number accumulates the rounding errors (Neumaier 1974).
 struct CompensatedSum {
   double sum = 0, rest = 0;
   void add(double x) {
@@ -33,13 +33,14 @@ struct Statistics {
   double min = std::numeric_limits<double>::infinity(), max = -min;
   CompensatedSum sum;
   int64_t nonfinite = 0;
-  std::string sha256;  // of all values as little-endian doubles
+  std::string sha256;  // hash of all values as little-endian doubles
 };
 
 Statistics statistics_of(const NiftiImage& image) {
   Statistics s;
   Sha256 hash;
-  constexpr int64_t kChunk = 1 << 16;  // voxels; the image never stands in memory as doubles
+  constexpr int64_t kChunk =
+      1 << 16;  // voxels converted at once, so that the image is never in memory as doubles
   std::vector<double> values(kChunk);
   const int64_t voxels = image.header.voxels();
   for (int64_t first = 0; first < voxels && !interrupted(); first += kChunk) {
@@ -93,7 +94,7 @@ json describe(const std::string& path, const NiftiImage& image) {
             {"sha256_stored_le", sha256_hex(image.stored)}};
   if (is_real(h.datatype)) {
     const Statistics s = statistics_of(image);
-    j["min"] = s.min;  // infinite, hence null, when no voxel is finite
+    j["min"] = s.min;  // infinite if no voxel is finite, which JSON shows as null
     j["max"] = s.max;
     j["sum"] = s.sum.value();
     j["nonfinite"] = s.nonfinite;
@@ -139,7 +140,7 @@ void print_text(const json& j) {
 
 void add_image(CLI::App& app) {
   CLI::App* command =
-      app.add_subcommand("image", "Show what is in a NIfTI file, with sums and hashes of its voxels");
+      app.add_subcommand("image", "Show the header of a NIfTI file, with sums and hashes of its voxels");
   auto path = std::make_shared<std::string>();
   auto as_json = std::make_shared<bool>(false);
   command->add_option("FILE", *path, ".nii, .nii.gz, or one part of a .hdr/.img pair")->required();

@@ -1,4 +1,4 @@
-// `voxgrad info [RUN|MODEL]`: what this build is and what it runs on; or what a run or a model is.
+// `voxgrad info [RUN|MODEL]`: shows this build and this machine, or a run or model.
 #include <iomanip>
 #include <iostream>
 #include <memory>
@@ -48,7 +48,7 @@ void print_text(const json& j) {
 
 void add_info(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "info", "Show version, compiler, libraries, CPU and memory; of a run or a model, what it is");
+      "info", "Show version, compiler, libraries, CPU and memory, or describe a run or a model");
   auto what = std::make_shared<std::string>();
   command->add_option("RUN", *what, "Run folder, or a file model.safetensors: show this one")
       ->type_name("RUN|MODEL");

@@ -35,11 +35,11 @@ void add_global_options(CLI::App& app) {
   app.set_version_flag("-V,--version", "voxgrad " + build_info().version);
   app.add_option_function<int>(
          "--threads", [](int n) { set_thread_count(n); },
-         "Number of threads; results have the same bits with any (default: all CPUs)")
+         "Number of threads; it does not change the bits of the results (default: all CPUs)")
       ->check(whole_number(1, 1024).description(""))
       ->type_name("N");
   app.add_option_function<std::string>("--log-level", set_log_level,
-                                       "What is logged on stderr (default: info)")
+                                       "Least severe messages that are logged on stderr (default: info)")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}).description(""))
       ->type_name("trace|debug|info|warn|error|off");
   app.add_flag_callback(
@@ -48,18 +48,20 @@ void add_global_options(CLI::App& app) {
         silence_progress();
         spdlog::set_level(std::max(spdlog::get_level(), spdlog::level::warn));
       },
-      "No progress and no advice on stderr: warnings and errors alone");
-  CLI::Option* const trace = app.add_option_function<std::string>(
-                                    "--trace", show_trace,
-                                    "Show on stderr what modules and operations compute whose names match: "
-                                    "prior.encoder, conv3d, diffusion (a line a step); a regular expression")
-                                 ->type_name("NAME");
+      "No progress and no hints on stderr, only warnings and errors");
+  CLI::Option* const trace =
+      app.add_option_function<std::string>(
+             "--trace", show_trace,
+             "Trace on stderr the modules and operations whose names match this regular "
+             "expression: prior.encoder, conv3d, diffusion (one line for each step)")
+          ->type_name("NAME");
   app.add_flag_callback(
          "--trace-values", [] { set_trace_values(true); },
-         "With --trace: minimum, mean and maximum of each output too")
+         "With --trace: also show minimum, mean and maximum of each output")
       ->needs(trace);
-  app.require_subcommand(0, 1);  // with a bound, so that `help train` names a word and no second subcommand
-  app.fallthrough();             // global options may stand behind the subcommand too
+  app.require_subcommand(0,
+                         1);  // at most one, so that `train` in `help train` is a word and not a subcommand
+  app.fallthrough();          // global options may also follow the subcommand
 }
 
 int report(ErrorCode code, const std::string& message) {
@@ -67,8 +69,8 @@ int report(ErrorCode code, const std::string& message) {
   return static_cast<int>(code);
 }
 
-/// What could not be written to stdout must not look like success. A reader who has seen enough and closed
-/// the pipe is fine.
+/// Flushes stdout. Returns an error code if the output could not be written. A reader that closed the pipe is
+/// not an error.
 int flush_output() {
   if (std::cout.flush() && std::fflush(stdout) == 0) return 0;
   pollfd output{STDOUT_FILENO, POLLOUT, 0};
@@ -100,7 +102,7 @@ int run(int argc, char** argv) {
     return report(e.code(), e.what());
   } catch (const std::bad_alloc&) {
     return report(ErrorCode::memory, "not enough memory");
-  } catch (const std::length_error&) {  // a container asked for more than there can be
+  } catch (const std::length_error&) {  // a container requested more than its largest size
     return report(ErrorCode::memory, "not enough memory");
   } catch (const std::exception& e) {
     return report(ErrorCode::internal, std::string("internal error: ") + e.what());

@@ -18,7 +18,7 @@ std::string shell_word(const std::string& text) {
 }
 
 void say_next(const std::string& arguments, const std::string& what_for) {
-  std::cout.flush();  // the results stand before it
+  std::cout.flush();  // so that the results come before the hint
   spdlog::info("run next: voxgrad {}  # {}", arguments, what_for);
 }
 

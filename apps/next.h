@@ -1,12 +1,12 @@
-// What to do next: a line on stderr at the end of a command, hidden by --quiet.
+// A hint on stderr at the end of a command about the next command. --quiet hides it.
 #pragma once
 #include <string>
 
 namespace voxgrad::apps {
 
-/// A word as a shell reads it: quoted where it needs to be.
+/// Quotes a word for a shell, if necessary.
 std::string shell_word(const std::string& text);
-/// "run next: voxgrad report RUN  # scores and curves". `arguments` stand behind "voxgrad ".
+/// Prints, for example, "run next: voxgrad report RUN  # scores and curves". `arguments` follow "voxgrad ".
 void say_next(const std::string& arguments, const std::string& what_for);
 
 }  // namespace voxgrad::apps

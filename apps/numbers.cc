@@ -7,7 +7,7 @@
 namespace voxgrad::apps {
 namespace {
 
-/// `text` as a T within [low, high]; false where it is anything else.
+/// Reads `text` as a T within [low, high]. Returns false for any other text.
 template <class T>
 bool read(const std::string& text, T low, T high, T& value) {
   const char* const last = text.data() + text.size();
@@ -21,7 +21,7 @@ CLI::Validator whole_number(uint64_t low, uint64_t high) {
   const std::string range = cat("from ", low, " to ", high);
   return {[=](std::string& text) {
             uint64_t value = 0;
-            const bool octal = text.size() > 1 && text[0] == '0';  // for CLI11, which reads the text again
+            const bool octal = text.size() > 1 && text[0] == '0';  // CLI11 would read such a text as octal
             return !octal && read(text, low, high, value)
                        ? std::string()
                        : cat("expected a whole number ", range, ", got ", text);

@@ -16,10 +16,11 @@ void try_output(const std::string& path, const std::string& what,
   if (const size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0)
     make_folders(path.substr(0, slash));
   if (file_exists(path)) {
-    FileWriter{path};  // leaves the file as it is
+    FileWriter{path};  // without commit() the file stays unchanged
     return;
   }
-  write_text(path, "");  // a name that is too long shows when the temporary is renamed
+  write_text(path,
+             "");  // an error for a name that is too long occurs only when the temporary file is renamed
   remove_file(path);
 }
 

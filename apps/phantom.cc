@@ -23,14 +23,14 @@ void add_phantom(CLI::App& app) {
   command->add_option("--cases", options->cases, "Number of cases")
       ->check(within(kPhantomCases))
       ->capture_default_str();
-  command->add_option("--size", options->size, "Voxels along an edge in plane")
+  command->add_option("--size", options->size, "Voxels along x and y")
       ->check(within(kPhantomSize))
       ->capture_default_str();
   command
       ->add_option("--depth", options->depth,
-                   "Voxels along z; default: as --size for mri and mpmri, a quarter of it for ct")
+                   "Voxels along z; default: --size for mri and mpmri, a quarter of it for ct")
       ->check(within(kPhantomDepth));
-  command->add_option("--seed", options->seed, "Seed; each case is a function of seed and number")
+  command->add_option("--seed", options->seed, "Seed; each case depends only on the seed and its number")
       ->check(whole_number())
       ->capture_default_str();
   command
@@ -38,7 +38,9 @@ void add_phantom(CLI::App& app) {
                    "mri (isotropic), ct (thick slices) or mpmri (T1, T1c, T2 and FLAIR, isotropic)")
       ->check(CLI::IsMember(phantom_modalities()))
       ->capture_default_str();
-  command->add_option("--raters", options->raters, "Raters in ratersTr/; labelsTr/ holds one of them a case")
+  command
+      ->add_option("--raters", options->raters,
+                   "Raters in ratersTr/; labelsTr/ has one of them for each case")
       ->check(within(kPhantomRaters))
       ->capture_default_str();
   command->callback([folder, options] {

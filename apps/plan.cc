@@ -1,5 +1,5 @@
-// `voxgrad plan`: what nnU-Net's rules make of a data set, as `voxgrad train` with the same options will plan
-// it, and what training by it will take.
+// `voxgrad plan`: shows the plan by nnU-Net's rules that `voxgrad train` with the same options would use, and
+// estimates time and memory of the training.
 #include "data/plan.h"
 
 #include <spdlog/spdlog.h>
@@ -56,12 +56,13 @@ ordered_json json_of(const TrainingCost& cost, const Arguments& a, int64_t score
       {"memory_bytes", cost.memory}};
 }
 
-/// Lines of comment behind the plan, or for the user beside a file.
+/// The estimate as lines of text: comments after the printed plan, or messages if the plan is written to a
+/// file.
 std::vector<std::string> text_of(const TrainingCost& cost, const Arguments& a, int64_t scored) {
   std::vector<std::string> lines{cat("estimate for ", a.method, " on ", counted(thread_count(), "thread"),
                                      ": ", duration_text(cost.seconds(scored)), " of training, ",
                                      cost.memory >> 20,
-                                     " MiB of memory (measured now; reading and calibration come on top)")};
+                                     " MiB of memory (measured now, without reading and calibration)")};
   char seconds[32];
   for (const StageCost& s : cost.stages) {
     std::snprintf(seconds, sizeof seconds, "%.3g", s.step_seconds);
@@ -100,17 +101,17 @@ void run(const Arguments& a) {
       const TrainingCost cost = measure_training(*method, work);
       json["estimate"] = json_of(cost, a, scored);
       lines = text_of(cost, a, scored);
-    } catch (const Error& e) {  // the plan is there: another may fit
+    } catch (const Error& e) {  // the plan is still shown, because the user can change it
       if (e.code() != ErrorCode::memory) throw;
       line.clear();
-      spdlog::warn("no estimate, since training by this plan needs more memory: {}", e.what());
+      spdlog::warn("no estimate, because training with this plan needs more memory: {}", e.what());
     }
   line.clear();
   if (a.json) std::cout << json.dump(1) << "\n";
   for (const std::string& text : lines) spdlog::info("{}", text);
   say_next(
       cat("train ", shell_word(a.dataset), a.file.empty() ? "" : " --plan " + shell_word(a.file), " -o RUN"),
-      a.file.empty() ? "trains by this plan" : "trains by this plan, as you have edited it");
+      a.file.empty() ? "trains with this plan" : "trains with this plan, including your changes");
 }
 
 }  // namespace
@@ -123,14 +124,14 @@ void add_plan(CLI::App& app) {
       ->required();
   command->add_option(
       "-o,--output", a->file,
-      "Write the plan to this file (TOML) and not to standard output; `train --plan` reads it");
+      "Write the plan to this file (TOML) instead of standard output; `train --plan` reads it");
   command->add_flag("--overwrite", a->overwrite, "Replace a plan, which may have been edited");
   command->add_flag("--json", a->json, "Print the plan and the estimate as JSON");
   command
       ->add_option("--method", a->method,
-                   "The method that time and memory are estimated for; the plan is the same for all")
+                   "The method for the estimate of time and memory; the plan is the same for all methods")
       ->default_val(kDefaultMethod);
-  command->add_flag("--no-estimate", a->no_estimate, "Measure no steps of training");
+  command->add_flag("--no-estimate", a->no_estimate, "Do not measure training steps");
   command->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
   a->config.add_plan_options(*command);
   a->cache.add_to(*command);

@@ -1,4 +1,4 @@
-// voxgrad predict RUN IMAGE... -o OUT
+// `voxgrad predict RUN IMAGE... -o OUT`: segments images.
 #include <spdlog/spdlog.h>
 
 #include <iostream>
@@ -28,7 +28,7 @@ struct Arguments {
 
 std::string extent_text(const Triple& t) { return cat(t[2], " x ", t[1], " x ", t[0]); }
 
-/// Says what a prediction would do; writes nothing.
+/// Prints what a prediction would do and what it would cost. Writes no files.
 void show_cost(Method& method, const PredictOptions& options, ProgressLine& line) {
   const PredictionCost cost = measure_prediction(method, options);
   line.clear();
@@ -86,7 +86,7 @@ void run(Arguments& a) {
   spdlog::info("{} written to {}", counted(names.size(), "case"), a.options.output);
   if (!names.empty())
     say_next(cat("evaluate --truth LABELS --prediction ", shell_word(a.options.output), " --only-predicted"),
-             "where there are true masks");
+             "if there are true masks");
 }
 
 }  // namespace
@@ -96,20 +96,21 @@ void add_predict(CLI::App& app) {
   CLI::App* c = app.add_subcommand("predict", "Segment images with a trained run");
   c->add_option("RUN", a->run, "Run folder of `voxgrad train`")->required();
   c->add_option("IMAGE", a->options.images,
-                "Images, or folders of them: CASE.nii.gz, or a file a channel, CASE_0000.nii.gz, "
+                "Images, or folders of them: CASE.nii.gz, or one file for each channel, CASE_0000.nii.gz, "
                 "CASE_0001.nii.gz, ...");
   c->add_option(
        "--case", a->cases,
-       "A case and its files, one a channel in the order of the model's channels (`voxgrad info RUN` "
-       "shows it); may be given several times. Names of files must not contain commas")
+       "A case and its files, one for each channel in the order of the model's channels (`voxgrad info RUN` "
+       "shows it); may be given several times. File names must not contain commas")
       ->type_name("NAME=FILE,...")
       ->allow_extra_args(false);
   c->add_option("-o,--output", a->options.output, "Folder for masks, entropy and mutual information")
       ->required();
   a->config.add_prediction_options(*c);
-  c->add_option("--estimate", a->options.estimates,
-                "Write this estimate of the mean probability too (OUT/estimates/NAME, 4-D); may be given "
-                "several times. A wrong name lists those of the model")
+  c->add_option(
+       "--estimate", a->options.estimates,
+       "Also write this estimate of the mean probability (OUT/estimates/NAME, 4-D); may be given several "
+       "times. The error for an unknown name lists the estimates of the model")
       ->type_name("NAME")
       ->allow_extra_args(false);
   c->add_option("--seed", a->options.work.seed, "Seed of the samples")->check(whole_number())->default_val(1);
@@ -123,7 +124,7 @@ void add_predict(CLI::App& app) {
               "write nothing");
   CLI::Option* const skip =
       c->add_flag("--skip-existing", a->options.skip_existing,
-                  "Leave out cases whose mask is there, made with this model and these settings");
+                  "Skip cases that have a mask made with this model and these settings");
   c->add_flag("--overwrite", a->options.overwrite, "Replace masks that no prediction wrote")->excludes(skip);
   c->callback([a] { run(*a); });
 }

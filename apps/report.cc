@@ -1,4 +1,4 @@
-// `voxgrad report RUN`: the HTML page of a run.
+// `voxgrad report RUN`: makes the HTML page of a run.
 #include "eval/report.h"
 
 #include <spdlog/spdlog.h>
@@ -43,7 +43,7 @@ void add_report(CLI::App& app) {
     write_text(a->output, html);
     line.clear();
     if (report.cases.size() < std::min<size_t>(static_cast<size_t>(a->cases), report.cases_scored))
-      spdlog::warn("{} cases are shown: the run has kept no maps of more (train.keep_cases)",
+      spdlog::warn("{} cases are shown, because the run has no maps of further cases (train.keep_cases)",
                    report.cases.size());
     std::cout << a->output << ": " << (html.size() + 1023) / 1024 << " KiB\n";
   });

@@ -175,7 +175,7 @@ void print_text(const json& j) {
                  fraction(row, "ece"), "  ", row["label"].get<std::string>()));
 }
 
-/// The last step of each stage in the log, which a run that goes on has nowhere else.
+/// Adds the last step of each stage in the log. For a running training the log is the only file that has it.
 void add_logged_steps(const RunFolder& run, json& stages) {
   if (!file_exists(run.log())) return;
   std::map<std::string, int64_t> last;

@@ -1,4 +1,4 @@
-// What a run or a model is, for `voxgrad info` and `voxgrad runs`.
+// Describes a run or a model, for `voxgrad info` and `voxgrad runs`.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
@@ -9,9 +9,9 @@ namespace voxgrad::apps {
 
 /// Prints a run folder or a model file.
 void show_run(const std::string& path, bool as_json);
-/// {"name", "path", "method", "dataset", "status", "stages": [{"name", "steps"}], "scores": {"dsc", "nll",
-/// "ece"}}. A stage's steps are those that the log has. `scores` are of the method on its held-out cases,
-/// where it was scored. ErrorCode::data for a run that cannot be read.
+/// Summary of a run: {"name", "path", "method", "dataset", "status", "stages": [{"name", "steps"}], "scores":
+/// {"dsc", "nll", "ece"}}. The steps of a stage are those in the log. `scores` are those of the method on
+/// held-out cases, if it was scored. ErrorCode::data for a run that cannot be read.
 nlohmann::json summary_of_run(const RunFolder& run);
 
 }  // namespace voxgrad::apps

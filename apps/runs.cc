@@ -1,4 +1,4 @@
-// `voxgrad runs FOLDER`: a table of the runs in a folder.
+// `voxgrad runs FOLDER`: prints a table of the runs in a folder.
 #include <algorithm>
 #include <iomanip>
 #include <iostream>
@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-/// The run folders in a folder, sorted by name; the folder itself where it is a run.
+/// The run folders in a folder, sorted by name, or the folder itself if it is a run.
 std::vector<RunFolder> runs_in(const std::string& folder) {
   if (!is_folder(folder)) fail(ErrorCode::data, "[runs] ", folder, ": expected a folder");
   if (file_exists(RunFolder{folder}.manifest())) return {{folder}};
@@ -25,7 +25,7 @@ std::vector<RunFolder> runs_in(const std::string& folder) {
   return runs;
 }
 
-/// A run that cannot be read is a row too.
+/// A row of the table. A run that cannot be read gives a row with the error.
 json row_of(const RunFolder& run) {
   try {
     return summary_of_run(run);

@@ -16,7 +16,7 @@ extern "C" void on_signal(int number) { caught.store(number); }
 void watch_signals() {
   struct sigaction action {};
   action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);  // the second one has its default action
+  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);  // the second signal has its default action
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);

@@ -1,17 +1,17 @@
-// SIGINT and SIGTERM ask a command that has something to save to stop, and end every other one; SIGPIPE is an
-// error of writing, not the end of the process.
+// Signals. SIGINT and SIGTERM ask a command that has something to save to stop, and end every other command.
+// SIGPIPE becomes an error of the write and does not end the process.
 #pragma once
 
 namespace voxgrad::apps {
 
-/// For commands that poll interrupted(): from here on the first SIGINT or SIGTERM only sets a flag, so that
-/// the command can save and leave nothing half written; the second one ends the process.
+/// For commands that poll interrupted(). After this call the first SIGINT or SIGTERM only sets a flag, so
+/// that the command can save and leaves no incomplete files. The second one ends the process.
 void watch_signals();
-/// A closed pipe and a limit of file sizes become errors of the write.
+/// Makes a closed pipe and an exceeded file size limit errors of the write instead of signals.
 void ignore_signals_of_writes();
-/// True once SIGINT or SIGTERM has come.
+/// True after SIGINT or SIGTERM.
 bool interrupted();
-/// Its number, 0 before; the command exits with 128 + number.
+/// The number of the received signal, or 0. The command exits with 128 + this number.
 int interrupt_signal();
 
 }  // namespace voxgrad::apps

@@ -9,7 +9,7 @@
 namespace voxgrad::apps {
 namespace {
 
-/// The length of the UTF-8 sequence that `text` begins with, and its character; 0 where there is none.
+/// The length of the UTF-8 sequence at the beginning of `text`, and its character. 0 if there is none.
 size_t decode(std::string_view text, char32_t& c) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
@@ -30,7 +30,7 @@ bool obeyed(char32_t c) {
          (c >= 0x2066 && c <= 0x2069);
 }
 
-/// Escapes line by line, so that no character is cut in two.
+/// Escapes whole lines, so that no multi-byte character is divided.
 class EscapingBuffer : public std::streambuf {
  public:
   explicit EscapingBuffer(std::streambuf* to) : to_(to) {}
@@ -55,7 +55,7 @@ class EscapingBuffer : public std::streambuf {
   std::string line_;
 };
 
-/// %* of a pattern: the escaped text, after the word "warning" or "error" where it is one.
+/// The flag %* of a pattern: the escaped text, after the word "warning" or "error" for such lines.
 class EscapedText : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& to) override {

@@ -1,6 +1,6 @@
-// What a terminal would obey is shown, not sent: names of files, cases and labels come from others, and an
-// escape sequence in one could recolour, rename or overwrite what the user reads. main.cc puts this between
-// the command and its two streams; spdlog's lines pass through escape_log().
+// Escapes control characters in the output. Names of files, cases and labels come from other people, and an
+// escape sequence in them could recolour or overwrite text on the terminal. main.cc uses EscapedStreams for
+// the two output streams and escape_log() for the lines of spdlog.
 #pragma once
 #include <memory>
 #include <streambuf>
@@ -9,11 +9,11 @@
 
 namespace voxgrad::apps {
 
-/// `text` with control characters (other than line feed and tab), signs that turn the direction of writing
-/// and bytes that are no UTF-8 as \x1b, \u202e.
+/// Replaces control characters (other than line feed and tab), characters that change the direction of
+/// writing, and bytes that are not UTF-8 by escapes such as \x1b and \u202e.
 std::string escaped(std::string_view text);
 
-/// While it lives, std::cout and std::cerr write escaped text.
+/// While this object exists, std::cout and std::cerr write escaped text.
 class EscapedStreams {
  public:
   EscapedStreams();
@@ -26,11 +26,11 @@ class EscapedStreams {
   std::streambuf *plain_out_, *plain_err_;
 };
 
-/// Sets the pattern of spdlog's lines: time, the word "warning" or "error" where it is one, and the escaped
-/// text in the colour of its level.
+/// Sets the pattern of spdlog's lines: the time, the word "warning" or "error" for such lines, and the
+/// escaped text in the colour of its level.
 void escape_log();
 
-/// Logs what TrainRequest::message gives: as a warning where it begins with "warning: ".
+/// Logs a text of TrainRequest::message. A text that begins with "warning: " is logged as a warning.
 void log_message(const std::string& text);
 
 }  // namespace voxgrad::apps

@@ -11,7 +11,7 @@
 namespace voxgrad::apps {
 namespace {
 
-std::string pattern;  // of --trace
+std::string pattern;  // value of --trace
 size_t seen = 0, shown = 0;
 
 std::regex pattern_of(const std::string& text) {

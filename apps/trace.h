@@ -1,14 +1,15 @@
-// --trace: what operations do, line by line on stderr.
+// --trace: one line on stderr for each operation.
 #pragma once
 #include <string>
 
 namespace voxgrad::apps {
 
-/// From here on events of the trace (tensor/trace.h) are logged whose "KIND MODULE OP" matches `pattern`, a
-/// regular expression; empty: all of them. ErrorCode::usage for another text.
+/// Starts logging the events of the trace (tensor/trace.h) whose text "KIND MODULE OP" matches the regular
+/// expression `pattern`. An empty pattern matches all. ErrorCode::usage for a text that is not a regular
+/// expression.
 void show_trace(const std::string& pattern);
 
-/// Says so where --trace was given and nothing matched. To be called at the end of the command.
+/// Warns if --trace was given and no event matched. Called at the end of the command.
 void end_trace();
 
 }  // namespace voxgrad::apps

@@ -1,4 +1,4 @@
-// voxgrad train DATASET --method pgrd -o RUN
+// `voxgrad train DATASET --method pgrd -o RUN`: trains a method and scores it.
 #include <spdlog/spdlog.h>
 #include <iostream>
 
@@ -44,11 +44,11 @@ void print_scores(const RunScores& scores) {
   }
 }
 
-/// TrainRequest::plan: that of --plan, of the run that goes on, or none.
+/// The text for TrainRequest::plan: from --plan, from the resumed run, or empty.
 std::string plan_text(const Arguments& a, const Method& method) {
   const RunFolder run{a.request.run};
   const std::string stored = run.plan();
-  // A file of that name in the folder of a run that was started without is nobody's.
+  // If the run was started without --plan, a plan file in its folder does not belong to it.
   const bool goes_on = a.request.resume && file_exists(stored) &&
                        (!file_exists(run.manifest()) || !read_manifest(run.manifest()).plan_sha256.empty());
   if (a.plan.empty()) return goes_on ? read_text(stored) : "";
@@ -125,21 +125,22 @@ void add_train(CLI::App& app) {
   c->add_option("DATASET", a->dataset, "Folder in nnU-Net raw or Decathlon layout");
   c->add_option("--method", a->method, "One of: " + CLI::detail::join(method_names(), ", "))
       ->default_val(kDefaultMethod);
-  c->add_option("-o,--output", a->request.run, "Run folder, made where it is not there");
+  c->add_option("-o,--output", a->request.run, "Run folder, made if missing");
   c->add_option(
        "--plan", a->plan,
-       "Train by this plan instead of one made from the data: a file of `voxgrad plan -o FILE`, edited "
-       "as you like")
+       "Train with this plan instead of one made from the data: a file of `voxgrad plan -o FILE`, which may "
+       "be edited")
       ->type_name("FILE");
   c->add_option("--seed", a->request.seed, "Seed of everything random")
       ->check(whole_number())
       ->default_val(1);
-  c->add_option("--max-minutes", a->request.max_minutes, "Save and stop after this long (exit code 0)")
+  c->add_option("--max-minutes", a->request.max_minutes, "Save and stop after this time (exit code 0)")
       ->check(number(1e-12, 1e7));
   c->add_flag("--resume", a->request.resume, "Go on with a run that was stopped");
-  c->add_option("--from", a->from,
-                "Take a trained stage of another run as it is; with :train at the end its training goes on "
-                "from there; may be given several times")
+  c->add_option(
+       "--from", a->from,
+       "Use a trained stage of another run unchanged; with :train at the end, training starts from its "
+       "weights; may be given several times")
       ->type_name("RUN:STAGE")
       ->allow_extra_args(false);
   a->device.add_to(*c);

@@ -44,8 +44,8 @@ void ConfigArguments::add_training_options(CLI::App& c) {
 
 void ConfigArguments::add_prediction_options(CLI::App& c) {
   add_set(c);
-  add_short(c, "--samples", "sampling.samples", "M, samples a case; default: as trained");
-  add_short(c, "--steps", "sampling.steps", "S, evaluations of the network a sample; default: as trained");
+  add_short(c, "--samples", "sampling.samples", "M, samples per case; default: as trained");
+  add_short(c, "--steps", "sampling.steps", "S, evaluations of the network per sample; default: as trained");
   add_short(c, "--sampler", "sampling.sampler", "Reverse process; default: as trained");
   add_short(c, "--precision", "runtime.precision", "auto, fp32, bf16, or tf32 on a CUDA device");
 }
@@ -79,8 +79,8 @@ std::unique_ptr<Method> configured_method(const std::string& name, const ConfigA
 
 namespace {
 
-/// "got train.max_steps = 5, the run has max_steps = 4000", of the first key that differs; empty where none
-/// does. Both are configurations of one method, so that their lines stand for the same keys.
+/// Describes the first key that differs, for example "got train.max_steps = 5, the run has max_steps = 4000";
+/// empty if none differs. Both texts are configurations of one method, so equal lines have equal keys.
 std::string first_difference(const std::string& before, const std::string& now) {
   std::istringstream a(before), b(now);
   std::string table, old_line, new_line;
@@ -100,7 +100,7 @@ std::unique_ptr<Method> resumed_method(const std::string& name, const ConfigArgu
   if (!file_exists(saved)) return configured_method(name, arguments);
   std::unique_ptr<Method> method = make_method(name);
   Config config = method->config([&](const std::string& key) { say_no_effect(key, name); });
-  // The keys of a run of format 1 are not those of today; that it cannot go on is said by its checkpoint.
+  // A run of format 1 has other keys. Reading its checkpoint reports that it cannot be resumed.
   const bool old = !file_exists(folder.manifest()) || read_manifest(folder.manifest()).format < kRunFormat;
   config.read_toml(read_text(saved), saved, old ? Config::Unknown::ignore : Config::Unknown::refuse);
   const std::string before = config.to_toml(Config::Print::model);
@@ -153,10 +153,9 @@ std::string environment(const char* name) {
 
 void CacheChoice::add_folder(CLI::App& command) {
   command
-      .add_option(
-          "--cache", folder_,
-          "Folder of prepared data, made where it is not there; off: cases are prepared for this run and "
-          "kept in memory (default: $VOXGRAD_CACHE, else voxgrad in the user's cache folder)")
+      .add_option("--cache", folder_,
+                  "Folder of prepared data, made if missing; off: cases are prepared for this run and "
+                  "kept in memory (default: $VOXGRAD_CACHE, else voxgrad in the user's cache folder)")
       ->type_name("DIR|off")
       ->check([](const std::string& text) {
         return text.empty() ? std::string("--cache: expected a folder or off, got an empty word") : "";
@@ -167,8 +166,8 @@ void CacheChoice::add_to(CLI::App& command) {
   add_folder(command);
   command.add_option(
       "--cache-size", size_,
-      "Most prepared data in that folder: 50G, 500M; what was used longest ago goes first (default: "
-      "half of what is used and free there)");
+      "Limit of the prepared data in that folder: 50G, 500M; files with the oldest last use are removed "
+      "first (default: half of the prepared data and the free space)");
 }
 
 std::string CacheChoice::folder() const {
@@ -187,7 +186,7 @@ CacheOptions CacheChoice::options() const {
   try {
     if (o.folder.empty()) fail(ErrorCode::system, "no home folder for prepared data ($HOME)");
     make_folders(o.folder, 0700);
-    FileWriter(o.folder + "/try");  // and may this user write there?
+    FileWriter(o.folder + "/try");  // checks that this user may write there
   } catch (const Error& e) {
     spdlog::warn("{}: the prepared cases stay in memory; --cache names a folder for them", e.what());
     o.folder.clear();
@@ -212,7 +211,7 @@ int64_t memory_limit(const std::string& text) {
   const int64_t bytes =
       text.empty() ? static_cast<int64_t>(system_info().memory_bytes / 2) : parse_bytes("--memory", text);
   set_memory_cap(static_cast<size_t>(bytes));
-  return bytes / 2;  // groups of samples take at most half of it: states and blends stand beside them
+  return bytes / 2;  // groups of samples may take half of it; states and blended volumes need the rest
 }
 
 }  // namespace voxgrad::apps

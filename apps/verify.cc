@@ -1,4 +1,5 @@
-// voxgrad verify RUN|MODEL: whether the files of a run are whole and belong together (docs/audit.md).
+// `voxgrad verify RUN|MODEL`: checks that the files of a run are undamaged and belong together
+// (docs/audit.md).
 #include <iostream>
 
 #include "apps/commands.h"
@@ -18,10 +19,10 @@ namespace {
 
 class Verification {
  public:
-  /// A line for each check, as it is made.
+  /// Performs the checks and prints a line for each.
   void model(const std::string& path);
   void run(const RunFolder& folder);
-  /// Throws where a file could not be read or a check has failed.
+  /// Throws if a file could not be read or a check has failed.
   void finish(const std::string& what) const;
 
  private:
@@ -31,11 +32,11 @@ class Verification {
     failed_ += !right;
     line(right ? "ok         " : "WRONG      ", text);
   }
-  /// A check of two texts that should be equal.
+  /// Checks that two texts are equal.
   void equal(const std::string& what, const std::string& expected, const std::string& got) {
     check(expected == got, what + (expected == got ? "" : ": expected " + expected + ", got " + got));
   }
-  /// Calls read() where the file is there. What it throws says that the file cannot be read.
+  /// Calls read() if the file exists. An exception of read() means that the file cannot be read.
   template <class Read>
   void file(const std::string& path, Read&& read) {
     if (!file_exists(path)) return line("not there  ", path);
@@ -53,7 +54,7 @@ class Verification {
   void checkpoint(const RunFolder& folder);
   void log(const RunFolder& folder);
   void scores(const RunFolder& folder);
-  /// The SHA-256 that the manifest has of a file.
+  /// Compares the SHA-256 of a file with the manifest.
   void recorded(const std::string& path, const std::string& sha256) {
     if (!sha256.empty()) equal(path + ": SHA-256 as in the manifest", sha256, sha256_of_file(path));
   }
@@ -147,7 +148,7 @@ void Verification::log(const RunFolder& folder) {
         last = std::max(last, step->step);
       }
     }
-    if (manifest_->format == 1) return;  // it has no stages
+    if (manifest_->format == 1) return;  // format 1 has no stages
     for (const StageRecord& stage : manifest_->stages) {
       const int64_t last = steps[stage.name];
       if (!stage.digest.empty()) equal(path + ": steps of " + stage.name, cat(stage.steps), cat(last));
@@ -163,7 +164,7 @@ void Verification::scores(const RunFolder& folder) {
   file(path, [&] {
     const RunScores scores = run_scores_from_json(read_text(path), path);
     recorded(path, manifest_->scores_sha256);
-    if (manifest_->format == 1) return;  // other names of the tables
+    if (manifest_->format == 1) return;  // format 1 has other names of the tables
     for (const ScoreRow& row : scores.rows) {
       const std::string csv = folder.metrics_csv(row.key);
       file(csv, [&] { check(read_text(csv) == to_csv(row.table), csv + ": the scores of " + path); });
@@ -219,8 +220,8 @@ void Verification::finish(const std::string& what) const {
 void add_verify(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "verify",
-      "Check that the files of a run, or a model, are whole and belong together; exits with 8 where a check "
-      "fails, with 3 where a file cannot be read");
+      "Check that the files of a run, or a model, are undamaged and belong together; the exit code is 8 if a "
+      "check fails, 3 if a file cannot be read");
   const auto what = std::make_shared<std::string>();
   command->add_option("RUN", *what, "Run folder, or a file model.safetensors")
       ->type_name("RUN|MODEL")

@@ -23,7 +23,7 @@ std::string joined(const std::vector<std::string>& parts, const char* separator 
   return s.empty() ? "-" : s;
 }
 
-// What forward keeps for backward, found by running a sample.
+// The tensors that forward keeps for backward, found by running a sample.
 std::string kept(const Op& op, const OpSample& sample) {
   if (!op.backward) return "-";
   std::vector<std::string> parts;

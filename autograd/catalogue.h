@@ -1,12 +1,12 @@
-// The catalogue of all operations as text, made from their records.
+// Makes the catalogue of all operations from their records.
 #pragma once
 #include <string>
 
 namespace voxgrad {
 
-/// Markdown: a table of all ops with equation, derivative and memory, then the samples that every op is
-/// tested on with their tolerances. docs/ops.md is this text; tests/autograd/catalogue_test.cc compares the
-/// two.
+/// Markdown text: a table of all ops with equation, properties and kept tensors, and a table of the samples
+/// on which every op is tested, with their tolerances. docs/ops.md is this text;
+/// tests/autograd/catalogue_test.cc compares them.
 std::string op_catalogue();
 
 }  // namespace voxgrad

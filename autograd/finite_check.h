@@ -1,5 +1,5 @@
-// A look at every value that ops give, to find out which op made the first one that is not finite. It costs a
-// pass over each value: for the replay of a step that is known to be broken.
+// Checks every output and gradient of ops, to find the op that made the first value that is not finite. It
+// reads every tensor once more, so it is used only to repeat a step that failed.
 #pragma once
 #include <functional>
 
@@ -7,21 +7,21 @@
 
 namespace voxgrad {
 
-/// While it lives (on the thread that made it), the first output or gradient of an op that is not finite is
+/// While this object exists, an output or gradient of an op on its thread that is not finite gives
 /// ErrorCode::diverged, naming the op, the tensor and the inputs.
 class FiniteCheck {
  public:
-  /// Gives the name of a tensor that an op reads, or "" for one without a name.
+  /// Returns the name of a tensor that an op reads, or "" if it has none.
   using Name = std::function<std::string(const Tensor&)>;
   explicit FiniteCheck(Name name = {});
   ~FiniteCheck();
   FiniteCheck(const FiniteCheck&) = delete;
   FiniteCheck& operator=(const FiniteCheck&) = delete;
 
-  /// The one that lives on this thread; null: none.
+  /// The check that is active on this thread; null: none.
   static const FiniteCheck* current();
   void forward(const Op& op, std::span<const Tensor> in, const Tensor& out) const;
-  /// `in`: undefined for an input that was not kept.
+  /// `in`: an input that was not kept is undefined.
   void backward(const Op& op, std::span<const Tensor> in, std::span<const Tensor> grad_in) const;
 
  private:

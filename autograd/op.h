@@ -1,9 +1,13 @@
-// autograd/: op.h (the record of an operation), tape.h (variables, the tape and the walk back), gradcheck.h
-// (finite differences), finite_check.h (which op made a NaN), tracing.h, ops.h (all as functions), ops/
-// (one file an operation, list.cc names them all).
+// autograd/ has the operations of networks and their derivatives.
 //
-// An op record is the whole definition of an operation. From it come the gradient check, the parity of every
-// backend with the reference, the adjoint test of linear ops, the trace and the catalogue (docs/ops.md).
+// op.h (this file): the record of an operation. tape.h: variables, and the tape that computes gradients; read
+// it next. ops.h: all operations as functions. ops/: one file for each operation; list.cc names them all.
+// gradcheck.h: comparison with finite differences. finite_check.h: finds the op that made a NaN. tracing.h:
+// traces ops. catalogue.h: docs/ops.md.
+//
+// An op record is the whole definition of an operation. The gradient check, the parity test of every backend
+// with the reference, the adjoint test of linear ops, the trace and the catalogue (docs/ops.md) are derived
+// from it.
 #pragma once
 #include <span>
 #include <string>
@@ -27,7 +31,7 @@ class Attrs {
   double number(std::string_view name) const { return get<double>(name); }
   const std::vector<int64_t>& list(std::string_view name) const { return get<std::vector<int64_t>>(name); }
   const std::string& text(std::string_view name) const { return get<std::string>(name); }
-  std::string str() const;  ///< "stride=[1, 1, 1] slope=0.01"
+  std::string str() const;  ///< for example "stride=[1, 1, 1] slope=0.01"
 
  private:
   template <class T>
@@ -42,63 +46,66 @@ class Attrs {
   std::vector<std::pair<std::string, AttrValue>> values_;
 };
 
-/// What forward gets and gives. `out` is allocated by the framework after the shape rule.
+/// Inputs and outputs of forward. The framework allocates `out` with the shape rule.
 struct ForwardCall {
   const Attrs& attrs;
   std::span<const Tensor> in;
   Tensor out;
-  std::vector<Tensor> saved;  ///< intermediate values that backward wants (statistics, masks)
+  std::vector<Tensor> saved;  ///< intermediate values for backward (statistics, masks)
 };
 
-/// What backward gets and gives. An op may hand grad_out itself on as a gradient; it never writes its inputs.
+/// Inputs and outputs of backward. An op may return grad_out itself as a gradient. It must not write its
+/// inputs.
 struct BackwardCall {
   const Attrs& attrs;
-  std::span<const Shape> shapes;  ///< of the inputs
-  std::vector<Tensor> in;         ///< the inputs; undefined where the save rule leaves them out
+  std::span<const Shape> shapes;  ///< shapes of the inputs
+  std::vector<Tensor> in;         ///< the inputs; undefined if the save rule does not keep them
   Tensor out;                     ///< the output; undefined unless the save rule keeps it
   std::vector<Tensor> saved;
   Tensor grad_out;
   std::vector<bool> wanted;     ///< which inputs need a gradient
-  std::vector<Tensor> grad_in;  ///< to be filled; stays undefined where not wanted
+  std::vector<Tensor> grad_in;  ///< filled by backward; undefined if not wanted
 };
 
-/// A use of an op small enough for finite differences, in f64.
+/// A use of an op that is small enough for finite differences, in f64.
 struct OpSample {
   std::string name;
   Attrs attrs;
   std::vector<Tensor> inputs;
   std::vector<bool> differentiable = {};  ///< empty: all f64 inputs
-  double tolerance = 1e-6;  ///< of the gradient check, relative to the largest gradient: central differences
-                            ///< at h = 1e-5 are good to about h^2 times the third derivative, plus 1e-16 / h
-  double parity = 2e-6;  ///< of f32 against f64 ref, relative to the largest value: about 16 eps of f32 for
-                         ///< the short sums of samples; ops with longer sums say why they need more
+  /// Tolerance of the gradient check, relative to the largest gradient. The error of central differences at h
+  /// = 1e-5 is about h^2 times the third derivative, plus 1e-16 / h.
+  double tolerance = 1e-6;
+  /// Tolerance of f32 against the f64 reference, relative to the largest value: about 16 eps of f32 for the
+  /// short sums of samples. Ops with longer sums say why they need more.
+  double parity = 2e-6;
 };
 
 struct Op {
   std::string_view name;
-  std::string_view equation;  ///< the formula, or where it is from
+  std::string_view equation;  ///< the formula or its source
   Shape (*shape)(const Attrs&, std::span<const Shape>);
-  /// Which inputs may be bf16 (with the output, and the gradients of both); the others are f32 beside them.
-  /// Null: none, the op works in f32 and f64.
+  /// Which inputs may be bf16. With them the output and the gradients of both are bf16; the other inputs are
+  /// f32. Null: the op works only in f32 and f64.
   bool (*bf16_input)(const Attrs&, size_t index, size_t count) = nullptr;
-  /// The type of the output, given that of the inputs; null: the same.
+  /// The type of the output for a type of the inputs. Null: the same type.
   DType (*dtype)(const Attrs&, DType) = nullptr;
   void (*forward)(ForwardCall&);
   void (*backward)(BackwardCall&) = nullptr;  ///< null: not differentiable
-  /// Which inputs backward reads; null: none.
+  /// Which inputs backward reads. Null: none.
   bool (*saves_input)(const Attrs&, size_t index, size_t count) = nullptr;
   bool saves_output = false;
-  /// The output again, from inputs and saved values, for trading time for memory; null: not cheap, it is
-  /// kept.
+  /// Computes the output again from inputs and saved values, to trade time for memory. Null: this is not
+  /// cheap, so the output is kept.
   Tensor (*recompute)(const Attrs&, std::span<const Tensor> in, std::span<const Tensor> saved) = nullptr;
-  /// Floating-point operations of forward; null: one an output element.
+  /// Floating-point operations of forward. Null: one for each output element.
   double (*flops)(const Attrs&, std::span<const Shape> in, const Shape& out) = nullptr;
-  bool linear = false;  ///< linear in all differentiable inputs together: <Ax, y> = <x, A'y> is tested
+  bool linear = false;  ///< linear in all differentiable inputs together; <Ax, y> = <x, A'y> is tested
   std::vector<OpSample> (*samples)() = nullptr;
   bool deterministic = true;
 };
 
-/// Every op of the runtime, in the order of ops/list.cc.
+/// All ops, in the order of ops/list.cc.
 std::span<const Op* const> all_ops();
 
 inline bool save_all(const Attrs&, size_t, size_t) { return true; }

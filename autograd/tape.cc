@@ -12,7 +12,7 @@
 namespace voxgrad {
 
 namespace detail {
-// How a value that was not kept is made again.
+// Computes a value again that was not kept.
 struct Recompute {
   const Op* op;
   Attrs attrs;
@@ -92,7 +92,8 @@ Tape::~Tape() { current_tape = outer_; }
 
 namespace {
 
-// Where an op runs: on the CUDA device of any of its inputs, else on the CPU. Kernels refuse a mixture.
+// The device of an op: the CUDA device of any input, else the CPU. Kernels refuse inputs on different
+// devices.
 Device device_of(std::span<const Tensor> inputs) {
   for (const Tensor& t : inputs)
     if (t.device().is_cuda()) return t.device();
@@ -105,7 +106,7 @@ Var apply(const Op& op, Attrs attrs, std::vector<Var> inputs) {
   std::vector<Shape> shapes;
   std::vector<Tensor> values;
   bool differentiate = false;
-  DType dtype = DType::f32;  // of the output
+  DType dtype = DType::f32;  // type of the output
   for (const Var& v : inputs) {
     require(v.defined(), "[", op.name, "] expected defined inputs");
     shapes.push_back(v.shape());
@@ -177,11 +178,11 @@ void Tape::backward(const Var& loss, Tensor grad) {
   require(!walked_, "[backward] a tape walks once");
   require(loss.requires_grad(), "[backward] expected a loss that depends on a leaf");
   walked_ = true;
-  current_tape = outer_;  // what backward computes is not recorded
+  current_tape = outer_;  // ops in backward are not recorded
   const DeviceScope device(loss.value().device());
   if (!grad.defined()) {
     require(loss.value().numel() == 1, "[backward] expected a loss of one element, got shape ", loss.shape());
-    grad = Tensor::full(loss.shape(), 1, loss.value().dtype());  // on the device: nothing is copied there
+    grad = Tensor::full(loss.shape(), 1, loss.value().dtype());  // made on the device, without a copy
   }
   grad = grad.to(loss.value().device());
   loss.node_->grad = grad;
@@ -214,7 +215,8 @@ void Tape::backward(const Var& loss, Tensor grad) {
       if (!sum.defined()) {
         sum = std::move(g);
       } else {
-        // In place only in a leaf's own buffer or where nobody else sees the sum: ops hand grad_out on.
+        // Ops may return grad_out itself, so the sum may be shared. It is changed in place only if it is a
+        // leaf's own buffer or is not shared.
         if (!e.inputs[i]->buffer && sum.use_count() > 1) sum = sum.clone();
         accumulate(sum, g);
       }

@@ -1,5 +1,6 @@
-// Variables, the tape and the walk back. The tape is eager and append-only; the walk goes in reverse order,
-// so sums of gradients have one order. Derivatives are first order only.
+// Variables, and the tape that records ops and computes gradients. Ops are computed immediately and appended
+// to the tape. The backward pass visits them in reverse order, so that sums of gradients have a fixed order.
+// Only first derivatives are supported.
 #pragma once
 #include <memory>
 #include <string>
@@ -9,10 +10,10 @@
 namespace voxgrad {
 
 namespace detail {
-/// Where the gradient of a variable is gathered.
+/// Accumulates the gradient of a variable.
 struct GradNode {
   Tensor grad;
-  bool buffer = false;  ///< grad was given with the leaf: gradients are added to it, whoever else sees it
+  bool buffer = false;  ///< grad was given with the leaf; gradients are added in place, even if it is shared
 };
 struct Recompute;
 }  // namespace detail
@@ -21,10 +22,10 @@ struct Recompute;
 class Var {
  public:
   Var() = default;
-  /// A constant: no gradient flows into it.
+  /// A constant. No gradient flows into it.
   explicit Var(Tensor value) : value_(std::move(value)) {}
-  /// A leaf with a gradient. `grad`: a zeroed buffer of the same shape that gradients are added to; where it
-  /// is undefined the gradient is allocated by the walk.
+  /// A leaf with a gradient. `grad`: a zeroed buffer of the same shape, to which gradients are added. If it
+  /// is undefined, the backward pass allocates the gradient.
   static Var leaf(Tensor value, Tensor grad = {});
 
   bool defined() const { return value_.defined(); }
@@ -32,9 +33,9 @@ class Var {
   const Shape& shape() const { return value_.shape(); }
   int64_t dim(int axis) const { return value_.dim(axis); }
   bool requires_grad() const { return node_ != nullptr; }
-  /// The gradient after Tape::backward; undefined where none reached it.
+  /// The gradient after Tape::backward; undefined if no gradient reached the variable.
   Tensor grad() const { return node_ ? node_->grad : Tensor(); }
-  /// The same value, cut off from differentiation.
+  /// The same value as a constant.
   Var detach() const { return Var(value_); }
 
  private:
@@ -47,8 +48,7 @@ class Var {
 
 class Tape;
 
-/// Nothing is recorded while it lives (on the thread that made it): for what has parameters but needs no
-/// gradients.
+/// While this object exists, ops on its thread are not recorded. Use it for networks that need no gradients.
 class NoTape {
  public:
   NoTape();
@@ -60,7 +60,7 @@ class NoTape {
   Tape* outer_;
 };
 
-/// Records what is applied while it lives (on the thread that made it) and walks back once.
+/// Records the ops on its thread while it exists. Its backward pass can run once.
 class Tape {
  public:
   Tape();
@@ -68,11 +68,11 @@ class Tape {
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  /// Adds d loss / d leaf to the gradient of every leaf. `loss` has one element, or `grad` gives d/d loss.
-  /// What was saved is freed as the walk passes; a tape walks once.
+  /// Adds d loss / d leaf to the gradient of every leaf. `loss` has one element, or `grad` is the gradient
+  /// with respect to `loss`. Saved values are freed during the pass. It can be called once.
   void backward(const Var& loss, Tensor grad = {});
   size_t size() const { return entries_.size(); }
-  /// Keep cheap values as recomputations: less memory, some more time.
+  /// Whether cheap values are recomputed instead of kept. This needs less memory and somewhat more time.
   void set_recompute(bool on) { recompute_ = on; }
 
  private:
@@ -85,12 +85,12 @@ class Tape {
     const Op* op;
     Attrs attrs;
     std::vector<Shape> shapes;
-    std::vector<std::shared_ptr<detail::GradNode>> inputs;  // null: no gradient wanted
+    std::vector<std::shared_ptr<detail::GradNode>> inputs;  // null: the input needs no gradient
     std::vector<Saved> in;
     Tensor out;
     std::vector<Tensor> saved;
     std::shared_ptr<detail::GradNode> output;
-    std::string module;  // that ran it; empty unless it is traced
+    std::string module;  // the module that ran it; empty unless tracing
   };
   std::vector<Entry> entries_;
   Tape* outer_;
@@ -98,10 +98,10 @@ class Tape {
   bool walked_ = false;
 };
 
-/// Runs an op; recorded when a tape lives and an input requires a gradient.
+/// Runs an op. It is recorded if a tape is active and an input requires a gradient.
 Var apply(const Op& op, Attrs attrs, std::vector<Var> inputs);
 
-/// sum += g for tensors of one shape (f32, f64 or bf16).
+/// sum += g, for tensors of equal shape (f32, f64 or bf16).
 void accumulate(Tensor& sum, const Tensor& g);
 
 }  // namespace voxgrad

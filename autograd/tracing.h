@@ -1,5 +1,4 @@
-// What the trace (tensor/trace.h) shows of ops beside their shapes: the module that runs them, and their
-// values on request.
+// Adds to the trace of ops (tensor/trace.h) the module that runs them and, on request, their values.
 #pragma once
 #include <string>
 #include <string_view>
@@ -8,25 +7,26 @@
 
 namespace voxgrad {
 
-/// While it lives, ops on this thread run for a module ("prior.encoder.0.conv1"). The name outlives it.
+/// While this object exists, ops on this thread belong to a module ("prior.encoder.0.conv1"). The name must
+/// outlive it.
 class ModuleScope {
  public:
   explicit ModuleScope(std::string_view name);
   ~ModuleScope();
   ModuleScope(const ModuleScope&) = delete;
   ModuleScope& operator=(const ModuleScope&) = delete;
-  /// Of the innermost one; empty: none.
+  /// The name of the innermost scope; empty: none.
   static std::string_view current();
 
  private:
   std::string_view outer_;
 };
 
-/// Whether lines of ops have values_text of their outputs.
+/// Whether the trace lines of ops include values_text of their outputs.
 void set_trace_values(bool on);
 bool trace_values();
-/// "min -1.5, mean 0.2, max 3" of a tensor of floats on the CPU; nothing for others: reading one of a device
-/// would disturb the recording of its graph.
+/// A text such as "min -1.5, mean 0.2, max 3" for a tensor of floats on the CPU. Empty for other tensors:
+/// reading a tensor on a CUDA device would disturb the recording of its graph.
 std::string values_text(const Tensor& t);
 
 }  // namespace voxgrad

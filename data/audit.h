@@ -1,5 +1,5 @@
-// What is wrong with a data set: `voxgrad check`. Looks at every file of every case and reports all it finds;
-// it refuses, it never repairs or substitutes.
+// Finds the faults of a data set: `voxgrad check`. It reads every file of every case and reports all
+// problems. It never repairs or replaces data.
 #pragma once
 #include <functional>
 #include <string>
@@ -11,15 +11,15 @@ namespace voxgrad {
 
 struct AuditReport {
   Dataset dataset;
-  std::vector<CaseSummary> cases;  ///< those whose channels could be read
-  std::vector<Problem> problems;   ///< in the order of the cases; data-set-wide ones first
+  std::vector<CaseSummary> cases;  ///< the cases whose channels could be read
+  std::vector<Problem> problems;   ///< first those of the whole data set, then in the order of the cases
 
   int errors() const;
   int warnings() const;
 };
 
-/// Reads everything of a data set. Only errors of the operating system or of memory are thrown.
-/// `progress` is called before each case is read.
+/// Reads a whole data set. Faults of the data are reported, not thrown: only errors of the operating system
+/// or of memory are thrown. `progress` is called before each case is read.
 AuditReport audit_dataset(
     const std::string& folder,
     const std::function<void(const std::string& name, size_t done, size_t total)>& progress = {});

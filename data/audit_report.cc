@@ -1,4 +1,4 @@
-// The audit as text and as JSON.
+// Writes the audit as text and as JSON.
 #include <algorithm>
 #include <iomanip>
 #include <nlohmann/json.hpp>
@@ -52,7 +52,7 @@ std::vector<ClassCensus> census_of(const AuditReport& report) {
 
 namespace {
 
-/// "3 raters (a, b, c), 20 annotations of 10 cases", or nothing.
+/// For example "3 raters (a, b, c), 20 annotations of 10 cases"; empty without annotations.
 std::string annotations_text(const Dataset& d) {
   std::set<std::string> raters;
   size_t count = 0, cases = 0;
@@ -130,7 +130,7 @@ std::string audit_to_json(const AuditReport& report) {
                              {"case", p.case_name},
                              {"file", p.file},
                              {"text", p.text}});
-  // A file name may hold bytes that are no UTF-8.
+  // A file name may have bytes that are not UTF-8.
   return j.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 

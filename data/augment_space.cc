@@ -1,4 +1,4 @@
-// Drawing an augmentation, and the part of it that moves voxels.
+// Draws an augmentation and applies its spatial part.
 #include <algorithm>
 #include <cmath>
 
@@ -11,7 +11,7 @@ namespace {
 
 using Matrix = std::array<std::array<double, 3>, 3>;
 constexpr double kDegree = 0.017453292519943295;
-constexpr uint64_t kDrawsAnExample = 4096;  // 32 for the example, 32 a channel
+constexpr uint64_t kDrawsAnExample = 4096;  // 32 for the example and 32 for each channel
 
 Matrix product(const Matrix& a, const Matrix& b) {
   Matrix c{};
@@ -33,7 +33,7 @@ Matrix rotation_about(size_t axis, double angle) {
   return m;
 }
 
-/// Numbers of one example, addressed by what they are for.
+/// The random numbers of one example. Each use has its own slot.
 struct Draws {
   Philox generator;
   uint64_t first;
@@ -41,13 +41,13 @@ struct Draws {
   double between(uint64_t slot, double low, double high) const {
     return generator.uniform(first + slot, low, high);
   }
-  /// Below 1 and above 1 equally often.
+  /// A number below 1 or above 1, with equal probability.
   double around_one(uint64_t slot, double low, double high) const {
     return chance(slot, 0.5) ? between(slot + 1, low, 1) : between(slot + 1, 1, high);
   }
 };
 
-/// Copies the part of the patch that lies in the case, mirrored where asked.
+/// Copies the part of the patch that is inside the case, and mirrors it.
 template <class Label>
 void copy_patch(const PreparedCase& c, const Triple& in_padded, const Triple& pad_begin, const Triple& patch,
                 const std::array<bool, 3>& mirror, float* image, int32_t* label) {
@@ -56,7 +56,7 @@ void copy_patch(const PreparedCase& c, const Triple& in_padded, const Triple& pa
   const int64_t channels = c.image.dim(3);
   const float* from = c.image.data<float>();
   const Label* from_label = c.label.data<Label>();
-  // Of a row: air, `count` voxels of the case, air.
+  // A row consists of air, `count` voxels of the case, and air.
   const int64_t begin = std::max<int64_t>(0, -origin[2]),
                 count = std::max<int64_t>(0, std::min(patch[2], c.content[2] - origin[2]) - begin);
   const auto fill = [&](int64_t first, int64_t last) {
@@ -89,7 +89,7 @@ void copy_patch(const PreparedCase& c, const Triple& in_padded, const Triple& pa
   });
 }
 
-/// The same through the matrix: trilinear for the image, nearest for the label.
+/// The same with the matrix: trilinear for the image, nearest neighbour for the label.
 template <class Label>
 void resample_patch(const PreparedCase& c, const Triple& origin, const Triple& pad_begin, const Triple& patch,
                     const Augmentation& a, float* image, int32_t* label) {
@@ -169,7 +169,7 @@ Augmentation draw_augmentation(const AugmentOptions& o, const Plan& plan, const 
       for (size_t axis = 0; axis < 3; ++axis)
         a.matrix = product(a.matrix, rotation_about(axis, d.between(5 + axis, -30, 30) * kDegree));
     }
-    // The rotation is one of millimetres.
+    // The rotation is in millimetres, so the matrix in voxels includes the spacing.
     for (size_t i = 0; i < 3; ++i)
       for (size_t j = 0; j < 3; ++j)
         if (plan.spacing[i] > 0 && plan.spacing[j] > 0) a.matrix[i][j] *= plan.spacing[j] / plan.spacing[i];
@@ -186,7 +186,7 @@ Augmentation draw_augmentation(const AugmentOptions& o, const Plan& plan, const 
   const double noise_sigma = d.between(17, 0, 0.1);
   for (size_t k = 0; k < a.channels.size(); ++k) {
     ChannelAugmentation& c = a.channels[k];
-    const uint64_t s = 32 * (1 + k % 126);  // draws of the channel
+    const uint64_t s = 32 * (1 + k % 126);  // first slot of the channel
     if (noise) c.noise_sigma = noise_sigma;
     if (blur && (a.channels.size() == 1 || d.chance(s, 0.5))) c.blur_sigma = d.between(s + 1, 0.5, 1);
     if (brightness) c.brightness = d.between(s + 2, 0.75, 1.25);

@@ -1,4 +1,5 @@
-// The part of an augmentation that changes values. Sums are taken in tiles of fixed size, in order.
+// The part of an augmentation that changes values. Sums are computed in tiles of fixed size and added in
+// order, so that the result does not depend on the number of threads.
 #include <algorithm>
 #include <cmath>
 
@@ -103,7 +104,8 @@ class Channel {
             .clone();
   }
 
-  /// x -> low + range ((x - low) / range)^gamma, then back to the old mean and deviation; `sign` -1: on -x.
+  /// x -> low + range ((x - low) / range)^gamma, then restores the old mean and deviation. With `sign` -1 it
+  /// is applied to -x.
   void gamma(double exponent, float sign) {
     float* v = x();
     each([&](int64_t i) { v[i] *= sign; });
@@ -177,7 +179,7 @@ void augment_values(Tensor& patch, const Augmentation& augmentation, const Philo
         a.inverted_gamma == 1 && a.gamma == 1)
       continue;
     Channel channel(patch, k);
-    // Above the draws of the examples; 2^34 numbers for each channel of each example.
+    // The noise numbers begin above the draws of the examples. Each channel of each example has 2^34 numbers.
     const uint64_t first =
         (uint64_t{1} << 50) + ((static_cast<uint64_t>(example) * 128 + static_cast<uint64_t>(k)) << 34);
     if (a.noise_sigma > 0) channel.add_noise(a.noise_sigma, generator, first);

@@ -38,7 +38,7 @@ class Reader {
     problems_.push_back({false, kind, case_.name, file, text});
   }
 
-  /// Voxels as f32 [T, D, H, W]; undefined where the file cannot be read.
+  /// Reads the voxels as f32 [T, D, H, W]; undefined if the file cannot be read.
   Tensor read(const std::string& file, NiftiHeader& header) {
     try {
       return read_volume(file, &header);

@@ -1,10 +1,10 @@
-// Reading one case and finding all that is wrong with it. Internal to data/.
+// Reads a case and finds all its faults. Internal to data/.
 #pragma once
 #include "data/inspect.h"
 
 namespace voxgrad {
 
-/// Reads a case and appends what is wrong with it. The summary and the case are complete only without an
+/// Reads a case and appends its problems. The summary and the returned case are complete only if there is no
 /// error.
 LoadedCase read_case(const Case& c, int channels, int classes, std::vector<Problem>& problems,
                      CaseSummary& summary);

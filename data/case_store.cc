@@ -12,8 +12,8 @@
 namespace voxgrad {
 namespace {
 
-// To be raised whenever the same files and plan give other prepared voxels or fields. CaseStore.* of the
-// tests has the digest of a case.
+// Increase it whenever the same files and plan give other prepared voxels or fields. The tests CaseStore.*
+// have the digest of a case.
 constexpr int kVersion = 5;
 
 constexpr const char *kCase = "case", *kFingerprint = "fingerprint", *kUnfinished = "unfinished";
@@ -21,13 +21,13 @@ const std::string kAdvice =
     " (prepared data; --cache names another folder, --cache off keeps the cases in memory)";
 constexpr size_t kKeyDigits = 64;
 constexpr int64_t kAbandoned =
-    3600;  // seconds: a temporary that nobody has written to for so long is left over
+    3600;  // seconds after its last write until a temporary file counts as abandoned
 
 std::string hash_of(const std::string& text) { return sha256_hex(std::as_bytes(std::span(text))); }
 
 std::string file_name(const std::string& key, const char* what) { return key + "." + what + ".safetensors"; }
 
-/// StoredFile::what; empty for a name that no store gives.
+/// StoredFile::what; empty for a file name that the store does not use.
 std::string kind_of(const std::string& file) {
   if (is_temporary(file)) {
     const std::string name = file.substr(0, file.find(".safetensors.") + std::string(".safetensors").size());
@@ -39,7 +39,7 @@ std::string kind_of(const std::string& file) {
   return "";
 }
 
-/// The files of a case, hashed: a line each.
+/// The hashes of the files of a case, one line for each file.
 std::string hash_files(const Case& c) {
   std::string text;
   const auto add = [&](const char* what, const std::string& path) {
@@ -75,7 +75,7 @@ CaseStore::CaseStore(const CacheOptions& options) : folder_(options.folder), bou
   make_folders(folder_, 0700);
   try {
     remove_stale_temporaries(folder_, kAbandoned);
-  } catch (const Error& e) {  // a folder that this user may only read has all it needs, or a write will fail
+  } catch (const Error& e) {  // with a read-only folder the run can go on if no case needs to be written
     if (e.code() != ErrorCode::system) throw;
   }
   for (const StoredFile& f : stored_files(folder_)) stored_ += f.bytes;
@@ -136,7 +136,7 @@ CaseFingerprint CaseStore::fingerprint(const Case& c, int channels, int classes,
   return made;
 }
 
-/// Null where the store does not have the file.
+/// Null if the store does not have the file.
 std::shared_ptr<const PreparedFile> CaseStore::open(const std::string& file) {
   const std::string path = path_of(file);
   if (!file_exists(path)) return nullptr;
@@ -146,12 +146,13 @@ std::shared_ptr<const PreparedFile> CaseStore::open(const std::string& file) {
     used_.insert(file);
     return stored;
   } catch (const Error& e) {
-    if (e.code() == ErrorCode::data || !file_exists(path)) return nullptr;  // another run has just removed it
+    if (e.code() == ErrorCode::data || !file_exists(path))
+      return nullptr;  // damaged content is written anew; a missing file was removed by another run
     throw Error(e.code(), e.what() + kAdvice);
   }
 }
 
-/// Writes a file and maps it. Null where another run has removed it at once.
+/// Writes a file and maps it. Null if another run has removed it immediately.
 std::shared_ptr<const PreparedFile> CaseStore::keep(const std::string& file, const SafeTensors& content) {
   uint64_t bytes = 0;
   for (const auto& [name, tensor] : content.tensors) bytes += tensor.nbytes();
@@ -165,12 +166,12 @@ std::shared_ptr<const PreparedFile> CaseStore::keep(const std::string& file, con
   return open(file);
 }
 
-/// Counts `bytes` that will be written, and removes what was used longest ago where they do not fit.
+/// Reserves `bytes` for a file. If they exceed the bound, removes the files with the oldest last use.
 void CaseStore::make_room(uint64_t bytes) {
   const uint64_t bound = static_cast<uint64_t>(bound_);
   stored_ += bytes;
   if (stored_ <= bound) return;
-  stored_ = bytes;  // other runs write and remove too: count anew
+  stored_ = bytes;  // count again, because other runs also write and remove files
   const std::vector<StoredFile> files = stored_files(folder_);
   for (const StoredFile& f : files) stored_ += f.bytes;
   for (const StoredFile& f : files) {

@@ -1,14 +1,14 @@
-// Prepared data on disk. What reading and preprocessing a case gives is made once and mapped by every run
-// that needs it, so that the memory of a training does not grow with its cases.
+// Prepared data on disk. A case is read and preprocessed once and stored in a file. Every run that needs it
+// maps the file, so that the memory of a training does not grow with the number of cases.
 //
 // A file is named after its key, a SHA-256 of
 //   - the content of the case's files: images, label, annotations of every rater, posterior,
 //   - the fields of the plan that preprocessing reads (not patch or network),
-//   - the version of what is stored, kVersion in case_store.cc.
-// It is a safetensors file, written atomically with mode 0600 and never changed; a file that is used has its
-// time of modification set, and files that were used longest ago are removed where the bound wants room.
-// On a local file system removing one does not disturb a run that has mapped it. Several runs may use a
-// folder at once.
+//   - the version of the stored data, kVersion in case_store.cc.
+// It is a safetensors file, written atomically with mode 0600 and never changed. Each use sets its time of
+// modification. If the folder exceeds its size limit, the files that were not used for the longest time are
+// removed. On a local file system, removing a file does not disturb a run that has mapped it. Several runs
+// may use a folder at the same time.
 #pragma once
 #include <map>
 #include <set>
@@ -18,10 +18,9 @@
 namespace voxgrad {
 
 struct CacheOptions {
-  std::string
-      folder;  ///< made with mode 0700 where it is new; empty: nothing is stored, cases stay in memory
-  /// Most bytes of prepared data in it. 0: half of what is used and free there, which the cases of one run
-  /// may exceed.
+  std::string folder;  ///< made with mode 0700 if missing; empty: nothing is stored, cases stay in memory
+  /// Limit of the prepared data in the folder, bytes. 0: half of the sum of the present prepared data and the
+  /// free space. The cases of one run may exceed that automatic limit, but not a given one.
   int64_t bound = 0;
 };
 
@@ -30,17 +29,16 @@ class CaseStore {
   CaseStore() = default;
   explicit CaseStore(const CacheOptions& options);
 
-  /// The case, read and preprocessed anew where the store does not have it. Errors as load_case and
-  /// load_annotations, which only a case that is not stored can give. ErrorCode::data where a file changes
-  /// while it is read; ErrorCode::system, naming the file, where a stored one is damaged or cannot be
-  /// written.
+  /// Returns the prepared case. If the store does not have it, the case is read, preprocessed and stored;
+  /// then the errors of load_case and load_annotations are possible. ErrorCode::data if a file changes while
+  /// it is read. ErrorCode::system, naming the file, if a stored file is damaged or cannot be written.
   PreparedCase prepared(const Case& c, const Plan& plan);
-  /// Returns what a plan needs to know about the case, in the same way. Everything of the case is read and
-  /// checked where the store does not have it: annotations and posterior too.
+  /// Returns the properties of the case that a plan needs, in the same way. If the store does not have them,
+  /// the whole case is read and checked, including annotations and posterior.
   CaseFingerprint fingerprint(const Case& c, int channels, int classes, int64_t samples);
 
   const std::string& folder() const { return folder_; }
-  /// Cases that prepared() found in the store, and that it had to prepare.
+  /// The number of cases that prepared() found in the store, and the number that it had to prepare.
   int64_t found() const { return found_; }
   int64_t made() const { return made_; }
 
@@ -54,27 +52,28 @@ class CaseStore {
 
   std::string folder_;
   int64_t bound_ = 0, found_ = 0, made_ = 0;
-  bool strict_ = false;                         // the user set the bound
+  bool strict_ = false;                         // whether the user set the bound
   uint64_t stored_ = 0;                         // bytes in the folder, as far as this store knows
   std::map<std::string, std::string> content_;  // digests of the files of a case, by its first image
-  std::set<std::string> used_;                  // files of this store that must not go
+  std::set<std::string> used_;                  // files of this run, which must not be removed
 };
 
 /// SHA-256 in hexadecimal of the files of a case: images, label, annotations and posterior.
 std::string digest_of_files(const Case& c);
 
-/// What a folder of prepared data holds.
+/// A file in a folder of prepared data.
 struct StoredFile {
   std::string file;  ///< name in the folder
-  std::string what;  ///< "case", "fingerprint", or "unfinished": a write goes on, or was broken off
-  std::string name;  ///< of the case it was made from
+  std::string what;  ///< "case", "fingerprint", or "unfinished" (being written, or interrupted)
+  std::string name;  ///< name of the case
   uint64_t bytes = 0;
-  int64_t used = 0;  ///< when it was last used, seconds since 1970
+  int64_t used = 0;  ///< time of the last use, seconds since 1970
 };
-/// Sorted by last use, oldest first. Other files are left out. Empty where there is no such folder. `names`:
-/// whether to open each file for the name of its case ("(damaged)", "(not readable)" where that fails).
+/// The prepared files of a folder, sorted by last use, oldest first. Other files are left out. Empty if the
+/// folder does not exist. `names`: whether to open each file for the name of its case, which is "(damaged)"
+/// or "(not readable)" if that fails.
 std::vector<StoredFile> stored_files(const std::string& folder, bool names = false);
-/// Removes what was last used `seconds` ago or longer; 0: everything. Returns what was removed.
+/// Removes the files that were last used `seconds` ago or earlier; 0: all files. Returns the removed files.
 std::vector<StoredFile> remove_stored_files(const std::string& folder, int64_t seconds);
 
 }  // namespace voxgrad

@@ -17,7 +17,7 @@ bool is_letter(const std::string& s, size_t i) {
   return i < s.size() && std::isalpha(static_cast<unsigned char>(s[i])) != 0;
 }
 
-/// Whether `word` is in it and no part of a longer word.
+/// Whether `name` contains `word` as a separate word.
 bool has_word(const std::string& name, const std::string& word) {
   for (size_t at = name.find(word); at != std::string::npos; at = name.find(word, at + 1))
     if (!(at > 0 && is_letter(name, at - 1)) && !is_letter(name, at + word.size())) return true;
@@ -38,7 +38,7 @@ std::string channel_name_doubt(const std::string& channel_name) {
   const std::string name = lower(channel_name);
   if (normalisation_of(channel_name) != "zscore" || !has_word(name, "ct")) return "";
   return cat("channel_names: \"", channel_name,
-             "\" is z-scored a case, as by nnU-Net: only the name \"CT\" keeps Hounsfield units");
+             "\" is z-scored for each case, as in nnU-Net: only the name \"CT\" keeps Hounsfield units");
 }
 
 }  // namespace voxgrad

@@ -24,7 +24,7 @@ std::vector<int> indices_of(const Dataset& dataset, const std::vector<std::strin
   return indices;
 }
 
-/// The files that a user named: those themselves, and the images in the folders.
+/// The named files, and the images in the named folders.
 std::vector<std::string> expand(const std::vector<std::string>& files_or_folders) {
   std::vector<std::string> files;
   for (const std::string& path : files_or_folders) {
@@ -63,7 +63,7 @@ Dataset open_dataset(const std::string& folder) {
 
 std::vector<Case> find_cases(const std::vector<std::string>& files_or_folders, int channels) {
   const std::vector<std::string> files = expand(files_or_folders);
-  std::set<std::string> numbered;  // stems that have a channel 0: there the suffix is a channel
+  std::set<std::string> numbered;  // stems with a channel 0; only for these the numeric suffix is a channel
   for (const std::string& file : files) {
     const ChannelFile f = parse_channel_file(file_name_of(file));
     if (f.channel == 0) numbered.insert(f.case_name);

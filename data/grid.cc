@@ -8,7 +8,7 @@
 namespace voxgrad {
 namespace {
 
-constexpr double kFinest = 1e-5, kCoarsest = 50;  // mm: 10 nm, and the thickest slices there are
+constexpr double kFinest = 1e-5, kCoarsest = 50;  // mm: 10 nm, and thicker than any slices
 
 }  // namespace
 
@@ -56,8 +56,8 @@ std::vector<GeometryProblem> geometry_problems(const NiftiHeader& header) {
                                                                     : cat("code ", unit)));
   for (int axis = 0; axis < 3; ++axis)
     if (header.extent(axis) > 1 && !header.has_spacing(axis)) {
-      error("spacing-missing", cat("pixdim[", axis + 1, "]: expected mm along ", "xyz"[axis],
-                                   ", got 0, and no sform says them"));
+      error("spacing-missing", cat("pixdim[", axis + 1, "]: expected a spacing in mm along ", "xyz"[axis],
+                                   ", got 0, and there is no sform"));
       break;
     }
   for (int axis = 0; axis < 3; ++axis)

@@ -1,5 +1,5 @@
-// The layout of the Medical Segmentation Decathlon: dataset.json lists pairs of files, an image has all its
-// channels in one 4-D file.
+// The layout of the Medical Segmentation Decathlon: dataset.json lists pairs of image and label files. An
+// image has all its channels in one 4-D file.
 #include <set>
 
 #include "data/files.h"
@@ -16,8 +16,8 @@ bool is_pair(const json& entry) {
          (!entry.contains("label") || entry["label"].is_string());
 }
 
-// nnU-Net's first version has the list too, but names files that are not there (CASE.nii.gz for
-// CASE_0000.nii.gz): then the folders count.
+// Data sets of nnU-Net's first version also have the list, but it names files that do not exist (CASE.nii.gz
+// instead of CASE_0000.nii.gz). They belong to the other importer, which searches the folders.
 bool recognises(const std::string& folder, const Description& d) {
   if (!d.json.contains("training")) return false;
   const json& list = d.json["training"];

@@ -1,4 +1,4 @@
-// nnU-Net's raw layout: imagesTr/CASE_0000.nii.gz, a file a channel, and labelsTr/CASE.nii.gz.
+// nnU-Net's raw layout: imagesTr/CASE_0000.nii.gz, ... (one file for each channel), and labelsTr/CASE.nii.gz.
 #include <algorithm>
 
 #include "data/files.h"
@@ -18,7 +18,7 @@ class Scan {
     for (const std::string& folder : {images, labels})
       if (!is_folder(folder)) error("missing-file", "", folder, "expected a folder");
     const int channels = static_cast<int>(d_.channel_names.size());
-    std::map<std::string, std::vector<std::string>> found;  // case -> a file a channel
+    std::map<std::string, std::vector<std::string>> found;  // case -> one file for each channel
     std::map<std::string, std::string> label_of;
     if (is_folder(images)) {
       for (const std::string& file : list_folder(images)) {
@@ -81,7 +81,7 @@ class Scan {
       error("foreign-file", case_name, path, "expected the file_ending " + d_.ending);
   }
 
-  /// Hidden files (macOS leaves them), and the voxels of a pair, which belong to their header.
+  /// True for hidden files (macOS makes some), and for the voxel file of a .hdr/.img pair.
   bool skipped(const std::string& file) const {
     return file[0] == '.' ||
            (d_.ending.rfind(".hdr", 0) == 0 && (file.ends_with(".img") || file.ends_with(".img.gz")));
@@ -98,7 +98,9 @@ class Scan {
   std::vector<Case> cases_;
 };
 
-bool recognises(const std::string&, const Description&) { return true; }  // the last importer
+bool recognises(const std::string&, const Description&) {
+  return true;
+}  // the last importer accepts every data set
 
 std::vector<Case> find_cases(const std::string& folder, const Description& d,
                              std::vector<Problem>& problems) {

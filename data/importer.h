@@ -1,5 +1,5 @@
-// Importers: one file a layout of data sets on disk. They find the files of cases, read no voxels, and list
-// what is wrong instead of throwing. Internal to data/.
+// Importers find the files of the cases of a data set. Each layout of data sets has one importer, in its own
+// file. Importers read no voxels. They list faults instead of throwing. Internal to data/.
 #pragma once
 #include <functional>
 #include <span>
@@ -10,23 +10,23 @@ namespace voxgrad {
 
 struct Importer {
   std::string name;
-  /// Whether a data set is of this layout.
+  /// Whether a data set has this layout.
   bool (*recognises)(const std::string& folder, const Description& description);
-  /// The complete cases (name, images, label), in any order. The others are listed.
+  /// The complete cases (name, images, label), in any order. Incomplete cases are listed as problems.
   std::vector<Case> (*find_cases)(const std::string& folder, const Description& description,
                                   std::vector<Problem>& problems);
 };
 
-/// All importers; the first that recognises a data set imports it.
+/// All importers. The first one that recognises a data set imports it.
 std::span<const Importer* const> all_importers();
 
-/// Reads names and files of a data set: description, cases, annotations, posteriors, folds.
+/// Reads the description of a data set and finds its cases, annotations, posteriors and folds.
 Dataset scan_dataset(const std::string& folder, std::vector<Problem>& problems);
 
-/// Image files of a folder by case name. Two files of one case are an error; foreign files, hidden ones and
-/// subfolders are passed over.
+/// The image files of a folder by case name. Two files of one case are an error. Foreign files, hidden files
+/// and subfolders are ignored.
 std::map<std::string, std::string> volumes_of(const std::string& folder, std::vector<Problem>& problems);
-/// The annotations of cases in FOLDER/RATER/CASE.nii.gz, by case, sorted by rater.
+/// The annotations FOLDER/RATER/CASE.nii.gz by case name, sorted by rater.
 std::map<std::string, std::vector<Annotation>> annotations_of(const std::string& folder,
                                                               std::vector<Problem>& problems);
 

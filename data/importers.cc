@@ -13,11 +13,11 @@ namespace {
 
 using nlohmann::json;
 
-// A new layout is one line here.
+// A new layout needs one line here.
 constexpr const Importer* kImporters[] = {&decathlon_importer, &nnunet_importer};
 
-// Annotations of several raters and exact posteriors stand beside either layout: ratersTr/RATER/CASE.nii.gz
-// and posteriorTr/CASE.nii.gz.
+// In both layouts, annotations of several raters are in ratersTr/RATER/CASE.nii.gz and exact posteriors in
+// posteriorTr/CASE.nii.gz.
 void add_annotations(Dataset& dataset, std::vector<Problem>& problems) {
   const std::string raters = join_path(dataset.folder, "ratersTr"),
                     posteriors = join_path(dataset.folder, "posteriorTr");

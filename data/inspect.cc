@@ -15,9 +15,9 @@
 namespace voxgrad {
 namespace {
 
-constexpr double kForegroundInAir = 0.05;  // a part of the foreground that is worth a word
+constexpr double kForegroundInAir = 0.05;  // part of the foreground in air that gives a warning
 
-/// FNV-1a over the voxels: a chance meeting is reported as a warning only.
+/// FNV-1a hash of the voxels. Two different images may have one hash, so equal hashes give only a warning.
 uint64_t hash_of(const Tensor& image) {
   uint64_t h = 1469598103934665603ull;
   const float* x = image.data<float>();
@@ -46,7 +46,7 @@ std::vector<double> corners_of(const Tensor& image) {
   return values;
 }
 
-/// What one case gives, as problems of this case.
+/// Finds the problems of one case.
 class Inspection {
  public:
   Inspection(const Case& c, int classes, std::vector<Problem>& problems)
@@ -82,7 +82,8 @@ class Inspection {
       check("posterior", case_.posterior, [&] { load_posterior(case_, classes_, grid); });
   }
 
-  /// Foreground where every channel is 0: outside the box it is cut off, inside nothing tells it from air.
+  /// Finds foreground where every channel is 0. Outside the non-zero box it is cropped. Inside, a network
+  /// cannot distinguish it from air.
   void look_at_foreground(const LoadedCase& c) {
     const int64_t channels = c.image.dim(3), width = c.image.dim(2), height = c.image.dim(1);
     const float* x = c.image.data<float>();
@@ -132,7 +133,7 @@ void inspect_classes(const Dataset& d, const std::vector<CaseSummary>& cases,
   for (const CaseSummary& c : cases) {
     bool foreground = false;
     for (size_t k = 1; k < c.class_voxels.size(); ++k) foreground |= has_class(c, k);
-    if (!foreground) continue;  // its reader has said so, once
+    if (!foreground) continue;  // reported when the case was read
     for (size_t k = 1; k < c.class_voxels.size() && k < d.label_names.size(); ++k)
       if (!has_class(c, k) && !unused.contains(k))
         problems.push_back({false, "missing-class", c.name, label_of[c.name],
@@ -171,7 +172,7 @@ void inspect_intensities(const Dataset& d, const std::vector<CaseSummary>& cases
     }
 }
 
-/// In Hounsfield units air is about -1000: a CT channel without any value below 0 has another scale.
+/// Air is about -1000 HU, so a CT channel without any value below 0 is probably not in Hounsfield units.
 void inspect_hounsfield(const Dataset& d, const std::vector<CaseSummary>& cases,
                         std::vector<Problem>& problems) {
   for (size_t k = 0; k < d.channel_names.size(); ++k) {
@@ -190,7 +191,7 @@ void inspect_hounsfield(const Dataset& d, const std::vector<CaseSummary>& cases,
 void inspect_grids(const Dataset& d, const std::vector<CaseSummary>& cases, std::vector<Problem>& problems) {
   for (size_t axis = 0; axis < 3 && !cases.empty(); ++axis) {
     if (std::all_of(cases.begin(), cases.end(), [axis](const CaseSummary& c) { return c.shape[axis] == 1; }))
-      continue;  // single slices have no distance to each other
+      continue;  // single slices have no spacing
     const auto [low, high] = std::minmax_element(
         cases.begin(), cases.end(),
         [&](const CaseSummary& a, const CaseSummary& b) { return a.spacing[axis] < b.spacing[axis]; });
@@ -199,7 +200,8 @@ void inspect_grids(const Dataset& d, const std::vector<CaseSummary>& cases, std:
                           cat("spacing along ", "zyx"[axis], " goes from ", low->spacing[axis], " mm (",
                               low->name, ") to ", high->spacing[axis], " mm (", high->name, ")")});
   }
-  std::map<std::string, std::pair<int, std::string>> orientations;  // how many cases, and the first
+  std::map<std::string, std::pair<int, std::string>>
+      orientations;  // number of cases, and name of the first one
   for (const CaseSummary& c : cases) {
     auto& [count, first] = orientations[c.axes];
     if (count++ == 0) first = c.name;
@@ -218,7 +220,7 @@ void inspect_grids(const Dataset& d, const std::vector<CaseSummary>& cases, std:
 std::string Problem::line() const {
   std::string s = kind + ": ";
   if (!case_name.empty()) s += case_name + ": ";
-  // Errors of readers name the file already.
+  // Error texts of readers already name the file.
   if (!file.empty() && text.find(file) == std::string::npos) s += file + ": ";
   return s + text;
 }

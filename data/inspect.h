@@ -1,4 +1,5 @@
-// What may be odd about a case, and about cases together. `check`, `plan` and `train` say it from here.
+// Finds problems in single cases and problems that show only in several cases together. `check`, `plan` and
+// `train` report them.
 #pragma once
 #include <array>
 #include <string>
@@ -12,32 +13,33 @@ struct CaseSummary {
   std::string name;
   std::array<int64_t, 3> shape{};     ///< voxels; D, H, W
   std::array<double, 3> spacing{};    ///< mm; D, H, W
-  std::vector<double> low, high;      ///< smallest and largest value a channel
-  std::vector<int64_t> class_voxels;  ///< voxels a class; empty where the label could not be read
-  std::string axes;                   ///< axis_letters
-  uint64_t image_hash = 0;            ///< equal images have equal values
-  std::vector<double> corner;         ///< a channel's value in all corners; 0 where they differ
+  std::vector<double> low, high;      ///< smallest and largest value of each channel
+  std::vector<int64_t> class_voxels;  ///< voxels of each class; empty if the label could not be read
+  std::string axes;                   ///< axis_letters (data/orientation.h)
+  uint64_t image_hash = 0;            ///< equal for equal images
+  std::vector<double> corner;         ///< for each channel: the value of all corners; 0 if they differ
 };
 
-/// Reads everything of a case, annotations and posterior too, and appends what is wrong with it. The summary
-/// and the case are complete only without an error.
+/// Reads the whole case, including annotations and posterior, and appends its problems. The summary and the
+/// returned case are complete only if there is no error.
 LoadedCase inspect_case(const Case& c, int channels, int classes, std::vector<Problem>& problems,
                         CaseSummary& summary);
 
-/// Appends what shows only where cases are seen together, or with the names of a data set: classes that a
-/// case or all lack, equal images, mixed spacings and orientations, missing annotations, air that is not 0
-/// (nothing odd in a CT channel), values beyond 255 in a channel that is divided by it,
-/// a CT channel without a value below 0 in any case. Takes away a
-/// foreground where the image is 0 where all channels are CT: it is water.
+/// Appends problems that show only in several cases together, or with the names in a data set: classes that
+/// one case or all cases lack, equal images, mixed spacings and orientations, missing annotations, air that
+/// is not 0 (except in a CT channel), values outside 0 to 255 in a channel that is divided by 255, and a CT
+/// channel without a value below 0 in any case. If all channels are CT, it removes the foreground-in-air
+/// problems, because 0 is water in Hounsfield units.
 void inspect_together(const Dataset& dataset, const std::vector<CaseSummary>& cases,
                       std::vector<Problem>& problems);
-/// Appends the classes that no training case has and another of `cases` has. `where`: "fold 2: ", or nothing.
+/// Appends the classes that no training case has but another of `cases` has. `where`: a prefix such as "fold
+/// 2: ", or empty.
 void inspect_training(const Dataset& dataset, const std::vector<CaseSummary>& training,
                       const std::vector<CaseSummary>& cases, const std::string& where,
                       std::vector<Problem>& problems);
 
-/// For people: the warnings as a line each kind, with the first of it and counts; up to `most` errors of a
-/// kind as a line each, and how many more there are.
+/// Problems as lines for a reader. Each kind of warning has one line with the first problem and the counts.
+/// Each kind of error has up to `most` lines, and then a line with the number of further errors.
 struct ProblemLine {
   bool error;
   std::string text;

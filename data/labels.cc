@@ -45,7 +45,7 @@ Tensor read_probabilities(const std::string& path, NiftiHeader* header) {
     double sum = 0;
     for (int64_t c = 0; c < classes; ++c) {
       const float value = v[c * voxels + i];
-      // f32 rounding may leave [0, 1] by a hair; what is not a probability is refused.
+      // The small tolerance allows for f32 rounding.
       if (!(value >= -1e-5f && value <= 1 + 1e-5f))
         fail(ErrorCode::data, "[probabilities] ", path, ": expected values from 0 to 1, got ", value,
              " in class ", c);

@@ -11,7 +11,7 @@ Box nonzero_box(const Tensor& image) {
   struct Range {
     int64_t low = INT64_MAX, high = -1;
   };
-  std::vector<Range> rows(static_cast<size_t>(depth * height));  // of x
+  std::vector<Range> rows(static_cast<size_t>(depth * height));  // ranges of x
   const float* in = image.data<float>();
   parallel_for(depth, [&](int64_t z) {
     for (int64_t y = 0; y < height; ++y) {
@@ -38,7 +38,8 @@ Box nonzero_box(const Tensor& image) {
 Tensor nonzero_mask(const Tensor& image) {
   const int64_t depth = image.dim(0), height = image.dim(1), width = image.dim(2), channels = image.dim(3);
   const int64_t voxels = depth * height * width;
-  // 2: air joined to the border. Depth one is no border in z: a slice has holes too.
+  // The value 2 marks air that is connected to the border. A volume of depth 1 has no border in z, so that a
+  // slice can have holes.
   Tensor mask = Tensor::zeros({depth, height, width}, DType::u8);
   uint8_t* m = mask.mutable_data<uint8_t>();
   const float* in = image.data<float>();

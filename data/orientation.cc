@@ -10,13 +10,14 @@ namespace {
 
 constexpr double kTie = 1e-3;
 
-/// For which directions of the body the axes x, y, z are taken: 0 (right), 1 (anterior), 2 (superior).
+/// Assigns the axes x, y, z to directions of the body: 0 (right-left), 1 (anterior-posterior), 2
+/// (superior-inferior).
 struct Pairing {
   std::array<size_t, 3> world{0, 1, 2};
-  double closeness = -1;  ///< sum of the cosines, 3 where the axes are those of the body
+  double closeness = -1;  ///< sum of the cosines; 3 if the axes are parallel to those of the body
 };
 
-/// Unit vectors of the axes, [world][axis]; of length 0 where the affine has no direction.
+/// Unit vectors of the axes, [world][axis]. A vector is 0 if the affine gives no direction.
 std::array<std::array<double, 3>, 3> directions(const NiftiHeader& header) {
   const Affine a = header.affine();
   std::array<std::array<double, 3>, 3> unit{};
@@ -27,7 +28,7 @@ std::array<std::array<double, 3>, 3> directions(const NiftiHeader& header) {
   return unit;
 }
 
-/// The six pairings, the closest first; the identity before others that are as close.
+/// The six pairings, the closest first. The identity comes before others that are equally close.
 std::array<Pairing, 6> pairings(const std::array<std::array<double, 3>, 3>& unit) {
   std::array<Pairing, 6> all{};
   std::array<size_t, 3> world{0, 1, 2};
@@ -49,7 +50,7 @@ std::string letters_of(const Pairing& p, const std::array<std::array<double, 3>,
   return letters;
 }
 
-/// The place of a letter among R, A, S, and whether it is the opposite.
+/// The index of a letter's direction among R, A, S, and whether the letter is the opposite (L, P, I).
 std::pair<size_t, bool> direction(char letter) {
   for (size_t world = 0; world < 3; ++world) {
     if (letter == "RAS"[world]) return {world, false};
@@ -113,7 +114,7 @@ Tensor turned(const Tensor& volume, const Turn& turn) {
   const int64_t item = channels ? volume.dim(3) : 1;
   const std::array<int64_t, 3> extent{volume.dim(2), volume.dim(1), volume.dim(0)};  // x, y, z of the file
   const std::array<int64_t, 3> stride{item, item * extent[0], item * extent[0] * extent[1]};
-  std::array<int64_t, 3> size{}, step{};  // of the turned volume's axes, in the file
+  std::array<int64_t, 3> size{}, step{};  // extent and step of the turned volume's axes in the file
   int64_t begin = 0;
   for (size_t d = 0; d < 3; ++d) {
     const size_t axis = static_cast<size_t>(std::abs(turn.axis[d]) - 1);

@@ -9,7 +9,7 @@
 namespace voxgrad {
 namespace {
 
-/// The case of the `index`-th example since the start of training: each epoch is a permutation of its own.
+/// The case of the `index`-th example since the start of training. Each epoch has its own permutation.
 size_t case_of(uint64_t seed, int64_t index, size_t cases) {
   const int64_t n = static_cast<int64_t>(cases);
   const Philox g{seed, Stream::order, static_cast<uint32_t>(index / n)};
@@ -21,7 +21,7 @@ size_t case_of(uint64_t seed, int64_t index, size_t cases) {
   return order[static_cast<size_t>(index % n)];
 }
 
-/// nnU-Net: the last third of a batch, rounded (one of two); with one example a batch every third one.
+/// As in nnU-Net, the last third of a batch, rounded (one of two). With batch size 1, every third example.
 bool wants_foreground(int example, int batch_size, int64_t index) {
   if (batch_size == 1) return index % 3 == 0;
   return example >= (2 * batch_size + 1) / 3;
@@ -82,8 +82,8 @@ Batch training_batch(const std::vector<PreparedCase>& cases, const Plan& plan, c
     batch.cases[static_cast<size_t>(i)] = static_cast<int>(which);
     batch.origin[static_cast<size_t>(i)] = origin;
   };
-  // Small patches: a thread an example, since handing out rows would cost more than the rows. The bits are
-  // the same.
+  // For small patches each example gets one thread, because distributing rows would cost more than copying
+  // them. The bits are the same.
   constexpr int64_t kSmall = 1 << 18;
   if (patch[0] * patch[1] * patch[2] * plan.channels() <= kSmall)
     parallel_for(plan.batch_size, make);

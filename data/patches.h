@@ -1,4 +1,4 @@
-// Training patches and sliding windows.
+// Training batches of patches, and sliding windows over a volume.
 #pragma once
 #include "data/preprocess.h"
 
@@ -10,39 +10,42 @@ struct AugmentOptions {
   // Probabilities of nnU-Net's default augmentation.
   double rotation = 0.2, scaling = 0.2, noise = 0.1, blur = 0.2, brightness = 0.15, contrast = 0.15,
          low_resolution = 0.25, gamma = 0.3;
-  /// The keys augment.*.
+  /// Declares the keys augment.*.
   void declare(OptionList& options);
 };
 
 struct Batch {
   Tensor image;                ///< f32 [N, D, H, W, C]
   Tensor label;                ///< i32 [N, D, H, W]
-  std::vector<int> cases;      ///< index of each example's case in the list given
+  std::vector<int> cases;      ///< for each example, the index of its case in the given list
   std::vector<Triple> origin;  ///< first voxel of each example's patch in its (padded) case
 };
 
-/// The batch of a training step: cases in the order of an epoch-wise permutation, one patch each; a third of
-/// the examples (at batch 2: one of two) is centred on foreground of a class drawn at random. Patches lie
-/// inside the padded case; a rotation or scaling that reads beyond it finds air (see augment.h). A pure
-/// function of (seed, step, index): the same bits with any number of threads.
+/// The batch of a training step. The cases are in the order of a permutation for each epoch, with one patch
+/// each. A third of the examples (with batch size 2: one of two) is centred on a foreground voxel of a random
+/// class. Patches lie inside the padded case. Outside it, rotation and scaling read air (augment.h). A pure
+/// function of (seed, step, index), with the same bits for any number of threads.
 Batch training_batch(const std::vector<PreparedCase>& cases, const Plan& plan, const AugmentOptions& augment,
                      uint64_t seed, int64_t step);
 
 struct Window {
-  Triple begin{};  ///< in the padded volume's frame (negative in the padding)
+  Triple begin{};  ///< first voxel in the volume; negative in the padding
 };
 
-/// Windows of the plan's patch over a volume of `shape` with the given overlap step (0.5), D outermost.
-/// A volume smaller than the patch is padded symmetrically: one window.
+/// Windows of extent `patch` that cover a volume of `shape`, ordered with D outermost. The distance between
+/// windows is at most `step` times the patch. A volume smaller than the patch gets one window and is padded
+/// on both sides.
 std::vector<Window> sliding_windows(const Triple& shape, const Triple& patch, double step = 0.5);
-/// How many they are.
+/// The number of windows of sliding_windows.
 int64_t count_windows(const Triple& shape, const Triple& patch, double step = 0.5);
-/// Weight of each voxel of a window: Gaussian, sigma = patch / 8, maximum 1, no zeros. f32 [D, H, W].
+/// Blending weight of each voxel of a window, f32 [D, H, W]: a Gaussian with sigma = patch / 8 and maximum 1.
+/// No weight is 0.
 Tensor gaussian_window(const Triple& patch);
-/// Windows of a volume f32 [D, H, W, C], stacked where it is, 0 outside it: [windows, d, h, w, C].
+/// Copies windows of a volume f32 [D, H, W, C] to [windows, d, h, w, C] on the volume's device. Values
+/// outside the volume are 0.
 Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch);
-/// Weights of all windows at each voxel of a volume of `shape`: what sums of weighted windows (add_window,
-/// tensor/window.h) are divided by. f32 [D, H, W].
+/// The sum of the weights of all windows at each voxel of a volume of `shape`: f32 [D, H, W]. It is the
+/// divisor for sums of weighted windows (add_window, tensor/window.h).
 Tensor sum_of_weights(const Triple& shape, const std::vector<Window>& windows, const Tensor& weight);
 
 }  // namespace voxgrad

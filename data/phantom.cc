@@ -18,10 +18,10 @@ using phantom::Tissue;
 
 struct Grid {
   int64_t depth, height, width;
-  /// Half the field of view in units of the anatomy, in plane and along z. An MRI's voxels are isotropic if
-  /// the field of view then holds the head; a flatter one squeezes the head.
+  /// Half the field of view in units of the anatomy, in plane and along z. The voxels of an MRI are isotropic
+  /// if that field of view contains the head. In a flatter volume the head is squeezed along z.
   float view, view_z;
-  int samples_z;  // partial volume: samples a voxel along z, two along x and y
+  int samples_z;  // samples of a voxel along z for partial volume; two along x and y
 
   Grid(const PhantomOptions& o, const Modality& m)
       : depth(o.depth.value_or(m.default_depth(o.size))),
@@ -37,31 +37,31 @@ struct Grid {
     };
     return {position(x, width, view), position(y, height, view), position(z, depth, view_z)};
   }
-  /// The point that lies `by` half voxels beside q.
+  /// The point q shifted by `by`, in half voxels.
   Point shifted(const Point& q, const Point& by) const {
     return {q[0] + by[0] * view / static_cast<float>(width), q[1] + by[1] * view / static_cast<float>(height),
             q[2] + by[2] * view_z / static_cast<float>(depth)};
   }
 };
 
-/// Fraction of the inside at a depth in units of the edge's half width: the same smooth step as the raters'
-/// law.
+/// The fraction that is inside, at depth t in units of the edge's half width. It is the same smooth step as
+/// in the rater model.
 float edge(float t) {
   const float x = 0.5f * (t + 1);
   return x <= 0 ? 0.0f : x >= 1 ? 1.0f : x * x * (3 - 2 * x);
 }
 
-/// The fraction of a point that each tissue covers. A later one lies over the earlier ones.
+/// The fraction of a point that each tissue covers. Later tissues cover earlier ones.
 struct Cover {
   float grey = 0;
   std::array<float, 2> fluid{};
   float structure = 0;
   std::array<float, phantom::kMostLesions> lesion{}, core{};
   float bone = 0;
-  float inside = 0;  // the head
+  float inside = 0;  // fraction inside the head
 };
 
-/// At a point of the undeformed head.
+/// The cover at a point of the undeformed head.
 Cover cover_at(const Anatomy& a, bool ct, const Point& q) {
   Cover cover;
   const float depth = a.head.depth(q);
@@ -94,7 +94,7 @@ float intensity_of(const Cover& cover, const Anatomy& a, const Tissue& t) {
   v += (t.grey - t.white) * cover.grey;
   for (const float fluid : cover.fluid) v += (t.fluid - v) * fluid;
   v += (t.structure - v) * cover.structure;
-  // The most visible on top.
+  // The most visible lesion is drawn last, over the others.
   for (size_t i = a.lesions.size(); i-- > 0;) v += (visible(t.lesion, i) - v) * cover.lesion[i];
   for (size_t i = a.lesions.size(); i-- > 0;) v += (visible(t.core, i) - v) * cover.core[i];
   v += (t.bone - v) * cover.bone;
@@ -118,11 +118,12 @@ Tensor render(const PhantomOptions& options, int index, const Anatomy& a) {
   Tensor image = Tensor::empty({channels, g.depth, g.height, g.width});
   float* out = image.mutable_data<float>();
   parallel_for(g.depth * g.height, [&](int64_t row) {
-    std::vector<Cover> samples;  // of a voxel
+    std::vector<Cover> samples;  // samples of a voxel
     for (int64_t x = 0; x < g.width; ++x) {
       const Point centre = g.at(static_cast<double>(x), static_cast<double>(row % g.height),
                                 static_cast<double>(row / g.height));
-      const Point q = a.unwarp(centre);  // the warp is smooth: one evaluation serves all samples of the voxel
+      const Point q =
+          a.unwarp(centre);  // the warp is smooth, so one evaluation is used for all samples of the voxel
       samples.clear();
       float inside = 0;
       for (int k = 0; k < g.samples_z; ++k)
@@ -154,7 +155,7 @@ Tensor render(const PhantomOptions& options, int index, const Anatomy& a) {
   return image;
 }
 
-/// f(voxel, depths) for each voxel of the grid.
+/// Calls f(voxel, depths) for each voxel of the grid.
 template <class F>
 void for_each_voxel(const Grid& g, const Anatomy& a, F&& f) {
   parallel_for(g.depth * g.height, [&](int64_t row) {

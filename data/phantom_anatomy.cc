@@ -8,7 +8,7 @@
 namespace voxgrad::phantom {
 namespace {
 
-/// Hands out the numbers of one case one after the other.
+/// Returns the random numbers of one case one after the other.
 class Draws {
  public:
   explicit Draws(const Philox& generator) : generator_(generator) {}
@@ -37,11 +37,11 @@ Ellipsoid ellipsoid(const Point& centre, const Point& radius, double degrees) {
 
 double smoothstep(double x) { return x <= 0 ? 0 : x >= 1 ? 1 : x * x * (3 - 2 * x); }
 
-/// Raters see a lesion of contrast .1 never, of .4 every second time, of .7 and more always.
+/// The probability that a rater calls a lesion: 0 at contrast 0.1, 1/2 at 0.4, 1 at 0.7 and above.
 double chance_of_a_call(double contrast) { return smoothstep((contrast - 0.1) / 0.6); }
 
 Lesion lesion(Draws& d, float side, double contrast, double mean_radius) {
-  // A direction in the hemisphere opposite the structure, in the white matter between ventricle and cortex.
+  // The lesion is in the hemisphere opposite the structure, in the white matter between ventricle and cortex.
   const float reach = d.around(1.0, 0.12), turn = d.around(0, 0.17), height = d.around(0, 0.25);
   float s, c;
   math::sincos_turn(turn - std::floor(turn), &s, &c);

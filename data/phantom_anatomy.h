@@ -1,4 +1,5 @@
-// What a phantom case is made of: soft ellipsoids in a warped head, and the raters' law. Internal to data/.
+// The anatomy of a phantom case (soft ellipsoids in a warped head) and the rater model (data/phantom.h).
+// Internal to data/.
 #pragma once
 #include <array>
 #include <vector>
@@ -16,20 +17,20 @@ struct Ellipsoid {
   Point centre{}, radius{};
   float sine = 0, cosine = 1;  // rotation in the axial plane
 
-  /// About the distance below the surface; positive inside.
+  /// The approximate distance below the surface; positive inside.
   float depth(const Point& p) const;
 };
 
 struct Lesion {
   Ellipsoid shape;
-  float contrast = 1;  // visible: 0 none, 1 full
-  double called = 1;   // probability that a rater calls it a lesion
+  float contrast = 1;  // visible contrast: 0 invisible, 1 full
+  double called = 1;   // p_j: probability that a rater calls it a lesion
 };
 
-/// Half widths of borders. In an MRI phantom of size 40 they are one voxel and .8 of a voxel.
+/// Half widths of borders. In an MRI phantom of size 40 they are 1 voxel and 0.8 voxels.
 inline constexpr float kStructureBorder = 0.05f, kLesionBorder = 0.04f;
 
-/// What the scanner adds to a channel of an MRI.
+/// The effects of the scanner on a channel of an MRI.
 struct Scan {
   std::array<float, 9> bias{};
   float intensity_scale = 1;  // arbitrary units
@@ -39,22 +40,22 @@ struct Anatomy {
   Ellipsoid head, structure;
   std::array<Ellipsoid, 2> ventricles;
   std::vector<Lesion> lesions;  // the most visible first
-  float core = 0;               // w of the rater model; infinite where lesions have no core
+  float core = 0;               // w of the rater model; infinite if lesions have no core
   std::array<float, 9> warp_phase{};
   std::array<float, 2> fold_phase{};
-  std::vector<Scan> scans;  // one a channel
+  std::vector<Scan> scans;  // one for each channel
 
-  /// Where a point of the image lies in the undeformed head.
+  /// Maps a point of the image to the undeformed head.
   Point unwarp(const Point& p) const;
 };
 
 /// ErrorCode::usage, naming the option, for one out of range.
 void check_options(const PhantomOptions& options);
 
-/// The anatomy of a case; options.seed, options.modality and the index decide.
+/// The anatomy of a case. It depends only on options.seed, options.modality and the index.
 Anatomy draw_anatomy(const PhantomOptions& options, int index);
 
-/// The numbers of a case come from draws of Stream::phantom that no other case shares.
+/// The random numbers of a case. Each case and each use has its own draws of Stream::phantom.
 enum class Use : uint32_t { anatomy = 0, noise = 1, raters = 2, choice = 3 };
 inline Philox generator(const PhantomOptions& options, int index, Use use) {
   return {options.seed, Stream::phantom, static_cast<uint32_t>(index) * 8u + static_cast<uint32_t>(use)};
@@ -62,7 +63,7 @@ inline Philox generator(const PhantomOptions& options, int index, Use use) {
 
 inline constexpr size_t kMostLesions = 4;
 
-/// Depth of a voxel below the surfaces in units of their borders' half widths.
+/// Depths of a voxel below the surfaces, in units of the borders' half widths.
 struct Depths {
   float structure;
   std::array<float, kMostLesions> lesion;  // in the order of Anatomy::lesions
@@ -75,7 +76,7 @@ struct Rater {
 };
 Rater draw_rater(const PhantomOptions& options, int index, uint32_t rater);
 int label_of(const Anatomy& anatomy, const Depths& depths, const Rater& rater);
-/// P(background), P(structure), P(lesion), P(core); the last is 0 where lesions have no core.
+/// P(background), P(structure), P(lesion), P(core). The last is 0 if lesions have no core.
 std::array<double, 4> posterior_of(const Anatomy& anatomy, const Depths& depths);
 
 /// Distribution function of the border offset b: 0 at -1, 1 at 1.

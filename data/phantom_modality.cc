@@ -13,11 +13,11 @@ const std::vector<Modality>& modalities() {
   constexpr float kNone = HUGE_VALF;
   // Order of the intensities: outside, white, grey, fluid, structure, lesion, core, bone.
   static const std::vector<Modality> all{
-      // One channel like FLAIR.
+      // One channel, similar to FLAIR.
       {"mri", false, 1, kNone, {{"MRI", {0, 0.60f, 0.78f, 0.16f, 0.40f, 1.0f, 0, 0}}}},
       {"ct", true, 1, kNone, {{"CT", {-1000, 30, 38, 8, 18, 68, 0, 850}}}},
-      // A glioma in BraTS: oedema is bright on T2 and FLAIR, the core takes up contrast agent (T1c), and
-      // fluid is bright on T2 only. The head fills about 60 % of the field of view, as there.
+      // Like a glioma in BraTS: oedema is bright on T2 and FLAIR, the core takes up contrast agent (T1c), and
+      // fluid is bright on T2 only. As in BraTS, the head fills about 60 % of the field of view.
       {"mpmri",
        false,
        1.3f,

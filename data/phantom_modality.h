@@ -7,8 +7,8 @@
 
 namespace voxgrad::phantom {
 
-/// Intensities of the tissues. A lesion of contrast c lies c of the way from white matter to `lesion`, its
-/// core c of the way from white matter to `core`.
+/// Intensities of the tissues. A lesion of contrast c has the intensity white + c (lesion - white), and its
+/// core has white + c (core - white).
 struct Tissue {
   float outside, white, grey, fluid, structure, lesion, core, bone;
 };
@@ -20,9 +20,9 @@ struct Channel {
 
 struct Modality {
   std::string_view name;
-  bool ct;     ///< HU, bone around the brain, 5 mm slices; else arbitrary units, skull-stripped, 1 mm
+  bool ct;     ///< true: HU, bone around the brain, 5 mm slices; false: arbitrary units, skull-stripped, 1 mm
   float view;  ///< half the field of view in plane, in units of the anatomy
-  float core;  ///< w of the rater model; infinite where lesions have no core
+  float core;  ///< w of the rater model; infinite if lesions have no core
   std::vector<Channel> channels;
 
   /// Voxels along z of a phantom without --depth.
@@ -31,7 +31,7 @@ struct Modality {
 
 const std::vector<Modality>& modalities();
 
-/// The modality that the options name. ErrorCode::usage for an unknown one.
+/// The modality named by the options. ErrorCode::usage for an unknown one.
 const Modality& modality_of(const PhantomOptions& options);
 
 }  // namespace voxgrad::phantom

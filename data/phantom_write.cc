@@ -1,4 +1,4 @@
-// The phantom as a data set on disk.
+// Writes the phantom as a data set on disk.
 #include <nlohmann/json.hpp>
 
 #include "data/phantom_anatomy.h"

@@ -13,11 +13,11 @@
 namespace voxgrad {
 namespace {
 
-constexpr double kAnisotropy = 3;                // nnU-Net's threshold for slices
-constexpr double kMaskFraction = 0.75;           // z-score over the mask where cropping leaves less than this
-constexpr int64_t kIntensitySamples = 10000000;  // over the data set, a channel
+constexpr double kAnisotropy = 3;       // nnU-Net's threshold for slices
+constexpr double kMaskFraction = 0.75;  // z-score over the mask if cropping leaves less than this fraction
+constexpr int64_t kIntensitySamples = 10000000;  // for each channel, over the data set
 
-/// Percentile of a sorted list, linear between neighbours (numpy's default).
+/// Percentile of a sorted list, with linear interpolation between neighbours (numpy's default).
 double percentile_of_sorted(const std::vector<double>& sorted, double percent) {
   const double position = percent / 100 * static_cast<double>(sorted.size() - 1);
   const size_t i = static_cast<size_t>(position);
@@ -30,7 +30,7 @@ double percentile(std::vector<double> values, double percent) {
   return percentile_of_sorted(values, percent);
 }
 
-/// Of every n-th voxel among `total` that are wanted, so that about `samples` are taken: f32 [n, C].
+/// Samples about `samples` of the `total` wanted voxels, by taking every n-th one: f32 [n, C].
 template <class Wanted>
 Tensor intensities(const LoadedCase& c, int64_t total, int64_t samples, Wanted&& wanted) {
   const float* x = c.image.data<float>();
@@ -45,10 +45,10 @@ Tensor intensities(const LoadedCase& c, int64_t total, int64_t samples, Wanted&&
 
 /// The fingerprints of all cases together.
 struct Fingerprint {
-  std::array<std::vector<double>, 3> spacing, size;       // of the cropped cases
-  std::vector<double> kept;                               // fraction of the volume that cropping leaves
-  bool flat = true;                                       // every case is a single slice
-  std::vector<std::vector<double>> foreground, anything;  // intensities a channel
+  std::array<std::vector<double>, 3> spacing, size;  // of each cropped case
+  std::vector<double> kept;  // for each case, the fraction of the volume that cropping leaves
+  bool flat = true;          // whether every case is a single slice
+  std::vector<std::vector<double>> foreground, anything;  // intensities of each channel
 
   void add(const CaseFingerprint& c) {
     for (size_t a = 0; a < 3; ++a) {
@@ -83,14 +83,14 @@ std::vector<ChannelIntensity> intensities_of(std::vector<std::vector<double>> va
     c.mean = sum / static_cast<double>(channel.size());
     for (const double v : channel) squares += (v - c.mean) * (v - c.mean);
     c.std = std::sqrt(squares / static_cast<double>(channel.size()));
-    if (!(c.std > 0x1p-24 * std::abs(c.mean))) c.std = 1;  // a constant: every voxel becomes about 0
+    if (!(c.std > 0x1p-24 * std::abs(c.mean))) c.std = 1;  // a constant channel: every voxel becomes about 0
     result.push_back(c);
   }
   return result;
 }
 
-/// The median; but an axis of slices takes the 10th percentile of its spacings, no finer than the coarsest
-/// other axis.
+/// The median spacing of each axis. A slice axis gets the 10th percentile of its spacings instead, but not
+/// less than the larger spacing of the other axes.
 std::array<double, 3> target_spacing(const Fingerprint& f) {
   std::array<double, 3> target{}, size{};
   for (size_t a = 0; a < 3; ++a) {
@@ -150,7 +150,7 @@ CaseFingerprint read_fingerprint(const Case& which, int channels, int classes, i
   int64_t count = 0;
   for (int64_t v = 0; v < c.label.numel(); ++v) count += y[v] > 0;
   if (count > 0) f.foreground = intensities(c, count, samples, [&](int64_t v) { return y[v] > 0; });
-  // For a data set without any foreground; few are enough.
+  // Used if the data set has no foreground. Fewer samples are enough.
   f.anything =
       intensities(c, c.label.numel(), std::max<int64_t>(1, samples / 10), [](int64_t) { return true; });
   return f;
@@ -187,7 +187,9 @@ std::vector<Problem> run_warnings(const Dataset& dataset, const std::vector<Case
     }
   inspect_together(dataset, all, problems);
   inspect_training(dataset, trained, all, "", problems);
-  std::erase_if(problems, [](const Problem& p) { return p.error; });  // by names; a plan may say otherwise
+  std::erase_if(problems, [](const Problem& p) {
+    return p.error;
+  });  // these errors follow from channel names, which a plan may override
   return problems;
 }
 
@@ -231,7 +233,7 @@ Plan plan_from_fingerprints(const Dataset& dataset, const std::vector<CaseFinger
   }
   plan_network(plan, plan.median_shape, target, options);
   return plan_from_json(plan_to_json(plan),
-                        dataset.folder);  // what a model could not be read with is refused
+                        dataset.folder);  // refuses a plan with which no model could be read
 }
 
 }  // namespace voxgrad

@@ -16,7 +16,7 @@ std::vector<std::string> keys_of(const json& object) {
   return keys;
 }
 
-// A misspelt field would be lost in silence.
+// Refuses unknown fields, so that a misspelt field is not ignored.
 void expect_known(const json& given, const json& known, const std::string& name, const std::string& where) {
   if (given.is_array() && known.is_array())
     for (size_t i = 0; i < std::min(given.size(), known.size()); ++i)
@@ -37,7 +37,7 @@ std::string list_of(const std::vector<std::string>& names) { return json(names).
 Plan plan_from_toml(const std::string& text, const std::string& where) {
   json given = json::parse(json_of_toml(text, "[plan] " + where));
   if (!given.contains("intensity")) given["intensity"] = json::array();  // TOML has no empty list of tables
-  // An earlier version has other fields.
+  // Other versions have other fields.
   if (const json version = given.value("version", json());
       version.is_number_integer() && version != kPlanVersion)
     fail(ErrorCode::data, "[plan] ", where, ": version: expected ", kPlanVersion, ", got ", version.dump(),

@@ -1,5 +1,6 @@
-// Patch and topology of the network: the rules of nnU-Net (Isensee et al. 2021), get_pool_and_conv_props and
-// the search for a patch, with a budget of voxels in place of one of GPU memory.
+// Patch and topology of the network by the rules of nnU-Net (Isensee et al. 2021): get_pool_and_conv_props
+// and the search for a patch. The patch is bounded by a number of voxels, where nnU-Net bounds the GPU
+// memory.
 #include <algorithm>
 #include <cmath>
 
@@ -8,12 +9,12 @@
 namespace voxgrad {
 namespace {
 
-constexpr int64_t kMinimumEdge = 4;   // of the bottleneck
-constexpr int64_t kMinimumPatch = 8;  // along an axis that is no single slice
-constexpr int64_t kMultiple = 4;      // of a patch along an axis that is halved at all
+constexpr int64_t kMinimumEdge = 4;   // smallest edge of the bottleneck
+constexpr int64_t kMinimumPatch = 8;  // smallest edge of a patch, except along a single slice
+constexpr int64_t kMultiple = 4;      // a patch is a multiple of this along axes that are halved
 
 struct Topology {
-  std::vector<Triple> strides, kernels;  // a stage each
+  std::vector<Triple> strides, kernels;  // one for each stage
   Triple divisor{1, 1, 1};
 };
 
@@ -22,7 +23,7 @@ Topology topology_of(const Triple& patch, std::array<double, 3> spacing, int fir
   Triple size = patch, kernel{1, 1, 1};
   t.strides.push_back({1, 1, 1});
   for (size_t a = 0; a < 3; ++a)
-    if (patch[a] == 1) spacing[a] = HUGE_VAL;  // a single slice has no say
+    if (patch[a] == 1) spacing[a] = HUGE_VAL;  // the spacing of a single slice is ignored
   const auto within_two = [&](size_t axis, double finest) { return spacing[axis] / finest < 2; };
   while (static_cast<int>(t.strides.size()) < max_stages) {
     std::vector<size_t> halved;
@@ -46,7 +47,7 @@ Topology topology_of(const Triple& patch, std::array<double, 3> spacing, int fir
     }
     t.strides.push_back(stride);
   }
-  t.kernels.push_back({first_axis > 0 ? 1 : 3, 3, 3});  // the bottleneck sees its neighbours on every axis
+  t.kernels.push_back({first_axis > 0 ? 1 : 3, 3, 3});  // the bottleneck has kernels of 3 along every axis
   for (Triple& k : t.kernels)
     for (size_t a = 0; a < 3; ++a)
       if (patch[a] == 1) k[a] = 1;
@@ -60,8 +61,8 @@ int64_t product(const Triple& t) { return t[0] * t[1] * t[2]; }
 void plan_network(Plan& plan, const Triple& shape, const std::array<double, 3>& spacing,
                   const PlanOptions& options) {
   const int first_axis = plan.dims == 2 ? 1 : 0;
-  // As many mm along each axis as a cube of 256 voxels (2-D: a square of 2048 pixels) has, and no more than
-  // there is.
+  // The first patch has the same length in mm along each axis and as many voxels as a cube with an edge of
+  // 256 voxels (2-D: a square with an edge of 2048 pixels). It is cut to the extent of the volume.
   double scale = plan.dims == 2 ? 2048.0 * 2048.0 : 256.0 * 256.0 * 256.0;
   for (size_t a = static_cast<size_t>(first_axis); a < 3; ++a) scale *= spacing[a];
   scale = plan.dims == 2 ? std::sqrt(scale) : std::cbrt(scale);
@@ -79,7 +80,7 @@ void plan_network(Plan& plan, const Triple& shape, const std::array<double, 3>& 
       multiple[a] = t.divisor[a] > 1 ? std::max(t.divisor[a], kMultiple) : 1;
       padded[a] = (patch[a] + multiple[a] - 1) / multiple[a] * multiple[a];
     }
-    // Over budget: shorten the axis of which the patch sees most.
+    // If the patch is too large, shorten the axis of which it covers the largest part of the volume.
     size_t longest = 3;
     for (size_t a = static_cast<size_t>(first_axis); a < 3; ++a)
       if (padded[a] - multiple[a] >= kMinimumPatch &&

@@ -1,4 +1,4 @@
-// Plans as JSON (in model files) and as TOML (for people).
+// Writes and reads plans: as JSON in model files, as TOML for users.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -14,15 +14,15 @@ namespace {
 
 using nlohmann::json;
 
-// What a plan may say (docs/audit.md). The bounds hold every plan that plan_network makes of the options'
-// ranges, and keep every product of a plan's numbers far below 2^63.
+// The limits of a plan (docs/audit.md). They allow every plan that plan_network makes from valid options.
+// They keep every product of a plan's numbers far below 2^63.
 constexpr size_t kMostChannels = 1024, kMostClasses = 1 << 16, kMostStages = 32, kLongestName = 1000;
 constexpr double kFinestSpacing = 1e-6, kCoarsestSpacing = 1e4;  // mm
 constexpr int64_t kMostExtent = 1 << 20, kMostPatchEdge = 1 << 16, kMostPatchVoxels = int64_t{1} << 31;
 constexpr int64_t kMostStride = 16, kMostFeatures = 4096, kMostBatch = 1024;
 constexpr double kMostIntensity = 1e30, kLeastDeviation = 1e-30;
 
-/// The fields of a plan, read with checks; every error names where the text came from and the field.
+/// Reads the fields of a plan and checks them. Every error names the source of the text and the field.
 class PlanReader {
  public:
   PlanReader(const std::string& text, const std::string& where) : where_(where) {
@@ -61,10 +61,10 @@ class PlanReader {
       ChannelIntensity c;
       c.low = number(field(i, "low"), "intensity.low", -kMostIntensity, kMostIntensity);
       c.high = number(field(i, "high"), "intensity.high", c.low, kMostIntensity);
-      // Of values from low to high; a sum of many may be off by rounding.
+      // The mean is between low and high, up to rounding errors of a long sum.
       const double width = c.high - c.low, slack = 1e-6 * std::max(std::abs(c.low), std::abs(c.high));
       c.mean = number(field(i, "mean"), "intensity.mean", c.low - slack, c.high + slack);
-      // 1 stands for that of a constant.
+      // A constant channel has the deviation 1.
       c.std = number(field(i, "std"), "intensity.std", kLeastDeviation, std::max(width + slack, 1.0));
       p.intensity.push_back(c);
     }
@@ -135,7 +135,7 @@ class PlanReader {
     for (const json& j : stages(name)) all.push_back(triple(j, name, high));
     return all;
   }
-  /// A plan of version 1 has one normalisation for all channels, and does not say how images are turned.
+  /// A plan of version 1 has one normalisation for all channels and no axes.
   void read_channels(Plan& p) const {
     if (p.version == 1) {
       const std::string modality = text(at("modality"), "modality");
@@ -177,7 +177,7 @@ class PlanReader {
   json root_;
 };
 
-/// The shortest text that reads back as the same double; TOML wants a point or an exponent.
+/// The shortest text that is read back as the same double. TOML requires a point or an exponent.
 std::string shortest(double value) {
   std::array<char, 40> buffer{};
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
@@ -230,29 +230,32 @@ std::string plan_to_toml(const Plan& plan) {
   std::ostringstream out;
   const auto names = [](const std::vector<std::string>& list) { return joined(list, quoted); };
   const auto triples = [](const std::vector<Triple>& list) { return joined(list, of_triple); };
-  out << "# A plan of voxgrad. Edit it and train by it: voxgrad train DATASET --plan FILE\n"
+  out << "# A plan of voxgrad. Edit it and train with it: voxgrad train DATASET --plan FILE\n"
       << "# Every triple is in the order z, y, x.\n"
       << "version = " << kPlanVersion << "\n"
       << "dims = " << plan.dims << "  # 2: slices, each a volume of depth one\n"
       << "channel_names = " << names(plan.channel_names) << "\n"
       << "label_names = " << names(plan.label_names) << "\n"
       << "normalisation = " << names(plan.normalisation)
-      << "  # a channel each: ct, zscore, none, rescale_to_0_1, rgb_to_0_1\n"
+      << "  # for each channel: ct, zscore, none, rescale_to_0_1 or rgb_to_0_1\n"
       << "axes = " << quoted(plan.axes)
-      << "  # where the axes x, y, z (in this order) of every prepared image run to\n"
-      << "spacing = " << joined(plan.spacing, shortest) << "  # mm; 0: kept as it is\n"
-      << "median_shape = " << of_triple(plan.median_shape) << "  # of the cropped cases at this spacing\n"
+      << "  # directions of the axes x, y, z (in this order) of every prepared image\n"
+      << "spacing = " << joined(plan.spacing, shortest) << "  # mm; 0: not resampled\n"
+      << "median_shape = " << of_triple(plan.median_shape)
+      << "  # median of the cropped cases at this spacing\n"
       << "patch = " << of_triple(plan.patch) << "\n"
       << "batch_size = " << plan.batch_size << "\n"
-      << "strides = " << triples(plan.strides) << "  # a stage each\n"
+      << "strides = " << triples(plan.strides) << "  # one for each stage\n"
       << "kernels = " << triples(plan.kernels) << "\n"
       << "features = " << joined(plan.features, [](int f) { return std::to_string(f); }) << "\n"
-      << "anisotropic = " << (plan.anisotropic ? "true" : "false") << "  # slices are resampled apart\n"
+      << "anisotropic = " << (plan.anisotropic ? "true" : "false")
+      << "  # true: nearest neighbour along the slice axis\n"
       << "mask_normalisation = " << (plan.mask_normalisation ? "true" : "false")
-      << "  # z-score without the air\n";
+      << "  # true: z-score without the air\n";
   for (const ChannelIntensity& c : plan.intensity)
-    out << "\n[[intensity]]  # foreground of a ct channel: percentiles .5 and 99.5, then mean and deviation "
-           "in between\n"
+    out << "\n[[intensity]]  # foreground of a ct channel: percentiles 0.5 and 99.5; mean and deviation "
+           "after "
+           "clipping\n"
         << "low = " << shortest(c.low) << "\nhigh = " << shortest(c.high) << "\nmean = " << shortest(c.mean)
         << "\nstd = " << shortest(c.std) << "\n";
   return out.str();

@@ -24,7 +24,7 @@ void add_tensor(Sha256& hash, const std::string& name, const Tensor& t) {
   hash.update(t.raw(), t.nbytes());
 }
 
-/// Of the fields and of all tensors.
+/// The digest of the fields and all tensors.
 std::string digest_of(const SafeTensors& content) {
   Sha256 hash;
   add_text(hash, content.metadata.at(kFields) + "\n");
@@ -32,7 +32,7 @@ std::string digest_of(const SafeTensors& content) {
   return hash.hex();
 }
 
-/// Of what training sees of a case.
+/// The digest of the data of a case that training uses.
 std::string digest_of(const PreparedCase& p) {
   Sha256 hash;
   add_tensor(hash, "image", p.image);
@@ -48,7 +48,7 @@ SafeTensors finished(SafeTensors content, const json& fields, const std::string&
   return content;
 }
 
-/// What is asked of a file, with its errors.
+/// Reads fields and tensors of a file. Its errors name the file.
 class Reader {
  public:
   Reader(const SafeTensors& content, const std::string& where) : content_(content), where_(where) {
@@ -100,7 +100,7 @@ PreparedFile::PreparedFile(const std::string& path) {
     mapped_ = map_safetensors(path);
   } catch (const Error& e) {
     const std::string what = e.what(), place = path + ": ";
-    if (e.code() != ErrorCode::data || what.starts_with("[file]")) throw;  // it is not there
+    if (e.code() != ErrorCode::data || what.starts_with("[file]")) throw;  // the file is missing
     damaged_file(path, what.substr(what.find(place) + place.size()));
   }
 }

@@ -1,4 +1,4 @@
-// Prepared cases and fingerprints as safetensors, in a file or in memory. Internal to data/.
+// Converts prepared cases and fingerprints to safetensors and back. Internal to data/.
 #pragma once
 #include <mutex>
 
@@ -7,13 +7,13 @@
 
 namespace voxgrad {
 
-/// A stored file that is mapped.
+/// A memory-mapped file of prepared data.
 class PreparedFile {
  public:
-  /// ErrorCode::system, naming the file, where it is damaged.
+  /// ErrorCode::system, naming the file, if it is damaged.
   explicit PreparedFile(const std::string& path);
   const SafeTensors& content() const { return mapped_.content; }
-  /// Compares the content with the digest in the file, the first time it is called.
+  /// Compares the content with the digest in the file, once. ErrorCode::system if they differ.
   void verify() const;
   void check() const { mapped_.file->check(); }
 
@@ -23,16 +23,16 @@ class PreparedFile {
   mutable bool verified_ = false;
 };
 
-/// Throws ErrorCode::system: the file of prepared data is damaged, and what to do.
+/// Throws ErrorCode::system: the file of prepared data is damaged. The message says what to do.
 [[noreturn]] void damaged_file(const std::string& path, const std::string& how);
 
-/// The files that a warning may name: images, label.
+/// The files that a warning may name: images and label.
 std::vector<std::string> files_of(const Case& c);
 
-/// With the digest of all that they hold, except the name, in their metadata.
+/// The metadata has the digest of all other content except the name.
 SafeTensors to_tensors(const PreparedCase& prepared);
 SafeTensors to_tensors(const CaseFingerprint& f, const Case& c);
-/// `where`: for errors. The tensors are those of `content`.
+/// `where`: the file for error messages. The tensors share the memory of `content`.
 PreparedCase prepared_from(const SafeTensors& content, const Case& c, const std::string& where);
 CaseFingerprint fingerprint_from(const SafeTensors& content, const Case& c, const std::string& where);
 

@@ -12,11 +12,12 @@
 namespace voxgrad {
 namespace {
 
-constexpr int64_t kClassVoxels = 10000;                       // kept a class for drawing patch centres
-constexpr int64_t kTile = 1 << 15;                            // voxels a partial sum
-constexpr double kMostExtent = 0x1p20, kMostVoxels = 0x1p36;  // of a case at the plan's spacing
+constexpr int64_t kClassVoxels = 10000;  // voxels of each class that are kept for drawing patch centres
+constexpr int64_t kTile = 1 << 15;       // voxels of a partial sum
+constexpr double kMostExtent = 0x1p20, kMostVoxels = 0x1p36;  // limits of a case at the plan's spacing
 
-/// Sum over voxels of f(voxel), partial sums combined in order.
+/// The sum of f(voxel) over all voxels. Partial sums are added in order, so that the bits do not depend on
+/// threads.
 template <class F>
 double sum_over(int64_t voxels, F&& f) {
   std::vector<double> partial(static_cast<size_t>((voxels + kTile - 1) / kTile));
@@ -30,11 +31,12 @@ double sum_over(int64_t voxels, F&& f) {
   return sum;
 }
 
-/// A deviation below this part of the mean is what rounding leaves of a constant. It is relative, so that the
-/// unit of an image changes nothing.
+/// A deviation below this fraction of the mean is a rounding error of a constant. The fraction is relative,
+/// so that the unit of the image has no influence.
 constexpr double kLeastDeviation = 0x1p-24;
 
-/// z-score of a channel over the voxels where `mask` is not 0 (everywhere without one); 0 elsewhere.
+/// z-scores a channel over the voxels where `mask` is not 0. The other voxels become 0. A null mask means all
+/// voxels.
 void z_score(Tensor& image, int64_t channel, const uint8_t* mask) {
   const int64_t channels = image.dim(3), voxels = image.numel() / channels;
   float* x = image.mutable_data<float>() + channel;
@@ -66,7 +68,7 @@ void clip_and_scale(Tensor& image, int64_t channel, const ChannelIntensity& c) {
   });
 }
 
-/// (x - shift) * scale.
+/// x -> (x - shift) * scale.
 void shift_and_scale(Tensor& image, int64_t channel, double shift, double scale) {
   const int64_t channels = image.dim(3), voxels = image.numel() / channels;
   float* x = image.mutable_data<float>() + channel;
@@ -76,7 +78,7 @@ void shift_and_scale(Tensor& image, int64_t channel, double shift, double scale)
   });
 }
 
-/// From the smallest to the largest value of the case; a constant becomes 0.
+/// Maps the range of the case to [0, 1]. A constant becomes 0.
 void rescale_to_0_1(Tensor& image, int64_t channel) {
   const auto [low, high] = channel_range(image, channel);
   const double width = double{high} - double{low};
@@ -115,7 +117,7 @@ std::vector<float> air_of(const Tensor& image, const Plan& plan) {
   return air;
 }
 
-/// Copies [D, H, W] elements of `item` values to `begin` in a larger volume.
+/// Copies a volume [D, H, W], with `item` values for each voxel, to `begin` in a larger volume.
 template <class T>
 void paste(const Tensor& from, Tensor& to, const Triple& begin, int64_t item) {
   const int64_t height = from.dim(1), width = from.dim(2);
@@ -129,7 +131,7 @@ void paste(const Tensor& from, Tensor& to, const Triple& begin, int64_t item) {
   });
 }
 
-/// A volume whose every voxel has the values of `item`.
+/// A volume in which every voxel has the values `item`.
 Tensor filled(const Triple& size, const std::vector<float>& item) {
   const int64_t channels = static_cast<int64_t>(item.size());
   Tensor t = Tensor::empty({size[0], size[1], size[2], channels});
@@ -157,7 +159,7 @@ std::vector<Tensor> class_voxels_of(const Tensor& label, int classes) {
   return tensors;
 }
 
-/// The field at the resolution of the input, inside the crop.
+/// Resamples a field to the resolution of the input, inside the crop.
 Tensor to_crop(const Tensor& field, const PreprocessedCase& c) {
   require(field.rank() == 4, "[preprocess] expected a field [D, H, W, C], got ", field.shape());
   require(field.dim(0) == c.padded[0] && field.dim(1) == c.padded[1] && field.dim(2) == c.padded[2],
@@ -167,7 +169,7 @@ Tensor to_crop(const Tensor& field, const PreprocessedCase& c) {
                   {kLinear, kLinear, kLinear});
 }
 
-/// The plan's spacing; along the slices of a 2-D plan that of the case.
+/// The plan's spacing. Along the slice axis of a 2-D plan, the case's spacing.
 std::array<double, 3> target_spacing(const std::array<double, 3>& spacing, const Plan& plan) {
   std::array<double, 3> target = plan.spacing;
   for (size_t a = 0; a < 3; ++a)
@@ -175,7 +177,8 @@ std::array<double, 3> target_spacing(const std::array<double, 3>& spacing, const
   return target;
 }
 
-/// The crop in the whole volume, as the input lies. `outside`: the values of a voxel outside it.
+/// Pastes the crop into the whole volume and turns it to the input's axes. `outside`: the values of voxels
+/// outside the crop.
 Tensor onto_input(const Tensor& inside, const PreprocessedCase& c, const std::vector<float>& outside) {
   if (c.crop_size == c.original) return turned(inside, c.turn.inverse());
   Tensor whole = filled(c.original, outside);
@@ -309,7 +312,7 @@ Tensor invert_field(const Tensor& field, const PreprocessedCase& c, float outsid
 Tensor invert_probabilities(const Tensor& probabilities, const PreprocessedCase& c) {
   Tensor inside = to_crop(probabilities, c);
   const int64_t classes = inside.dim(3), voxels = inside.numel() / classes;
-  // Resampling may have handed the caller's own tensor through.
+  // Without resampling, `inside` may be the caller's tensor.
   if (inside.raw() == probabilities.raw()) inside = inside.clone();
   float* p = inside.mutable_data<float>();
   parallel_ranges(voxels, kTile, [&](int64_t begin, int64_t end) {

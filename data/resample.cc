@@ -66,7 +66,7 @@ Interpolations separate_axes(const std::array<double, 3>& from, const std::array
         static_cast<size_t>(std::max_element(spacing.begin(), spacing.end()) - spacing.begin());
     const double finest = *std::min_element(spacing.begin(), spacing.end());
     if (spacing[coarsest] <= 3 * finest) continue;
-    // Two coarse axes are no slices: nnU-Net interpolates these in the ordinary way.
+    // With two equally coarse axes there are no slices, and nnU-Net interpolates all axes with `order`.
     int coarse = 0;
     for (const double s : spacing) coarse += s == spacing[coarsest];
     if (coarse == 1) along[coarsest] = Interpolation::nearest;

@@ -1,4 +1,4 @@
-// Sliding windows over a volume and the blending of what a network says about each.
+// Sliding windows over a volume, and the weights that blend the network's outputs in them.
 #include <algorithm>
 #include <cmath>
 
@@ -11,8 +11,8 @@
 namespace voxgrad {
 namespace {
 
-/// Begins of windows along an axis: no further apart than step * patch, evenly spread, the last one ends at
-/// the border.
+/// The first voxels of the windows along an axis. They are evenly spaced, at most step * patch apart, and the
+/// last window ends at the border.
 std::vector<int64_t> begins(int64_t extent, int64_t patch, double step) {
   if (extent <= patch) return {-((patch - extent) / 2)};
   const int64_t room = extent - patch;

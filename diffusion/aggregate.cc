@@ -11,7 +11,7 @@
 namespace voxgrad {
 namespace {
 
-constexpr int64_t kGrain = 1 << 13;  // voxels a tile
+constexpr int64_t kGrain = 1 << 13;  // voxels of a tile
 
 Shape without_last(const Shape& s) {
   Shape r;
@@ -19,7 +19,7 @@ Shape without_last(const Shape& s) {
   return r;
 }
 
-// f(in row, out row) for every voxel, in parallel.
+// Calls f(in row, out row) for every voxel, in parallel.
 template <class F>
 void for_rows(const Tensor& in, int64_t out_width, const Tensor& out, F&& f) {
   const int64_t k = in.dim(-1);

@@ -1,4 +1,4 @@
-// The process of PGRD on the residual r = s - pi (docs/method.md, equations 1 to 4, 7, 10) and its
+// The diffusion process of PGRD on the residual r = s - pi (docs/method.md, equations 1 to 4, 7, 10), and its
 // preconditioning.
 #pragma once
 #include "diffusion/sampler.h"
@@ -7,19 +7,19 @@
 
 namespace voxgrad {
 
-/// The network sees c_in r_t and gives F; r0_hat = c_skip r_t + c_out F. `sd` is the standard deviation of
-/// the clean residual (Karras et al. 2022, with the variance of r_t: abar sd^2 + 1 - abar). sd = 1 is
-/// v-prediction, F = -v.
+/// The network reads c_in r_t and gives F. Then r0_hat = c_skip r_t + c_out F. `sd` is the standard deviation
+/// of the clean residual (Karras et al. 2022, with the variance abar sd^2 + 1 - abar of r_t). With sd = 1
+/// this is v-prediction, F = -v.
 struct Preconditioning {
   double in, skip, out;
 };
 Preconditioning precondition(double alpha_bar, double sd);
 
-/// What the kernels of tensor/process.h read of examples at times t in 1..T: f32 [kProcessConstants, N], on
-/// the CPU. `step`: the reverse step that follows, the same for all.
+/// The constants that the kernels of tensor/process.h read for N examples at times t in 1..T: f32
+/// [kProcessConstants, N], on the CPU. `step`: the next reverse step, the same for all examples.
 Tensor process_constants(const NoiseSchedule& schedule, const std::vector<int64_t>& t, double sd,
                          const ReverseStep& step = {});
-/// A row of such a table, [N]; shares storage.
+/// One row of process_constants, [N]; shares storage.
 Tensor constant_of(const Tensor& constants, ProcessConstant row);
 
 /// A training example of the denoiser, N volumes.
@@ -28,12 +28,13 @@ struct ResidualExample {
   Tensor target;  ///< (r_0 - c_skip r_t) / c_out; at sd = 1 this is -v_t of equation 3
   Tensor state;   ///< r_t
 };
-/// r_0 = onehot(label) - pi; r_t = sqrt(abar_t) r_0 + sqrt(1 - abar_t) eps (equation 2; equation 7 is pi +
-/// r_t). label i32 [N, D, H, W], pi and eps f32 [N, D, H, W, K], process_constants of the N; all where pi is.
+/// Makes examples with r_0 = onehot(label) - pi and r_t = sqrt(abar_t) r_0 + sqrt(1 - abar_t) eps (equation
+/// 2; equation 7 is pi + r_t). `constants`: process_constants of the N examples. label i32 [N, D, H, W], pi
+/// and eps f32 [N, D, H, W, K]. All are on the device of pi.
 ResidualExample make_residual_example(const Tensor& constants, const Tensor& label, const Tensor& pi,
                                       const Tensor& eps);
 
-/// Sum of (onehot(label) - pi)^2 over all elements; the caller divides by the number of elements for sd^2.
+/// The sum of (onehot(label) - pi)^2 over all elements. Divided by the number of elements it is sd^2.
 double residual_power(const Tensor& label, const Tensor& pi);
 
 }  // namespace voxgrad

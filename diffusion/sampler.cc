@@ -9,12 +9,12 @@
 namespace voxgrad {
 
 void SamplerOptions::declare(OptionTable table) {
-  table.integer("steps", steps, 1, 100000, "S, evaluations of the denoiser a sample; the paper uses 300")
+  table.integer("steps", steps, 1, 100000, "S, evaluations of the denoiser per sample; the paper uses 300")
       .word("sampler", kind, {"ddim", "ddpm", "dpmpp"}, "reverse process")
       .number("eta", eta, 0, 1, "noise of ddim: 0 is deterministic given the start")
       .word("variance", variance, {"posterior", "upper"},
-            "variance of ddpm: that of the posterior, or 1 - alpha")
-      .word("spacing", spacing, {"uniform", "log-snr"}, "where the S steps lie in 1..T");
+            "variance of ddpm: posterior (that of the posterior) or upper (1 - alpha)")
+      .word("spacing", spacing, {"uniform", "log-snr"}, "spacing of the S steps in 1..T");
 }
 namespace {
 
@@ -36,7 +36,7 @@ ReverseStep reverse_step(const NoiseSchedule& schedule, const SamplerOptions& o,
   if (s == 0) return {t, s, 0, 1, 0, 0};  // s_0 = y0_hat, without noise
   if (o.kind == "ddim") return ddim(at, as, o.eta, t, s);
   if (o.kind == "ddpm") {
-    // q(r_s | r_t, r_0) from t to any earlier s, a = abar_t / abar_s.
+    // q(r_s | r_t, r_0) from t to any earlier s, with a = abar_t / abar_s.
     const double a = at / as;
     const double variance = o.variance == "upper" ? 1 - a : (1 - a) * (1 - as) / (1 - at);
     if (o.variance != "upper" && o.variance != "posterior")
@@ -45,8 +45,8 @@ ReverseStep reverse_step(const NoiseSchedule& schedule, const SamplerOptions& o,
         t, s, std::sqrt(a) * (1 - as) / (1 - at), std::sqrt(as) * (1 - a) / (1 - at), 0, std::sqrt(variance)};
   }
   if (o.kind == "dpmpp") {
-    // Second order, multistep, on r0. The first step is DDIM's, as is any from a time with log-SNR minus
-    // infinity.
+    // The second-order multistep solver on r0. The first step, and a step from a time with log-SNR minus
+    // infinity, are DDIM steps.
     if (before == 0 || at == 0 || schedule.alpha_bar(before) == 0) return ddim(at, as, 0, t, s);
     const double half = 0.5;  // lambda = log(alpha / sigma) is half the log-SNR
     const double lt = half * schedule.log_snr(t), ls = half * schedule.log_snr(s),

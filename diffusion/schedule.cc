@@ -71,7 +71,7 @@ std::vector<int64_t> time_steps(const NoiseSchedule& schedule, int64_t count, co
       for (int64_t i = 0; i < count - 1; ++i) {
         const double x = count > 2 ? static_cast<double>(i) / static_cast<double>(count - 2) : 0.5;
         const double wanted = low + x * (high - low);
-        // log-SNR falls with t: the largest t that has at least the wanted one.
+        // Finds the largest t whose log-SNR is at least the wanted one. log-SNR falls with t.
         int64_t lo = 1, hi = total - 1;
         while (lo < hi) {
           const int64_t mid = (lo + hi + 1) / 2;

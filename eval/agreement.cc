@@ -13,7 +13,7 @@ double mean_of_matrix(const std::vector<double>& d) {
   return std::accumulate(d.begin(), d.end(), 0.0) / static_cast<double>(d.size());
 }
 
-/// d(a_i, b_j), row after row.
+/// d(a_i, b_j) in row order.
 std::vector<double> distances(const std::vector<Tensor>& a, const std::vector<Tensor>& b, int classes) {
   std::vector<double> d(a.size() * b.size());
   parallel_for(static_cast<int64_t>(d.size()), [&](int64_t k) {

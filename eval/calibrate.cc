@@ -19,7 +19,7 @@ void softmax(const float* x, int64_t classes, float scale, float* out) {
   for (int64_t c = 0; c < classes; ++c) out[c] /= sum;
 }
 
-/// What is not finite stays so.
+/// out = log max(p, 1e-10). Values that are not finite stay so.
 void log_probabilities(const float* p, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) {
     const float q = std::max(p[i], static_cast<float>(kMinProbability));
@@ -27,7 +27,7 @@ void log_probabilities(const float* p, int64_t n, float* out) {
   }
 }
 
-/// Calls voxel(i, scratch) for every voxel in parallel; scratch holds 2 K floats.
+/// Calls voxel(i, scratch) for every voxel in parallel. `scratch` has 2 K floats.
 template <class Voxel>
 void for_voxels(int64_t voxels, int64_t classes, Voxel&& voxel) {
   parallel_ranges(voxels, detail::kVoxelTile, [&](int64_t begin, int64_t end) {
@@ -36,24 +36,24 @@ void for_voxels(int64_t voxels, int64_t classes, Voxel&& voxel) {
   });
 }
 
-constexpr int kStencil = 7;      // points of FitCurve that a polynomial goes through
-constexpr int64_t kBlock = 256;  // voxels whose probabilities are computed at once
+constexpr int kStencil = 7;      // number of points of the interpolating polynomial
+constexpr int64_t kBlock = 256;  // number of voxels computed at once
 
-/// What softmax(x / t)[y] of a block of voxels needs at every t: it is 1 / (1 + sum of exp((x_c - x_y) / t))
-/// over the classes c other than y.
+/// Computes softmax(x / t)[y] of a block of voxels for several t. It equals 1 / (1 + sum over c != y of
+/// exp((x_c - x_y) / t)), so the differences x_c - x_y are stored once.
 class LabelSoftmax {
  public:
   explicit LabelSoftmax(int64_t classes)
       : classes_(classes), difference_(static_cast<size_t>((classes - 1) * kBlock)) {}
 
-  /// Reads x [n, K] and y [n]; n is at most kBlock.
+  /// Reads x [n, K] and y [n]. n is at most kBlock.
   void read(const float* x, const int32_t* y, int64_t n) {
     n_ = n;
     for (int64_t v = 0; v < n; ++v, x += classes_) {
       float one = 1;
       float* d = difference_.data() + v;
       for (int64_t c = 0; c < classes_; ++c) {
-        one += 0 * x[c];  // NaN where a class is not finite
+        one += 0 * x[c];  // NaN if the value of a class is not finite
         if (c == y[v]) continue;
         *d = x[c] - x[y[v]];
         d += kBlock;
@@ -78,8 +78,8 @@ class LabelSoftmax {
   std::array<float, kBlock> one_;
 };
 
-/// Sum of -log max(p / samples, 1e-10) over n voxels. One logarithm serves a product of 16 probabilities,
-/// which is at least 1e-160.
+/// The sum of -log max(p / samples, 1e-10) over n voxels. One logarithm is used for the product of 16
+/// probabilities, which is at least 1e-160.
 double sum_nll(const float* p, int64_t n, int64_t samples) {
   const double weight = 1 / static_cast<double>(samples);
   double sum = 0;
@@ -91,7 +91,7 @@ double sum_nll(const float* p, int64_t n, int64_t samples) {
   return sum;
 }
 
-/// 1 / x of every point.
+/// 1 / x for every point.
 std::vector<float> scales(const FitCurve& curve) {
   std::vector<float> all(curve.points());
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<float>(1 / curve.x(static_cast<double>(i)));
@@ -131,7 +131,7 @@ double FitCurve::best() const {
 
   if (!finite(best - 1) || !finite(best + 1)) return x(best);
 
-  // The stencil grows to both sides, and to one where the other ends.
+  // The stencil grows to both sides, or to one side if the other side has no further points.
   int first = best - 1, last = best + 1;
   while (last - first + 1 < kStencil && (finite(first - 1) || finite(last + 1))) {
     if (finite(first - 1) && (best - first <= last - best || !finite(last + 1)))
@@ -139,7 +139,7 @@ double FitCurve::best() const {
     else
       ++last;
   }
-  const auto polynomial = [&](double point) {  // Lagrange's, less the best value
+  const auto polynomial = [&](double point) {  // Lagrange polynomial minus the best value
     double sum = 0;
     for (int j = first; j <= last; ++j) {
       double term = value(j) - value(best);
@@ -161,7 +161,7 @@ double FitCurve::best() const {
 }
 
 std::string doubt_of_fit(const std::string& name, double value, double low, double high) {
-  constexpr double kRounding = 1e-6;  // of FitCurve::x
+  constexpr double kRounding = 1e-6;  // rounding error of FitCurve::x
   const bool lowest = value <= low * (1 + kRounding), highest = value >= high * (1 - kRounding);
   if (!lowest && !highest) return "";
   return cat("the fit of ", name, " ended at ", value, ", the ", lowest ? "lowest" : "highest",

@@ -1,4 +1,4 @@
-// Which cases a reader looks at first.
+// Chooses the cases that a report shows.
 #pragma once
 #include <vector>
 
@@ -6,13 +6,13 @@
 
 namespace voxgrad {
 
-/// Indices of all cases in the order in which they are worth a look: the worst score, the median (the lower
-/// one of two), the best, then always the middle of the widest gap in rank. Cases without a score come last.
-/// So the first n of n + 1 are the first n of n.
+/// The indices of all cases in the order in which a report should show them: the case with the worst score,
+/// the median (the lower one of two), the best, and then repeatedly the middle of the widest gap in rank.
+/// Cases without a score come last. The first n chosen cases do not depend on how many more are shown.
 std::vector<size_t> spread_by_score(const std::vector<Score>& scores);
 
-/// The scores by which cases are chosen: the mean Dice of the foreground in a table, one a name, absent where
-/// the table has none.
+/// The scores by which cases are chosen: for each name the mean foreground Dice in the table, absent if the
+/// table has none.
 std::vector<Score> choosing_scores(const ScoreTable& table, const std::vector<std::string>& names);
 
 }  // namespace voxgrad

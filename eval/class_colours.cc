@@ -9,7 +9,8 @@
 namespace voxgrad {
 namespace {
 
-/// Lightness and the two colour axes of Oklab (Ottosson 2020), in which distances follow the eye.
+/// Lightness and the two colour axes of Oklab (Ottosson 2020). Its distances agree with perceived
+/// differences.
 struct Oklab {
   double l, a, b;
 };
@@ -32,7 +33,8 @@ double squared_distance(const Oklab& p, const Oklab& q) {
   return (p.l - q.l) * (p.l - q.l) + (p.a - q.a) * (p.a - q.a) + (p.b - q.b) * (p.b - q.b);
 }
 
-/// Bright, coloured, and not between violet (285 degrees of Oklab's hue) and rose (25 degrees).
+/// True for a bright and saturated colour whose hue in Oklab is not between violet (285 degrees) and rose (25
+/// degrees).
 bool allowed(const Oklab& c) {
   const double chroma = std::hypot(c.a, c.b), hue = std::atan2(c.b, c.a) * 180 / 3.14159265358979;
   return c.l > 0.6 && chroma > 0.07 && (hue < -75 || hue > 25);
@@ -62,7 +64,7 @@ std::vector<std::string> class_colours(size_t n) {
   struct Candidate {
     std::array<int, 3> rgb;
     Oklab lab;
-    double nearest;  ///< squared distance to the nearest colour taken
+    double nearest;  ///< squared distance to the nearest chosen colour
   };
   std::vector<Candidate> candidates;
   constexpr int kStep = 15;

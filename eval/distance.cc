@@ -12,17 +12,17 @@ namespace voxgrad {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-// Distances such as 3 * 0.7 mm are rounded; a voxel at the limit belongs inside.
+// Distances such as 3 * 0.7 mm have rounding errors. A voxel exactly at the limit must count as inside.
 constexpr double kSlack = 1 + 1e-9;
 
-/// One line of the transform: f(q) <- min_v f(v) + (step (q - v))^2, by the lower envelope of the parabolas.
+/// Transforms one line: f(q) <- min_v f(v) + (step (q - v))^2, with the lower envelope of the parabolas.
 class LineTransform {
  public:
   explicit LineTransform(int64_t n) : at_(static_cast<size_t>(n)), from_(at_.size()), value_(at_.size()) {}
 
   void run(double* f, int64_t n, int64_t stride, double step) {
     const double w = step * step;
-    size_t top = 0;  // parabolas in the envelope
+    size_t top = 0;  // number of parabolas in the envelope
     for (int64_t q = 0; q < n; ++q) {
       const double height = f[q * stride];
       if (height == kInfinity) continue;
@@ -49,8 +49,8 @@ class LineTransform {
 
  private:
   std::vector<int64_t> at_;    // vertex of a parabola
-  std::vector<double> from_;   // where it becomes the lowest
-  std::vector<double> value_;  // its height at the vertex
+  std::vector<double> from_;   // position from which it is the lowest
+  std::vector<double> value_;  // height at the vertex
 };
 
 struct Box {
@@ -152,7 +152,7 @@ Tensor surface_voxels(const Tensor& labels, int class_index) {
         const std::array<int64_t, 3> at{z, y, x};
         const int64_t i = z * stride[0] + y * stride[1] + x;
         if (v[i] != class_index) continue;
-        out[i] = labels.numel() == 1;  // a volume of one voxel has no other surface
+        out[i] = labels.numel() == 1;  // the only voxel of a volume is its surface
         for (size_t k = 0; k < 3 && !out[i]; ++k)
           if (extent[k] > 1)
             out[i] = at[k] == 0 || at[k] == extent[k] - 1 || v[i - stride[k]] != class_index ||
@@ -167,7 +167,7 @@ SurfaceScores surface_scores(const Tensor& prediction, const Tensor& truth, int 
   detail::check_map("surface_scores", prediction, DType::i32, truth.shape());
   const Box box = box_of(prediction, truth, class_index);
   if (box.empty()) return {};
-  // Both surfaces lie in the box, so distances inside it are the whole volume's.
+  // Both surfaces are inside the box, so distances in the box equal those in the whole volume.
   const Tensor a = crop(surface_voxels(prediction, class_index), box),
                b = crop(surface_voxels(truth, class_index), box);
   if (!any(a) || !any(b)) return {std::nullopt, 0.0};

@@ -10,12 +10,12 @@ namespace voxgrad {
 using Spacing = std::array<double, 3>;
 
 /// Squared distance in mm^2 of every voxel's centre to the nearest centre of a non-zero voxel of `mask` (u8
-/// [D, H, W]); f64 [D, H, W], infinity where the mask is empty. Exact, anisotropic (Felzenszwalb and
+/// [D, H, W]); f64 [D, H, W], infinity if the mask is empty. Exact, anisotropic (Felzenszwalb and
 /// Huttenlocher, Theory of Computing 2012), in time linear in the voxels.
 Tensor squared_distance(const Tensor& mask, const Spacing& spacing);
 
 /// The foreground region of the scores: every voxel within `radius` mm (inclusive) of a voxel whose true
-/// label is not 0. u8 [D, H, W]. It depends on the truth alone and so is the same for all methods.
+/// label is not 0. u8 [D, H, W]. It depends only on the truth and so is the same for all methods.
 Tensor foreground_region(const Tensor& truth, const Spacing& spacing, double radius = 5);
 
 /// The surface of a class: its voxels with a face neighbour of another class or at the border of the volume.
@@ -27,9 +27,9 @@ struct SurfaceScores {
   Score nsd;
 };
 /// Surface distances of one class, voxel centres to voxel centres. hd95 is the larger of the two directed
-/// 95th percentiles (linear interpolation); it has no value where either map lacks the class. nsd is the
-/// share of both surfaces that lies within `tolerance` mm (inclusive) of the other; 0 where one map lacks the
-/// class, no value where both do.
+/// 95th percentiles (linear interpolation). It has no value if either map lacks the class. nsd is the share
+/// of both surfaces that lies within `tolerance` mm (inclusive) of the other surface. It is 0 if one map
+/// lacks the class, and has no value if both do.
 SurfaceScores surface_scores(const Tensor& prediction, const Tensor& truth, int class_index,
                              const Spacing& spacing, double tolerance);
 

@@ -79,7 +79,7 @@ class Evaluator {
              " without a prediction left out (--only-predicted)"));
   }
 
-  // The case has the name of the truth; probabilities and samples beside the prediction have its own.
+  // The case is named after the truth file. Probabilities and samples are named after the prediction file.
   void find_files() {
     const auto name_of = [](const std::string& path) {
       for (const auto& [name, file] : find_volumes(folder_of(path)))
@@ -173,7 +173,7 @@ class Evaluator {
           largest >= result_.table.options.classes)
         fail(ErrorCode::data, "[evaluate] ", prediction_path, ": expected labels from 0 to ",
              result_.table.options.classes - 1, ", which the truth has, got ", largest,
-             "; --classes, or a dataset.json beside the truth, says of further classes");
+             "; for further classes use --classes or a dataset.json beside the truth");
     in.prediction = labels_on(prediction_path, grid, truth_path);
     if (!probabilities_.empty())
       in.probabilities = probabilities_on(probabilities_.at(name), grid, truth_path);
@@ -197,7 +197,7 @@ class Evaluator {
 
   EvaluateOptions options_;
   Evaluation result_;
-  bool classes_of_truth_ = false;  // nothing else says how many there are
+  bool classes_of_truth_ = false;  // the number of classes is known only from the truth
   std::string truth_folder_, prediction_folder_;
   std::map<std::string, std::string> truths_, predictions_, probabilities_, posteriors_;
   std::map<std::string, std::vector<Annotation>> annotations_;

@@ -1,4 +1,4 @@
-// Scoring folders of NIfTI files: what `voxgrad evaluate` does.
+// Scores folders of NIfTI files: `voxgrad evaluate`.
 #pragma once
 #include <functional>
 #include <string>
@@ -11,32 +11,32 @@ namespace voxgrad {
 
 struct EvaluateOptions {
   std::string truth;       ///< folder of label maps, CASE.nii.gz; or one file
-  std::string prediction;  ///< folder of masks CASE.nii.gz; may hold probabilities/CASE.nii.gz and
-                           ///< samples/CASE/*.nii.gz; or one file of any name, where the truth is one
+  std::string prediction;  ///< folder of masks CASE.nii.gz, which may also have probabilities/CASE.nii.gz
+                           ///< and samples/CASE/*.nii.gz; or one file of any name, if the truth is a file
   std::string posterior;   ///< folder of exact posteriors CASE.nii.gz (4-D); empty: none
   int classes = 0;  ///< 0: from the probabilities, else from dataset.json beside the truth folder, else the
                     ///< largest true label + 1
   double foreground_radius = 5;  ///< mm
   double nsd_tolerance = 1;      ///< mm
-  bool only_predicted = false;   ///< leave out cases without a prediction instead of refusing them
+  bool only_predicted = false;   ///< leave out cases without a prediction instead of throwing an error
   std::function<void(const std::string& name, size_t done, size_t total)> progress = {};
 };
 
 struct Evaluation {
   ScoreTable table;
-  std::vector<std::string> notes;  ///< what was left out, and why
-  int64_t truths = 0;              ///< cases that have a truth
-  bool only_predicted = false;     ///< whether those without a prediction were left out
+  std::vector<std::string> notes;  ///< remarks, such as what was left out and why
+  int64_t truths = 0;              ///< number of cases that have a truth
+  bool only_predicted = false;     ///< whether cases without a prediction were left out
 };
 
-/// metrics.json: that of the table, and where cases were left out "without_prediction", how many.
+/// metrics.json of the table. If cases were left out, "without_prediction" is their number.
 std::string to_json(const Evaluation& evaluation);
 
-/// Scores every case of the truth folder, or one pair of files. ErrorCode::usage where one is a file and the
-/// other a folder. A prediction that is missing, lies on another grid (data/grid.h), has labels that are not
-/// integers in [0, K) or probabilities that are not distributions is ErrorCode::data naming both files. Where
-/// raters' masks stand in TRUTH/../ratersTr/RATER/CASE.nii.gz and the prediction has samples, GED^2 and
-/// HM-IoU are scored too. Predictions of other cases are a note.
+/// Scores every case of the truth folder, or one pair of files. If raters' masks exist in
+/// TRUTH/../ratersTr/RATER/CASE.nii.gz and the prediction has samples, GED^2 and HM-IoU are scored too.
+/// Predictions of other cases give a note. ErrorCode::usage if one path is a file and the other a folder.
+/// ErrorCode::data, naming both files, for a prediction that is missing, is on another grid (data/grid.h),
+/// has labels that are not integers in [0, K) or has probabilities that are not distributions.
 Evaluation evaluate(const EvaluateOptions& options);
 
 }  // namespace voxgrad

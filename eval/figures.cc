@@ -15,7 +15,7 @@ constexpr const char* kGrid = "#e3e7eb";
 constexpr const char* kAxis = "#5b6773";
 constexpr const char* kInk = "#1c2733";
 
-/// An axis: values to px, and where its ticks are.
+/// An axis: maps values to px and has ticks.
 struct Axis {
   double low, high, from, to;
   bool logarithmic;
@@ -74,7 +74,7 @@ void draw_axes(Svg& svg, const Frame& f, const Axis& x, const Axis& y, const Plo
   if (!o.y_label.empty()) svg.text(f.left, f.top - 12, o.y_label, Anchor::start, 12, kInk);
 }
 
-/// "10" with the exponent in superscript digits.
+/// The text "10" with an exponent in superscript digits.
 std::string power_of_ten(int exponent) {
   static constexpr std::array<const char*, 10> kDigits = {"\u2070", "\u00b9", "\u00b2", "\u00b3", "\u2074",
                                                           "\u2075", "\u2076", "\u2077", "\u2078", "\u2079"};
@@ -98,7 +98,7 @@ Curve cleaned(const Curve& curve, const PlotOptions& o) {
   return out;
 }
 
-/// At most `limit` points: means of neighbours.
+/// Reduces a curve to at most `limit` points, by means of neighbours.
 Curve thinned(const Curve& curve, size_t limit) {
   const size_t n = curve.x.size();
   if (n <= limit) return curve;
@@ -131,9 +131,9 @@ std::string dash_of(size_t index) {
 
 constexpr double kLegendRow = 18;
 
-constexpr double kLegendSample = 26;  // a piece of the line, and room before the name
+constexpr double kLegendSample = 26;  // width of the line sample and of the space before the name
 
-/// px that a curve's entry of the legend takes.
+/// The width in px of a curve's entry in the legend.
 double legend_width(const Layer& l) {
   return kLegendSample + 6.6 * static_cast<double>(l.curve.name.size()) + 14;
 }
@@ -182,14 +182,14 @@ std::string draw(const std::vector<Layer>& layers, const PlotOptions& o) {
     named += l.named;
   }
   if (!(x_low <= x_high)) return "";
-  if (!o.log_y) {  // a little air, and zero where it is near
+  if (!o.log_y) {  // adds a margin, and includes zero if it is near
     const double room = 0.06 * (y_high - y_low);
     y_low = y_low >= 0 && y_low < 0.35 * y_high ? 0 : y_low - room;
     y_high += room;
   }
   Frame f{58, o.title.empty() ? 30.0 : 52.0, o.width - 16, o.height - 46};
-  // The legend stands on the line of the y axis's label, or above it on lines of its own, which make the
-  // picture higher.
+  // The legend is on the same line as the label of the y axis if it fits. Otherwise it has its own lines
+  // above, and the picture becomes higher.
   std::vector<std::vector<const Layer*>> legend;
   if (named > 1)
     legend = legend_rows(layers, f.right - f.left - 7.0 * static_cast<double>(o.y_label.size()) - 8);
@@ -269,7 +269,7 @@ std::string reliability_diagram(const Reliability& bins, const std::string& titl
   svg.text(0, 16, title, Anchor::start, 14, kInk, 0, true);
   svg.text(0, 34, region, Anchor::start, 12, kAxis);
   const Axis x = Axis::cover(0, 1, f.left, f.right, false), y = Axis::cover(0, 1, f.bottom, f.top, false);
-  Axis without_ticks = x;  // they stand under the counts
+  Axis without_ticks = x;  // the ticks are drawn below the counts
   without_ticks.ticks.clear();
   draw_axes(svg, f, without_ticks, y, labels);
   const double step = 1.0 / bins.bins();
@@ -283,7 +283,7 @@ std::string reliability_diagram(const Reliability& bins, const std::string& titl
                  width = (f.right - f.left) * step - 1.5;
     const std::string tooltip = "confidence " + label_of(confidence, 3) + ", accuracy " +
                                 label_of(accuracy, 3) + ", " + label_of(n, 9) + " voxels";
-    // The gap between confidence and accuracy is what the ECE adds up.
+    // The ECE is the weighted sum of these gaps between confidence and accuracy.
     const double high = std::max(accuracy, confidence), low = std::min(accuracy, confidence);
     svg.rectangle(left, y(low), width, f.bottom - y(low), palette(0), 0.75, tooltip);
     svg.rectangle(left, y(high), width, y(low) - y(high), palette(4), 0.6, tooltip);
@@ -315,7 +315,7 @@ std::string case_bars(const std::vector<std::string>& names, const std::vector<d
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] > values[b]; });
   size_t longest = 0;
   for (const std::string& n : names) longest = std::max(longest, n.size());
-  const bool named = names.size() <= 40;  // more labels than that cannot be read
+  const bool named = names.size() <= 40;  // more labels would be illegible
   const double foot = named ? std::min(20 + 5.6 * static_cast<double>(longest), 130.0) : 46;
   const Frame f{58, o.title.empty() ? 30.0 : 52.0, o.width - 16, o.height - foot};
   const Axis x = Axis::cover(0, static_cast<double>(names.size()), f.left, f.right, false);

@@ -36,7 +36,7 @@ void check_case(std::string_view op, const Tensor& probabilities, const Tensor& 
 
 namespace {
 
-/// Mean of value(voxel) over a region.
+/// The mean of value(voxel) over a region.
 template <class Value>
 Score region_mean(int64_t voxels, const Tensor& region, Value&& value) {
   const uint8_t* inside = region.defined() ? region.data<uint8_t>() : nullptr;

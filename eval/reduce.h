@@ -1,5 +1,5 @@
-// Sums over the voxels of a volume: tiles of a fixed size in parallel, partial results combined in tile
-// order, so the same bits with any number of threads. Internal to eval/.
+// Sums over the voxels of a volume. Tiles of a fixed size are summed in parallel and their results added in
+// tile order, so that the bits do not depend on the number of threads. Internal to eval/.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -11,8 +11,8 @@ namespace voxgrad::detail {
 
 constexpr int64_t kVoxelTile = 1 << 14;
 
-/// Calls add(partial, begin, end) for every tile of [0, voxels) with a partial result that starts as `zero`,
-/// and returns their sum (by +=) in tile order.
+/// Calls add(partial, begin, end) for every tile of [0, voxels). Each tile has its own partial result, which
+/// starts as `zero`. Returns the sum (by +=) of the partial results in tile order.
 template <class Partial, class Add>
 Partial reduce_voxels(int64_t voxels, const Partial& zero, Add&& add) {
   const int64_t tiles = (voxels + kVoxelTile - 1) / kVoxelTile;
@@ -26,7 +26,7 @@ Partial reduce_voxels(int64_t voxels, const Partial& zero, Add&& add) {
   return sum;
 }
 
-/// A sum and how many terms it has.
+/// A sum and the number of its terms.
 struct Mean {
   double sum = 0;
   int64_t count = 0;

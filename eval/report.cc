@@ -15,8 +15,8 @@ namespace {
 constexpr const char* kDisclaimer =
     "Research software, not a medical device. Not for diagnosis or treatment decisions.";
 constexpr const char* kPatients =
-    "This page holds images of the cases that it shows, and their names. Of patients they are personal data: "
-    "treat this file as you treat the data set, and do not send or publish it without leave.";
+    "This page contains images and names of the cases that it shows. For patients these are personal data: "
+    "treat this file as you treat the data set, and do not send or publish it without permission.";
 
 constexpr size_t kMostColours = 255;
 
@@ -63,14 +63,13 @@ std::string calibration(const Report& r) {
   }
   if (out.empty()) return "";
   return "<div class=\"figures\">" + out +
-         "</div><p class=\"small\">Top-label reliability of the voxels of all scored cases, pooled, 15 bins: "
-         "the "
-         "blue line on a bar is the accuracy of the bin, the yellow part its gap to the mean confidence; "
+         "</div><p class=\"small\">Top-label reliability of the voxels of all scored cases, pooled, 15 bins. "
+         "The blue "
+         "line on a bar is the accuracy of the bin, the yellow part is its gap to the mean confidence, and "
          "grey bars "
-         "count voxels. Most voxels are background far from any border, so that the diagram of all voxels is "
-         "mostly "
-         "theirs" +
-         (foreground ? "; that of the foreground has the voxels within " +
+         "count voxels. Most voxels are background far from any border and dominate the diagram of all "
+         "voxels" +
+         (foreground ? ". The diagram near the foreground has only the voxels within " +
                            label_of(detail::main_row(r.scores).table.options.foreground_radius) +
                            " mm of a true foreground voxel.</p>"
                      : ".</p>");
@@ -107,7 +106,7 @@ std::string case_scores(const Report& r) {
          detail::case_tables(r.scores);
 }
 
-/// Colours of the classes that some case of the page has, by class; the others need none.
+/// The colours by class. Only classes that occur in a case of the page get a colour.
 std::vector<std::string> colours_of(const Report& r) {
   std::set<size_t> shown;
   for (const CaseView& c : r.cases) shown.insert(c.classes.begin(), c.classes.end());
@@ -178,7 +177,7 @@ std::string report_html(const Report& r) {
     body += section(s.id, s.title, s.html);
   }
   const std::string title = escape_markup(r.title.empty() ? "voxgrad report" : r.title);
-  // The policy lets the page load nothing: what is shown is what is in the file.
+  // The security policy forbids the page to load anything, so it shows only the content of the file.
   return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" "
          "content=\"voxgrad report\">\n<meta "
          "http-equiv=\"Content-Security-Policy\" "

@@ -1,6 +1,7 @@
-// The HTML report: one file without network or other files, from a plain struct. report_case.h has the cases
-// of its viewer. The style (report.css), the tables (report.js) and the viewer (report_voxels.js,
-// report_picture.js, report_viewer.js) stand beside this file and are compiled in.
+// The HTML report: one file that needs no network and no other files, made from a plain struct. report_case.h
+// has the cases for its viewer. The style (report.css), the sorting of tables (report.js) and the viewer
+// (report_voxels.js, report_picture.js, report_viewer.js) are files in this folder that are compiled into the
+// program.
 #pragma once
 #include <string>
 #include <string_view>
@@ -20,29 +21,30 @@ struct ReportFigure {
 struct Report {
   std::string title;
   std::string subtitle;
-  std::vector<std::pair<std::string, std::string>> facts;  ///< of the run: method, data, seed, versions, time
+  /// Facts of the run: method, data, seed, versions, time.
+  std::vector<std::pair<std::string, std::string>> facts;
   RunScores scores;
   std::vector<std::string> class_names;  ///< index = class
-  std::vector<ReportFigure> training;    ///< curves
-  std::vector<ReportFigure> figures;     ///< any others, e.g. Dice against sampling steps
-  std::vector<CaseView> cases;           ///< from the worst to the best
-  size_t cases_scored = 0;               ///< among which those were chosen
-  std::vector<std::string> missing;      ///< parts that the run lacks, in words
+  std::vector<ReportFigure> training;    ///< training curves
+  std::vector<ReportFigure> figures;     ///< other figures, such as Dice against sampling steps
+  std::vector<CaseView> cases;           ///< in the order from the worst to the best
+  size_t cases_scored = 0;               ///< number of scored cases, from which `cases` were chosen
+  std::vector<std::string> missing;      ///< descriptions of parts that the run lacks
 };
 
-/// The page. Equal reports give equal texts.
+/// Makes the page. Equal reports give equal texts.
 std::string report_html(const Report& report);
 
 namespace detail {
-/// The row of the method; the last one where there is none. At least one row.
+/// The row of the method, or the last row if there is none. Needs at least one row.
 const ScoreRow& main_row(const RunScores& scores);
 /// Sections made by report_tables.cc.
 std::string summary_table(const RunScores& scores);
-std::string class_table(const RunScores& scores);  ///< of the method
+std::string class_table(const RunScores& scores);  ///< classes of the method's row
 std::string comparison_table(const RunScores& scores);
 std::string case_tables(const RunScores& scores);
 std::string definitions(const RunScores& scores);
-/// report.css; report.js and the files of the viewer.
+/// The texts of report.css, and of report.js and the viewer's files.
 extern const char* const kReportStyle;
 extern const char* const kReportScript;
 }  // namespace detail

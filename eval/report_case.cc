@@ -1,4 +1,4 @@
-// From a predicted case to what the page holds of it.
+// Makes the data of a predicted case for the page.
 #include "eval/report_case.h"
 
 #include <algorithm>
@@ -27,8 +27,8 @@ json grid_json(const Grid& g) {
       {"begin", place_json(g.box.begin)}, {"stride", place_json(g.stride)}, {"shape", place_json(g.shape)}};
 }
 
-/// Writes blobs and describes them. A word of 16 bits is the difference to the word before; all low bytes
-/// stand before all high bytes. So neighbours that are alike compress well.
+/// Writes blobs and their descriptions. Each 16-bit word is stored as the difference to the previous word,
+/// first the low bytes of all words and then the high bytes, because similar neighbours then compress well.
 class Packer {
  public:
   explicit Packer(CaseView& view) : view_(view) {}
@@ -55,7 +55,7 @@ class Packer {
   CaseView& view_;
 };
 
-/// Fields as bytes: 0 and 255 mean 0 and `high`; what is not finite is 0.
+/// Converts values to bytes: 0 to 0 and `high` to 255. Values that are not finite become 0.
 std::vector<uint8_t> as_bytes(const std::vector<float>& values, double high) {
   std::vector<uint8_t> out;
   for (const float v : values) {
@@ -65,7 +65,7 @@ std::vector<uint8_t> as_bytes(const std::vector<float>& values, double high) {
   return out;
 }
 
-/// "PET" or "SUV" as a word of a channel's name.
+/// Whether a channel's name contains the word "PET" or "SUV".
 bool is_pet(const std::string& name) {
   std::string word;
   for (const char c : name + ' ') {
@@ -79,7 +79,7 @@ bool is_pet(const std::string& name) {
   return false;
 }
 
-/// The first window: the 0.5 and 99.5 percentiles of the finite values. PET begins at 0.
+/// The window that is shown first: the 0.5 and 99.5 percentiles of the finite values. For PET it begins at 0.
 std::pair<double, double> first_window(const std::vector<float>& image, bool pet) {
   std::vector<double> values;
   for (const float v : image)
@@ -89,11 +89,11 @@ std::pair<double, double> first_window(const std::vector<float>& image, bool pet
   return {pet && low > 0 ? 0 : low, high};
 }
 
-/// How image values become words: value = low + step * word.
+/// The encoding of image values as words: value = low + step * word.
 struct Scale {
   double low = 0, step = 1;
 
-  /// Whole numbers stay exact; otherwise a window has at least 1024 steps, as far as 16 bits allow.
+  /// Whole numbers are encoded exactly. Otherwise a window has at least 1024 steps, if 16 bits allow it.
   static Scale of(const float* v, int64_t n, double window) {
     double low = INFINITY, high = -INFINITY;
     bool whole = true;
@@ -267,7 +267,7 @@ class Builder {
     description_["maps"] = std::move(list);
   }
 
-  /// Of the classes that are there, the largest first.
+  /// Adds the probabilities of the classes in the case, the largest class first.
   void probabilities() {
     json list = json::array();
     if (case_.probabilities.defined()) {
@@ -347,11 +347,11 @@ class Builder {
          : levels_.size() > 1 || levels_[0].thinned() ? "Contours are at full resolution everywhere. "
                                                       : "";
     if (left_out_ > 0)
-      n += "Probabilities are kept of the largest classes; " + std::to_string(left_out_) +
-           (left_out_ == 1 ? " class lacks them. " : " classes lack them. ");
+      n += "The page has probabilities of the largest classes; " + std::to_string(left_out_) +
+           (left_out_ == 1 ? " class has none. " : " classes have none. ");
     if (case_.raters.size() > kReportRaters)
       n += "The first " + std::to_string(kReportRaters) + " of " + std::to_string(case_.raters.size()) +
-           " raters are kept. ";
+           " raters are shown. ";
   }
 
   const ReportCase& case_;
@@ -360,9 +360,9 @@ class Builder {
   CaseView view_;
   Packer packer_;
   std::vector<Layer> layers_;
-  std::vector<Grid> levels_;  // near the labels; where that is not everything, the whole
+  std::vector<Grid> levels_;  // near the labels; and the whole volume, if that is larger
   Grid labels_;
-  Grid near_;  // what the first window is made for: the labels and 10 mm around them
+  Grid near_;  // region of the first window: the labels and 10 mm around them
   json description_;
   size_t left_out_ = 0;
 };

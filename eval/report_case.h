@@ -1,5 +1,5 @@
-// A case for the viewer of the report: report_case.cc (what is shown of it), report_grid.h (its voxels turned
-// to the patient's axes), report_viewer.cc (its HTML), report_viewer.js (the viewer).
+// A case for the viewer of the report. report_case.cc chooses and encodes its data, report_grid.h turns its
+// voxels to the patient's axes, report_viewer.cc makes its HTML, report_viewer.js is the viewer.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,11 +11,11 @@
 
 namespace voxgrad {
 
-/// A case as it was predicted. Undefined tensors and empty lists are not shown.
+/// A predicted case. Undefined tensors and empty lists are not shown.
 struct ReportCase {
   struct Channel {
     std::string name;
-    std::string unit;  ///< "HU" (which offers the usual CT windows); empty: arbitrary
+    std::string unit;  ///< "HU", for which the viewer offers the usual CT windows; empty: arbitrary units
     Tensor image;      ///< f32 [D, H, W]
   };
   struct Labels {
@@ -23,7 +23,7 @@ struct ReportCase {
     Tensor labels;  ///< i32 [D, H, W]
   };
   std::string name;
-  std::string rank;               ///< its place among the cases: "worst of 12"
+  std::string rank;               ///< its rank among the cases, for example "worst of 12"
   Score score;                    ///< mean Dice of the foreground
   NiftiHeader header;             ///< grid of all tensors: spacing and orientation
   std::vector<Channel> channels;  ///< at least one
@@ -34,33 +34,34 @@ struct ReportCase {
   Tensor probabilities;       ///< f32 [K, D, H, W]
 };
 
-/// What the page holds of a case. Label maps are cropped to the box around all labels and kept at full
-/// resolution; images and uncertainty are kept at full resolution in a box around the labels, as large as the
-/// bounds allow, and as means of blocks elsewhere. The page says where a bound made something coarser.
+/// The data of a case in the page. Label maps are cropped to the box around all labels and have full
+/// resolution. Images and uncertainty have full resolution in a box around the labels, which is as large as
+/// the bounds allow, and are means of blocks elsewhere. The page says where a bound made data coarser.
 struct CaseView {
   std::string name, rank;
   Score score;
-  bool oriented = false;  ///< the file says where left and right are
-  /// The file says how large a voxel is. A picture of 1 x 1 pixels without orientation does not: converters
-  /// write that.
+  bool oriented = false;  ///< whether the file gives left and right
+  /// Whether the file gives the size of a voxel. A flat picture with pixels of 1 x 1 mm and without
+  /// orientation does not, because converters of pictures write these values.
   bool measured = true;
-  std::string size;                 ///< "40 x 48 x 36 voxels of 1 x 1 x 1.2 mm"
-  std::string notes;                ///< what a reader must know of what is shown
-  std::vector<std::string> planes;  ///< "axial", "coronal", "sagittal": those that are more than a line
-  std::vector<size_t> classes;      ///< those with a voxel in any label map, without the background
+  std::string size;                 ///< for example "40 x 48 x 36 voxels of 1 x 1 x 1.2 mm"
+  std::string notes;                ///< remarks about the shown data
+  std::vector<std::string> planes;  ///< of "axial", "coronal", "sagittal", those that are more than a line
+  std::vector<size_t> classes;      ///< classes with a voxel in any label map, without the background
   struct Size {
     size_t label = 0;
-    double truth = 0, mask = 0;  ///< mL; mm^2 of a flat image, or pixels
+    double truth = 0, mask = 0;  ///< mL; mm^2 or pixels for a flat image
     Score dice;
   };
-  std::vector<Size> sizes;  ///< of the classes that truth or prediction have
+  std::vector<Size> sizes;  ///< for the classes in truth or prediction
   bool flat = false;
   std::string description;                                 ///< JSON for report_viewer.js
   std::vector<std::pair<std::string, std::string>> blobs;  ///< name, and gzip as base64
 };
 
-/// Bounds of a case in the page: image values (voxels times channels) at full resolution near the labels;
-/// those of the coarse rest; voxels of the box of the labels, and of probabilities (docs/report.md).
+/// Bounds of a case in the page (docs/report.md): image values (voxels times channels) at full resolution
+/// near the labels, image values of the coarse rest, voxels of the box of the labels, and values of
+/// probabilities.
 constexpr int64_t kReportFocus = int64_t{1} << 21;
 constexpr int64_t kReportContext = int64_t{1} << 18;
 constexpr int64_t kReportLabels = int64_t{1} << 26;
@@ -69,7 +70,7 @@ constexpr size_t kReportProbabilityClasses = 8, kReportRaters = 8, kReportSample
 
 CaseView view_of(const ReportCase& c, const std::vector<std::string>& class_names);
 
-/// The details element of a case, with its data. `open`: at first.
+/// The HTML `details` element of a case, with its data. `open`: whether it is open at first.
 std::string viewer(const CaseView& view, size_t index, const std::vector<std::string>& class_names,
                    const std::vector<std::string>& colours, bool open);
 

@@ -6,7 +6,7 @@
 namespace voxgrad::detail {
 namespace {
 
-/// What a converter of pictures writes, which says nothing of a patient.
+/// Whether the affine is the default of converters of pictures, which does not describe a patient.
 bool is_default_of_pictures(const NiftiHeader& header, const Affine& a) {
   if (header.extent(0) > 1 && header.extent(1) > 1 && header.extent(2) > 1) return false;
   for (size_t i = 0; i < 3; ++i)
@@ -29,8 +29,7 @@ Orientation orientation_of(const NiftiHeader& header) {
     if (norm == 0) return {};
     for (size_t i = 0; i < 3; ++i) direction[j][i] = a[i][j] / std::sqrt(norm);
   }
-  // The pairing of file axes with world axes (right, anterior, superior) that follows the directions most
-  // closely.
+  // Finds the pairing of file axes with world axes (right, anterior, superior) that fits the directions best.
   std::array<int, 3> order{0, 1, 2};
   double best = -1;
   do {
@@ -43,7 +42,7 @@ Orientation orientation_of(const NiftiHeader& header) {
   } while (std::next_permutation(order.begin(), order.end()));
   for (size_t w = 0; w < 3; ++w) {
     const double along = direction[static_cast<size_t>(o.axis[w])][w];
-    o.flip[w] = (along > 0) != (w == 2);  // the display runs to left, posterior and superior
+    o.flip[w] = (along > 0) != (w == 2);  // the display goes to left, posterior and superior
     o.oblique_degrees =
         std::max(o.oblique_degrees, std::acos(std::min(std::fabs(along), 1.0)) * 180 / 3.14159265358979);
   }

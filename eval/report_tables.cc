@@ -1,4 +1,4 @@
-// The tables of the report.
+// Makes the tables of the report.
 #include <algorithm>
 #include <cstdio>
 #include <set>
@@ -20,7 +20,7 @@ std::string fixed(double value, int decimals) {
   return s[0] == '-' ? "\u2212" + s.substr(1) : s;
 }
 
-/// Name and unit; with an arrow where `graded`.
+/// Name and unit; with an arrow if `graded`.
 std::string heading(const ScoreName& s, bool graded = false) {
   std::string out = escape_markup(s.label);
   if (graded)
@@ -29,7 +29,7 @@ std::string heading(const ScoreName& s, bool graded = false) {
   return out;
 }
 
-/// Scores that at least one case of the tables has.
+/// The scores that at least one case of the tables has.
 std::vector<ScoreName> present(const std::vector<const ScoreTable*>& tables) {
   std::set<std::string> keys;
   for (const ScoreTable* t : tables)
@@ -49,8 +49,8 @@ std::vector<ScoreName> present(const RunScores& scores) {
 
 constexpr const char* kNone = "<td class=\"none\">\u2013</td>";
 
-/// The difference of a score between two rows over the cases that both have; none where there is no such
-/// case.
+/// The difference of a score between two rows, over the cases that have it in both. Nothing if there is no
+/// such case.
 std::optional<PairedComparison> paired(const ScoreTable& a, const ScoreTable& b, const std::string& key) {
   std::map<std::string, double> of_b;
   for (const CaseScores& c : b.cases)
@@ -67,10 +67,11 @@ std::optional<PairedComparison> paired(const ScoreTable& a, const ScoreTable& b,
 
 bool holds_zero(const PairedComparison& d) { return d.ci_low <= 0 && d.ci_high >= 0; }
 
-using Summaries = std::vector<std::map<std::string, Summary>>;  // a row
+using Summaries = std::vector<std::map<std::string, Summary>>;  // one for each row
 
-/// Which rows are bold in the column of a score: the best mean, and those that are not shown to differ from
-/// it: they print the same, or the interval of the paired difference holds 0. None where this is all of them.
+/// The rows that are bold in the column of a score: the row with the best mean, and rows that do not differ
+/// from it (equal printed values, or an interval of the paired difference that contains 0). No row is bold if
+/// this holds for all rows.
 std::vector<bool> bold_rows(const RunScores& scores, const Summaries& rows, const ScoreName& s) {
   std::vector<bool> bold(rows.size());
   const auto mean = [&](size_t r) { return rows[r].at(s.key).mean; };
@@ -89,7 +90,7 @@ std::vector<bool> bold_rows(const RunScores& scores, const Summaries& rows, cons
   return all ? std::vector<bool>(rows.size()) : bold;
 }
 
-/// Mean and standard deviation of a score; over how many cases, where these are not all.
+/// Mean and standard deviation of a score, and the number of cases if it is not all of them.
 std::string summary_cell(const std::map<std::string, Summary>& row, size_t cases, const ScoreName& s,
                          bool bold) {
   const auto it = row.find(s.key);
@@ -163,20 +164,20 @@ std::string summary_table(const RunScores& scores) {
   }
   return out +
          "<p class=\"small\">Mean \u00b1 standard deviation over cases (n \u2212 1). \u2191 higher is "
-         "better, \u2193 "
-         "lower is better. Bold: the best mean of a column, and means that are not shown to differ from it "
-         "(the "
-         "95&#8239;% interval of the paired difference holds 0); nothing is bold where this is all of them. "
-         "A "
-         "mean over fewer than all cases says over how many. Scores without a unit are fractions, from 0 to "
-         "1 where "
-         "they have a bound.</p>";
+         "better, "
+         "\u2193 lower is better. Bold: the best mean of a column, and means that are not shown to differ "
+         "from it "
+         "(the 95&#8239;% interval of the paired difference contains 0). If this holds for all rows, nothing "
+         "is bold. "
+         "A mean over fewer than all cases is followed by its number of cases. Scores without a unit are "
+         "fractions; "
+         "bounded ones are from 0 to 1.</p>";
 }
 
 std::string class_table(const RunScores& scores) {
   const ScoreRow& row = main_row(scores);
   const std::vector<std::string>& names = row.table.class_names;
-  if (names.size() < 3) return "";  // one class: its scores are the means above
+  if (names.size() < 3) return "";  // with one class its scores equal the means above
   const auto summary = summarise(row.table);
   const size_t cases = row.table.cases.size();
   std::string body;
@@ -205,11 +206,11 @@ std::string class_table(const RunScores& scores) {
          "scope=\"col\">Dice</th><th scope=\"col\">NSD</th><th scope=\"col\">HD95 <span "
          "class=\"unit\">mm</span></th></tr></thead><tbody>" +
          body +
-         "</tbody></table></div><p class=\"small\">A mean over fewer than all cases says over how many. HD95 "
-         "has "
-         "no value where truth or prediction lacks the class: a class that is missed is not in it, but has a "
-         "Dice "
-         "of 0.</p>";
+         "</tbody></table></div><p class=\"small\">A mean over fewer than all cases is followed by its "
+         "number of "
+         "cases. HD95 has no value if truth or prediction lacks the class. So a class that was not found has "
+         "no "
+         "influence on HD95, but has a Dice of 0.</p>";
 }
 
 std::string comparison_table(const RunScores& scores) {
@@ -242,12 +243,12 @@ std::string comparison_table(const RunScores& scores) {
          "difference</th><th scope=\"col\">95&#8239;% interval</th><th scope=\"col\">p</th><th "
          "scope=\"col\">Cases</th><th scope=\"col\" class=\"left\">Better</th></tr></thead><tbody>" +
          body +
-         "</tbody></table></div><p class=\"small\">Better: which of the two, where the interval does not "
-         "hold 0. "
-         "Percentile bootstrap over cases (10,000 resamples) and "
-         "two-sided "
-         "paired t-test; p is not corrected for the number of comparisons." +
-         (method->table.cases.size() < 10 ? " With so few cases both are rough." : "") + "</p>";
+         "</tbody></table></div><p class=\"small\">Better: the better one of the two, if the interval does "
+         "not contain "
+         "0. Percentile bootstrap over cases (10,000 resamples) and two-sided paired t-test; p is not "
+         "corrected for "
+         "the number of comparisons." +
+         (method->table.cases.size() < 10 ? " With so few cases both are imprecise." : "") + "</p>";
 }
 
 std::string case_tables(const RunScores& scores) {

@@ -1,4 +1,4 @@
-// The HTML of a case: what report_viewer.js fills when the case is opened.
+// Makes the HTML of a case. report_viewer.js fills it when the case is opened.
 #include <algorithm>
 #include <cmath>
 
@@ -8,7 +8,7 @@
 namespace voxgrad {
 namespace {
 
-/// A text in a script element: there "<!--" and "<script" change what ends it, too.
+/// Escapes a text for a script element, where "<!--", "<script" and "</script" have a special meaning.
 std::string inert(std::string text) {
   for (size_t at = 0; (at = text.find('<', at)) != std::string::npos;) text.replace(at, 1, "\\u003c");
   return text;

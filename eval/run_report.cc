@@ -29,10 +29,10 @@ std::string duration(double seconds) {
   return std::to_string(s / 3600) + " h " + std::to_string(s / 60 % 60) + " min";
 }
 
-/// Enough of a digest to tell it from others.
+/// The first digits of a digest, enough to distinguish it from others.
 std::string shortened(const std::string& digest) { return digest.substr(0, 12); }
 
-/// "500 steps, started from weights 0123456789ab, now 89abcdef0123".
+/// For example "500 steps, started from weights 0123456789ab, now 89abcdef0123".
 std::string stage_text(const StageRecord& s) {
   if (s.frozen) return "taken as it was, weights " + shortened(s.from.empty() ? s.digest : s.from);
   std::string out = counted(s.steps, "step");
@@ -40,8 +40,8 @@ std::string stage_text(const StageRecord& s) {
   return out + (s.digest.empty() ? ", not ended" : ", weights " + shortened(s.digest));
 }
 
-/// A page shows the facts of a manifest beside scores: they must be of one run. `sha256`: empty for a file
-/// that the manifest does not record.
+/// Checks a file against the hash in the manifest, because the page shows both together and they must belong
+/// to one run. `sha256`: empty for a file that the manifest does not record.
 void expect_recorded(const std::string& file, const std::string& sha256, const std::string& manifest) {
   if (sha256.empty() || !file_exists(file)) return;
   if (const std::string got = sha256_of_file(file); got != sha256)
@@ -49,7 +49,7 @@ void expect_recorded(const std::string& file, const std::string& sha256, const s
          sha256, ", got ", got);
 }
 
-/// As a shell reads it.
+/// A command as text with the quotes of a shell.
 std::string shell_text(std::vector<std::string> command) {
   for (std::string& part : command) {
     const bool plain = !part.empty() && std::all_of(part.begin(), part.end(), [](unsigned char c) {
@@ -64,7 +64,7 @@ std::string shell_text(std::vector<std::string> command) {
   return joined(command, " ");
 }
 
-/// The facts that a reader looks for first.
+/// Reads the facts of the run for the head of the page.
 void read_facts(const Manifest& m, Report& report) {
   const auto add = [&](const std::string& name, const std::string& value) {
     if (!value.empty()) report.facts.emplace_back(name, value);
@@ -94,10 +94,10 @@ void read_facts(const Manifest& m, Report& report) {
   add("Fitted constants", constants);
   if (m.seconds > 0) add("Duration", duration(m.seconds));
   add("Device", m.runtime.device);
-  add("Device, as it says itself", m.device_text);
+  add("Device description", m.device_text);
   add("Instruction set", m.runtime.instruction_set);
   if (!m.runtime.instruction_set.empty())
-    add("Winograd\u2019s convolutions", m.runtime.winograd ? "where they pay" : "off");
+    add("Winograd\u2019s convolutions", m.runtime.winograd ? "where faster" : "off");
   add("Precision", m.runtime.precision);
   add("Convolutions on the device", m.convolutions);
   if (!m.device_text.empty()) add("Recorded steps (graphs)", m.graphs ? "where they can be" : "off");
@@ -109,7 +109,7 @@ void read_facts(const Manifest& m, Report& report) {
   if (!m.dataset.empty()) report.title += " on " + m.dataset;
 }
 
-/// Numbers of a log line by step; a later line of the same step (after a resume) replaces the earlier.
+/// A number of the log by step. A later line of the same step (after a resume) replaces the earlier one.
 using Series = std::map<double, double>;
 
 Curve curve_of(const std::string& name, const Series& series) {
@@ -121,7 +121,7 @@ Curve curve_of(const std::string& name, const Series& series) {
   return c;
 }
 
-/// What the log says of the training of a stage.
+/// The log's numbers of the training of a stage.
 struct StageSeries {
   std::string name;
   Series loss;
@@ -129,7 +129,7 @@ struct StageSeries {
   double last_step = 0;
 };
 
-/// The loss of a stage, and the terms beside it where there are several.
+/// The figure of a stage's loss, and of its terms if there are several.
 ReportFigure training_figure(const StageSeries& stage) {
   const bool with_terms = stage.terms.size() > 1;
   std::vector<Curve> curves = {curve_of(with_terms ? "loss" : stage.name, stage.loss)};
@@ -145,15 +145,15 @@ ReportFigure training_figure(const StageSeries& stage) {
   options.log_y = logarithmic;
   options.width = 520;
   const size_t window = smoothing_window(stage.loss.size());
-  return {"Faint: loss of single steps (means of neighbours where there are many). Bold: mean of " +
+  return {"Faint: loss of single steps (means of neighbours if there are many). Bold: mean of " +
               std::to_string(window) + " neighbouring steps." +
-              (with_terms ? " Terms are as the method logs them, which may be before their weights." : ""),
+              (with_terms ? " Terms are shown as the method logs them, possibly without their weights." : ""),
           training_plot(curves, options, window)};
 }
 
 void read_curves(const std::string& path, Report& report) {
   std::vector<StageSeries> stages;                                  // in the order of training
-  std::map<std::string, std::map<std::string, Series>> validation;  // by score, by stage
+  std::map<std::string, std::map<std::string, Series>> validation;  // first key: score; second key: stage
   const auto find = [&](const std::string& name) {
     return std::find_if(stages.begin(), stages.end(), [&](const StageSeries& s) { return s.name == name; });
   };
@@ -165,7 +165,7 @@ void read_curves(const std::string& path, Report& report) {
       stage->loss[stage->last_step] = step->loss;
       for (const auto& [name, value] : step->terms) stage->terms[name][stage->last_step] = value;
     } else if (const auto* v = std::get_if<ValidationLine>(&line)) {
-      // Lines without a step stand for the end of the steps so far.
+      // A line without a step belongs to the last step so far.
       const auto stage = find(v->stage);
       const double at = v->step                 ? static_cast<double>(*v->step)
                         : stage == stages.end() ? 0
@@ -182,7 +182,7 @@ void read_curves(const std::string& path, Report& report) {
       curves.push_back(curve_of(stage, series));
       points = std::max(points, series.size());
     }
-    if (points < 2) {  // a single number is a fact, not a curve
+    if (points < 2) {  // a single number is shown as a fact, not as a curve
       for (const auto& [stage, series] : by_stage)
         report.facts.emplace_back("Validation, " + stage + ", " + score, label_of(series.begin()->second, 4));
       continue;
@@ -220,7 +220,7 @@ class CaseReader {
       const bool ct =
           channel < manifest.channels.size() ? normalisation_of(name) == "ct" : manifest.modality == "ct";
       const Tensor values = one_volume(image.rows(k, 1));
-      // Air is below 0 in Hounsfield units: a CT without it has another unit.
+      // Air is below 0 HU, so a CT without values below 0 has another unit.
       const float* const v = values.data<float>();
       const bool below = *std::min_element(v, v + values.numel()) < 0;
       c.channels.push_back({name, ct && below ? "HU" : "", values});
@@ -257,7 +257,7 @@ class CaseReader {
     check(header, path(map));
     return one_volume(v);
   }
-  /// [K, D, H, W]; undefined where that would take more than a gigabyte.
+  /// Probabilities [K, D, H, W]; undefined if they would need more than a gigabyte.
   Tensor probabilities(int64_t voxels) const {
     constexpr int64_t kMost = int64_t{1} << 28;
     const std::string file = path("probabilities");
@@ -274,7 +274,7 @@ class CaseReader {
   NiftiHeader header_;
 };
 
-/// The place of a case among all that were scored: "worst of 12", "rank 7 of 12".
+/// The rank of a case among all scored cases, for example "worst of 12" or "rank 7 of 12".
 std::string rank_text(const Score& score, const ScoreTable& table) {
   std::vector<double> all;
   for (const CaseScores& c : table.cases)
@@ -289,7 +289,7 @@ std::string rank_text(const Score& score, const ScoreTable& table) {
   return "rank " + std::to_string(all.size() - below) + of;
 }
 
-/// Names of cases with maps, each with an image.
+/// The names of the cases that have maps with an image.
 std::vector<std::string> kept_cases(const RunFolder& run, Report& report) {
   std::vector<std::string> names;
   for (const std::string& name : list_folder(run.validation())) {
@@ -303,7 +303,7 @@ std::vector<std::string> kept_cases(const RunFolder& run, Report& report) {
   return names;
 }
 
-/// Every label needs a name.
+/// Adds names for labels without a name.
 void name_labels(const ReportCase& c, std::vector<std::string>& names) {
   const auto name_all = [&](const Tensor& t) {
     if (!t.defined()) return;
@@ -317,7 +317,7 @@ void name_labels(const ReportCase& c, std::vector<std::string>& names) {
     for (const ReportCase::Labels& l : *list) name_all(l.labels);
 }
 
-/// What maps of runs of older versions lack.
+/// Reports maps that runs of older versions lack.
 void say_what_maps_lack(const ReportCase& c, const Manifest& manifest, Report& report) {
   std::string lacks;
   const auto lack = [&](bool missing, const char* what) {
@@ -341,7 +341,7 @@ void read_cases(const RunFolder& run, const Manifest& manifest, size_t most, Rep
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return scores[a] && (!scores[b] || *scores[a] < *scores[b]); });
   report.cases_scored = std::max(names.size(), table.cases.size());
-  for (const size_t i : order) {  // one at a time: a case may take gigabytes
+  for (const size_t i : order) {  // one case at a time, because a case may need gigabytes
     ReportCase c = CaseReader(run, names[i])(manifest);
     c.score = scores[i];
     c.rank = rank_text(c.score, table);

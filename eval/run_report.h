@@ -1,4 +1,4 @@
-// From a run folder to its report: what `voxgrad report` does.
+// Makes the report of a run folder: `voxgrad report`.
 #pragma once
 #include <string>
 
@@ -6,10 +6,10 @@
 
 namespace voxgrad {
 
-/// Reads manifest, scores, log and the maps of scored cases of a run folder (run/folder.h), of format 1 too.
-/// Parts that are not there are listed in Report::missing; a part that is there but damaged, and a folder
-/// without any part, are ErrorCode::data naming the file. Of the cases whose maps the run has kept, at most
-/// `most_cases` are shown, chosen by spread_by_score.
+/// Reads manifest, scores, log and the maps of scored cases of a run folder (run/folder.h), also of format 1.
+/// Missing parts are listed in Report::missing. Of the cases with maps, at most `most_cases` are shown,
+/// chosen by spread_by_score. ErrorCode::data, naming the file, for a damaged part and for a folder without
+/// any part.
 Report read_run(const std::string& folder, size_t most_cases = 6);
 
 }  // namespace voxgrad

@@ -1,4 +1,4 @@
-// The scores that tables show, for people: order, name, unit, which way is better. Keys are those of
+// The scores in tables: order, name, unit and definition, and whether higher is better. Keys are those of
 // ScoreMap.
 #pragma once
 #include <string_view>
@@ -9,17 +9,17 @@ namespace voxgrad {
 struct ScoreName {
   const char* key;
   const char* label;
-  const char* unit;  ///< none: a fraction, or a number without a unit
-  int decimals;      ///< of a table
+  const char* unit;  ///< empty: a fraction, or a number without a unit
+  int decimals;      ///< decimals in a table
   bool higher_is_better;
-  bool main;  ///< one of the papers' scores; the others stand in a second table
+  bool main;  ///< whether it is a score of the papers; the others are in a second table
   const char* definition;
 
-  /// Entropy describes a method; it is no grade.
+  /// Whether the score grades a method. Entropy only describes it.
   bool graded() const { return std::string_view(key) != "entropy_foreground"; }
 };
 
-/// In the order of a table. Scores of single classes are not among them.
+/// The names in the order of a table, without the scores of single classes.
 const std::vector<ScoreName>& score_names();
 
 }  // namespace voxgrad

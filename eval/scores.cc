@@ -23,7 +23,7 @@ void put_classes(ScoreMap& values, const std::string& key, const ClassScores& sc
   put(values, key + ".mean_foreground", scores.mean_foreground);
 }
 
-/// The scores of a probability map over a region; `suffix` names it.
+/// Adds the scores of a probability map over a region. `suffix` is the region's part of the keys.
 void put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& entropy, const Tensor& region,
                        const std::string& suffix) {
   const Tensor &p = in.probabilities, &y = in.truth;

@@ -12,7 +12,8 @@ namespace voxgrad {
 
 namespace {
 
-/// log Gamma(x), x > 0: Stirling's series above 10, the recurrence below; relative error below 1e-12.
+/// log Gamma(x) for x > 0: Stirling's series above 10, the recurrence below. The relative error is below
+/// 1e-12.
 double log_gamma(double x) {
   double shift = 0;
   while (x < 10) {
@@ -49,7 +50,7 @@ double incomplete_beta(double x, double a, double b) {
   if (x >= 1) return 1;
   const double front =
       math::exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * math::log(x) + b * math::log(1 - x));
-  // The fraction converges fast below the mean; above it the symmetry I_x(a, b) = 1 - I_{1-x}(b, a) is used.
+  // The fraction converges fast below the mean. Above it, the symmetry I_x(a, b) = 1 - I_{1-x}(b, a) is used.
   if (x < (a + 1) / (a + b + 2)) return front * beta_fraction(x, a, b) / a;
   return 1 - front * beta_fraction(1 - x, b, a) / b;
 }

@@ -82,7 +82,7 @@ ErrorUncertainty error_uncertainty(const Tensor& uncertainty, const Tensor& pred
             [](const Voxel& l, const Voxel& r) { return l.uncertainty < r.uncertainty; });
 
   const double n = static_cast<double>(voxels.size());
-  double wrong = 0, wrong_ranks = 0, tied = 0;  // tied: sum of t^3 - t over groups of equals
+  double wrong = 0, wrong_ranks = 0, tied = 0;  // tied: sum of t^3 - t over groups of t equal values
   for (size_t begin = 0, end; begin < voxels.size(); begin = end) {
     double wrong_here = 0;
     for (end = begin; end < voxels.size() && voxels[end].uncertainty == voxels[begin].uncertainty; ++end)
@@ -96,8 +96,8 @@ ErrorUncertainty error_uncertainty(const Tensor& uncertainty, const Tensor& pred
   if (wrong == 0 || right == 0) return {};
   ErrorUncertainty result;
   result.auroc = (wrong_ranks - wrong * (wrong + 1) / 2) / (wrong * right);  // Mann-Whitney
-  // Spearman against a binary variable is Pearson's correlation of the ranks with it.
-  const double rank_variance = (n * n * n - n - tied) / 12;  // times n
+  // Spearman's correlation with a binary variable is Pearson's correlation of the ranks with that variable.
+  const double rank_variance = (n * n * n - n - tied) / 12;  // multiplied by n
   const double covariance = wrong_ranks - wrong * (n + 1) / 2;
   if (rank_variance > 0) result.spearman = covariance / std::sqrt(rank_variance * wrong * right / n);
   return result;

@@ -36,7 +36,7 @@ std::optional<std::vector<double>> parse_list(std::string_view text) {
   }
 }
 
-/// A value of the option's type from the text of a command line.
+/// Parses a text of the command line as a value of the option's type.
 std::optional<OptionValue> parse_value(const Option& option, const std::string& text) {
   if (std::holds_alternative<bool>(option.default_value)) {
     if (text == "true" || text == "false") return text == "true";
@@ -83,13 +83,13 @@ bool Config::pass_over(const std::string& key) const {
 }
 
 std::string Config::suggestion(const std::string& key) const {
-  constexpr size_t kLongest = 200;  // nobody mistypes a longer one
+  constexpr size_t kLongest = 200;  // a longer key is no typing error, and comparing it is slow
   if (key.size() > kLongest) return "";
   std::string best;
   size_t least = std::max<size_t>(2, key.size() / 3) + 1;
   const auto look = [&](const std::string& known) {
     size_t distance = edit_distance(key, known);
-    // One that only lacks its table is near, too.
+    // A key without its table also counts as near.
     if (last_part(known) == last_part(key)) distance = std::min<size_t>(distance, 2);
     if (distance < least) {
       least = distance;
@@ -99,7 +99,7 @@ std::string Config::suggestion(const std::string& key) const {
   for (const Option& known : options_.all()) look(known.key);
   for (const std::string& known : foreign_) look(known);
   if (!best.empty()) return cat("; did you mean \"", best, "\"?");
-  // Nothing is near: say what the table has.
+  // No key is near: list the keys of the table.
   const std::string table = key.substr(0, key.rfind('.') + 1);
   std::string keys;
   for (const Option& known : options_.all())
@@ -148,7 +148,7 @@ bool Config::is_default(const std::string& key) const {
 
 std::string Config::to_toml(Print print) const {
   const auto wanted = [&](const Option& o) { return print != Print::model || o.use != OptionUse::runtime; };
-  // Keys without a table stand first: behind a [table] they would belong to it.
+  // Keys without a table come first, because after a [table] line they would belong to that table.
   std::vector<std::string> tables = {""};
   const auto table_of = [](const Option& o) {
     const size_t dot = o.key.rfind('.');

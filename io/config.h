@@ -1,5 +1,5 @@
-// A configuration: options that were declared (tensor/options.h), set from TOML and from the command line,
-// and printed.
+// A configuration: sets declared options (tensor/options.h) from TOML and from the command line, and prints
+// them.
 #pragma once
 #include <functional>
 #include <set>
@@ -11,41 +11,44 @@ namespace voxgrad {
 
 class Config {
  public:
-  /// What is set goes to the members that the options were declared with; they must outlive the
+  /// Values are written to the variables with which the options were declared. These must outlive the
   /// configuration.
   explicit Config(OptionList options);
-  /// Keys that others know (of other methods): they are accepted, told to `no_effect` and not stored.
+  /// Declares keys of other methods. They are accepted, reported to `no_effect` and not stored.
   void accept_foreign(std::set<std::string> keys, std::function<void(const std::string& key)> no_effect);
-  /// From now on keys of OptionUse::training are refused with ErrorCode::usage: a trained model has them.
+  /// From now on keys of OptionUse::training are refused with ErrorCode::usage, because the trained model
+  /// fixes them.
   void fix_training() { fixed_ = true; }
 
   enum class Unknown { refuse, ignore };
-  /// Reads TOML text. Unknown keys, wrong types and values out of range: ErrorCode::usage naming file, line,
-  /// key and expectation (with the nearest known key as a suggestion), and nothing of the file is taken.
-  /// `unknown`: what happens with keys that nobody knows (retired ones, in files of older versions).
+  /// Reads TOML text. ErrorCode::usage for unknown keys, wrong types and values out of range. The message
+  /// names file, line, key and expectation, and suggests the nearest known key. After an error no value is
+  /// changed. `unknown`: whether unknown keys are refused or ignored (retired keys in files of older
+  /// versions).
   void read_toml(const std::string& text, const std::string& file_name, Unknown unknown = Unknown::refuse);
-  /// One `key=value` from the command line.
+  /// Sets one `key=value` from the command line. Errors like read_toml.
   void set(const std::string& assignment);
   void set(const std::string& key, OptionValue value);
 
   bool has(const std::string& key) const;         ///< whether an option of this key was declared
   bool is_default(const std::string& key) const;  ///< ErrorCode::usage for an unknown key
   const OptionList& options() const { return options_; }
-  /// "; did you mean ...?" for a key near a known one, else what its table has, else empty.
+  /// For an unknown key: "; did you mean ...?" if a known key is near, else the keys of its table, else
+  /// empty.
   std::string suggestion(const std::string& key) const;
 
   enum class Print {
-    whole,   ///< the text of each option as a comment before it
+    whole,   ///< with the text of each option as a comment before it
     values,  ///< without texts
     model    ///< without texts and without OptionUse::runtime
   };
-  /// The whole configuration as TOML; read_toml(to_toml()) is identity.
+  /// The whole configuration as TOML. read_toml(to_toml()) changes nothing.
   std::string to_toml(Print print = Print::whole) const;
 
  private:
   const Option* find(const std::string& key) const;
   const Option& option(const std::string& key) const;
-  /// True for a foreign key, which is told.
+  /// Returns true for a foreign key and reports it.
   bool pass_over(const std::string& key) const;
   std::string problem(const Option& known, OptionValue& value) const;
 

@@ -1,4 +1,4 @@
-// TOML text into a Config.
+// Reads TOML text into a Config.
 #include "io/config.h"
 #include "io/toml_library.h"
 #include "tensor/error.h"
@@ -41,7 +41,7 @@ void walk(const toml::table& table, const std::string& prefix, const std::string
 }  // namespace
 
 void Config::read_toml(const std::string& text, const std::string& file_name, Unknown unknown) {
-  std::vector<std::pair<const Option*, OptionValue>> values;  // set once all are known to be right
+  std::vector<std::pair<const Option*, OptionValue>> values;  // set after all of them have been checked
   try {
     const toml::table root = toml::parse(text, file_name);
     std::vector<Entry> entries;

@@ -21,7 +21,7 @@ std::mutex fault_mutex;
 std::function<int(std::string_view, const std::string&)> fault_hook;
 std::atomic<bool> fault_installed{false};
 
-// read and write move at most 2 GiB a call on Linux; smaller pieces also let a signal through.
+// On Linux, one call of read or write transfers at most 2 GiB. Smaller pieces also let signals interrupt it.
 constexpr size_t kLargestTransfer = size_t{1} << 30;
 
 std::string folder_of(const std::string& path) {
@@ -39,7 +39,7 @@ int open_file(const std::string& path, int flags, mode_t mode = 0666) {
   return fd;
 }
 
-/// Writes all bytes; false with errno set.
+/// Writes all bytes. On an error returns false and sets errno.
 bool write_all(int fd, const std::string& path, const void* from, size_t size) {
   const char* p = static_cast<const char*>(from);
   while (size > 0) {
@@ -107,7 +107,7 @@ struct FileReader::State {
 
 FileReader::FileReader(const std::string& path) : state_(std::make_unique<State>()) {
   state_->path = path;
-  // O_NONBLOCK: opening a FIFO that nobody writes must not hang; it means nothing for a regular file.
+  // Without O_NONBLOCK, opening a FIFO without a writer would block. It has no effect on a regular file.
   state_->fd = open_file(path, O_RDONLY | O_NONBLOCK);
   if (state_->fd < 0) {
     const int number = errno;
@@ -145,7 +145,7 @@ int FileReader::descriptor() const { return state_->fd; }
 struct FileWriter::State {
   std::string path, temporary;
   int fd = -1;
-  bool exists = false;  // the temporary
+  bool exists = false;  // whether the temporary file exists
   std::vector<char> buffer;
 
   ~State() {
@@ -161,7 +161,7 @@ struct FileWriter::State {
 FileWriter::FileWriter(const std::string& path, unsigned mode) : state_(std::make_unique<State>()) {
   static std::atomic<unsigned> counter{0};
   state_->path = path;
-  do {  // a name of an earlier process of this number may still lie there
+  do {  // a process with the same number may have left a file of this name
     const std::string ending = cat(".", ::getpid(), "-", counter++, ".part");
     constexpr size_t kLongestName = 255;
     const size_t begin = path.find_last_of('/') + 1;
@@ -176,7 +176,7 @@ FileWriter::FileWriter(const std::string& path, unsigned mode) : state_(std::mak
 FileWriter::~FileWriter() = default;
 
 void FileWriter::write(const void* from, size_t size) {
-  constexpr size_t kBuffer = 256 << 10;  // many small writes become few system calls
+  constexpr size_t kBuffer = 256 << 10;  // collects small writes into few system calls
   State& s = *state_;
   require(s.fd >= 0, "[file] ", s.path, ": expected no write after commit");
   if (s.buffer.size() + size > kBuffer) s.flush();
@@ -198,7 +198,7 @@ void FileWriter::commit() {
   if (!rename_file(s.temporary, s.path))
     detail::fail_system(s.path, "rename the temporary to this name", errno);
   s.exists = false;
-  // The new name must survive a power cut too. Some file systems cannot sync a folder and say EINVAL.
+  // The new name must also survive a power failure. Some file systems cannot sync a folder and return EINVAL.
   const std::string folder = folder_of(s.path);
   const int folder_fd = open_file(folder, O_RDONLY | O_DIRECTORY);
   if (folder_fd < 0) detail::fail_system(folder, "open", errno);
@@ -230,7 +230,8 @@ void append_line(const std::string& path, std::string_view line) {
   text += '\n';
   const bool written = write_all(fd, path, text.data(), text.size());
   const int number = errno;
-  // Half a line would make the file unreadable: take it back. Where that fails too the error says enough.
+  // An incomplete line would make the file unreadable, so it is removed. If that fails too, the first error
+  // is reported.
   if (!written && before >= 0 && ::ftruncate(fd, before) != 0) errno = number;
   ::close(fd);
   if (!written) detail::fail_system(path, "append", number);

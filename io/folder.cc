@@ -1,4 +1,4 @@
-// Folders: listing, making, locking, and clearing away what an interrupted writer left.
+// Lists, makes, locks and removes folders, and removes temporary files of interrupted writers.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -15,7 +15,7 @@
 #include "io/system_call.h"
 
 namespace voxgrad {
-/// NAME.<pid>-<count>.part, as FileWriter names its temporaries. Other people's .part files stay.
+/// FileWriter's temporary files are named NAME.<pid>-<count>.part. Other .part files are not temporary files.
 bool is_temporary(const std::string& name) {
   constexpr std::string_view suffix = ".part";
   if (!name.ends_with(suffix)) return false;
@@ -47,7 +47,7 @@ bool same_file(const std::string& a, const std::string& b) {
 }
 
 void make_folders(const std::string& path, unsigned mode) {
-  const size_t size = path.find_last_not_of('/') + 1;  // a slash at the end names the same folder
+  const size_t size = path.find_last_not_of('/') + 1;  // without slashes at the end
   for (size_t end = 1; end <= size; ++end) {
     if (end < size && path[end] != '/') continue;
     const std::string part = path.substr(0, end);
@@ -127,7 +127,7 @@ FolderLock::FolderLock(const std::string& folder) {
 }
 
 FolderLock::~FolderLock() {
-  // The file stays: removing it would let two later processes lock two different files of this name.
+  // The lock file stays. If it were removed, two later processes could lock two different files of this name.
   if (fd_ >= 0) ::close(fd_);
 }
 

@@ -18,7 +18,7 @@
 namespace voxgrad {
 namespace {
 
-constexpr int kGzipWindow = 15 + 16;  // zlib: largest window, gzip header and trailer
+constexpr int kGzipWindow = 15 + 16;  // zlib: 15 is the largest window, 16 selects gzip header and trailer
 constexpr size_t kChunk = 256 << 10;
 
 uInt zlib_size(size_t size) { return static_cast<uInt>(std::min<size_t>(size, UINT_MAX / 2)); }
@@ -39,7 +39,7 @@ struct GzipReader::State {
   std::string name;
   std::optional<FileReader> file;
   std::vector<std::byte> buffer;
-  std::span<const std::byte> memory;  // what is left of the bytes in memory
+  std::span<const std::byte> memory;  // the unread bytes in memory
   z_stream stream{};
   bool first = true, inside = false, ended = false;
   bool started = false;
@@ -51,7 +51,7 @@ struct GzipReader::State {
     if (inflateInit2(&stream, kGzipWindow) != Z_OK) throw std::bad_alloc();
     started = true;
   }
-  /// Gives zlib more input when it has none; false at the end of the input.
+  /// Gives zlib more input if it has none. Returns false at the end of the input.
   bool refill() {
     if (stream.avail_in > 0) return true;
     if (file) {
@@ -73,7 +73,8 @@ struct GzipReader::State {
   [[noreturn]] void more_bytes() const {
     damaged("expected the end of the file, or zeros, after the last gzip member, got more bytes");
   }
-  /// Tapes and some archives fill a file up with zeros. gzip reads over them, and no information is lost.
+  /// Skips zeros at the end of the file. Tapes and some archives pad files with zeros, and gzip also skips
+  /// them.
   void end_in_zeros() {
     while (refill()) {
       const Bytef* const end = stream.next_in + stream.avail_in;
@@ -82,7 +83,7 @@ struct GzipReader::State {
     }
     ended = true;
   }
-  /// Stands before a member, or at the end of the file.
+  /// Starts reading a member. Called before a member or at the end of the file.
   void begin_member() {
     if (!refill()) {
       if (first) damaged("expected a gzip file, got an empty one");
@@ -91,7 +92,7 @@ struct GzipReader::State {
     }
     if (!first) {
       if (*stream.next_in == 0) return end_in_zeros();
-      // zlib would call bytes after the last member a bad header: say what they are.
+      // For bytes after the last member, zlib would report a bad header. This error is clearer.
       if (*stream.next_in != 0x1f) more_bytes();
       if (inflateReset2(&stream, kGzipWindow) != Z_OK) damaged("expected a gzip stream");
     }
@@ -172,8 +173,8 @@ std::vector<std::byte> inflate_gzip(std::span<const std::byte> compressed, uint6
 
 namespace {
 
-/// True when libdeflate inflated the input into exactly `to`. It stops at the first oddity: zlib then finds
-/// the words for it, so both ways have the same checks and the same messages.
+/// Decompresses with libdeflate. Returns true if the content has exactly the size of `to`. In every other
+/// case it returns false, and zlib decompresses again, so that checks and messages are the same.
 bool inflate_fast([[maybe_unused]] std::span<const std::byte> compressed,
                   [[maybe_unused]] std::span<std::byte> to) {
 #ifdef VOXGRAD_HAVE_LIBDEFLATE
@@ -193,8 +194,7 @@ bool inflate_fast([[maybe_unused]] std::span<const std::byte> compressed,
       return false;
     compressed = compressed.subspan(used);
     to = to.subspan(made);
-    if (!compressed.empty() && compressed[0] == std::byte{0})
-      return false;  // zeros: zlib's way reads over them
+    if (!compressed.empty() && compressed[0] == std::byte{0}) return false;  // zlib skips padding zeros
   }
   return to.empty();
 #else
@@ -215,7 +215,7 @@ uint64_t inflate_gzip_into(std::span<const std::byte> compressed, std::span<std:
 
 namespace {
 
-/// One gzip member; what is ready goes to `sink`.
+/// Compresses one gzip member and passes the output to `sink`.
 class Deflater {
  public:
   using Sink = std::function<void(const std::byte* from, size_t size)>;

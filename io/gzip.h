@@ -1,5 +1,6 @@
-// gzip (RFC 1952) on zlib's deflate. A file may have several members; CRC and length of each are checked, and
-// a file that is cut short, damaged or followed by other bytes is refused by name.
+// Reads and writes gzip (RFC 1952) with zlib. A file may have several members. The CRC and the length of each
+// are checked. A file that is cut short, damaged or followed by other bytes is refused, and the error names
+// it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -12,22 +13,22 @@
 
 namespace voxgrad {
 
-/// True when bytes begin like a gzip member (1f 8b).
+/// True if the bytes begin like a gzip member (1f 8b).
 bool is_gzip(std::span<const std::byte> bytes);
 
-/// More bytes than `compressed` bytes of gzip can expand to: deflate codes at most 258 bytes in two bits.
+/// An upper bound of the content of `compressed` bytes of gzip: deflate codes at most 258 bytes in two bits.
 uint64_t gzip_output_bound(uint64_t compressed);
 
-/// Inflates a gzip file front to back. Errors: ErrorCode::data naming the file.
+/// Decompresses a gzip file from beginning to end. Errors: ErrorCode::data, naming the file.
 class GzipReader {
  public:
   /// Reads a file piece by piece.
   explicit GzipReader(const std::string& path);
-  /// Reads gzip bytes in memory (not copied: they must outlive the reader); `name` stands in messages.
+  /// Reads gzip bytes in memory, which must outlive the reader. `name` is for error messages.
   GzipReader(std::span<const std::byte> compressed, const std::string& name);
   ~GzipReader();
   GzipReader(GzipReader&&) noexcept;
-  /// Inflates up to `size` bytes; fewer only at the end, where the last member's check has then passed.
+  /// Decompresses `size` bytes, or fewer at the end. At the end the CRC of the last member has been checked.
   size_t read(void* to, size_t size);
 
  private:
@@ -35,30 +36,31 @@ class GzipReader {
   std::unique_ptr<State> state_;
 };
 
-/// The whole content of a gzip file, at most `limit` bytes: a larger one is ErrorCode::data, found out before
-/// more than `limit` bytes are allocated.
+/// The whole content of a gzip file. ErrorCode::data if it has more than `limit` bytes; at most `limit` bytes
+/// are allocated.
 std::vector<std::byte> read_gzip(const std::string& path, uint64_t limit);
-/// The same of gzip bytes in memory.
+/// The same for gzip bytes in memory.
 std::vector<std::byte> inflate_gzip(std::span<const std::byte> compressed, uint64_t limit,
                                     const std::string& name);
-/// Inflates into `to`, through libdeflate where the build has it, and returns the length of the content:
-/// below to.size() when it is shorter, to.size() + 1 when it is longer (then nothing behind was checked).
+/// Decompresses into `to`, with libdeflate if the build has it. Returns the length of the content, or
+/// to.size() + 1 if the content is longer than `to`. In that case the rest is not checked.
 uint64_t inflate_gzip_into(std::span<const std::byte> compressed, std::span<std::byte> to,
                            const std::string& name);
 
-/// The bytes as one gzip member in memory. Equal content gives equal bytes: no name, no time in the header.
+/// Compresses bytes to one gzip member in memory. Equal content gives equal bytes: the header has no name and
+/// no time.
 std::vector<std::byte> gzip(std::span<const std::byte> content, int level = 6);
 
-/// Writes one gzip member into a file. Equal content gives equal bytes: no name, no time in the header.
+/// Writes one gzip member to a file. Equal content gives equal bytes: the header has no name and no time.
 class GzipWriter {
  public:
-  /// Measured on scans, label maps and probabilities: a third faster than 6 and at most 8 % larger; 3 and
-  /// below make label maps three times as large.
+  /// Measured on scans, label maps and probabilities: level 4 is a third faster than level 6 and its files
+  /// are at most 8 % larger. Levels 3 and below make label maps three times as large.
   static constexpr int kDefaultLevel = 4;
   explicit GzipWriter(const std::string& path, int level = kDefaultLevel);
   ~GzipWriter();
   void write(const void* from, size_t size);
-  void commit();  ///< as FileWriter::commit
+  void commit();  ///< like FileWriter::commit
 
  private:
   struct State;

@@ -1,5 +1,5 @@
-// Files in the address space. Where the system cannot deliver a page it sends SIGBUS: the handler puts a page
-// of zeros there and marks the map, and check() throws from the code that reads.
+// Memory-mapped files. If the system cannot read a page, it sends SIGBUS. The handler maps a page of zeros
+// there and marks the file as failed. Later check() throws in the code that reads the file.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -17,8 +17,8 @@
 namespace voxgrad {
 namespace {
 
-// What the handler needs of a map. Nodes are never freed, since a handler may walk the list at any time, but
-// used again: `begin` is 0 in a free one.
+// The data of a map for the handler. Nodes are never freed, because a handler may read the list at any time.
+// They are reused: `begin` is 0 in a free node.
 struct Node {
   std::atomic<uintptr_t> begin{0};
   std::atomic<size_t> size{0};
@@ -27,13 +27,13 @@ struct Node {
 };
 
 std::atomic<Node*> nodes{nullptr};
-std::mutex nodes_mutex;  // of those who write the list
+std::mutex nodes_mutex;  // held while the list is changed
 struct sigaction previous_action;
 uintptr_t page_size = 0;
 
 void on_bus_error(int number, siginfo_t* info, void* context) {
   const uintptr_t address =
-      info->si_code > 0 ? reinterpret_cast<uintptr_t>(info->si_addr) : 0;  // 0: it was sent
+      info->si_code > 0 ? reinterpret_cast<uintptr_t>(info->si_addr) : 0;  // 0: a process sent the signal
   for (Node* n = nodes.load(std::memory_order_acquire); n; n = n->next) {
     const uintptr_t begin = n->begin.load(std::memory_order_acquire);
     if (begin == 0 || address < begin || address - begin >= n->size.load()) continue;
@@ -43,12 +43,12 @@ void on_bus_error(int number, siginfo_t* info, void* context) {
     n->failed.store(true, std::memory_order_release);
     return;
   }
-  // Not ours: as if this handler were not there.
+  // The address belongs to no map: do what the previous handler would do.
   if (previous_action.sa_flags & SA_SIGINFO) return previous_action.sa_sigaction(number, info, context);
   if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN)
     return previous_action.sa_handler(number);
   ::sigaction(SIGBUS, &previous_action, nullptr);
-  if (address == 0) ::raise(number);  // else the access is repeated and ends the process
+  if (address == 0) ::raise(number);  // otherwise the access is repeated and ends the process
 }
 
 Node* add_node(const void* begin, size_t size) {
@@ -93,7 +93,7 @@ struct MappedFile::State {
 MappedFile::MappedFile(const std::string& path) : state_(std::make_unique<State>()) {
   State& s = *state_;
   s.path = path;
-  const FileReader file(path);  // what it refuses is refused here
+  const FileReader file(path);  // checks the file and throws the usual errors
   s.size = file.size();
   struct stat status {};
   if (::fstat(file.descriptor(), &status) != 0) detail::fail_system(path, "ask for the size", errno);
@@ -117,7 +117,7 @@ const std::string& MappedFile::path() const { return state_->path; }
 void MappedFile::check() const {
   const State& s = *state_;
   if (detail::faulted("read", s.path)) detail::fail_system(s.path, "read", errno);
-  // What is missing of the last page is no error of the bus: the size tells.
+  // A file that became shorter within its last page causes no SIGBUS, so the size is compared.
   struct stat status {};
   const bool shorter = ::stat(s.path.c_str(), &status) == 0 && status.st_dev == s.device &&
                        status.st_ino == s.inode && static_cast<size_t>(status.st_size) < s.size;

@@ -111,7 +111,7 @@ int64_t NiftiHeader::volumes() const {
 
 namespace {
 
-// 0 where the header does not say it.
+// 0 if the header does not give the spacing.
 double spacing_of(const NiftiHeader& h, int axis) {
   const size_t k = static_cast<size_t>(axis);
   if (const double s = k < h.pixdim.size() ? std::abs(h.pixdim[k]) : 0; s > 0) return s;
@@ -129,7 +129,8 @@ bool NiftiHeader::has_spacing(int axis) const { return spacing_of(*this, axis) >
 
 Affine NiftiHeader::qform_affine() const {
   const double b = quatern[0], c = quatern[1], d = quatern[2];
-  // Rounding in the header may take b, c, d a little beyond length 1: then it is a turn by 180 degrees.
+  // Rounding in the header may make the length of (b, c, d) slightly larger than 1. Then it is a turn by 180
+  // degrees.
   const double squared = 1 - (b * b + c * c + d * d);
   const double length = squared < 1e-7 ? std::sqrt(b * b + c * c + d * d) : 1;
   const double a = squared < 1e-7 ? 0 : std::sqrt(squared);
@@ -164,7 +165,7 @@ namespace {
 
 template <class To, class T>
 void convert(const std::byte* from, int64_t count, double slope, double inter, To* to) {
-  // As nibabel does: a slope of 1 or an intercept of 0 is no operation at all (it matters for -0).
+  // As in nibabel, a slope of 1 or an intercept of 0 is not applied. This matters for -0.
   for (int64_t i = 0; i < count; ++i) {
     T stored;
     std::memcpy(&stored, from + i * static_cast<int64_t>(sizeof(T)), sizeof stored);

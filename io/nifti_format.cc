@@ -74,7 +74,7 @@ struct Parser {
     const int64_t rank = integer(at.dim);
     if (rank < 1 || rank > 7) nifti_error(file, "dim[0]", "expected 1 to 7 dimensions, got ", rank);
     const double qfac = real(at.pixdim);
-    h.qfac = qfac < 0 ? -1 : 1;  // 0 stands in many files and means 1
+    h.qfac = qfac < 0 ? -1 : 1;  // many files have 0, which means 1
     for (int i = 1; i <= rank; ++i) {
       const int64_t extent = integer(at.dim, i);
       if (extent < 1) nifti_error(file, cat("dim[", i, "]").c_str(), "expected at least 1, got ", extent);
@@ -98,11 +98,11 @@ struct Parser {
   }
 
   void offset(NiftiHeader& h) const {
-    // NIfTI-1 keeps it as a float.
+    // NIfTI-1 stores it as a float.
     const double offset = sizeof(Code) == 4 ? static_cast<double>(get<int64_t>(bytes, at.vox_offset, swap))
                                             : get<float>(bytes, at.vox_offset, swap);
     const double least = h.pair ? 0 : static_cast<double>(nifti_header_size(h.version) + kExtender);
-    constexpr double most = 9e15;  // integers are exact up to here
+    constexpr double most = 9e15;  // a double represents integers exactly up to here
     if (!(offset >= least && offset <= most && offset == std::floor(offset)))
       nifti_error(file, "vox_offset", "expected a whole number of at least ", least, ", got ", offset);
     h.vox_offset = static_cast<int64_t>(offset);
@@ -189,7 +189,7 @@ void identify(std::span<const std::byte> bytes, const std::string& file, NiftiHe
                   "expected \"n+1\" or \"ni1\", got none: an ANALYZE 7.5 header, which is not supported");
     nifti_error(file, "magic", "expected \"n+", digit, "\" or \"ni", digit, "\"");
   }
-  // NIfTI-2 adds the bytes that PNG uses to show a transfer as text.
+  // As in PNG, these bytes of NIfTI-2 show whether the file was damaged by a transfer as text.
   if (h.version == 2 && std::memcmp(bytes.data() + at.magic + 4, "\r\n\032\n", 4) != 0)
     nifti_error(file, "magic", "expected \\r \\n \\032 \\n behind it: damaged by a transfer as text");
 }
@@ -272,13 +272,13 @@ std::vector<std::byte> make_nifti_bytes(const NiftiHeader& header) {
     fill<double, int64_t, int32_t>(bytes, at, header);
   } else {
     fill<float, int16_t, int16_t>(bytes, at, header);
-    bytes[38] = std::byte{'r'};  // `regular`, which readers of ANALYZE 7.5 ask for
+    bytes[38] = std::byte{'r'};  // the field `regular`, which ANALYZE 7.5 readers expect
   }
   return bytes;
 }
 
 void check_extensions(std::span<const std::byte> bytes, bool big_endian, bool pair, const std::string& file) {
-  if (bytes.empty() && pair) return;  // 348 bytes and no extender is a whole .hdr
+  if (bytes.empty() && pair) return;  // a .hdr of 348 bytes without extender is complete
   if (bytes.size() < kExtender) nifti_error(file, "extension", "expected four bytes behind the header");
   const bool none = bytes[0] == std::byte{0};
   bytes = bytes.subspan(kExtender);

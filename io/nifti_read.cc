@@ -1,4 +1,4 @@
-// Reading NIfTI: finds the files of an image, checks their sizes against the header, then reads the voxels.
+// Reads NIfTI: finds the files of an image, checks their sizes against the header, then reads the voxels.
 #include <algorithm>
 #include <cctype>
 #include <cstring>
@@ -40,8 +40,8 @@ uint64_t needed_bytes(const NiftiHeader& h, const std::string& file) {
   return total;
 }
 
-/// A file as it is on disk, when it is gzip (by content, or by name: then anything else is refused by the
-/// gzip layer); else the open reader, with the two bytes it began with.
+/// An opened file and its first two bytes. It counts as gzip if its content or its name says so. If only the
+/// name does, the gzip reader refuses the content.
 struct Opened {
   FileReader file;
   std::array<std::byte, 2> start{};
@@ -51,10 +51,10 @@ struct Opened {
   explicit Opened(const std::string& path) : file(path), start_size(file.read(start.data(), start.size())) {
     gz = is_gzip(std::span(start).first(start_size)) || ends_with(path, ".gz");
   }
-  /// The rest of the file behind the two bytes goes behind them.
+  /// The whole file: the first two bytes and the rest.
   Block all() {
     Block bytes(std::max<size_t>(file.size(), start_size));
-    std::copy_n(start.begin(), start_size, bytes.data());  // nothing to copy into nothing for an empty file
+    std::copy_n(start.begin(), start_size, bytes.data());  // copies nothing for an empty file
     const size_t got = start_size + file.read(bytes.data() + start_size, bytes.size() - start_size);
     bytes.keep(0, got);
     return bytes;
@@ -67,7 +67,7 @@ struct Opened {
   }
 };
 
-/// The first bytes of a file, for its header.
+/// Reads the first bytes of a file, which contain its header.
 std::vector<std::byte> first_bytes(const std::string& path) {
   std::vector<std::byte> bytes(kNifti2Size);
   Opened opened(path);
@@ -76,11 +76,11 @@ std::vector<std::byte> first_bytes(const std::string& path) {
   return bytes;
 }
 
-/// The voxels of gzip content: `needed` bytes, of which the first h.vox_offset are left out. Returns what was
-/// in front of the voxels.
+/// Decompresses `needed` bytes and stores those after h.vox_offset, the voxels, in `stored`. Returns the
+/// bytes before the voxels.
 std::vector<std::byte> inflate_voxels(std::span<const std::byte> compressed, const NiftiHeader& h,
                                       uint64_t needed, const std::string& file, Block& stored) {
-  if (needed > gzip_output_bound(compressed.size()))  // found out before memory is asked for
+  if (needed > gzip_output_bound(compressed.size()))  // checked before memory is allocated
     wrong_size(h, needed, cat("a gzip file of ", compressed.size(), " bytes, which cannot hold them"), file);
   stored = Block(needed);
   const uint64_t got = inflate_gzip_into(compressed, stored, file);
@@ -125,7 +125,7 @@ Voxels read_single(const std::string& path) {
   require_readable(h, path);
   const uint64_t needed = needed_bytes(h, path), offset = static_cast<uint64_t>(h.vox_offset);
   if (opened.file.size() != needed) wrong_size(h, needed, std::to_string(opened.file.size()), path);
-  // A header of NIfTI-1 is shorter than what was read at once: some of the voxels may be here already.
+  // The first read is longer than a NIfTI-1 header, so `start` may already contain some of the voxels.
   std::vector<std::byte> front = start;
   front.resize(offset);
   if (offset > start.size()) {
@@ -142,9 +142,9 @@ Voxels read_single(const std::string& path) {
   return image;
 }
 
-/// Header of a pair, with its extensions checked.
+/// Reads the header of a pair and checks its extensions.
 NiftiHeader read_pair_header(const std::string& path) {
-  constexpr uint64_t kMostExtensions = uint64_t{256} << 20;  // far beyond what stands in headers
+  constexpr uint64_t kMostExtensions = uint64_t{256} << 20;  // much more than any real header has
   Opened opened(path);
   std::vector<std::byte> bytes;
   if (opened.gz) {
@@ -197,7 +197,7 @@ NiftiPaths nifti_paths(const std::string& path) {
   const std::string stem = plain.substr(0, plain.size() - 3);
   const std::string other = stem + (header ? (upper ? "IMG" : "img") : (upper ? "HDR" : "hdr"));
   const std::string zipped = other + (upper ? ".GZ" : ".gz");
-  std::string partner = other + suffix;  // parts are mostly both zipped or both plain
+  std::string partner = other + suffix;  // usually both files are gzipped or both are plain
   if (!file_exists(partner)) {
     const std::string second = gz ? other : zipped;
     if (file_exists(second)) partner = second;

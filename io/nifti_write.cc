@@ -1,4 +1,4 @@
-// Writing NIfTI: always little-endian, without extensions, atomically.
+// Writes NIfTI: always little-endian, without extensions, atomically.
 #include <algorithm>
 #include <limits>
 
@@ -47,7 +47,7 @@ NiftiType type_for(DType dtype) {
 void write_image(const std::string& path, NiftiHeader h, std::span<const std::byte> stored) {
   require(!h.dims.empty() && h.dims.size() <= 7 && stored.size() == detail::voxel_bytes(h, path),
           "[write_nifti] ", path, ": expected voxels that fit the header");
-  for (const int64_t extent : h.dims)  // NIfTI-1 counts in 16 bits
+  for (const int64_t extent : h.dims)  // NIfTI-1 stores extents in 16 bits
     if (extent > std::numeric_limits<int16_t>::max()) h.version = 2;
   const detail::NiftiPaths paths = detail::nifti_paths(path);
   h.pair = !paths.image.empty();
@@ -55,7 +55,7 @@ void write_image(const std::string& path, NiftiHeader h, std::span<const std::by
   h.vox_offset = h.pair ? 0 : static_cast<int64_t>(detail::nifti_header_size(h.version) + detail::kExtender);
   const std::vector<std::byte> front = detail::make_nifti_bytes(h);
   if (!h.pair) return write_file(path, {front, stored});
-  // The header last: it is the part that makes an image of the two.
+  // The header is written last: without it the voxel file is not an image.
   write_file(paths.image, {stored});
   write_file(paths.header, {front});
 }
@@ -78,7 +78,7 @@ void write_volume(const std::string& path, const NiftiHeader& like, const Tensor
   h.dims = {x, y};
   if (z > 1 || t > 1 || like.dims.size() > 2) h.dims.push_back(z);
   if (t > 1) h.dims.push_back(t);
-  while (h.pixdim.size() < h.dims.size())  // a 2-D image may say by its sform how thick it is
+  while (h.pixdim.size() < h.dims.size())  // the sform of a 2-D image may give its thickness
     h.pixdim.push_back(h.pixdim.size() < 3 ? like.spacing(static_cast<int>(h.pixdim.size())) : 1.0);
   if (t > 1) h.pixdim[3] = 1;  // samples or classes, not time
   h.datatype = type_for(voxels.dtype());

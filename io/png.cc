@@ -9,7 +9,7 @@
 namespace voxgrad {
 namespace {
 
-/// libpng's simplified interface keeps its errors in here instead of jumping out of C++ frames.
+/// An image of libpng's simplified interface, which stores errors here instead of using longjmp.
 struct Image {
   png_image png{};
   Image() { png.version = PNG_IMAGE_VERSION; }

@@ -1,4 +1,4 @@
-// PNG pictures (8-bit gray and RGB), and base64 to put them into HTML.
+// Reads and writes PNG pictures (8-bit gray and RGB), and encodes base64 for pictures in HTML.
 #pragma once
 #include <cstddef>
 #include <span>
@@ -9,14 +9,15 @@
 
 namespace voxgrad {
 
-/// A picture as PNG: u8 [H, W] or [H, W, 1] is gray, [H, W, 3] is RGB. Equal pictures give equal bytes.
+/// Encodes a picture as PNG. u8 [H, W] or [H, W, 1] is gray, [H, W, 3] is RGB. Equal pictures give equal
+/// bytes.
 std::vector<std::byte> encode_png(const Tensor& picture);
-/// The same into a file, atomically.
+/// Writes a picture to a PNG file, atomically.
 void write_png(const std::string& path, const Tensor& picture);
-/// Reads a PNG as u8 [H, W, 1] (gray) or [H, W, 3]; ErrorCode::data names the file.
+/// Reads a PNG as u8 [H, W, 1] (gray) or [H, W, 3] (RGB). Errors: ErrorCode::data, naming the file.
 Tensor read_png(const std::string& path);
 
-/// RFC 4648 with padding, on one line.
+/// base64 (RFC 4648) with padding, on one line.
 std::string base64(std::span<const std::byte> bytes);
 
 }  // namespace voxgrad

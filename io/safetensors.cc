@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr uint64_t kMostHeader = 100'000'000;  // the format's own limit
+constexpr uint64_t kMostHeader = 100'000'000;  // the limit of the format
 constexpr const char* kMetadata = "__metadata__";
 
 const char* format_name(DType t) {
@@ -41,7 +41,7 @@ std::optional<DType> dtype_named(const std::string& name) {
   return std::nullopt;
 }
 
-/// Names of tensors come from the file: what is no printable ASCII is shown as '?'.
+/// A tensor's name for messages. It comes from the file, so characters other than printable ASCII become '?'.
 std::string shown(const std::string& name) {
   std::string text = name.substr(0, 200);
   for (char& c : text)
@@ -109,10 +109,10 @@ Entry parse_entry(const std::string& name, const json& value, const std::string&
   return entry;
 }
 
-/// Parses the JSON header. Duplicate keys, which a JSON parser lets pass, are refused here.
+/// Parses the JSON header. Refuses duplicate keys, which a JSON parser accepts.
 json parse_header(const std::string& text, const std::string& path) {
   if (text.empty() || text[0] != '{') damaged(path, "header", "expected it to begin with {");
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  std::vector<std::set<std::string>> keys;  // keys of the open objects
   const auto watch = [&](int depth, json::parse_event_t event, json& value) {
     if (depth > 4) damaged(path, "header", "expected at most two levels of objects");
     if (event == json::parse_event_t::object_start) keys.emplace_back();
@@ -138,7 +138,7 @@ std::map<std::string, std::string> parse_metadata(const json& value, const std::
   return metadata;
 }
 
-/// Checks that the tensors, in order of their offsets, fill the bytes behind the header without holes.
+/// Checks that the tensors, in the order of their offsets, fill the bytes after the header without holes.
 void check_layout(std::vector<Entry>& entries, uint64_t bytes, const std::string& path) {
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
@@ -154,15 +154,15 @@ void check_layout(std::vector<Entry>& entries, uint64_t bytes, const std::string
     damaged(path, "size", "expected ", position, " bytes of tensors behind the header, got ", bytes);
 }
 
-/// What stands in front of the tensors: `rest` bytes follow the header's size.
+/// Checks the header's size. `rest`: the number of bytes that follow the size field.
 void check_header_size(uint64_t size, uint64_t rest, const std::string& path) {
   if (size > kMostHeader || size > rest)
     damaged(path, "header", "expected a size of at most ", kMostHeader, " and inside the file of ",
             rest + sizeof size, " bytes, got ", size);
 }
 
-/// The entries of a header, sorted by place, checked against the bytes of tensors that follow: before memory
-/// is asked for.
+/// The entries of a header, sorted by offset. They are checked against the number of bytes that follow,
+/// before memory is allocated.
 std::vector<Entry> read_entries(const std::string& text, uint64_t bytes, const std::string& path,
                                 std::map<std::string, std::string>& metadata) {
   const json header = parse_header(text, path);
@@ -231,7 +231,8 @@ MappedSafeTensors map_safetensors(const std::string& path) {
 }
 
 void write_safetensors(const std::string& path, const SafeTensors& content, unsigned mode) {
-  // Larger elements first, so that every tensor is aligned to its own elements: other readers map the file.
+  // Tensors with larger elements come first. Then every tensor is aligned to its elements, for readers that
+  // map the file.
   std::vector<std::pair<std::string, Tensor>> ordered(content.tensors.begin(), content.tensors.end());
   std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
     return size_of(a.second.dtype()) > size_of(b.second.dtype());

@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4), by libcrypto.
+// SHA-256 (FIPS 180-4), computed by libcrypto.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -12,7 +12,7 @@ class Sha256 {
   Sha256();
   ~Sha256();
   void update(const void* from, size_t size);
-  /// 64 hexadecimal digits; call once.
+  /// The hash as 64 hexadecimal digits. Call it once.
   std::string hex();
 
  private:
@@ -21,7 +21,7 @@ class Sha256 {
 };
 
 std::string sha256_hex(std::span<const std::byte> bytes);
-/// Of a file's content; errors as FileReader.
+/// The hash of a file's content. Errors like FileReader.
 std::string sha256_of_file(const std::string& path);
 
 }  // namespace voxgrad

@@ -25,7 +25,8 @@ extern const char* const kCommit;  // io/commit.cmake
 }
 namespace {
 
-/// The first bytes of a file that the kernel makes up (its size reads 0); empty where there is none.
+/// The first bytes of a file that the kernel generates (it reports the size 0); empty if there is no such
+/// file.
 std::string kernel_text(const std::string& path) {
   std::string text(16 << 10, '\0');
   try {
@@ -77,7 +78,7 @@ uint64_t memory_limit(const std::string& path) {
   const std::string text = kernel_text(path);
   uint64_t limit = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
-  return error == std::errc{} && limit > 0 ? limit : UINT64_MAX;  // "max" is no number
+  return error == std::errc{} && limit > 0 ? limit : UINT64_MAX;  // "max" means no limit
 }
 
 }  // namespace

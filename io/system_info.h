@@ -1,4 +1,4 @@
-// What a run's manifest and `voxgrad info` say about the machine and the build.
+// Describes the machine and the build, for a run's manifest and `voxgrad info`.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -8,25 +8,26 @@
 namespace voxgrad {
 
 struct SystemInfo {
-  std::string cpu_model;  ///< "AMD EPYC ..."; empty where the system does not tell
-  std::vector<std::string>
-      cpu_features;              ///< instruction sets that matter here: "avx2", "fma", "avx512f", ...
-  int logical_cpus = 0;          ///< that this process may use
-  uint64_t memory_bytes = 0;     ///< RAM, or the limit of the control group where that is lower
-  std::string operating_system;  ///< "Linux 6.1.0 x86_64"
+  std::string cpu_model;  ///< for example "AMD EPYC ..."; empty if unknown
+  /// The instruction sets that voxgrad uses: "avx2", "fma", "avx512f", ...
+  std::vector<std::string> cpu_features;
+  int logical_cpus = 0;          ///< CPUs that this process may use
+  uint64_t memory_bytes = 0;     ///< RAM, or the limit of the control group if that is lower
+  std::string operating_system;  ///< for example "Linux 6.1.0 x86_64"
 };
 SystemInfo system_info();
-/// memory_bytes alone; defaults such as half of the RAM start from it.
+/// SystemInfo::memory_bytes alone. Defaults such as half of the RAM are computed from it.
 uint64_t system_memory();
 
 struct BuildInfo {
-  std::string version;   ///< of voxgrad
-  std::string compiler;  ///< "g++ 12.2.0"
-  std::string mode;      ///< "release" or "debug", with "sanitized" where it is
-  std::string commit;  ///< "94bc7eb12345", "94bc7eb12345 with changes"; empty: not built from a git checkout
+  std::string version;   ///< version of voxgrad
+  std::string compiler;  ///< for example "g++ 12.2.0"
+  std::string mode;      ///< "release" or "debug"; with "sanitized" in a sanitizer build
+  /// "94bc7eb12345" or "94bc7eb12345 with changes"; empty: not built from a git checkout.
+  std::string commit;
 };
 BuildInfo build_info();
-/// Name to version of the libraries that io/ uses, as they are at run time.
+/// The versions of the libraries that io/ uses, by name, as found at run time.
 std::map<std::string, std::string> library_versions();
 
 }  // namespace voxgrad

@@ -1,4 +1,4 @@
-// Small pieces of sentences.
+// Helpers for texts of messages.
 #pragma once
 #include <string>
 
@@ -12,7 +12,7 @@ std::string counted(Number n, const std::string& noun) {
   return cat(n, " ", noun, n == 1 ? "" : "s");
 }
 
-/// The texts of a list with a separator between them.
+/// The texts of a list, with a separator between them.
 template <class Texts>
 std::string joined(const Texts& texts, const std::string& separator = ", ") {
   std::string all;

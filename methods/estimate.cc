@@ -13,8 +13,8 @@
 namespace voxgrad {
 namespace {
 
-constexpr double kBudget = 4;      // seconds of each measurement, once something was measured
-constexpr int64_t kMostSteps = 8;  // more say nothing new
+constexpr double kBudget = 4;      // seconds after which a measurement ends
+constexpr int64_t kMostSteps = 8;  // the mean changes little with more
 constexpr uint64_t kSeed = 1;
 
 class Stopwatch {
@@ -27,7 +27,7 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-struct Measured {};  // thrown to end a prediction
+struct Measured {};  // thrown to end a prediction after the measurement
 
 class Nobody : public Receiver {
  public:
@@ -40,7 +40,7 @@ class Nobody : public Receiver {
   const std::function<bool(const std::string&)>& wants_;
 };
 
-/// Seconds of predicting a case, from the first of its evaluations.
+/// Seconds of predicting a case, extrapolated from its first evaluations.
 double case_seconds(Method& method, const PreprocessedCase& c, const Work& work,
                     const std::function<bool(const std::string&)>& wants) {
   const int64_t total = windows_of(c, method.plan()) * method.evaluations(wants);
@@ -62,7 +62,7 @@ double case_seconds(Method& method, const PreprocessedCase& c, const Work& work,
   return done > 0 ? seconds * static_cast<double>(total) / static_cast<double>(done) : watch.seconds();
 }
 
-/// Noise of a shape, as a case that was prepared for the plan.
+/// A case of noise that looks like a case prepared for the plan.
 PreparedCase noise_case(const Triple& shape, const Plan& plan) {
   PreparedCase c;
   c.name = "noise";
@@ -74,7 +74,7 @@ PreparedCase noise_case(const Triple& shape, const Plan& plan) {
   return c;
 }
 
-/// Values that a method can compute with, where training has not found them yet.
+/// Sets constants that training would find to values that allow the method to run.
 void set_constants(Method& method) {
   for (const ConstantRange& range : method.constant_ranges())
     method.constants.emplace(range.name, std::clamp(1.0, range.low, range.high));
@@ -85,7 +85,7 @@ StageCost measure_stage(const Stage& stage, const Method& method, const Work& wo
                                                     : stage.options.steps;
   StageSteps all(
       {stage, method.runtime().device(), method.common.recompute, kSeed, kSeed, 0, kMostSteps + 1});
-  all.next(0);  // takes the memory that the others use again
+  all.next(0);  // allocates the memory that the later steps reuse
   const Stopwatch watch;
   int64_t taken = 0;
   while (taken < kMostSteps && (taken < 1 || watch.seconds() < kBudget / 2)) {
@@ -104,7 +104,7 @@ void start_peak(const Device& device) { device.is_cuda() ? reset_peak_memory(dev
 
 int64_t voxels_of(const CaseCost& c) { return c.extent[0] * c.extent[1] * c.extent[2]; }
 
-/// Bytes of the maps of a case on its own grid: probabilities, their sum over the samples, what is written.
+/// Bytes of the maps of a case on its own grid: probabilities, their sum over the samples, and output maps.
 uint64_t bytes_of_maps(const CaseCost& c, const Plan& plan) {
   return static_cast<uint64_t>(voxels_of(c) * (2 * plan.classes() + 4)) * sizeof(float);
 }

@@ -21,11 +21,11 @@ Triple extent(const Tensor& volume) { return {volume.dim(0), volume.dim(1), volu
 
 void SamplingOptions::declare(OptionList& options) {
   OptionTable table = options.table("sampling", OptionUse::prediction);
-  table.integer("samples", samples, 1, 100000, "M, samples a case")
-      .number(
-          "stop_tolerance", stop_tolerance, 0, 1,
-          "early stop: no more samples once four more changed the samples' mean probability of no class at "
-          "any voxel by more than this; 0: always all M");
+  table.integer("samples", samples, 1, 100000, "M, samples per case")
+      .number("stop_tolerance", stop_tolerance, 0, 1,
+              "early stop: sampling ends if four further samples changed the samples' mean probability by at "
+              "most "
+              "this for every class at every voxel; 0: always M samples");
   sampler.declare(table);
   table
       .word("readout", readout, {"softmax", "clip"},
@@ -59,10 +59,10 @@ GroupSampler::GroupSampler(const Setting& setting)
   }
   const int64_t voxels = patch[0] * patch[1] * patch[2], features = s_.plan.features[0];
   const int64_t shares = static_cast<int64_t>(windows_.size()) * voxels * features * int64_t{sizeof(float)};
-  // Half of the bound for what is kept, so that samples still go in large groups.
+  // Shares may take half of the bound. The other half leaves room for large groups of samples.
   const int64_t memory = s_.work.memory_on(device_);
   keep_ = shares <= memory / 2;
-  // A sample keeps its state, the blended estimate and one more volume (noise, or the estimate before).
+  // A sample keeps its state, the blended estimate and one more volume (noise, or the previous estimate).
   const int64_t volume = static_cast<int64_t>(s_.pi.nbytes()), kept = 3 * volume;
   const int64_t once = (keep_ ? shares : 0) + (s_.options.first_estimates() ? 2 * volume : 0);
   group_ = group_size(memory - once, voxels, features, kept);
@@ -105,7 +105,7 @@ void GroupSampler::estimate_window(const Samples& s, size_t w, Tensor& y0) {
 
 void GroupSampler::estimate(const Samples& s) {
   Tensor y0 = s.y0;
-  // On a device this may be recorded once for all steps: draw() says it there.
+  // On a CUDA device this code may run only once, to record the graph. There draw() reports the progress.
   const auto done = [&] {
     if (!device_.is_cuda()) s_.work.done(y0.dim(0));
   };
@@ -125,13 +125,14 @@ void GroupSampler::estimate(const Samples& s) {
   divide_places(y0, weight_sum_);
 }
 
-// One line a step.
+// Traces one line for each step.
 void GroupSampler::trace_step(const Samples& s, size_t i, int64_t first) const {
   const ReverseStep& step = steps_[i];
   std::string text = cat(i + 1, "/", steps_.size(), ": t = ", step.t, " -> ", step.s, ", samples ", first,
                          " to ", first + s.y0.dim(0) - 1, ", ", counted(windows_.size(), "window"));
   if (trace_values()) text += "; estimate " + values_text(s.y0);
-  if (trace_values() && !s.last) text += "; state " + values_text(s.state);  // none follows the last step
+  if (trace_values() && !s.last)
+    text += "; state " + values_text(s.state);  // the last step computes no state
   trace({"diffusion", "step", text});
 }
 
@@ -144,8 +145,8 @@ void GroupSampler::reverse(Samples& s) {
   reverse_residual(s.constants, s.y0, pi_, s.z, s.state, s.previous);
 }
 
-// After the last step y0 are the samples. On a device the state goes on all the same, where nobody reads it:
-// a graph does the same at every step.
+// After the last step y0 holds the samples, and no next state is needed. On a CUDA device it is computed
+// nevertheless, because a graph does the same work at every step.
 void GroupSampler::take_step(Samples& s) {
   estimate(s);
   if (!s.last || device_.is_cuda()) reverse(s);
@@ -153,7 +154,7 @@ void GroupSampler::take_step(Samples& s) {
 
 std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
   require(count >= 1 && count <= group_, "[sampler] expected 1 to ", group_, " samples, got ", count);
-  // On a device the buffers stay, with the graph that uses them, for groups of the same size.
+  // On a CUDA device the next group of the same size reuses the buffers and the graph.
   if (!samples_ || samples_->state.dim(0) != count)
     allocate(count, std::max<int64_t>((s_.options.samples - first) / count, 1));
   Samples& s = *samples_;
@@ -189,7 +190,7 @@ std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
   std::vector<Tensor> samples;
   const Tensor y0 = s.y0.to(Device::cpu());
   if (const std::string bad = describe_not_finite(y0); !bad.empty()) {
-    if (!FiniteCheck::current()) {  // again, so that the error names the op
+    if (!FiniteCheck::current()) {  // draw again with checks, so that the error names the op
       const FiniteCheck check;
       samples_.reset();
       draw(first, count);
@@ -197,7 +198,8 @@ std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
     fail(ErrorCode::diverged, "[sampler] case ", s_.case_name, ": expected finite samples, got ", bad);
   }
   for (int64_t m = 0; m < count; ++m) samples.push_back(y0.rows(m, 1).reshape(pi_.shape()));
-  if (!device_.is_cuda()) samples_.reset();  // the samples are its memory, which nobody may write again
+  if (!device_.is_cuda())
+    samples_.reset();  // the returned samples share its memory, so it must not be reused
   return samples;
 }
 

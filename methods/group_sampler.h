@@ -1,8 +1,12 @@
-// Drawing samples of the residual: all samples of a group in one batch of the denoiser, window by window
-// inside each step. What depends on the image alone, the share of X and pi in the denoiser's first
-// convolution, is computed once a window and serves all samples and steps; where the memory bound leaves no
-// room for it, it is computed again each time, with the same bits. All of it happens where the denoiser
-// computes; on a CUDA device a step is one graph (ReplayedWork, tensor/graph.h).
+// Draws samples of the residual. The samples of a group form one batch of the denoiser. Each step of the
+// sampler visits the windows of the volume one by one.
+//
+// The contribution of X and pi to the denoiser's first convolution (its "share") depends on the image alone.
+// It is computed once for each window and used by all samples and steps. If the memory bound leaves no room
+// to keep the shares, they are computed again each time, with the same bits.
+//
+// Everything is computed on the denoiser's device. On a CUDA device each step replays one graph
+// (ReplayedWork, tensor/graph.h).
 #pragma once
 #include <optional>
 
@@ -14,16 +18,16 @@
 
 namespace voxgrad {
 
-/// How samples are drawn and read.
+/// How samples are drawn, and how probabilities are read from them.
 struct SamplingOptions {
   int64_t samples = 16;  ///< M
   SamplerOptions sampler;
-  double stop_tolerance = 0;  ///< EarlyStop's
+  double stop_tolerance = 0;  ///< tolerance of EarlyStop; 0: no early stop
   std::string readout = "clip", mean = "first-estimates";
   double tau_out = 0;
-  /// The keys sampling.*.
+  /// Declares the keys sampling.*.
   void declare(OptionList& options);
-  /// Whether the mean probability comes from the samples' first estimates.
+  /// Whether the mean probability is the mean of the samples' first estimates.
   bool first_estimates() const { return mean == "first-estimates"; }
 };
 
@@ -34,47 +38,48 @@ class GroupSampler {
     const NoiseSchedule& schedule;
     const Denoiser& denoiser;
     double residual_sd;
-    const Tensor& image;  ///< [D, H, W, C], at least the plan's patch; on any device, as pi
+    const Tensor& image;  ///< [D, H, W, C], at least the plan's patch; on any device, like pi
     const Tensor& pi;     ///< [D, H, W, K]
     const std::string& case_name;
-    uint64_t seed;  ///< with the case's name it makes those of the samples (sample_seed)
+    uint64_t seed;  ///< the samples' seeds are derived from it and the case's name (sample_seed)
     const SamplingOptions& options;
     const Work& work;
   };
-  /// What `setting` refers to must outlive the sampler.
+  /// The objects that `setting` refers to must outlive the sampler.
   explicit GroupSampler(const Setting& setting);
   GroupSampler(const GroupSampler&) = delete;
   GroupSampler& operator=(const GroupSampler&) = delete;
 
-  /// How many samples fit into the memory bound at once.
+  /// The number of samples that fit into the memory bound at once.
   int64_t group() const { return group_; }
+  /// Whether the shares of the windows are kept in memory.
   bool keeps_shares() const { return keep_; }
   /// Whether the steps of the last group were replayed as a graph.
   bool replayed() const { return samples_ && samples_->step->recorded(); }
-  /// Samples first .. first + count - 1, [D, H, W, K] each, on the CPU; count at most group().
+  /// Samples first .. first + count - 1, [D, H, W, K] each, on the CPU. count is at most group().
   std::vector<Tensor> draw(int64_t first, int64_t count);
-  /// Mean over all samples drawn so far of their first estimates of y0, clipped and renormalised,
-  /// [D, H, W, K], on the CPU. That estimate is made at t = T, where the state says nothing about y0: it is
-  /// the conditional mean E[y | X], the probabilities themselves. Undefined unless
-  /// SamplingOptions::first_estimates.
+  /// The mean of the first estimates of y0, clipped and renormalised, over all samples drawn so far:
+  /// [D, H, W, K], on the CPU. A first estimate is made at t = T, where the state carries no information
+  /// about y0. It is therefore the conditional mean E[y | X], which is the probability itself. Undefined
+  /// unless SamplingOptions::first_estimates.
   Tensor first_estimate() const;
 
  private:
-  // Samples under way. Buffers of N samples [N, D, H, W, K] that every step reads and writes in their place.
+  // The N samples being drawn. Every step reads and writes these buffers [N, D, H, W, K] in place.
   struct Samples {
     Tensor constants;    // process_constants of the step
     Tensor keys;         // seed and draw of each sample's noise in this step, i64 [N, 2]
     Tensor state, y0;    // r_t, and y0_hat blended over the windows
-    Tensor previous, z;  // r0_hat of the step before, and noise: where the sampler has them
-    bool last;           // whether no state follows the step
+    Tensor previous, z;  // r0_hat of the previous step, and noise; undefined if the sampler needs none
+    bool last;           // whether this is the last step, after which no state is needed
     std::optional<ReplayedWork> step;
   };
-  /// Buffers of `count` samples, for so many groups.
+  /// Allocates the buffers of `count` samples, which `groups` groups will use.
   void allocate(int64_t count, int64_t groups);
-  /// y0 of all samples at the state, and the next state.
+  /// Estimates y0 of all samples from the state, then computes the next state.
   void take_step(Samples& s);
   void estimate(const Samples& s);
-  /// The estimate in window `w`, into y0 [samples, d, h, w, K].
+  /// Writes the estimate in window `w` to y0 [samples, d, h, w, K].
   void estimate_window(const Samples& s, size_t w, Tensor& y0);
   void reverse(Samples& s);
   void trace_step(const Samples& s, size_t i, int64_t first) const;
@@ -85,13 +90,14 @@ class GroupSampler {
   Tensor image_, pi_;  // on the device
   std::vector<ReverseStep> steps_;
   std::vector<Window> windows_;
-  bool whole_;                  // one window that is the volume: nothing to blend
-  Tensor weight_, weight_sum_;  // of a window, and of all windows at each voxel
+  bool whole_;  // the volume is one window, so nothing is blended
+  Tensor weight_,
+      weight_sum_;  // blending weight of a window; sum of the weights of all windows at each voxel
   bool keep_;
-  std::vector<Tensor> shares_;  // a window each; undefined until computed
+  std::vector<Tensor> shares_;  // one for each window; undefined until computed
   int64_t group_;
   std::optional<Samples> samples_;
-  Tensor first_sum_;  // of first estimates, on the device
+  Tensor first_sum_;  // sum of first estimates, on the device
   int64_t first_count_ = 0;
 };
 

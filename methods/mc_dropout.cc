@@ -1,7 +1,7 @@
-// mc-dropout: a U-Net with dropout in its deep levels that stays on at prediction (Gal and Ghahramani 2016);
-// each sample is a forward pass with masks of its own. Probability 1/2 in the two deepest levels and the
-// bottleneck, as public segmentation code has it (Kendall et al. 2017: Bayesian SegNet drops in the deepest
-// levels).
+// mc-dropout: a U-Net with dropout in its deep levels that stays active at prediction (Gal and Ghahramani
+// 2016). Each sample is a forward pass with its own dropout masks. The dropout probability is 1/2 in the
+// bottleneck and the two deepest levels above it, as in public segmentation code (Bayesian SegNet, Kendall et
+// al. 2017, also uses dropout in the deepest levels).
 #include "methods/segmenter.h"
 
 namespace voxgrad {
@@ -36,7 +36,7 @@ class McDropout : public Method {
                                         "probability, in the bottleneck and the two deepest levels above it "
                                         "(in all levels of a network of three)"));
     options.table("sampling", OptionUse::prediction)
-        .integer("samples", samples_, 1, 100000, "M, samples a case");
+        .integer("samples", samples_, 1, 100000, "M, samples per case");
   }
   void make_networks() override {
     UNetConfig c = unet_config(plan(), runtime(), plan().channels());

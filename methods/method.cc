@@ -11,14 +11,15 @@ void CommonOptions::declare(OptionList& options) {
   plan.declare(options);
   augment.declare(options);
   options.table("train")
-      .integer("max_steps", max_steps, 0, 1e7, "caps the steps of every stage; 0: no cap")
+      .integer("max_steps", max_steps, 0, 1e7, "upper limit of the steps of every stage; 0: no limit")
       .integer("checkpoint_every", checkpoint_every, 1, 1e7, "steps between checkpoints")
       .flag(
           "recompute", recompute,
           "compute activations again in the backward pass instead of keeping them: a quarter less memory for "
           "a few per cent more time; the same bits")
       .integer("fold", fold, 0, 1000, "which fold is left out for validation")
-      .integer("max_scored", max_scored, 0, 1e6, "most validation cases that are scored at the end; 0: all")
+      .integer("max_scored", max_scored, 0, 1e6,
+               "number of validation cases that are scored at the end, at most; 0: all")
       .integer("keep_cases", keep_cases, 0, 1000,
                "scored cases whose maps are kept in RUN/validation for the report, by Dice: the worst, the "
                "median, the best, and "
@@ -96,8 +97,8 @@ std::function<Tensors(uint64_t, int64_t)> patches_of(const std::vector<PreparedC
 }
 
 int64_t group_size(int64_t memory, int64_t voxels, int64_t features, int64_t kept) {
-  // Alive at the worst point of a U-Net without a tape: at full resolution the skip, the upsampled tensor, a
-  // block's input and output and the convolution's padded copies, each of `features` channels in f32; the
+  // The memory peak of a U-Net without a tape is at full resolution. It holds the skip, the upsampled tensor,
+  // a block's input and output and the convolution's padded copies, each with `features` channels in f32. The
   // coarser levels together add less than a third.
   const int64_t each = voxels * std::max<int64_t>(features, 8) * 4 * 8 + kept;
   return std::clamp<int64_t>(memory / std::max<int64_t>(each, 1), 1, 64);

@@ -1,8 +1,13 @@
-// methods/: method.h (this file: what a method is), registry.h (the list of all), one file a method (unet.cc,
-// mc_dropout.cc, pgrd.cc, pgrd_no_dds.cc). What they share: segmenter.h (a U-Net that segments),
-// group_sampler.h (samples of the residual), volume.h (a network over a volume). What is done with any of
-// them: training.h, validation.h (scores), prediction.h (`voxgrad predict`), case_progress.h, estimate.h
-// (time and memory), model.h (from a file to a method). docs/adding-a-method.md adds one.
+// methods/ holds the segmentation methods, and the code that trains, scores and applies any of them.
+//
+// This file defines what a method is. registry.h lists all methods. Each method has one file: unet.cc,
+// mc_dropout.cc, pgrd.cc, pgrd_no_dds.cc.
+// Parts that methods share: segmenter.h (a segmentation U-Net), denoiser.h (the denoising network),
+// group_sampler.h (samples of the residual), volume.h (applies a network to a volume).
+// Work with any method: training.h, look_ahead.h (checks before training), validation.h (scores),
+// prediction.h (`voxgrad predict`), training_domain.h (is an image like the training images?),
+// case_progress.h, estimate.h (time and memory), model.h (loads a trained method from its file).
+// docs/adding-a-method.md explains how to add a method.
 #pragma once
 #include <functional>
 #include <memory>
@@ -17,21 +22,22 @@
 
 namespace voxgrad {
 
-/// Cases at the plan's spacing, with labels. They may lie in mapped files: pad_case() brings one into memory.
+/// Cases at the plan's spacing, with labels. Their data may be memory-mapped files: pad_case() copies a case
+/// into memory.
 struct TrainingData {
   std::vector<PreparedCase> training, calibration;
 };
 
-/// What work on cases may take, and the seed of what it draws.
+/// The limits, random seed and callbacks of work on cases.
 struct Work {
   uint64_t seed = 0;
-  int64_t memory = int64_t{4} << 30;  ///< bytes that groups of samples, and what is kept of them, may take
-  int64_t device_memory = int64_t{4} << 30;  ///< bytes that groups may take where a CUDA device computes
+  int64_t memory = int64_t{4} << 30;         ///< bytes that groups of samples and their kept data may take
+  int64_t device_memory = int64_t{4} << 30;  ///< the same limit on a CUDA device, bytes
   std::function<void()> poll = {};           ///< called between evaluations; may throw to stop
-  /// Called after evaluations of a network: how many, one for each window and sample
+  /// Called after evaluations of a network with their number. Each window of each sample counts as one
   /// (Predictor::evaluations). May throw to stop.
   std::function<void(int64_t evaluations)> advance = {};
-  /// Called before a piece of work that is not a case's prediction: how many evaluations it needs.
+  /// Called before work other than the prediction of a case, with the number of evaluations it needs.
   std::function<void(int64_t evaluations)> expect = {};
 
   void expected(int64_t evaluations) const {
@@ -40,40 +46,43 @@ struct Work {
   void done(int64_t evaluations) const {
     if (advance) advance(evaluations);
   }
-  /// The bound of what computes on `device`.
+  /// The memory limit for work on `device`, bytes.
   int64_t memory_on(const Device& device) const { return device.is_cuda() ? device_memory : memory; }
 };
 
-/// How a method is trained.
+/// Defines how a method is trained.
 class Recipe {
  public:
   virtual ~Recipe() = default;
-  /// The stages, trained one after the other. Their functions may refer to `data` and `work`, which outlive
-  /// them; this call itself reads neither, since a model is loaded without data.
+  /// The stages, in the order in which they are trained. Their functions may refer to `data` and `work`,
+  /// which outlive them. This call itself must read neither of them, because a model is loaded without data.
   virtual std::vector<Stage> stages(const TrainingData& data, const Work& work) = 0;
-  /// Called after the last stage: fits what calibrates the method (on the calibration cases) and keeps it as
-  /// constants.
+  /// Called after the last stage. Fits the calibration of the method on the calibration cases and stores the
+  /// results in Method::constants.
   virtual void fit(const TrainingData& /*data*/, const Work& /*work*/) {}
 };
 
 /// A named estimate of the mean probability.
 struct EstimateInfo {
-  /// Letters, digits and '-': for --estimate and names of files. That of the method's own estimate is name().
+  /// Used by --estimate and in file names: letters, digits and '-'. The key of the method's own estimate is
+  /// name().
   std::string key;
-  std::string label;  ///< for tables
+  std::string label;  ///< its name in tables
   RowRole role = RowRole::method;
-  bool of_samples = false;  ///< the weighted mean of the samples: whoever receives them makes it
+  /// Whether it is the weighted mean of the samples; the receiver computes that mean.
+  bool of_samples = false;
 };
 
-/// The method's own estimate among all of a predictor: the last one. ErrorCode::internal where there is none.
+/// The method's own estimate, which is the last one of a predictor. ErrorCode::internal if there is none.
 const EstimateInfo& own_estimate(const std::vector<EstimateInfo>& all);
 
-/// Takes what a predictor gives for a case, on the grid of PreprocessedCase::image. Samples and estimates may
-/// come in any order among each other. A receiver keeps what it needs: a predictor holds a few at a time.
+/// Receives the samples and estimates of a case, on the grid of PreprocessedCase::image. Samples and
+/// estimates may be mixed in any order. A receiver keeps what it needs, because a predictor holds only a few
+/// at a time.
 class Receiver {
  public:
   virtual ~Receiver() = default;
-  /// Whether an estimate is of use: what nobody wants need not be computed.
+  /// Whether the receiver uses an estimate. A predictor need not compute the others.
   virtual bool wants(const std::string& estimate) const = 0;
   /// The next sample's probabilities [D, H, W, K].
   virtual void sample(const Tensor& probabilities, double weight) = 0;
@@ -81,21 +90,22 @@ class Receiver {
   virtual void estimate(const std::string& key, const Tensor& probabilities) = 0;
 };
 
-/// What a trained method gives for a case.
+/// Applies a trained method to a case.
 class Predictor {
  public:
   virtual ~Predictor() = default;
-  /// What predict() gives: baselines and variants in the order of a table, then the method's own, once.
+  /// The estimates that predict() gives: baselines and variants in the order of a table, then the method's
+  /// own estimate, once.
   virtual std::vector<EstimateInfo> estimates() const = 0;
-  /// Gives samples and wanted estimates; samples in the same order, with the same bits, whatever the memory.
-  /// A method that is deterministic gives one sample.
+  /// Passes samples and wanted estimates to the receiver. The order and the bits of the samples do not depend
+  /// on the memory limit. A deterministic method gives one sample.
   virtual void predict(const PreprocessedCase& c, const Work& work, Receiver& to) = 0;
-  /// How often predict() evaluates a network in each window of a case, for progress and estimates of time; at
-  /// most so often where it may stop early. `wants`: as of the Receiver.
+  /// The number of times that predict() evaluates a network in each window of a case, for progress and time
+  /// estimates. It is an upper bound for a method that may stop early. `wants`: like Receiver::wants.
   virtual int64_t evaluations(const std::function<bool(const std::string& estimate)>& wants) const = 0;
-  /// What a reader of the scores must know.
+  /// Notes for a reader of the scores.
   virtual std::vector<std::string> notes() const { return {}; }
-  /// What a user of predictions must know: settings that differ from those that were fitted for.
+  /// Warnings for a user of predictions, for example about settings that differ from the calibrated ones.
   virtual std::vector<std::string> warnings() const { return {}; }
 };
 
@@ -111,15 +121,15 @@ struct CommonOptions {
 
 struct MethodRecord;
 
-/// What a constant may be.
+/// The allowed range of a fitted constant.
 struct ConstantRange {
   std::string name;
   double low = 0, high = 0;
-  bool needed = false;  ///< a loaded model cannot predict without it
+  bool needed = false;  ///< whether a loaded model cannot predict without it
 };
 
-/// A row of the paper's table: recipe, predictor and options. Made in three steps: the registry makes it,
-/// config() reads its options, build() makes its networks.
+/// A method: recipe, predictor and options. It corresponds to a row of the paper's table. It is made in three
+/// steps: the registry makes it, config() reads its options, build() makes its networks.
 class Method : public Recipe, public Predictor {
  public:
   Method() = default;
@@ -127,10 +137,10 @@ class Method : public Recipe, public Predictor {
   Method& operator=(const Method&) = delete;
 
   const std::string& name() const { return name_; }
-  /// Sets and prints the options of this method. Keys of other methods are accepted, told to `no_effect` and
-  /// not stored.
+  /// Reads and prints the options of this method. Keys of other methods are accepted, reported to `no_effect`
+  /// and not stored.
   Config config(std::function<void(const std::string& key)> no_effect = {}) const;
-  /// As they are declared, with their present values.
+  /// The declared options, with their present values.
   const OptionList& options() const { return options_; }
   /// Makes the networks for a plan. ErrorCode::usage for options that contradict each other.
   void build(const Plan& plan, const Runtime& runtime);
@@ -138,25 +148,25 @@ class Method : public Recipe, public Predictor {
   const Runtime& runtime() const { return runtime_; }
   /// The constants that training finds for this method.
   virtual std::vector<ConstantRange> constant_ranges() const { return {}; }
-  /// ErrorCode::data, naming `where` and the constant, for one outside its range.
+  /// ErrorCode::data, naming `where` and the constant, if a constant is outside its range.
   void check_constants(const Constants& found, const std::string& where) const;
-  /// To be called once a trained model's options are read and before a user changes some.
+  /// Called after the options of a trained model are read and before a user changes some of them.
   virtual void loaded() {}
-  /// The stages by name with their parameters, in the order of training.
+  /// Name and parameters of each stage, in the order of training.
   std::vector<std::pair<std::string, Parameters*>> networks();
-  /// Moves the networks that have weights to the runtime's device; they compute there from now on.
+  /// Moves the networks that have weights to the runtime's device. They compute there from now on.
   void move_to_device();
 
   CommonOptions common;
   Constants constants;
 
  protected:
-  /// Declares the options of this method beside the common ones.
+  /// Declares the options that this method has beside the common ones.
   virtual void declare(OptionList& options) = 0;
-  /// Makes the networks: plan() and runtime() are set.
+  /// Makes the networks. plan() and runtime() are set before the call.
   virtual void make_networks() = 0;
-  /// A constant that training has found. ErrorCode::data where it is not there: no command gets so far
-  /// without it, unless a file was changed.
+  /// A constant that training has found. ErrorCode::data if it is missing, which happens only if a file was
+  /// changed: commands check needed constants earlier.
   double constant(const std::string& name) const;
 
  private:
@@ -170,24 +180,26 @@ class Method : public Recipe, public Predictor {
 /// An entry of the registry.
 struct MethodRecord {
   std::string name;
-  std::string text;  ///< what it is, one line
+  std::string text;  ///< describes the method in one line
   std::unique_ptr<Method> (*make)();
 };
 
 /// Makes a method with its default options.
 std::unique_ptr<Method> make_method(const MethodRecord& record);
 
-/// The seed of sample m of a case: what a predictor draws from it, no other sample, case or seed draws.
+/// The seed of sample m of a case. Other samples, cases and seeds have other random streams.
 uint64_t sample_seed(const std::string& case_name, uint64_t seed, int64_t m);
 
-/// A labelled batch of training patches, {image, label}, for Stage::batch.
+/// A function for Stage::batch that makes labelled batches of training patches, {image, label}. `cases` and
+/// `plan` must outlive it.
 std::function<Tensors(uint64_t seed, int64_t step)> patches_of(const std::vector<PreparedCase>& cases,
                                                                const Plan& plan,
                                                                const AugmentOptions& augment);
 
-/// How many windows of `voxels` a network of `features` channels at full resolution may evaluate at once in
-/// `memory` bytes, where each also keeps `kept` bytes between evaluations (a sample's state on its volume).
-/// It counts a U-Net with its heads; count other networks of full resolution as `kept`.
+/// The number of windows (1 to 64) that a network may evaluate at once in `memory` bytes. A window has
+/// `voxels` voxels and the network has `features` channels at full resolution. `kept`: further bytes that
+/// each window needs between evaluations, such as a sample's state on its volume. The count is for a U-Net
+/// with its heads; add the memory of other full-resolution networks to `kept`.
 int64_t group_size(int64_t memory, int64_t voxels, int64_t features, int64_t kept = 0);
 
 }  // namespace voxgrad

@@ -12,7 +12,7 @@ namespace voxgrad {
 
 LoadedModel open_model(const RunFolder& run, const std::function<void(const std::string&)>& warn) {
   ModelFile file = read_model(run.model(), warn);
-  // The digest is of weights, plan and constants; the manifest has one of the whole file.
+  // The model's own digest covers weights, plan and constants. The manifest's hash covers the whole file.
   if (file_exists(run.manifest()))
     if (const std::string expected = read_manifest(run.manifest()).model_sha256; !expected.empty())
       if (const std::string got = sha256_of_file(run.model()); got != expected)
@@ -32,10 +32,10 @@ LoadedModel open_model(const std::string& where, ModelFile file) {
   model.method = make_method(model.file.method);
   Config config = model.method->config();
   try {
-    // Format 1 had keys of every method, and some that are gone.
+    // A file of format 1 has the keys of every method, and some keys that no longer exist.
     config.read_toml(model.file.config, where,
                      model.file.format == 1 ? Config::Unknown::ignore : Config::Unknown::refuse);
-  } catch (const Error& e) {  // nobody typed it
+  } catch (const Error& e) {  // the text comes from the file, so it is no usage error
     fail(ErrorCode::data, e.what());
   }
   model.config = config.to_toml(Config::Print::model);
@@ -57,7 +57,7 @@ void build(LoadedModel& model, const Runtime& runtime) {
   } catch (const Error& e) {
     if (e.code() != ErrorCode::usage || model.method->config().to_toml(Config::Print::model) != model.config)
       throw;
-    fail(ErrorCode::data, "[model] ", model.path, ": config: ", e.what());  // nobody typed it
+    fail(ErrorCode::data, "[model] ", model.path, ": config: ", e.what());  // comes from the file
   }
   const auto networks = model.method->networks();
   for (const auto& [name, p] : networks) p->expect(model.file.weights, "", model.path);

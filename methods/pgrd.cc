@@ -14,11 +14,13 @@ namespace voxgrad {
 namespace {
 
 constexpr const char *kPrior = "prior", *kTempered = "prior-tempered", *kMeanOfSamples = "mean-of-samples";
-constexpr double kTauOut = 0.2;  // of a model that was stopped before the fit, or without calibration cases
-constexpr int64_t kSdBatches = 32;         // batches that the residual's standard deviation is estimated from
-constexpr size_t kCasesOfValidation = 20;  // at most so many cases a mean NLL of the prior
-// tau_out is fitted on at least so many cases, and on more while their samples hold at most so many values
-// (samples x voxels x classes): this bounds the time. Constants, so that a model does not depend on --memory.
+constexpr double kTauOut =
+    0.2;  // used without a fit: training was stopped before it, or no calibration cases
+constexpr int64_t kSdBatches = 32;         // batches for estimating the residual's standard deviation
+constexpr size_t kCasesOfValidation = 20;  // most cases in a mean NLL of the prior
+// tau_out is fitted on at least kFitCases cases. Further cases are added while the samples of all cases have
+// at most kFitValues values (samples x voxels x classes), which bounds the time. These limits are constants,
+// so that a model does not depend on --memory.
 constexpr size_t kFitCases = 4;
 constexpr int64_t kFitValues = int64_t{1} << 28;
 
@@ -43,7 +45,7 @@ struct Pgrd::Networks {
   Segmenter prior;
   Denoiser denoiser;
   NoiseSchedule schedule;
-  Tensor constants;  // process_constants of t = 1 .. T where the denoiser computes; undefined until needed
+  Tensor constants;  // process_constants of t = 1 .. T on the denoiser's device; undefined until needed
 };
 
 Pgrd::Pgrd() = default;
@@ -81,13 +83,13 @@ void Pgrd::make_networks() {
     fail(ErrorCode::usage, "[config] denoiser.residual_sd: expected 0 or at least ", kLeastSd, ", got ",
          denoiser.residual_sd);
   n_ = std::make_unique<Networks>(plan(), runtime(), prior, denoiser, diffusion);
-  reverse_steps(n_->schedule, sampling.sampler);  // refuses what no sampler can do, before training
+  reverse_steps(n_->schedule, sampling.sampler);  // refuses impossible sampler options before training
 }
 
 std::vector<Stage> Pgrd::stages(const TrainingData& data, const Work& work) {
   Stage first = n_->prior.stage(data.training, common.augment);
-  // The prior has seen the training cases: how much surer it is there decides what the denoiser learns
-  // (docs/method.md).
+  // The prior was trained on the training cases and is more certain there than on new cases. The difference
+  // influences what the denoiser learns (docs/method.md).
   first.end = [this, &data, &work] {
     const auto some = [](const std::vector<PreparedCase>& cases) {
       return std::span(cases).first(std::min(cases.size(), kCasesOfValidation));
@@ -123,7 +125,8 @@ void Pgrd::begin_denoiser(const TrainingData& data, const Work& work) {
   constants["pi_temperature"] = denoiser.tempered_prior ? constants["prior_temperature"] : 1;
   double sd = denoiser.residual_sd;
   if (sd == 0) {
-    // Over patches as the denoiser will see them. Residuals are mostly near zero: their sd is small.
+    // The estimate uses patches like those that train the denoiser. Most residuals are near zero, so the
+    // standard deviation is small.
     const uint64_t seed = Seed{work.seed}.child("residual_sd").value;
     double power = 0, count = 0;
     work.expected(kSdBatches * plan().batch_size);
@@ -184,8 +187,8 @@ Tensor Pgrd::draw(const PreprocessedCase& c, const SamplingOptions& options, con
   EarlyStop stop(options.stop_tolerance);
   int64_t group = sampler.group();
   if (options.stop_tolerance > 0) {
-    // Few that are not needed, and an end of a group wherever EarlyStop may stop: first estimates are of all
-    // that were drawn.
+    // The group size divides EarlyStop::kInterval, so that a group ends wherever EarlyStop may stop. The mean
+    // of first estimates then has no samples that were drawn but not used.
     group = std::min(group, EarlyStop::kInterval);
     while (EarlyStop::kInterval % group != 0) --group;
   }

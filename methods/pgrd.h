@@ -1,4 +1,5 @@
-// Prior-Guided Residual Diffusion: a frozen prior, and a denoiser of the residual to it (docs/method.md).
+// Prior-Guided Residual Diffusion: a frozen prior network, and a denoiser of the residual between label and
+// prior (docs/method.md).
 #pragma once
 #include "diffusion/residual.h"
 #include "methods/group_sampler.h"
@@ -9,7 +10,7 @@ namespace voxgrad {
 struct DenoiserOptions {
   StageOptions stage{
       .steps = 4000, .learning_rate = 1e-3, .optimizer = {.clip_norm = 12, .ema_decay = 0.995}};
-  double lambda = 0.1;        ///< weight of deep diffusion supervision; 0: without
+  double lambda = 0.1;        ///< weight of deep diffusion supervision; 0: no supervision
   std::string dds = "heads";  ///< "heads" or "estimate"
   double dds_tau = 0.5;
   int64_t time_features = 64;
@@ -19,7 +20,7 @@ struct DenoiserOptions {
 
 class Pgrd : public Method {
  public:
-  /// The process divides by the residual's standard deviation.
+  /// Lower bound of residual_sd, because the process divides by it.
   static constexpr double kLeastSd = 1e-6;
 
   Pgrd();
@@ -42,9 +43,9 @@ class Pgrd : public Method {
   }
   void loaded() override { fitted_ = sampling; }
 
-  /// Draws samples and hands each on as the raw estimate y0 [D, H, W, K], in order: fewer than asked for
-  /// after an early stop. Returns the mean of their first estimates where the options ask for it, else
-  /// undefined.
+  /// Draws samples in order and passes each to `sink` as the raw estimate y0 [D, H, W, K]. An early stop
+  /// gives fewer samples than options.samples. Returns the mean of the samples' first estimates if
+  /// options.first_estimates(), else an undefined tensor.
   Tensor draw(const PreprocessedCase& c, const SamplingOptions& options, const Work& work,
               const std::function<void(const Tensor& raw)>& sink) const;
 
@@ -55,22 +56,22 @@ class Pgrd : public Method {
 
  protected:
   void declare(OptionList& options) override;
-  /// The keys of deep diffusion supervision, in the denoiser's table.
+  /// Declares the keys of deep diffusion supervision in the denoiser's table.
   virtual void declare_supervision(OptionTable table);
   void make_networks() override;
 
  private:
   struct Networks;
   Loss denoiser_loss(const Tensors& batch, const StepRandom& random) const;
-  /// Equation 6 in the reading that the options choose.
+  /// Equation 6, in the reading that DenoiserOptions::dds selects.
   Var deep_supervision(const std::vector<Var>& pyramid, const Var& f, const ResidualExample& example,
                        const Tensor& constants, const Tensor& pi, const Tensor& label) const;
   void begin_denoiser(const TrainingData& data, const Work& work);
   double tau_out() const;
-  /// What is doubtful in the constants that were fitted, a sentence each.
+  /// One sentence for each fitted constant that is doubtful.
   std::vector<std::string> doubts() const;
 
-  SamplingOptions fitted_;  // that tau_out of a loaded model was fitted for
+  SamplingOptions fitted_;  // the sampling options that tau_out was fitted for
   std::unique_ptr<Networks> n_;
 };
 

@@ -31,7 +31,7 @@ std::string folder_of(const std::string& path) {
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Masks and maps have the names of cases: in a folder of images or of labels they would replace them.
+// Masks and maps are named after the cases. In a folder of images or labels they would replace these files.
 void refuse_folder_of_inputs(const PredictOptions& options, const std::vector<Case>& cases) {
   const std::string& output = options.output;
   for (const Case& c : cases) {
@@ -48,13 +48,13 @@ void refuse_folder_of_inputs(const PredictOptions& options, const std::vector<Ca
   while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
   const std::string name = folder.substr(folder.rfind('/') + 1), parent = folder_of(folder);
   if ((name.starts_with("images") || name.starts_with("labels")) && file_exists(parent + "/dataset.json"))
-    fail(ErrorCode::usage, "[predict] ", output, ": expected a folder for masks, got one of the data set ",
-         parent);
+    fail(ErrorCode::usage, "[predict] ", output,
+         ": expected a folder for masks, got a folder of the data set ", parent);
 }
 
 constexpr const char* kRecord = "/prediction.json";
 
-// What the predictions in a folder were made with.
+// The model and settings of the predictions in a folder.
 std::string record_of(const Method& method, const PredictOptions& options) {
   const nlohmann::ordered_json j{{"format", 1},
                                  {"voxgrad", build_info().version},
@@ -68,7 +68,7 @@ std::string record_of(const Method& method, const PredictOptions& options) {
   return j.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-// A folder of predictions holds those of one model and its settings, and nothing that no prediction wrote is
+// A folder holds predictions of one model with one set of settings. Files that no prediction wrote are not
 // replaced.
 void refuse_foreign_results(const PredictOptions& options, const std::vector<Case>& cases,
                             const std::string& record) {
@@ -95,8 +95,8 @@ void refuse_foreign_results(const PredictOptions& options, const std::vector<Cas
   }
 }
 
-// Removes what an earlier prediction left of a case: files of two predictions would be taken for one. The
-// mask goes first and is written last, so that a case without its mask was broken off.
+// Removes the files of an earlier prediction of a case, so that files of two predictions are not mixed. The
+// mask is removed first and written last: a case without a mask was interrupted.
 void remove_earlier(const PredictOptions& options, const std::string& name) {
   const std::string &output = options.output, file = "/" + name + ".nii.gz";
   std::vector<std::string> earlier{output + file, output + "/probabilities" + file,
@@ -114,7 +114,7 @@ void remove_earlier(const PredictOptions& options, const std::string& name) {
     if (file_exists(each)) remove_file(each);
 }
 
-// Says which maps of an earlier prediction go without others in their place.
+// Warns about maps of an earlier prediction that are removed and not replaced.
 void say_what_goes(const PredictOptions& options, const std::vector<Case>& cases) {
   const auto count = [&](auto&& there) { return std::count_if(cases.begin(), cases.end(), there); };
   const std::string& output = options.output;
@@ -145,7 +145,7 @@ Tensor channels_first(const Tensor& v) {
 
 namespace {
 
-// Brings what arrives onto the input's grid.
+// Resamples samples and estimates to the input's grid.
 class OnGrid : public Receiver {
  public:
   OnGrid(const PreprocessedCase& c, const CaseRequest& request, const std::vector<EstimateInfo>& estimates)
@@ -297,7 +297,7 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
     } catch (const Error&) {
       if (left.size() > 1 && options.warn)
         options.warn(cat(names.size(), " of ", counted(left.size(), "case"), " written before ", c.name,
-                         "; without it, --skip-existing goes on with the others"));
+                         "; leave that case out and use --skip-existing to continue with the others"));
       throw;
     }
   return names;

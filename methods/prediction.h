@@ -1,4 +1,4 @@
-// From an image to mask, probabilities and uncertainty on its own grid.
+// Predicts masks, probabilities and uncertainty maps of images, on the grid of each image.
 #pragma once
 #include <algorithm>
 
@@ -9,36 +9,36 @@ namespace voxgrad {
 
 struct CasePrediction {
   Tensor probabilities;         ///< f32 [D, H, W, K], the method's own estimate
-  Tensor mask;                  ///< i32 [D, H, W], its most probable class
+  Tensor mask;                  ///< i32 [D, H, W], the most probable class
   Tensor entropy;               ///< f32 [D, H, W], of `probabilities`, nats
   Tensor mutual_information;    ///< f32 [D, H, W], of the samples, nats; 0 for a deterministic method
-  std::vector<Tensor> samples;  ///< i32 [D, H, W] each, where asked for
-  int64_t drawn = 0;            ///< how many samples arrived
+  std::vector<Tensor> samples;  ///< i32 [D, H, W] each; empty unless CaseRequest::keep_samples
+  int64_t drawn = 0;            ///< number of samples
 };
 
-/// What is wanted of a case beside the method's own estimate.
+/// What to compute for a case in addition to the method's own estimate.
 struct CaseRequest {
   Work work;
   bool keep_samples = false;
-  std::function<bool(const std::string& key)> wants = {};  ///< which other estimates; empty: none
-  /// Called with each of them on the input's grid, f32 [D, H, W, K].
+  std::function<bool(const std::string& key)> wants = {};  ///< which other estimates to compute; empty: none
+  /// Called with each other estimate on the input's grid, f32 [D, H, W, K].
   std::function<void(const EstimateInfo& info, const Tensor& probabilities)> other = {};
 };
 
-/// Brings samples and estimates back onto the input's grid one by one; the mean of the samples is made there.
+/// Predicts a case. Samples and estimates are resampled to the input's grid one by one. The mean of the
+/// samples is computed on that grid.
 CasePrediction predict_case(Predictor& predictor, const PreprocessedCase& c, const CaseRequest& request);
 
 struct PredictOptions {
   std::vector<std::string> images;  ///< files or folders
-  std::vector<Case> cases;          ///< and cases with names of their own (named_case)
+  std::vector<Case> cases;          ///< further cases, with names given by the user (named_case)
   std::string output;
   Work work;
-  std::string model_digest;  ///< for prediction.json
-  TrainingDomain domain;     ///< what the model was trained on
+  std::string model_digest;  ///< recorded in prediction.json
+  TrainingDomain domain;     ///< describes the model's training images
   bool save_samples = false, save_probabilities = false;
-  bool overwrite = false;  ///< replace masks that no prediction wrote
-  bool skip_existing =
-      false;  ///< leave cases out whose mask is there, made with this model and these settings
+  bool overwrite = false;      ///< also replace masks that no prediction wrote
+  bool skip_existing = false;  ///< skip cases that have a mask made with this model and these settings
   std::vector<std::string> estimates;  ///< keys of further estimates to write
   bool wants(const std::string& key) const {
     return std::find(estimates.begin(), estimates.end(), key) != estimates.end();
@@ -46,29 +46,32 @@ struct PredictOptions {
   CaseClock::Report progress;
   std::function<void(const std::string& text)> warn;
 };
-/// A case of `--case NAME=FILE,FILE,...`: a file a channel of the plan, in its order, or one that holds all
-/// of them. ErrorCode::usage, naming the channels, for another text and for a name that is no name of a file.
+/// Parses a case of `--case NAME=FILE,FILE,...`: one file for each channel of the plan, in the plan's order,
+/// or one file with all channels. ErrorCode::usage for a text of another form, for a number of files that
+/// does not fit the channels (the message names them), and for a NAME that cannot be a file name.
+/// ErrorCode::data for a missing file.
 Case named_case(const std::string& text, const Plan& plan);
-/// The cases that are asked for. The header of each file is read: ErrorCode::data, naming the file and how
-/// files of several channels are named, where its number of channels is not the plan's. ErrorCode::usage for
-/// a case that is there twice.
+/// The cases that the options ask for. Reads the header of each file. ErrorCode::data if the number of
+/// channels is not the plan's; the message names the file and explains the naming of files with several
+/// channels. ErrorCode::usage for a case that occurs twice.
 std::vector<Case> prediction_cases(const PredictOptions& options, const Plan& plan);
 
-/// Those of them that will be predicted: without those whose mask is there, where options.skip_existing says
-/// so. Writes nothing. ErrorCode::usage as of predict_files.
+/// The cases that predict_files will predict. options.skip_existing leaves out cases that have a mask. Writes
+/// nothing. ErrorCode::usage like predict_files.
 std::vector<Case> prediction_work(const Method& method, const PredictOptions& options);
 
-/// Reads an image and tells options.warn what is doubtful in it, and in what it is unlike the training
+/// Reads an image. Passes to options.warn what is doubtful in the image and how it differs from the training
 /// images.
 LoadedCase read_case(const Case& c, const Plan& plan, const PredictOptions& options);
 
-/// `voxgrad predict`: OUT/CASE.nii.gz, OUT/entropy/, OUT/mutual_information/ and what was asked for, and
-/// OUT/prediction.json, which says what they were made with. Returns the names of the cases that were
-/// predicted. ErrorCode::usage for an estimate that the method does not have, for a folder with masks that no
-/// prediction wrote or that another model made of other cases, and for one in which another process predicts.
+/// `voxgrad predict`. Writes OUT/CASE.nii.gz, OUT/entropy/, OUT/mutual_information/, the requested further
+/// maps, and OUT/prediction.json, which records the model and the settings. Returns the names of the
+/// predicted cases. ErrorCode::usage for an estimate that the method does not have, for an output folder that
+/// has masks which no prediction wrote or which another model made of other cases, and for an output folder
+/// in which another process predicts.
 std::vector<std::string> predict_files(Method& method, const PredictOptions& options);
 
-/// [D, H, W, K] -> [K, D, H, W], as NIfTI keeps channels.
+/// [D, H, W, K] -> [K, D, H, W], the order of channels in NIfTI.
 Tensor channels_first(const Tensor& volume);
 
 }  // namespace voxgrad

@@ -1,4 +1,4 @@
-// Which cases `voxgrad predict` predicts, and whether their files hold what the model expects.
+// Finds the cases of `voxgrad predict` and checks that their files have the channels that the model expects.
 #include <algorithm>
 #include <set>
 
@@ -9,7 +9,7 @@
 namespace voxgrad {
 namespace {
 
-/// "2 channels (T1, T2)".
+/// For example "2 channels (T1, T2)".
 std::string channels_of(const Plan& plan) {
   return cat(counted(plan.channels(), "channel"), " (", joined(plan.channel_names), ")");
 }
@@ -25,7 +25,7 @@ std::vector<std::string> parts_of(const std::string& list) {
 }
 
 bool is_file_name(const std::string& name) {
-  constexpr size_t kLongest = 240;  // with its ending
+  constexpr size_t kLongest = 240;  // including the file ending
   const bool control =
       std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 32 || c == 127; });
   return !name.empty() && name.size() <= kLongest && name[0] != '.' && name.find('/') == std::string::npos &&
@@ -57,7 +57,7 @@ Case named_case(const std::string& text, const Plan& plan) {
   const std::string name = text.substr(0, equals);
   if (equals == std::string::npos || !is_file_name(name))
     fail(ErrorCode::usage,
-         "[predict] --case: expected NAME=FILE,... with a name of a file without folder, got ", text);
+         "[predict] --case: expected NAME=FILE,... where NAME can be a file name (no folders), got ", text);
   const std::vector<std::string> files = parts_of(text.substr(equals + 1));
   if (files.size() != 1 && files.size() != static_cast<size_t>(plan.channels()))
     fail(ErrorCode::usage, "[predict] --case ", name, ": expected a file for each of ", channels_of(plan),

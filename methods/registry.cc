@@ -4,7 +4,7 @@
 
 namespace voxgrad {
 
-// A new method is one line here.
+// A new method needs one line here.
 #define VOXGRAD_METHODS(METHOD) \
   METHOD(unet_method)           \
   METHOD(mc_dropout_method)     \
@@ -69,9 +69,9 @@ std::string configuration_document() {
       "compares them.\n\n";
   text += "| method | what it is |\n|---|---|\n";
   for (const MethodRecord* m : kMethods) text += "| `" + m->name + "` | " + cell(m->text) + " |\n";
-  // A section a table; rows that differ between methods in nothing but who has them are one.
+  // Each option table has one section. A key that is the same in several methods has one row.
   struct Row {
-    std::string begin, end;  // before and behind the methods
+    std::string begin, end;  // the text before and after the column of methods
     std::vector<std::string> methods;
   };
   std::vector<std::pair<std::string, std::vector<Row>>> sections;

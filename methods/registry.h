@@ -1,4 +1,4 @@
-// All methods.
+// The list of all methods.
 #pragma once
 #include <set>
 #include <span>
@@ -7,15 +7,15 @@
 
 namespace voxgrad {
 
-/// In the order of the paper's table.
+/// All methods, in the order of the paper's table.
 std::span<const MethodRecord* const> all_methods();
-/// Their names, in that order.
+/// The names of all methods, in the same order.
 std::vector<std::string> method_names();
 /// Makes a method with its default options. ErrorCode::usage for an unknown name, listing the known ones.
 std::unique_ptr<Method> make_method(const std::string& name);
 /// The keys that at least one method has.
 const std::set<std::string>& all_option_keys();
-/// docs/configuration.md: all keys, each with the methods that have it.
+/// The text of docs/configuration.md: all keys, each with the methods that have it.
 std::string configuration_document();
 
 }  // namespace voxgrad

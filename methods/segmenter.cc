@@ -59,7 +59,7 @@ Stage Segmenter::stage(const std::vector<PreparedCase>& cases, const AugmentOpti
 
 Tensor Segmenter::batch_probabilities(const Tensor& image, double temperature,
                                       const StepRandom* random) const {
-  const NoTape off;  // whoever trains on these keeps nothing of the network
+  const NoTape off;  // no gradients flow from the probabilities into this network
   return ops::softmax(heads_.finest(net_({Var(image)}, {}, random)).detach(), temperature).value();
 }
 
@@ -68,8 +68,8 @@ Tensor Segmenter::volume_probabilities(const Tensor& image, double temperature, 
   const Triple shape{image.dim(0), image.dim(1), image.dim(2)};
   const Tensor there = image.to(device());
   const int64_t voxels = plan_.patch[0] * plan_.patch[1] * plan_.patch[2];
-  // A mask of dropout depends on its place in the batch: with it windows go one by one, so that no bound of
-  // memory changes a result.
+  // A dropout mask depends on the position in the batch. With dropout, windows are evaluated one by one, so
+  // that the memory limit does not change the result.
   const int64_t group =
       random ? 1 : std::min<int64_t>(8, group_size(work.memory_on(device()), voxels, plan_.features[0]));
   StepRandom step(device());

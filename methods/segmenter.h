@@ -1,5 +1,5 @@
-// A U-Net that segments: network, loss, and probabilities of patches and volumes. What a method adds to it,
-// and under which name it is trained, is the method's.
+// A segmentation U-Net: network, loss, and probabilities of patches and volumes. A method that uses it
+// chooses its name, which is also the name of its training stage.
 #pragma once
 #include <optional>
 
@@ -13,17 +13,17 @@ struct SegmenterOptions {
   StageOptions stage{.steps = 4000, .learning_rate = 3e-3};
   SegmentationLoss loss;
   bool deep_supervision = true;
-  /// The keys of a table.
+  /// Declares the keys in a table.
   void declare(OptionTable table);
 };
 
-/// UNetConfig of a plan with so many input channels.
+/// The network of a plan, with `in_channels` input channels and the activation precision of `runtime`.
 UNetConfig unet_config(const Plan& plan, const Runtime& runtime, int64_t in_channels);
 
 class Segmenter {
  public:
-  /// `name` is the first part of the parameters' names and of the keys. ErrorCode::usage where both weights
-  /// of the loss are 0. `plan` outlives the network.
+  /// `name` is the first part of the parameters' names and of the option keys. ErrorCode::usage if both
+  /// weights of the loss are 0. `plan` must outlive the network.
   Segmenter(const std::string& name, const SegmenterOptions& options, const Plan& plan,
             const UNetConfig& config);
   Segmenter(const Segmenter&) = delete;
@@ -32,17 +32,17 @@ class Segmenter {
   Parameters& parameters() { return params_; }
   Device device() const { return net_.device(); }
   const Plan& plan() const { return plan_; }
-  /// Dice and cross-entropy of inputs [N, D, H, W, *], read side by side, against label i32 [N, D, H, W],
-  /// with dropout where the network has some.
+  /// Dice and cross-entropy loss of inputs [N, D, H, W, *], concatenated along the channels, against label
+  /// i32 [N, D, H, W]. Dropout is active if the network has it.
   Loss loss(const std::vector<Var>& x, const Tensor& label, const StepRandom& random) const;
-  /// The stage that trains it with Dice and cross-entropy on `cases`. What they refer to outlives the stage.
+  /// The stage that trains the network with loss() on `cases`. `cases` must outlive the stage.
   Stage stage(const std::vector<PreparedCase>& cases, const AugmentOptions& augment);
-  /// softmax(logits / temperature) of a batch [N, D, H, W, C] -> [N, D, H, W, K], where the network computes.
-  /// `random`: of dropout; null: without.
+  /// softmax(logits / temperature) of a batch [N, D, H, W, C] -> [N, D, H, W, K], on the network's device.
+  /// `random`: random numbers of the dropout; null: no dropout.
   Tensor batch_probabilities(const Tensor& image, double temperature,
                              const StepRandom* random = nullptr) const;
-  /// The same of a whole case, windows blended: [D, H, W, K], where the network computes. `random`: a
-  /// window's number is the step of its dropout; null: without.
+  /// The same for a whole case, with blended windows: [D, H, W, K], on the network's device. `random`: seed
+  /// of the dropout, with the number of a window as its step; without a value there is no dropout.
   Tensor volume_probabilities(const Tensor& image, double temperature, const Work& work,
                               std::optional<uint64_t> random = {}) const;
 
@@ -55,7 +55,8 @@ class Segmenter {
   Heads heads_;
 };
 
-/// Temperature of a segmenter on cases with labels (least NLL); 1 where there are none.
+/// The temperature of a segmenter with the least negative log-likelihood on the cases that have labels; 1 if
+/// no case has a label.
 double fit_segmenter_temperature(const Segmenter& segmenter, const std::vector<PreparedCase>& cases,
                                  const Work& work);
 

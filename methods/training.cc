@@ -14,7 +14,7 @@
 namespace voxgrad {
 namespace {
 
-// Of names and of what training and the fits see.
+// A hash of the names and prepared data of the training and calibration cases.
 std::string hash_of(const TrainingData& data) {
   Sha256 h;
   for (const auto* cases : {&data.training, &data.calibration})
@@ -26,7 +26,7 @@ std::string hash_of(const TrainingData& data) {
   return h.hex();
 }
 
-// Of names and files of what is scored.
+// A hash of the names and files of the scored cases.
 std::string hash_of(const std::vector<Case>& scored, const std::function<void()>& poll) {
   Sha256 h;
   for (const Case& c : scored) {
@@ -37,7 +37,7 @@ std::string hash_of(const std::vector<Case>& scored, const std::function<void()>
   return h.hex();
 }
 
-// Where a network of one plan computes on data of another, weights mean something else.
+// Refuses plans that differ where the meaning of a network's weights depends on the plan.
 void expect_same_network(const Plan& a, const Plan& b, const std::string& where) {
   const auto expect = [&](bool same, const char* field) {
     if (!same)
@@ -60,7 +60,7 @@ void expect_same_network(const Plan& a, const Plan& b, const std::string& where)
   expect(same, "intensities");
 }
 
-// The keys of a stage that another run was trained with other values of, as "KEY = VALUE".
+// The keys of a stage whose values in another run differ from the present ones, as "KEY = VALUE" of that run.
 std::string other_settings(const ModelFile& model, const std::string& stage, const OptionList& now) {
   const std::vector<std::string> known = method_names();
   if (std::find(known.begin(), known.end(), model.method) == known.end()) return "";
@@ -89,7 +89,8 @@ class MethodTraining {
   TrainingJob prepare();
   Plan plan(CaseStore& store);
   void load(CaseStore& store);
-  // The bounds are half of the caps; the cases in memory, and parameters, count against the caps too.
+  // The bounds are half of the memory limits. The cases in memory and the parameters also count against the
+  // limits, so half of their size is subtracted.
   void bound_work() {
     const auto rest = [](int64_t bound, uint64_t taken) {
       return std::max(bound - static_cast<int64_t>(taken / 2), bound / 8);
@@ -110,7 +111,8 @@ class MethodTraining {
   TrainingData data_;
   TrainingDomain seen_;
   Work work_;
-  int64_t evaluations_ = 0, expected_ = 0;  // of networks outside of steps: done, and how many there will be
+  int64_t evaluations_ = 0,
+          expected_ = 0;  // network evaluations outside training steps: done, and expected in total
 };
 
 void MethodTraining::load(CaseStore& store) {
@@ -129,11 +131,11 @@ void MethodTraining::load(CaseStore& store) {
   };
   add(split_.train, data_.training);
   add(split_.calibration, data_.calibration);
-  for (const PreparedCase& c : data_.calibration) c.verify();  // they are read hours later
+  for (const PreparedCase& c : data_.calibration) c.verify();  // now, because they are read hours later
 }
 
-// What would be found out only after hours is found here. Returns the plan: that which was given, or one by
-// the rules.
+// Reads all cases now, so that errors in them do not appear after hours of training. Returns the given plan,
+// or one that is made by the rules.
 Plan MethodTraining::plan(CaseStore& store) {
   const RunCases cases =
       look_ahead(dataset_, split_, method_.common.max_scored, store, [&](size_t done, size_t total) {
@@ -164,9 +166,10 @@ TrainingJob MethodTraining::prepare() {
   if (!store.folder().empty()) run_.say(cat("prepared data lie in ", store.folder()));
   method_.build(plan(store), request_.runtime);
   load(store);
-  release_memory_cache();  // its blocks are those of preparing
+  release_memory_cache();  // its blocks have the sizes of preprocessing, not of training
   if (!store.folder().empty())
-    run_.say(cat("of the prepared cases ", store.found(), " were there and ", store.made(), " were made"));
+    run_.say(
+        cat("prepared cases: ", store.found(), " were stored already, ", store.made(), " were made now"));
   const Seed seed = Seed{request_.seed}.child("fold", static_cast<uint64_t>(common.fold));
   work_.seed = seed.value;
   work_.poll = [this] { run_.poll(); };
@@ -210,9 +213,9 @@ TrainingJob MethodTraining::prepare() {
     if (model.provenance.data_sha256.empty())
       run_.say(cat("warning: ", where, " does not say on which cases it was trained"));
     else if (model.provenance.data_sha256 != sha)
-      run_.say(
-          cat("warning: ", where,
-              " was trained on other cases than this run has: it may have seen calibration or scored cases"));
+      run_.say(cat("warning: ", where,
+                   " was trained on other cases than those of this run: it may have seen calibration or "
+                   "scored cases"));
   };
   job.fit = [this] {
     bound_work();

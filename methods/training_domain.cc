@@ -9,8 +9,13 @@
 namespace voxgrad {
 namespace {
 
-// Intensities of a channel that keeps its values are far where they begin or end this part of the width of
-// training inside or outside of what training had; z-scored ones where the width differs by this factor.
+// Limits for intensities that are far from training. "Width" is the difference of largest and smallest value.
+// A z-scored or rescaled channel is far if its width differs from training by more than the factor kFactor.
+// Any other channel is far if one of these holds, in units of the usual width in training:
+// - its smallest value is more than kOutside below or more than kInside above the smallest values of
+// training,
+// - its largest value is more than kOutside above the largest values of training, or less than kInside above
+//   the smallest values of training.
 constexpr double kInside = 0.2, kOutside = 1, kFactor = 100;
 
 void widen(std::vector<SeenRange>& ranges, size_t i, double low, double high) {
@@ -32,7 +37,7 @@ std::set<std::string> split_codes(const std::string& text) {
   return codes;
 }
 
-/// "-1024", or "-1024 to -1000".
+/// For example "-1024", or "-1024 to -1000".
 std::string range_text(const SeenRange& r) {
   return r.low == r.high ? cat(r.low) : cat(r.low, " to ", r.high);
 }
@@ -52,7 +57,7 @@ TrainingDomain::TrainingDomain(const ModelFile& model)
       low_(model.intensity_low),
       high_(model.intensity_high) {
   if (!low_.empty()) return;
-  for (const SeenRange& r : model.intensity) {  // an earlier version kept one range
+  for (const SeenRange& r : model.intensity) {  // an earlier version stored a single range
     low_.push_back({r.low, r.low});
     high_.push_back({r.high, r.high});
   }
@@ -72,11 +77,10 @@ std::string TrainingDomain::axis_codes() const { return joined(axes_, ","); }
 std::string TrainingDomain::doubt(const Plan& plan) const {
   if (!plan.axes.empty()) return "";
   if (axes_.empty())
-    return "the model does not say how the axes of its training images ran (format 1): images are taken as "
-           "they "
-           "are stored; their orientation must be that of the training images";
-  return cat("the axes of the model's training images ran to ", joined(axes_),
-             ", as they were stored: images are taken as they are stored");
+    return "the model does not record the axes of its training images (format 1): images are not turned; "
+           "they must be oriented like the training images";
+  return cat("the training images of the model were not turned (their axes ran to ", joined(axes_),
+             "): images are not turned either");
 }
 
 std::vector<std::string> TrainingDomain::compare(const LoadedCase& c, const std::string& file,
@@ -85,11 +89,11 @@ std::vector<std::string> TrainingDomain::compare(const LoadedCase& c, const std:
   const std::string letters = axis_letters(c.header);
   const bool turned_or_right = !turn_to(plan.axes, c.header).none() || letters == plan.axes;
   if (!turned_or_right && !axes_.empty() && !axes_.contains(letters))
-    warnings.push_back(cat("its axes run to ", letters, ", those of the training images to ", joined(axes_),
-                           ", and it is not turned"));
+    warnings.push_back(cat("its axes run to ", letters, ", but those of the training images to ",
+                           joined(axes_), ", and the image is not turned"));
   if (c.header.qform_code <= 0 && c.header.sform_code <= 0 && c.image.dim(0) > 1)
     warnings.push_back(
-        cat("qform_code and sform_code are 0: no orientation is given, and it is taken as ", letters));
+        cat("qform_code and sform_code are 0: no orientation is given, so it is assumed to be ", letters));
   compare_spacing(c.header, file, plan, warnings);
   compare_intensity(c, plan, warnings);
   return warnings;
@@ -101,7 +105,7 @@ void TrainingDomain::compare_spacing(const NiftiHeader& header, const std::strin
   const std::array<double, 3> spacing = turned(spacing_of(header), turn);
   for (size_t axis = 0; axis < 3; ++axis) {
     const double target = plan.spacing[2 - axis], here = spacing[2 - axis];
-    if (!(target > 0)) continue;  // kept as it is: the slices of a 2-D plan
+    if (!(target > 0)) continue;  // no target spacing: slices of a 2-D plan are not resampled
     const int stored = std::abs(turn.axis[axis]) - 1;
     if (header.extent(stored) == 1) continue;
     const SeenRange seen = axis < spacing_.size() ? spacing_[axis] : SeenRange{target, target};
@@ -111,8 +115,8 @@ void TrainingDomain::compare_spacing(const NiftiHeader& header, const std::strin
                                  "xyz"[stored], ", in training it was ", seen.low);
     const std::string text = seen.high > seen.low ? cat(what, " to ", seen.high) : what;
     if (off > kImpossibleSpacing)
-      fail(ErrorCode::data, "[predict] ", file, ": ", text, " mm: expected at most ", kImpossibleSpacing,
-           " times more or less");
+      fail(ErrorCode::data, "[predict] ", file, ": ", text, " mm: expected a factor of at most ",
+           kImpossibleSpacing, " between them");
     warnings.push_back(text + " mm");
   }
 }
@@ -123,9 +127,10 @@ void TrainingDomain::compare_intensity(const LoadedCase& c, const Plan& plan,
     const auto [smallest, largest] = channel_range(c.image, static_cast<int64_t>(k));
     const double low = smallest, high = largest;
     const SeenRange &lows = low_[k], &highs = high_[k];
-    // By the narrowest case: one voxel of metal must not make every other image look narrow.
+    // The width is compared with the narrowest training case. Otherwise one training image with a metal voxel
+    // would make every other image look narrow.
     const double width = high - low, usual = highs.low - lows.low;
-    // z-scores and a rescaling remove a factor and a shift; elsewhere the values themselves matter.
+    // z-scoring and rescaling remove a factor and a shift. With other normalisations the values matter.
     const std::string& how = plan.normalisation[k];
     const bool relative = how == "zscore" || how == "rescale_to_0_1";
     const bool moved = low > lows.high + kInside * usual || low < lows.low - kOutside * usual ||

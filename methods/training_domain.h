@@ -1,4 +1,4 @@
-// What the images of a training were like, and whether a new one is like them.
+// Records the axes, spacing and intensities of the training images, and compares new images with them.
 #pragma once
 #include <set>
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace voxgrad {
 
-/// The plan of a model. A plan of version 1 says nothing of axes; where all training images had the same,
-/// images are turned to these.
+/// The plan of a model. A plan of version 1 has no axes: if all training images had the same axes, these
+/// become the plan's, and images are turned to them.
 Plan plan_of(const ModelFile& model, const std::string& where);
 
 class TrainingDomain {
@@ -24,13 +24,13 @@ class TrainingDomain {
   const std::vector<SeenRange>& intensity_low() const { return low_; }
   const std::vector<SeenRange>& intensity_high() const { return high_; }
 
-  /// What holds for every image, once: that the model does not say how its images lay, or that they lay
-  /// differently. Empty where there is nothing to say.
+  /// A doubt that applies to every image: the model does not record the axes of its training images, or these
+  /// differed. Empty if there is no doubt.
   std::string doubt(const Plan& plan) const;
-  /// What is unlike training in an image, a sentence each: its axes where they are not turned, a spacing more
-  /// than kFarSpacing times off, intensities far from those seen (docs/data.md). ErrorCode::data, naming file
-  /// and field, for a spacing more than kImpossibleSpacing times off: resampled, such an image has nothing
-  /// left of what the network knows.
+  /// One sentence for each difference between an image and the training images: axes that are not turned, a
+  /// spacing that differs by more than a factor kFarSpacing, intensities far from those of training
+  /// (docs/data.md). ErrorCode::data, naming file and field, for a spacing that differs by more than a factor
+  /// kImpossibleSpacing: after resampling, such an image has no structures that the network knows.
   std::vector<std::string> compare(const LoadedCase& c, const std::string& file, const Plan& plan) const;
 
   static constexpr double kFarSpacing = 2, kImpossibleSpacing = 10;
@@ -40,9 +40,9 @@ class TrainingDomain {
                        std::vector<std::string>& warnings) const;
   void compare_intensity(const LoadedCase& c, const Plan& plan, std::vector<std::string>& warnings) const;
 
-  std::set<std::string> axes_;         // letters of the files, as the model has them
+  std::set<std::string> axes_;         // axis letters of the training files
   std::vector<SeenRange> spacing_;     // along x, y, z of the turned images
-  std::vector<SeenRange> low_, high_;  // of the smallest and of the largest values of a channel
+  std::vector<SeenRange> low_, high_;  // of each channel's smallest values, and of its largest values
 };
 
 }  // namespace voxgrad

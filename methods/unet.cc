@@ -1,5 +1,5 @@
-// unet: the deterministic baseline, nnU-Net's plain architecture (Isensee et al. 2021). Its stage is the
-// prior of the methods that stand on one: they can take it with --from.
+// unet: the deterministic baseline with nnU-Net's plain architecture (Isensee et al. 2021). Methods that need
+// a prior can take its trained stage with --from.
 #include "methods/segmenter.h"
 
 namespace voxgrad {

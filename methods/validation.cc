@@ -16,7 +16,7 @@ constexpr int kIntentLabel = 1002;  // NIFTI_INTENT_LABEL
 
 constexpr size_t kKeptSamples = 4;
 
-// The maps of an earlier scoring. Other files stay.
+// Removes the maps of an earlier scoring. Other files stay.
 void remove_maps(const std::string& folder) {
   if (!is_folder(folder)) return;
   for (const std::string& name : list_folder(folder))
@@ -50,7 +50,7 @@ void write_maps(const RunFolder& run, const Case& c, const LoadedCase& loaded, c
   write("probabilities", channels_first(p.probabilities));
 }
 
-// Of the scored cases, the maps of those that are worth a look stay.
+// Keeps the maps of `most` cases, chosen by their scores, and removes the others.
 void keep_maps(const RunFolder& run, const ScoreTable& table, size_t most) {
   std::vector<std::string> names;
   for (const CaseScores& c : table.cases) names.push_back(c.name);
@@ -68,8 +68,8 @@ RunSplit run_split(const Dataset& dataset, int fold) {
     for (size_t i = 0; i < s.validation.size(); ++i)
       (i % 2 == 0 ? r.calibration : r.scored).push_back(s.validation[i]);
     r.text = cat("Fold ", fold, ": ", counted(r.train.size(), "training case"), "; of ", s.validation.size(),
-                 " validation cases every second by name (", r.calibration.size(),
-                 ") fit the calibration, the other ", r.scored.size(), " are for scoring.");
+                 " validation cases, every second one by name (", r.calibration.size(),
+                 ") is used to fit the calibration, the other ", r.scored.size(), " are for scoring.");
   } else {
     r.scored = s.validation;
     for (size_t i = 0; i < s.train.size(); ++i)
@@ -142,7 +142,7 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     request.keep_samples = true;
     request.wants = [](const std::string&) { return true; };
     clock.evaluate(windows_of(prepared, plan), method.evaluations(request.wants));
-    // Scores of a probability map without those of samples.
+    // Other estimates get the scores of a probability map, but no scores of samples.
     request.other = [&](const EstimateInfo& info, const Tensor& probabilities) {
       CaseInput one = input;
       one.annotations.clear();

@@ -34,8 +34,8 @@ Tensor content_of(const Tensor& field, const PreprocessedCase& c) {
 
 namespace {
 
-// Refuses an output of a network that is not finite. `again` computes it once more, so that the error names
-// the op.
+// Refuses a network output that is not finite. `again` computes the output once more with checks, so that the
+// error names the op.
 void expect_finite(const Tensor& out, const std::function<void()>& again) {
   const std::string bad = describe_not_finite(out);
   if (bad.empty()) return;
@@ -63,7 +63,7 @@ Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, 
     const std::vector<Window> some(windows.begin() + static_cast<std::ptrdiff_t>(first),
                                    windows.begin() + static_cast<std::ptrdiff_t>(last));
     const Tensor out = f(some);
-    if (!sum.defined()) {  // blended where the network computes
+    if (!sum.defined()) {  // the outputs are blended on the network's device
       const DeviceScope device(out.device());
       sum = Tensor::zeros({1, shape[0], shape[1], shape[2], channels});
       weight = weight.to(out.device());

@@ -1,4 +1,4 @@
-// A network over a whole volume: boxes, windows, blending.
+// Applies a network to a whole volume in windows and blends the outputs.
 #pragma once
 #include <functional>
 
@@ -6,18 +6,19 @@
 
 namespace voxgrad {
 
-/// Cuts a box out: [D, H, W, C] -> [size..., C], or [D, H, W] -> [size...]; any element type, on the CPU.
+/// Cuts out a box: [D, H, W, C] -> [size..., C], or [D, H, W] -> [size...]. Any element type.
+/// ErrorCode::device for a volume that is not on the CPU.
 Tensor cut(const Tensor& volume, const Triple& begin, const Triple& size);
-/// The part of a field on a preprocessed case's grid that is not padding.
+/// Removes the padding from a field on the grid of a preprocessed case.
 Tensor content_of(const Tensor& field, const PreprocessedCase& c);
 
-/// The network's output for several windows of a padded volume: -> f32 [windows, d, h, w, K].
+/// Returns the network's output f32 [windows, d, h, w, K] for several windows of a padded volume.
 using WindowFunction = std::function<Tensor(const std::vector<Window>&)>;
 
-/// Runs `f` over the windows of a volume of `shape` (at least the patch), at most `group` windows a call, and
-/// blends where the outputs are: f32 [D, H, W, K]. `poll` is called between groups and may throw to stop. An
-/// output that is not finite is ErrorCode::diverged, naming the op. `done` is called after each group with
-/// its windows.
+/// Calls `f` for the windows of a volume of `shape` (at least the patch), with at most `group` windows a
+/// call. Blends the outputs on their device into f32 [D, H, W, K]. `poll` is called before each group and may
+/// throw to stop. `done` is called after each group with its number of windows. ErrorCode::diverged, naming
+/// the op, if an output is not finite.
 Tensor over_windows(const Triple& shape, const Triple& patch, int64_t channels, int64_t group,
                     const WindowFunction& f, const std::function<void()>& poll = {},
                     const std::function<void(int64_t windows)>& done = {});

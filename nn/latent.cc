@@ -3,9 +3,9 @@
 namespace voxgrad {
 namespace {
 
-constexpr double kBound = 10;    // of log_sigma
-constexpr double kSlope = 0.01;  // of the leaky ReLU
-constexpr int64_t kLayers = 3;   // of LatentHead before the logits
+constexpr double kBound = 10;    // bound of log_sigma
+constexpr double kSlope = 0.01;  // slope of the leaky ReLU
+constexpr int64_t kLayers = 3;   // layers of LatentHead before the logits
 constexpr Triple kOne = {1, 1, 1};
 
 int64_t last_features(const GaussianEncoderConfig& c) {
@@ -16,7 +16,7 @@ int64_t last_features(const GaussianEncoderConfig& c) {
   return c.features.back();
 }
 
-// The convolutions register their parameters before the linear map does: member order.
+// Called in the order of the members, so the convolutions register their parameters before the linear map.
 std::vector<Conv3d> convolutions_of(Parameters& p, const std::string& name, const GaussianEncoderConfig& c) {
   last_features(c);
   std::vector<Conv3d> all;

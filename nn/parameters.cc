@@ -15,18 +15,18 @@ Init Init::kaiming(int64_t fan_in, double slope) {
 size_t Parameters::add(const std::string& name, const Shape& shape, const Init& init) {
   require(!allocated(), "[parameters] ", name, " was added after allocate()");
   for (const Slot& s : slots_) require(s.name != name, "[parameters] ", name, " was added twice");
-  int64_t size = 1;  // of all parameters of a network, in elements
+  int64_t size = 1;  // elements of the parameter
   for (const int64_t extent : shape)
     if (__builtin_mul_overflow(size, extent, &size)) size = INT64_MAX;
   if (size > INT64_MAX / 16 - size_)
     fail(ErrorCode::memory, "[parameters] ", name, " ", shape, ": more parameters than can be counted");
   slots_.push_back({name, shape, init, size_});
-  size_ += (shape.numel() + 15) / 16 * 16;  // every parameter starts on a cache line
+  size_ += (shape.numel() + 15) / 16 * 16;  // each parameter starts on a cache line
   return slots_.size() - 1;
 }
 
 void Parameters::allocate(uint64_t seed, DType dtype) {
-  const DeviceScope cpu(Device::cpu());  // the same numbers whatever device is used later
+  const DeviceScope cpu(Device::cpu());  // the same values for any device that is used later
   values_ = Tensor::zeros({size_}, dtype);
   grads_ = Tensor::zeros({size_}, dtype);
   for (size_t i = 0; i < slots_.size(); ++i) {

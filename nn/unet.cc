@@ -68,7 +68,7 @@ std::vector<Var> UNet::from_share(const Tensor& x, const Tensor& share, const Va
     Tensor example = y.rows(n, 1);
     accumulate(example, share.to(where));
   }
-  // The shares are added in the type of the inputs; a network in bf16 goes on from their sum.
+  // The shares are added in the type of the inputs. A network in bf16 converts the sum.
   const Var whole = ops::cast(Var(y), config_.precision);
   return behind_first_block(encoder_[0].behind_first(whole, embedding), embedding, random);
 }

@@ -9,12 +9,12 @@ namespace voxgrad {
 
 void OptimizerOptions::declare(OptionTable table) {
   table.word("optimizer", kind, {"adam", "adamw", "sgd"}, "sgd is Nesterov momentum, as nnU-Net trains")
-      .number("momentum", momentum, 0, 0.9999, "of sgd")
+      .number("momentum", momentum, 0, 0.9999, "momentum of sgd")
       .number("weight_decay", weight_decay, 0, 1,
               "adamw: decoupled; otherwise added to the gradient; nnU-Net's sgd uses 3e-5")
       .number("clip_norm", clip_norm, 0, 1e9, "largest L2 norm of the gradient; 0: no clipping")
       .number("ema_decay", ema_decay, 0, 0.99999,
-              "of the averaged weights that are saved and used; 0: the last weights");
+              "decay of the averaged weights, which are saved and used; 0: the last weights are used");
 }
 
 Optimizer::Optimizer(const OptimizerOptions& options, const Tensor& params) : options_(options) {
@@ -35,7 +35,8 @@ double Optimizer::step(Tensor& params, const Tensor& grads, double lr) {
 
 void Optimizer::prepare(double lr) {
   ++steps_;
-  // The average forgets its start quickly: its decay grows with the number of steps to the one asked for.
+  // The decay grows with the number of steps up to ema_decay, so that the average soon forgets the initial
+  // weights.
   const double n = static_cast<double>(steps_), ema = std::min(options_.ema_decay, (1 + n) / (10 + n));
   sgd_ = {.lr = lr, .momentum = options_.momentum, .weight_decay = options_.weight_decay, .ema_decay = ema};
   adam_ = {.lr = lr,

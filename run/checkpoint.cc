@@ -10,7 +10,7 @@ namespace {
 
 constexpr const char* kKind = "voxgrad checkpoint";
 constexpr const char* kFormat = "2";
-const std::string kOptimizer = "optimizer.";  // begins the names of the optimizer's tensors
+const std::string kOptimizer = "optimizer.";  // prefix of the names of the optimizer's tensors
 
 void check(const Checkpoint& c, const std::string& where, ErrorCode code) {
   detail::check_finite(c.constants, where, "constants", code);

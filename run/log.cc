@@ -13,7 +13,8 @@ using nlohmann::json;
 
 json numbers_json(const std::map<std::string, double>& values) {
   json object = json::object();
-  for (const auto& [name, value] : values) object[name] = value;  // what is not finite is dumped as null
+  for (const auto& [name, value] : values)
+    object[name] = value;  // a number that is not finite is dumped as null
   return object;
 }
 
@@ -80,7 +81,7 @@ ValidationLine validation_from(const Fields& f) {
     line.values = f.object("values").numbers();
     return line;
   }
-  for (const std::string& key : f.keys())  // format 1: the values stand beside the other fields
+  for (const std::string& key : f.keys())  // in format 1 the values are beside the other fields
     if (key != "kind" && key != "stage" && key != "step" && key != "seconds")
       line.values[key] = f.number(key);
   return line;
@@ -95,13 +96,13 @@ LogLine line_from(const json& object, const std::string& where) {
   return OtherLine{kind};
 }
 
-/// Calls use(line, its text with the newline, where it stands) for each whole line.
+/// Calls use(line, text, where) for each complete line. `text` includes the newline.
 template <class Use>
 void each_line(const std::string& text, const std::string& path, Use&& use) {
   size_t begin = 0;
   for (int number = 1; begin < text.size(); ++number) {
     const size_t end = text.find('\n', begin);
-    if (end == std::string::npos) return;  // half a line: the process died while it wrote
+    if (end == std::string::npos) return;  // incomplete line of an interrupted process
     const std::string_view line(text.data() + begin, end + 1 - begin);
     const std::string where = cat("[log] ", path, ':', number);
     const json object = json::parse(line, nullptr, false);

@@ -13,7 +13,7 @@ namespace {
 using detail::Fields;
 using nlohmann::json;
 
-/// Calls read() where the field is there.
+/// Calls read() if the field exists.
 template <class Read>
 void optional(const Fields& f, const char* key, Read&& read) {
   if (f.has(key)) read();
@@ -53,7 +53,7 @@ json starts_json(const std::vector<StartRecord>& starts) {
   return list;
 }
 
-/// The fields that both formats have at the same place.
+/// Reads the fields that are at the same place in both formats.
 void read_common(const Fields& f, Manifest& m) {
   read_text_field(f, "status", m.status);
   read_text_field(f, "method", m.method);
@@ -75,8 +75,8 @@ void read_common(const Fields& f, Manifest& m) {
   optional(f, "device_memory_peak", [&] { m.device_memory_peak = f.unsigned_whole("device_memory_peak"); });
 }
 
-/// Format 1: the record of the machine stood among the other fields, and so did the arithmetic. "device" is
-/// describe_device, only where that was a CUDA device.
+/// Reads format 1: the fields of machine and arithmetic are among the other fields. "device" is
+/// describe_device and exists only for a CUDA device.
 void read_format_1(const json& object, const Fields& f, Manifest& m) {
   for (const char* key : {"voxgrad", "compiler", "build", "libraries", "system"})
     if (f.has(key)) m.machine[key] = object.at(key);
@@ -132,7 +132,7 @@ void write_manifest(const std::string& path, const Manifest& m) {
                  {"seconds", m.seconds},
                  {"runtime", to_json(m.runtime)},
                  {"threads", m.threads}};
-  // What a run on the CPU, or one that has no model yet, does not have is left out.
+  // Empty fields are left out, for example those of a CUDA device.
   const auto add = [&](const char* key, const std::string& text) {
     if (!text.empty()) object[key] = text;
   };

@@ -16,7 +16,7 @@ using nlohmann::json;
 constexpr const char* kKind = "voxgrad model";
 constexpr const char* kFormat = "2";
 
-/// SHA-256 of parts, each with its length before it (model.h).
+/// SHA-256 over the parts defined in model.h.
 class PartsDigest {
  public:
   void number(uint64_t value) {
@@ -67,7 +67,7 @@ Provenance provenance_from(const detail::Metadata& meta) {
           detail::stages_from(f.list("stages"), meta.where(), "provenance.stages")};
 }
 
-/// Refuses values that no model can have.
+/// Refuses impossible values.
 void check(const ModelFile& m, const std::string& where, ErrorCode code) {
   detail::check_finite(m.constants, where, "constants", code);
   detail::check_finite(m.thresholds, where, "thresholds", code);
@@ -173,7 +173,7 @@ ModelFile read_model_unchecked(const std::string& path) {
     m.axis_codes = meta.text("axis_codes");
     m.spacing = ranges_from(meta, "spacing");
     m.intensity = ranges_from(meta, "intensity");
-    if (file.metadata.contains("intensity_low")) {  // not of earlier versions
+    if (file.metadata.contains("intensity_low")) {  // earlier versions do not have it
       m.intensity_low = ranges_from(meta, "intensity_low");
       m.intensity_high = ranges_from(meta, "intensity_high");
     }

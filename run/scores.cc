@@ -28,7 +28,7 @@ json nest(const ScoreMap& values) {
   return out;
 }
 
-/// The other way round. null (a score without a value) and text are passed over.
+/// The inverse of nest(). null (a score without a value) and texts are left out.
 ScoreMap flat(const json& object, const Fields& fields) {
   ScoreMap out;
   const auto take = [&out](const std::string& key, const json& value) {
@@ -48,8 +48,7 @@ ScoreMap flat(const json& object, const Fields& fields) {
 json reliability_json(const Reliability& r) {
   json confidence = json::array(), accuracy = json::array();
   for (size_t b = 0; b < r.count.size(); ++b) {
-    const double n =
-        r.count[b] > 0 ? static_cast<double>(r.count[b]) : 1;  // an empty bin shows 0 and counts 0
+    const double n = r.count[b] > 0 ? static_cast<double>(r.count[b]) : 1;  // an empty bin has the values 0
     confidence.push_back(r.confidence[b] / n);
     accuracy.push_back(r.correct[b] / n);
   }
@@ -164,7 +163,7 @@ ScoreRow row_from(const json& object, const Fields& f, int format, bool last) {
   return row;
 }
 
-/// Each key once, one method at most.
+/// Refuses a key that occurs twice, and a second row of the method.
 void check_rows(const std::vector<ScoreRow>& rows, const Fields& root) {
   std::set<std::string> keys;
   bool method = false;
@@ -192,7 +191,8 @@ int64_t Reliability::total() const {
 }
 
 void Reliability::add(double p, bool is_correct) {
-  // p comes from f32 (24 bits), so p * n is exact in double and the edges are where the definition says.
+  // p comes from f32 (24 bits), so p * n is exact in double, and values at the edges get the bin of the
+  // definition.
   const double scaled = std::ceil(p * bins()) - 1;
   const auto b = static_cast<size_t>(std::clamp<double>(scaled, 0, bins() - 1));
   confidence[b] += p;
@@ -277,7 +277,7 @@ RunScores run_scores_from_json(const std::string& text, const std::string& where
   if (f.has("format") && root["format"] != kRunFormat)
     f.refuse("format", std::to_string(kRunFormat), detail::shown(root["format"]));
   const int format = f.has("format") ? kRunFormat : 1;
-  if (format == 1 && !f.has("rows")) {  // of one prediction
+  if (format == 1 && !f.has("rows")) {  // the form of one prediction
     scores.rows.push_back({"prediction", "prediction", RowRole::method, table_from(root, f)});
     return scores;
   }

@@ -1,5 +1,5 @@
-// The scores of a run: rows of metrics.json, each of a named estimate of the mean probability, and the tables
-// of `voxgrad evaluate`. How a score is computed is in eval/; docs/metrics.md defines them.
+// The scores of a run (metrics.json) and the tables of `voxgrad evaluate`. A run has one row for each named
+// estimate of the mean probability. eval/ computes the scores, and docs/metrics.md defines them.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -10,34 +10,34 @@
 
 namespace voxgrad {
 
-/// A score, absent where it has no value (an empty class, too few cases).
+/// A score. It is absent if it has no value (an empty class, too few cases).
 using Score = std::optional<double>;
 /// Scores by dotted key: "dsc.1", "dsc.mean_foreground", "nll", ... as listed in docs/metrics.md. A score
 /// without a value is absent; every value is finite.
 using ScoreMap = std::map<std::string, double>;
 
 struct ScoreOptions {
-  int classes = 2;               ///< K, the background included
-  double foreground_radius = 5;  ///< mm, of the "_foreground" scores
+  int classes = 2;               ///< K, including the background
+  double foreground_radius = 5;  ///< radius of the "_foreground" scores, mm
   double nsd_tolerance = 1;      ///< mm
 };
 
-/// Bins of confidence; bin b of n holds confidences in (b/n, (b+1)/n] (the first also 0). Sums, so that the
-/// bins of several cases can be added: the pooled reliability diagram.
+/// Bins of confidence for a reliability diagram. Bin b of n has the confidences in (b/n, (b+1)/n]; the first
+/// also has 0. The bins have sums, so that those of several cases can be added to a pooled diagram.
 struct Reliability {
   Reliability() : Reliability(15) {}
   explicit Reliability(int bins)
       : confidence(static_cast<size_t>(bins)),
         correct(static_cast<size_t>(bins)),
         count(static_cast<size_t>(bins)) {}
-  std::vector<double> confidence;  ///< sum of the confidences of a bin
-  std::vector<double> correct;     ///< how many of them were right
-  std::vector<int64_t> count;      ///< voxels of a bin
+  std::vector<double> confidence;  ///< sum of the confidences in each bin
+  std::vector<double> correct;     ///< number of correct voxels in each bin
+  std::vector<int64_t> count;      ///< number of voxels in each bin
 
   int bins() const { return static_cast<int>(count.size()); }
   int64_t total() const;
   void add(double confidence_of_voxel, bool is_correct);
-  Reliability& operator+=(const Reliability& other);  ///< equal numbers of bins
+  Reliability& operator+=(const Reliability& other);  ///< both must have the same number of bins
 };
 
 struct CaseScores {
@@ -45,12 +45,12 @@ struct CaseScores {
   ScoreMap values;
 };
 
-/// The cases of one estimate.
+/// The scores of the cases of one estimate.
 struct ScoreTable {
   std::vector<CaseScores> cases;
   Reliability reliability;             ///< pooled over the cases
-  Reliability foreground_reliability;  ///< the same of the voxels near the true foreground
-  ScoreMap pooled;  ///< scores of the whole table ("ece_top15", "casewise_spearman"): eval/scores.h
+  Reliability foreground_reliability;  ///< the same for the voxels near the true foreground
+  ScoreMap pooled;  ///< scores of all cases together ("ece_top15", "casewise_spearman"; eval/scores.h)
   std::vector<std::string> class_names;  ///< index = class; may be empty
   ScoreOptions options;
 };
@@ -58,48 +58,49 @@ struct ScoreTable {
 struct Summary {
   double mean = 0;
   Score std;          ///< over cases, n - 1
-  int64_t count = 0;  ///< cases that have the score
+  int64_t count = 0;  ///< number of cases that have the score
 };
 /// Mean and standard deviation over the cases that have a score, by key.
 std::map<std::string, Summary> summarise(const ScoreTable& table);
 
-/// What a row of a run is.
+/// The role of a row of a run.
 enum class RowRole {
-  baseline,  ///< what the method is compared with
-  variant,   ///< another reading of the method ("mean of samples")
-  method     ///< the method itself, once a run
+  baseline,  ///< the method is compared with it
+  variant,   ///< another estimate of the method ("mean of samples")
+  method     ///< the method itself; one row of a run
 };
 std::string_view name_of(RowRole role);
 
 struct ScoreRow {
-  std::string key;    ///< letters, digits and '-': part of a file's name ("prior-tempered")
-  std::string label;  ///< for people ("prior + temperature")
+  std::string key;    ///< letters, digits and '-'; part of file names ("prior-tempered")
+  std::string label;  ///< name in tables ("prior + temperature")
   RowRole role = RowRole::method;
   ScoreTable table;
 };
 
-/// What RUN/metrics.json holds. Rows stand in the order of a table: baselines, variants, the method last.
+/// The content of RUN/metrics.json. The rows are in the order of a table: baselines, variants, then the
+/// method.
 struct RunScores {
   std::vector<ScoreRow> rows;
   std::vector<std::string> notes;
-  std::string split;  ///< in words: which cases were scored, which fitted what
+  std::string split;  ///< describes the training, calibration and scored cases
 
-  /// The row of the method; null where there is none.
+  /// The row of the method; null if there is none.
   const ScoreRow* method() const;
 };
 
 /// metrics.json of one prediction: {cases: {NAME: {...}}, mean, std, count, pooled, labels, options,
-/// reliability}; dotted keys become nested objects; fractions, not per cent. Keys are sorted.
+/// reliability}. Dotted keys become nested objects. Scores are fractions, not per cent. Keys are sorted.
 std::string to_json(const ScoreTable& table);
 /// metrics.json of a run: {format, rows: [{key, label, role, metrics, reliability, foreground_reliability}],
 /// notes, split}.
 std::string to_json(const RunScores& scores);
-/// Reads either form (the first as one row "prediction"), and the rows of format 1, which had a name alone:
-/// it becomes key and label, and the last row is the method's. ErrorCode::data naming `where` and what is
-/// wrong.
+/// Reads both forms. The form of one prediction gives one row "prediction". Rows of format 1 have only a
+/// name, which becomes key and label; the last row is the method. ErrorCode::data, naming `where` and the
+/// fault.
 RunScores run_scores_from_json(const std::string& text, const std::string& where);
 
-/// One line a case, one column a score (RFC 4180); absent scores are empty.
+/// CSV (RFC 4180) with one line for each case and one column for each score. Absent scores are empty.
 std::string to_csv(const ScoreTable& table);
 
 }  // namespace voxgrad

@@ -1,16 +1,16 @@
-// Ranks that train one model together.
+// The interface for several processes (ranks) that train one model together.
 #pragma once
 #include "tensor/tensor.h"
 
 namespace voxgrad {
 
-/// One process alone. A group of several overrides all_sum; how a batch is shared out and who writes the run
-/// folder is not decided here yet.
+/// A group of one process. A group of several processes overrides all_sum. Distributing a batch to the ranks
+/// and choosing the rank that writes the run folder are not implemented.
 class Group {
  public:
   virtual ~Group() = default;
-  /// Called between the backward pass and the update with the flat gradient buffer f32 [n], where the
-  /// parameters are: replaces it by its sum over all ranks.
+  /// Replaces the flat gradient buffer f32 [n] by its sum over all ranks. Called between the backward pass
+  /// and the update. The buffer is on the device of the parameters.
   virtual void all_sum(Tensor& /*gradients*/) {}
 };
 

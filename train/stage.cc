@@ -13,7 +13,7 @@ Loss Loss::sum(std::vector<std::pair<std::string, Var>> terms) {
 
 void StageOptions::declare(OptionTable table) {
   table.integer("steps", steps, 1, 1e7, "training steps (batches)")
-      .number("learning_rate", learning_rate, 0, 10, "at the start; the PGRD paper trains with 1e-3")
+      .number("learning_rate", learning_rate, 0, 10, "initial learning rate; the PGRD paper trains with 1e-3")
       .word("schedule", schedule, {"poly", "cosine", "constant"},
             "decay of the learning rate; poly is (1 - step/steps)^0.9")
       .integer("warmup", warmup, 0, 1e6, "steps of linear warm-up");

@@ -1,6 +1,9 @@
-// train/: the engine of training, which knows no method and no labels. stage.h (this file: what the engine is
-// given), training_run.h (a run: folder, stages one after the other, checkpoints, log, manifest),
-// stage_steps.h (the steps of a stage), batch_feed.h (their batches), group.h (ranks that train together).
+// train/ is the training engine. It does not depend on methods or labels.
+//
+// stage.h (this file): what a caller describes for each stage of a training.
+// training_run.h: a run with its folder, stages, checkpoints, log and manifest. Read it next.
+// stage_steps.h: the steps of a stage. batch_feed.h: their batches. group.h: several processes.
+// Internal: training_state.h.
 #pragma once
 #include <functional>
 #include <map>
@@ -15,45 +18,46 @@
 
 namespace voxgrad {
 
-/// A batch: what a stage's loss reads, in the order that the stage gives it.
+/// A batch: the input tensors of a stage's loss, in the order in which Stage::batch returns them.
 using Tensors = std::vector<Tensor>;
 
-/// A loss and the numbers that the log shows beside it.
+/// A loss and its named terms, which the log shows.
 struct Loss {
-  Var total;                                       ///< one element: what is minimised
+  Var total;                                       ///< one element; it is minimised
   std::vector<std::pair<std::string, Var>> terms;  ///< one element each
 
-  /// The sum of terms.
+  /// A loss whose total is the sum of `terms`.
   static Loss sum(std::vector<std::pair<std::string, Var>> terms);
 };
 
-/// How a stage is trained.
+/// Options of the training of a stage.
 struct StageOptions {
   int64_t steps = 4000;
   double learning_rate = 1e-3;
   std::string schedule = "poly";
   int64_t warmup = 0;
   OptimizerOptions optimizer{.clip_norm = 12, .ema_decay = 0.99};
-  /// The keys NAME.* of a stage.
+  /// Declares the keys NAME.* of a stage.
   void declare(OptionTable table);
 };
 
-/// A part of a training that has parameters of its own. Stages are trained one after the other; what a stage
-/// has trained is frozen from then on.
+/// A part of a training that has its own parameters. Stages are trained one after the other. The parameters
+/// of a stage are frozen after its training.
 struct Stage {
   std::string name;  ///< the first part of its parameters' names
   Parameters* parameters = nullptr;
   StageOptions options;
-  /// Called when the stage starts, before its first step: finds constants. It is called again when a run is
-  /// resumed before the stage's first checkpoint, so it gives the same each time. It is not called for a
-  /// stage that was taken from another run, whose constants come with it.
+  /// Called before the first step of the stage, to find constants. It is called again if a run is resumed
+  /// before the stage's first checkpoint, so it must give the same result each time. It is not called for a
+  /// stage that is taken from another run: its constants are taken too.
   std::function<void()> begin = {};
-  /// The batch of a step, on the CPU: a pure function of (seed, step).
+  /// Returns the batch of a step, on the CPU. A pure function of (seed, step).
   std::function<Tensors(uint64_t seed, int64_t step)> batch;
-  /// The loss of a batch, which lies where the parameters do: a pure function of (weights, batch, random).
+  /// Returns the loss of a batch, which is on the device of the parameters. A pure function of (weights,
+  /// batch, random).
   std::function<Loss(const Tensors& batch, const StepRandom& random)> loss;
-  /// Called when the stage has ended, with its final weights, and again when a resumed run finds it
-  /// interrupted: scores of it for the log.
+  /// Returns scores of the trained stage for the log. Called after the last step, with the final weights. It
+  /// is called again in a resumed run if it was interrupted.
   std::function<std::map<std::string, double>()> end = {};
 };
 

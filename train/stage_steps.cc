@@ -9,7 +9,7 @@
 namespace voxgrad {
 namespace {
 
-// Sums are kept as f32: divided by this, no sum of finite numbers is infinite.
+// Sums are stored as f32. They are divided by this number, so that a sum of finite numbers is finite.
 constexpr double kSumDivisor = 1e30;
 
 }  // namespace
@@ -25,14 +25,14 @@ StageSteps::StageSteps(const Setting& setting)
       work_(
           setting.device, [this] { compute(); }, setting.end - setting.first) {}
 
-// What an update writes, by name.
+// The tensors that an update writes, by name.
 std::map<std::string, Tensor> StageSteps::state() const {
   std::map<std::string, Tensor> all = optimizer_.state();
   all["weights"] = values_;
   return all;
 }
 
-// All that changes from step to step was put in its place before.
+// A graph replays this function, so all values that change from step to step are set before it in tensors.
 void StageSteps::compute() {
   Parameters& p = *s_.stage.parameters;
   p.zero_grads();
@@ -48,7 +48,7 @@ void StageSteps::compute() {
     }
     number().copy_from(loss.total.value());
     for (const auto& [name, value] : loss.terms) number().copy_from(value.value());
-    if (!s_.device.is_cuda() && !std::isfinite(loss.total.value().item())) return;  // next() says so
+    if (!s_.device.is_cuda() && !std::isfinite(loss.total.value().item())) return;  // next() reports it
     tape.backward(loss.total);
   }
   Tensor gradients = p.grads();
@@ -66,8 +66,8 @@ StageSteps::Step StageSteps::next(double lr) {
   random_.set(s_.random_seed, step_);
   work_.run();
   feed_.ahead();
-  // On a device only now, so that it has its work queued before anybody waits for it; without a finite
-  // gradient nothing is updated.
+  // The values are read only now, so that a CUDA device has its work queued before the CPU waits. The update
+  // itself changes nothing if the gradient is not finite.
   const std::vector<float> values = numbers_.to(Device::cpu()).to_vector<float>();
   Step step{values[0], 0, {}};
   for (size_t i = 0; i < terms_.size(); ++i) step.terms[terms_[i]] = values[i + 1];
@@ -97,7 +97,7 @@ void StageSteps::expect_finite_end() {
     diverged(last, "expected a finite loss of the final weights, got ", loss, cause(last));
 }
 
-// The loss of a step, computed op by op with the weights as they are.
+// The loss of a step, computed op by op with the present weights.
 Loss StageSteps::loss_of(int64_t step) {
   Tensors batch = s_.stage.batch(s_.batch_seed, step);
   for (Tensor& t : batch) t = t.to(s_.device);
@@ -105,8 +105,8 @@ Loss StageSteps::loss_of(int64_t step) {
   return s_.stage.loss(batch, random_);
 }
 
-// A step again, forward and backward, with a look at every op: ": " and the first op whose result is not
-// finite.
+// Repeats a step, forward and backward, with a check of every op. Returns ": " and the error that names the
+// first op with a result that is not finite.
 std::string StageSteps::cause(int64_t step) {
   const std::map<std::string, Tensor> parameters = s_.stage.parameters->named(s_.stage.parameters->values());
   const FiniteCheck check([&](const Tensor& t) -> std::string {
@@ -121,7 +121,8 @@ std::string StageSteps::cause(int64_t step) {
   } catch (const Error& e) {
     return cat(": ", e.what());
   }
-  return ", though every op of it gives finite numbers";  // a sum over ranks, or squares beyond f32
+  return ", though every op of it gives finite numbers";  // possible causes: the sum over ranks, or squares
+                                                          // too large for f32
 }
 
 template <class... Parts>

@@ -1,10 +1,10 @@
-// Stages that another run has trained.
+// Takes stages from other runs (--from).
 #include "train/training_state.h"
 
 namespace voxgrad {
 namespace {
 
-// The record of a stage that has ended; null where there is none.
+// The record of a finished stage; null if there is none.
 const StageRecord* ended_stage(const ModelFile& model, const std::string& stage) {
   for (const StageRecord& r : model.provenance.stages)
     if (r.name == stage && !r.digest.empty()) return &r;
@@ -47,7 +47,7 @@ ModelFile read_source(const StageSource& source, const std::function<void(const 
   return model;
 }
 
-// A stage of another run. On return its weights are in the parameters.
+// Takes a stage of another run: copies its weights and constants into the job.
 void TrainingRun::State::take(const StageSource& source, const ModelFile& model) {
   size_t which = 0;
   std::string names;
@@ -63,7 +63,8 @@ void TrainingRun::State::take(const StageSource& source, const ModelFile& model)
   const std::string file = RunFolder{source.run}.model();
   const auto unequal = [&](const std::string& what) {
     fail(ErrorCode::usage, "[train] --from ", source.run, ":", source.stage,
-         ": a stage is taken between equal networks; ", file, ", trained as ", model.method, ", has ", what);
+         ": expected the network of this run's method; ", file, ", trained as ", model.method, ", has ",
+         what);
   };
   const NamedTensors here = p.named(p.values());
   for (const auto& [name, tensor] : model.weights)
@@ -82,7 +83,8 @@ void TrainingRun::State::take(const StageSource& source, const ModelFile& model)
     fail(ErrorCode::data, "[train] ", file, ": provenance: expected the digest of ", source.stage, " ",
          record.from, ", got ", ended->digest);
   record.frozen = !source.train;
-  // What its start found belongs to the weights. Format 1 did not record which constants those are.
+  // The constants that the stage found at its start belong to its weights. A model of format 1 does not
+  // record which ones these are, so all of its constants are taken.
   if (record.frozen)
     for (const auto& [name, value] : model.constants)
       if (!ended ||
@@ -94,7 +96,7 @@ void TrainingRun::State::take(const StageSource& source, const ModelFile& model)
           record.from.substr(0, 12)));
 }
 
-// A stage that is taken as it is was trained on those before it.
+// A stage that is used unchanged was trained with the earlier stages of its run, so these must be taken too.
 void TrainingRun::State::expect_stages_before(const StageSource& source, const ModelFile& model) const {
   for (const Stage& s : job.stages) {
     if (s.name == source.stage) return;

@@ -1,4 +1,4 @@
-// What a run writes of itself: configuration, checkpoint, model, manifest.
+// Writes the files of a run: configuration, checkpoint, model, manifest.
 #include <filesystem>
 
 #include "io/sha256.h"
@@ -18,7 +18,7 @@ RuntimeRecord record_of(const Runtime& r) {
           device_options().nondeterministic};
 }
 
-// A new run says what it is before it reads its data. The log of one that was never resumed goes.
+// A new run writes its identity before it reads its data. The log of an earlier run in the folder is removed.
 void TrainingRun::State::begin() const {
   if (file_exists(folder.plan()) && !file_exists(folder.manifest()))
     fail(ErrorCode::usage, "[train] ", folder.plan(),

@@ -1,11 +1,11 @@
-// What a run that goes on is compared with: it is the one that was started, or an error names what differs.
+// Checks that a resumed run is the run that was started, and loads its state. An error names the difference.
 #include "io/sha256.h"
 #include "io/system_info.h"
 #include "train/training_state.h"
 
 namespace voxgrad {
 
-// Complete weights, scores and a manifest that says so.
+// True if the run has complete weights, scores and a manifest that records the end.
 bool TrainingRun::State::finished() const {
   return file_exists(folder.metrics()) && file_exists(folder.model()) && file_exists(folder.manifest()) &&
          read_manifest(folder.manifest()).status == "finished" && read_model(folder.model()).complete;
@@ -16,7 +16,7 @@ void TrainingRun::State::expect_same(const std::string& field, const std::string
   if (was != is) fail(code, "[train] ", folder.path, ": was started with ", field, " ", was, ", not ", is);
 }
 
-// A file that says what the run was started as; `sha256`: empty where the run does not have it.
+// Checks a file that was written at the start of the run. `sha256` is empty if the run has no such file.
 void TrainingRun::State::expect_unchanged(const std::string& path, const std::string& sha256,
                                           const char* what) const {
   if (sha256.empty()) return;
@@ -27,7 +27,7 @@ void TrainingRun::State::expect_unchanged(const std::string& path, const std::st
          sha256, ", got ", now);
 }
 
-// What a manifest says that this run was started as.
+// Compares the manifest of the earlier start with this run.
 void TrainingRun::State::expect_run_of(const Manifest& before) const {
   expect_same("--method", before.method, identity.method);
   expect_same("--seed", cat(before.seed), cat(request.seed));
@@ -35,7 +35,8 @@ void TrainingRun::State::expect_run_of(const Manifest& before) const {
   expect_unchanged(folder.plan(), before.plan_sha256, "plan");
   if (before.plan_sha256.empty() && !identity.plan.empty())
     fail(ErrorCode::usage, "[train] ", folder.path, ": was started without --plan; resume without it");
-  // Until data or a checkpoint say more.
+  // Data set and --from are compared only while the data's hash is unknown. Later the hash and the checkpoint
+  // are compared.
   if (before.data_sha256.empty() && !before.dataset_folder.empty()) {
     if (!same_file(before.dataset_folder, identity.data))
       expect_same("the data set", before.dataset_folder, absolute_path(identity.data));
@@ -43,7 +44,7 @@ void TrainingRun::State::expect_run_of(const Manifest& before) const {
   }
 }
 
-// Refuses stages and steps that this job does not have, and another order.
+// Refuses stages and steps that this job does not have, and stages in another order.
 void TrainingRun::State::expect_stages(const std::vector<StageRecord>& of, const std::string& at) const {
   size_t s = 0;
   for (size_t i = 0; i < of.size(); ++i, ++s) {
@@ -62,7 +63,7 @@ void TrainingRun::State::expect_stages(const std::vector<StageRecord>& of, const
 void TrainingRun::State::say_where_scores_change(const std::string& before) const {
   if (!before.empty() && before != job.scored_sha256)
     say(cat("warning: ", job.dataset, ": the scored cases are not those that ", folder.path,
-            " was started with: an image, a label or an annotation was changed; its scores are of the cases "
+            " was started with: an image, a label or an annotation was changed; the scores are of the cases "
             "as they are now"));
 }
 
@@ -106,15 +107,15 @@ void TrainingRun::State::load(const Checkpoint& saved, NamedTensors& optimizer) 
   optimizer = saved.optimizer;
 }
 
-// Lines of steps behind the checkpoint are dropped, and what is said of a stage that has not ended: they will
-// be written again. Each start leaves a line that says what computed from there on: a manifest has room for
-// the last.
+// Removes the log lines of steps after the checkpoint and the validation lines of unfinished stages, because
+// they will be written again. Each start adds a line with the runtime that computes from there on, because
+// the manifest records only the last runtime.
 void TrainingRun::State::open_log() {
   const RuntimeRecord now = record_of(request.runtime);
   std::optional<RuntimeRecord> before;
   log.emplace(folder.log());
   log->keep([&](const LogLine& line, const std::string& at) {
-    // The stage of a line. Refuses stages and steps that the job does not have.
+    // The index of a line's stage. Refuses stages and steps that the job does not have.
     const auto index = [&](const std::string& name, int64_t steps) {
       size_t s = 0;
       while (s < job.stages.size() && job.stages[s].name != name) ++s;
@@ -138,8 +139,8 @@ void TrainingRun::State::open_log() {
     return true;
   });
   if (before && *before != now)
-    say(cat("the run went so far with ", to_json(*before).dump(), ", goes on with ", to_json(now).dump(),
-            ": results may differ from those of one of them by rounding"));
+    say(cat("the run computed with ", to_json(*before).dump(), " so far, now with ", to_json(now).dump(),
+            ": results may differ by rounding from those of a run with only one of them"));
   log->write(StartLine{stage < job.stages.size() ? job.stages[stage].name : kScoring, step,
                        build_info().version, now});
 }

@@ -57,19 +57,19 @@ void TrainingRun::State::train_stage(const NamedTensors& saved) {
                         seconds / static_cast<double>(step - first) * static_cast<double>(end - step)});
     if (step % job.checkpoint_every == 0 && step < end) save(optimizer.state());
   }
-  // From here on the stage's weights are the averaged ones, frozen.
+  // From here on the stage uses its averaged weights, which are frozen.
   p.use(optimizer.averaged(all.values()).clone());
   all.expect_finite_end();
   records[stage].steps = end;
   try {
     end_stage();
-  } catch (const Stopped&) {  // a resumed run has no step to take and comes here again
+  } catch (const Stopped&) {  // a resumed run has no steps left and continues here
     save(optimizer.state());
     throw;
   }
 }
 
-// The stage's weights are final.
+// Called when the stage's weights are final.
 void TrainingRun::State::end_stage() {
   const Stage& s = job.stages[stage];
   if (s.end) {
@@ -135,7 +135,7 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
   s.identity = identity;
   s.from = s.from_text();
   s.starts = {start_now(request.command)};
-  std::optional<Manifest> before;  // of the run that is resumed; none: its manifest is lost
+  std::optional<Manifest> before;  // manifest of the resumed run; none if it is lost
   if (!request.resume) {
     s.begin();
   } else if (file_exists(s.folder.manifest())) {
@@ -146,7 +146,7 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
     s.earlier = before->seconds;
     if (s.finished()) return {TrainEnd::already_finished, ""};
   }
-  const auto forget = [&] {  // a run that cannot begin leaves nothing to resume
+  const auto forget = [&] {  // removes the files of a run that cannot begin
     if (request.resume) return;
     remove_file(s.folder.manifest());
     remove_file(s.folder.config());
@@ -156,7 +156,7 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
   try {
     s.where = "reading the data";
     s.job = prepare();
-  } catch (const Stopped& stop) {  // a resumed run stands where it stood
+  } catch (const Stopped& stop) {  // the record of a resumed run stays unchanged
     if (!request.resume) s.write_record("stopped at " + s.where);
     return {stop.end, s.where};
   } catch (...) {
@@ -191,11 +191,11 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
       throw;
     }
     s.sources.clear();
-    if (!request.from.empty()) s.save({});  // a resumed run does not need the other one
+    if (!request.from.empty()) s.save({});  // now a resumed run does not need the other run
   }
   const std::vector<Stage>& stages = s.job.stages;
   const Device device = request.runtime.device();
-  const auto move = [&] {  // what a checkpoint or another run holds was read to the CPU
+  const auto move = [&] {  // weights from a checkpoint or another run are on the CPU
     for (const Stage& stage : stages)
       if (stage.parameters->allocated() && stage.parameters->values().device() != device)
         stage.parameters->move_to(device);
@@ -233,7 +233,7 @@ TrainResult TrainingRun::train(const RunIdentity& identity, const std::function<
   } catch (const std::exception& e) {
     try {
       s.write_record("failed at " + s.where + ": " + e.what());
-    } catch (const std::exception&) {  // the first error is the one to tell
+    } catch (const std::exception&) {  // the first error is reported
     }
     throw;
   }

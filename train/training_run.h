@@ -1,5 +1,5 @@
-// A run: its folder, stages one after the other, checkpoints, log and manifest, stop and resume. What is
-// trained comes as a TrainingJob.
+// A training run: trains the stages one after the other, writes checkpoints, log and manifest to the run
+// folder, and can be stopped and resumed. A TrainingJob describes what is trained.
 #pragma once
 #include <functional>
 #include <memory>
@@ -16,33 +16,33 @@
 namespace voxgrad {
 
 struct TrainProgress {
-  std::string stage;            ///< of the job, or what else is done: "validation", "reading cases"
-  int64_t step = 0, steps = 0;  ///< without a number of steps, `step` counts evaluations of windows
+  std::string stage;            ///< name of a stage, or of other work such as "validation" or "reading cases"
+  int64_t step = 0, steps = 0;  ///< if `steps` is 0, `step` counts evaluations of windows
   double loss = 0;              ///< of this step
   double seconds = 0;           ///< since this stage began in this process
-  double eta_seconds = 0;       ///< of this stage
-  std::string detail = {};      ///< in place of the steps, for people
+  double eta_seconds = 0;       ///< seconds left of this stage
+  std::string detail = {};      ///< a text to show instead of the steps
 };
 
 /// A stage that another run has trained.
 struct StageSource {
   std::string run, stage;
-  bool train = false;  ///< its weights are where training starts; otherwise they are taken as they are
+  bool train = false;  ///< true: training starts from its weights; false: its weights are used unchanged
 };
-/// "RUN:STAGE", or "RUN:STAGE:train". ErrorCode::usage for another text.
+/// Parses "RUN:STAGE" or "RUN:STAGE:train". ErrorCode::usage for any other text.
 StageSource parse_stage_source(const std::string& text);
 
-/// What the user asks for.
+/// The user's request.
 struct TrainRequest {
-  std::string run;  ///< folder, made where it is not there
+  std::string run;  ///< the run folder; made if it does not exist
   uint64_t seed = 1;
   bool resume = false;
-  /// TOML of a plan (data/plan_file.h) in place of the one made from the data; empty: none. A resumed run has
-  /// that of RunFolder::plan().
+  /// A plan as TOML (data/plan_file.h), which replaces the plan made from the data; empty: none. A resumed
+  /// run uses the plan in RunFolder::plan().
   std::string plan;
   double max_minutes = 0;  ///< 0: no limit
   std::vector<StageSource> from;
-  std::vector<std::string> command;  ///< for the manifest: the program and its arguments
+  std::vector<std::string> command;  ///< the program and its arguments, for the manifest
   Runtime runtime;
   Group* group = nullptr;  ///< null: this process alone
   std::function<void(const TrainProgress&)> progress = {};
@@ -50,39 +50,42 @@ struct TrainRequest {
   std::function<bool()> stop_requested = {};             ///< polled every step
 };
 
-/// What is known of a run before its data are read. It is written first, and a resumed run must agree.
+/// The properties of a run that are known before its data are read. They are written first. A resumed run
+/// must have the same.
 struct RunIdentity {
   std::string method;
-  std::string config;     ///< config.toml: as asked
+  std::string config;     ///< text of config.toml, as requested
   std::string data;       ///< folder of the data set
-  std::string plan = {};  ///< plan.toml: as given; empty: the plan is made from the data
+  std::string plan = {};  ///< text of plan.toml, as given; empty: the plan is made from the data
 };
 
-/// What is trained.
+/// Describes a training.
 struct TrainingJob {
-  // Identity, as far as the data decide it: a resumed run must agree.
-  std::string plan;         ///< plan_to_json, or what else fixes the shapes of the weights
-  std::string data_sha256;  ///< of the data that training sees
-  /// Of the data that are scored. A resumed run goes on with others, and says so.
+  // Identity, as far as it depends on the data. A resumed run must have the same.
+  std::string plan;         ///< plan_to_json, or another text that determines the shapes of the weights
+  std::string data_sha256;  ///< hash of the data used in training
+  /// Hash of the scored data. If they have changed, a resumed run continues with a warning.
   std::string scored_sha256;
   // For manifest and model.
-  std::string model_config;  ///< what of config.toml the model keeps
+  std::string model_config;  ///< the part of config.toml that the model stores
   std::string dataset, modality, split, prepared_data;
   std::vector<std::string> channels;
   std::string axis_codes;  ///< ModelFile::axis_codes, spacing, intensity_low, intensity_high
   std::vector<SeenRange> spacing, intensity_low, intensity_high;
-  // How.
-  Seed seed;  ///< where the stages' seeds come from: a child of the request's
+  // How to train.
+  Seed seed;  ///< the parent of the stages' seeds; derived from the request's seed
   std::vector<Stage> stages;
-  Constants* constants = nullptr;  ///< what hooks find, kept with the weights
-  int64_t max_steps = 0;           ///< caps the steps of every stage; 0: no cap
+  /// Values that the functions of the stages and `fit` find; stored with the weights.
+  Constants* constants = nullptr;
+  int64_t max_steps = 0;  ///< upper limit of the steps of every stage; 0: no limit
   int64_t checkpoint_every = 250;
   bool recompute = true;  ///< Tape::set_recompute
-  /// Throws, naming `where`, for constants that no run of the method can have.
+  /// Throws, naming `where`, for constants that are impossible for the method.
   std::function<void(const Constants& found, const std::string& where)> check_constants = {};
-  /// Throws where a stage of another model cannot serve this job.
+  /// Throws if a stage of another model cannot be used in this job.
   std::function<void(const ModelFile& model, const StageSource& source)> accept = {};
-  std::function<void()> fit = {};    ///< after the last stage: finds constants; then the model is complete
+  std::function<void()> fit =
+      {};  ///< called after the last stage; finds constants, which completes the model
   std::function<void()> score = {};  ///< scores the complete model
 };
 
@@ -94,23 +97,26 @@ struct TrainResult {
 
 class TrainingRun {
  public:
-  /// Makes and locks the folder. A folder that holds a run is refused without `resume`, one that holds none
-  /// with it (ErrorCode::usage).
+  /// Makes and locks the folder. ErrorCode::usage for a folder that holds a run without `resume`, and for a
+  /// folder without a run with `resume`.
   explicit TrainingRun(const TrainRequest& request);
   ~TrainingRun();
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;
 
   const RunFolder& folder() const;
-  /// Writes the identity, then trains what `prepare` returns, which may poll() while it reads its data; a
-  /// finished run is left as it is. A resumed run ends in the same bits as one that was never stopped.
+  /// Writes the identity, calls `prepare` and trains the job that it returns. `prepare` may call poll() while
+  /// it reads its data. A finished run is not changed. A resumed run gives the same bits as a run that was
+  /// never stopped.
   TrainResult train(const RunIdentity& identity, const std::function<TrainingJob()>& prepare);
-  /// To be called between pieces of long work: ends the training where the user or the clock wants it to.
+  /// Ends the training, by an exception, if the user or the time limit requests it. Call it between pieces of
+  /// long work.
   void poll() const;
+  /// Sends a message to TrainRequest::message.
   void say(const std::string& text) const;
-  /// What is done: "step 3 of 10 of prior", "calibration".
+  /// Names the present work, for example "step 3 of 10 of prior" or "calibration".
   const std::string& where() const;
-  /// Shows how far something other than a stage's steps is: "WHAT done/total".
+  /// Reports the progress of work other than a stage's steps, as "WHAT done/total".
   void show(const std::string& what, size_t done, size_t total) const;
 
  private:

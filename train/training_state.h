@@ -1,6 +1,6 @@
-// What a run of training holds while it runs. Internal to train/: training_run.cc (stages one after the
-// other), training_resume.cc (what a resumed run is compared with), training_from.cc (stages of other runs),
-// training_record.cc (checkpoint, model and manifest).
+// The state of a training run while it runs. Internal to train/: training_run.cc (trains the stages),
+// training_resume.cc (checks and loads a resumed run), training_from.cc (stages taken from other runs),
+// training_record.cc (writes checkpoint, model and manifest).
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -18,24 +18,24 @@ namespace voxgrad {
 using Clock = std::chrono::steady_clock;
 inline double since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
 
-// Thrown by poll() when a user or the clock wants training to end; what is done is kept.
+// Thrown by poll() if the user or the time limit ends the training. Finished work is kept.
 struct Stopped {
   TrainEnd end;
 };
 
-constexpr const char* kScoring = "scoring";  // the log's stage behind the last one
+constexpr const char* kScoring = "scoring";  // the name in the log for the work after the last stage
 
 std::string absolute_path(const std::string& path);
 RuntimeRecord record_of(const Runtime& runtime);
-// The model of a source, whose stage has ended.
+// Reads the model of a source. ErrorCode::usage for an unknown stage, data for an unfinished one.
 ModelFile read_source(const StageSource& source, const std::function<void(const std::string&)>& warn);
 
 struct TrainingRun::State {
   explicit State(const TrainRequest& r) : request(r), folder{r.run}, start(Clock::now()) {}
 
-  // The stage under way: an index into the job's stages; their number once all have ended.
+  // The present stage: an index into the job's stages, or their number after the last one.
   size_t stage = 0;
-  int64_t step = 0;  // steps done in it
+  int64_t step = 0;  // steps done in the present stage
 
   const TrainRequest request;
   RunFolder folder;
@@ -46,23 +46,23 @@ struct TrainingRun::State {
   std::string from;  // Manifest::from
   std::vector<StartRecord> starts;
   TrainingJob job;
-  std::vector<StageRecord> records;  // a stage each
-  std::optional<Tensor> averaged;    // weights of a stage that was stopped, for save_model
+  std::vector<StageRecord> records;  // one for each stage
+  std::optional<Tensor> averaged;    // averaged weights of a stopped stage, for save_model
   std::optional<RunLog> log;
   std::string where;         // "step k of n of STAGE"
-  std::string model_digest;  // of the model that this process has written; empty: none
+  std::string model_digest;  // digest of the model that this process wrote; empty: none
   bool scored = false;       // this process has scored the model
-  double earlier = 0;        // seconds of earlier starts
+  double earlier = 0;        // seconds spent in earlier starts of this run
 
   int64_t steps_of(const Stage& s) const {
     return job.max_steps > 0 ? std::min(s.options.steps, job.max_steps) : s.options.steps;
   }
-  /// Of what a stage draws: its first "weights", its "batches" (order of the cases, places, augmentation),
-  /// the "draws" of its loss.
+  /// The seed of a stage for its initial "weights", its "batches" (order of the cases, patch positions,
+  /// augmentation) or the "draws" of its loss.
   uint64_t seed_of(size_t s, std::string_view what) const {
     return job.seed.child("stages").child(job.stages[s].name).child(what).value;
   }
-  /// Whether a checkpoint has weights of the stage: it has begun, or was taken from another run.
+  /// Whether a checkpoint has weights of the stage: the stage has begun or was taken from another run.
   bool has_weights(size_t s) const {
     return s < stage || (s == stage && step > 0) || !records[s].from.empty();
   }
@@ -83,7 +83,7 @@ struct TrainingRun::State {
   void say(const std::string& text) const {
     if (request.message) request.message(text);
   }
-  /// What a hook has found.
+  /// ErrorCode::diverged if a value found by a function of the job is not finite.
   void expect_finite(const std::map<std::string, double>& found) const {
     for (const auto& [name, value] : found)
       if (!std::isfinite(value))

@@ -1,4 +1,4 @@
-// add: y = a + b for tensors of one shape.
+// add: y = a + b for tensors of equal shape.
 #include "autograd/ops/common.h"
 #include "tensor/elementwise.h"
 

@@ -1,4 +1,4 @@
-// attention: scaled dot-product attention of several heads (Vaswani et al. 2017).
+// attention: scaled dot-product attention with several heads (Vaswani et al. 2017).
 #include "tensor/attention.h"
 
 #include <cmath>
@@ -22,7 +22,7 @@ double scale_of(const Attrs& a, const Shape& q) {
   return scale == 0 ? 1 / std::sqrt(static_cast<double>(q[3])) : scale;
 }
 
-// Saved: the logarithm of each row's sum [N, H, L].
+// Saved: the logarithm of the sum of exponentials of each row [N, H, L].
 void forward(ForwardCall& c) {
   const Shape& q = c.in[0].shape();
   Tensor log_sum = Tensor::empty({q[0], q[2], q[1]}, parameter_dtype(c.out.dtype()));
@@ -48,8 +48,8 @@ std::vector<OpSample> samples() {
                     {{"scale", scale}},
                     {sample_normal(q, 0), sample_normal(k, 1), sample_normal({k[0], k[1], k[2], values}, 2)}};
   };
-  // One key has probability 1, so dq and dk are 0: what rounding leaves of two sums dy.v, some eps of f32, is
-  // measured against 1e-3.
+  // With one key its probability is 1, so dq and dk are 0. The computed values are rounding errors of two
+  // sums dy.v, some eps of f32, and are compared relative to 1e-3.
   OpSample one_key = sample("one key", 0, {2, 3, 2, 4}, {2, 1, 2, 4}, 4);
   one_key.parity = 5e-4;
   return {sample("heads", 0, {2, 5, 3, 4}, {2, 5, 3, 4}, 4),

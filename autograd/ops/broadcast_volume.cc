@@ -1,4 +1,4 @@
-// broadcast_volume: one vector for all voxels of a sample, [N, C] -> [N, D, H, W, C].
+// broadcast_volume: copies one vector to all voxels of an example, [N, C] -> [N, D, H, W, C].
 #include "autograd/ops/common.h"
 #include "tensor/channelwise.h"
 #include "tensor/layout.h"

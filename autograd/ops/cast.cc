@@ -1,5 +1,5 @@
-// cast: the same values as bf16 (rounded to nearest, ties to even) or f32. In f64, the precision of the
-// reference, it is the identity. The gradient is cast the other way: rounding is taken for the identity.
+// cast: converts to bf16 (rounded to nearest, ties to even) or f32. In f64, the precision of the reference,
+// it is the identity. The gradient is cast back: for the derivative, rounding counts as the identity.
 #include "tensor/convert.h"
 
 #include "autograd/ops/common.h"
@@ -17,14 +17,15 @@ void forward(ForwardCall& c) {
 }
 
 void backward(BackwardCall& c) {
-  // What came in had the other type, unless all is f64. (A cast to the type a tensor has makes no record.)
+  // The input had the other type, unless all is f64. (A cast to the tensor's own type is not recorded.)
   const DType t = c.grad_out.dtype();
   c.grad_in[0] =
       t == DType::f64 ? c.grad_out : converted(c.grad_out, to_bf16(c.attrs) ? DType::f32 : DType::bf16);
 }
 
 std::vector<OpSample> samples() {
-  // Parity: in bf16, half a unit in the last of 8 bits, 2^-8; gradients of a cast to bf16 come back in bf16.
+  // The parity tolerance of bf16 is half a unit in the last of 8 bits, 2^-8. Gradients of a cast to bf16 are
+  // in bf16.
   return {{.name = "to bf16",
            .attrs = {{"bf16", int64_t{1}}},
            .inputs = {sample_normal({2, 2, 3, 2, 5}, 0)},

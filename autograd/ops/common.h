@@ -1,4 +1,4 @@
-// Small things that several records share.
+// Helpers that several op records share.
 #pragma once
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
@@ -7,7 +7,7 @@
 
 namespace voxgrad::ops {
 
-/// Shape rule of ops on equal shapes.
+/// Part of the shape rule of ops whose inputs have equal shapes.
 template <size_t kInputs>
 void require_equal_shapes(std::string_view op, std::span<const Shape> in) {
   for (size_t i = 1; i < kInputs; ++i)
@@ -19,12 +19,12 @@ inline Tensor like(const Tensor& t) { return Tensor::empty(t.shape(), t.dtype())
 inline std::vector<int64_t> to_list(const Triple& t) { return {t[0], t[1], t[2]}; }
 inline Triple to_triple(const std::vector<int64_t>& l) { return {l[0], l[1], l[2]}; }
 
-/// `each` floating-point operations an output element.
+/// kEach floating-point operations for each output element.
 template <int kEach>
 double flops_an_element(const Attrs&, std::span<const Shape>, const Shape& out) {
   return kEach * static_cast<double>(out.numel());
 }
-/// `each` floating-point operations an element of the first input.
+/// kEach floating-point operations for each element of the first input.
 template <int kEach>
 double flops_an_input(const Attrs&, std::span<const Shape> in, const Shape&) {
   return kEach * static_cast<double>(in[0].numel());

@@ -1,4 +1,4 @@
-// concat: tensors one after the other along the last axis.
+// concat: concatenates tensors along the last axis.
 #include "autograd/ops/common.h"
 #include "tensor/layout.h"
 

@@ -1,6 +1,6 @@
 // conv3d: y[n,o,c] = bias[c] + sum over taps k and channels i of x[n, o * stride + k - pad, i] w[k, i, c],
-// where the inputs are read one after the other along the channels (the decoder's skip and upsampled tensors,
-// uncopied).
+// where x is the concatenation of the inputs along the channels, without a copy (a decoder's upsampled and
+// skip tensors).
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
 #include "autograd/ops/list.h"
@@ -9,7 +9,7 @@
 namespace voxgrad::ops {
 namespace {
 
-// Inputs: x..., w and, where attribute bias is 1, bias.
+// Inputs: x..., w and, if attribute bias is 1, bias.
 size_t image_count(const Attrs& a, size_t inputs) {
   return inputs - 1 - static_cast<size_t>(a.integer("bias"));
 }

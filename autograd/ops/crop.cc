@@ -1,4 +1,4 @@
-// crop: a box of a volume.
+// crop: cuts a box out of a volume.
 #include "autograd/ops/common.h"
 #include "tensor/layout.h"
 #include "tensor/volume.h"

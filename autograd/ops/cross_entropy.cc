@@ -1,4 +1,4 @@
-// cross_entropy of softmax(logits) with integer labels, the mean over voxels.
+// cross_entropy: the cross-entropy of softmax(logits) with integer labels, mean over voxels.
 #include "autograd/ops/common.h"
 #include "tensor/losses.h"
 
@@ -35,7 +35,7 @@ std::vector<OpSample> samples() {
 
 }  // namespace
 
-// Backward makes the softmax again: with few classes that is cheaper than keeping it.
+// Backward computes the softmax again. With few classes that is cheaper than keeping it.
 const Op cross_entropy_op{.name = "cross_entropy",
                           .equation = "y = mean over voxels of -log softmax(logits)[label]",
                           .shape = shape,

@@ -1,7 +1,7 @@
-// dropout (Srivastava et al. 2014): elements are zeroed with probability p, the others multiplied by 1 / (1 -
-// p). The mask is a function of (key, site, element), key being the {seed, step} of the step's random
-// numbers: backward and recompute make the mask again from the same key, which changes between steps only
-// (StepRandom::set).
+// dropout (Srivastava et al. 2014): sets elements to zero with probability p and multiplies the others by 1 /
+// (1 - p). The mask is a function of (key, site, element). The key is the {seed, step} of the step's random
+// numbers. It changes only between steps (StepRandom::set), so backward and recompute can make the same mask
+// again.
 #include "autograd/ops/common.h"
 #include "tensor/elementwise.h"
 
@@ -33,9 +33,10 @@ Tensor recompute(const Attrs& a, std::span<const Tensor> in, std::span<const Ten
 std::vector<OpSample> samples() {
   const auto attrs = [](double p, int64_t site) { return Attrs{{"p", p}, {"site", site}}; };
   const Tensor key = Tensor::from<int64_t>({2}, {7, 3});
-  return {
-      {"half", attrs(0.5, 0), {sample_normal({2, 3, 4, 2, 3}, 0), key}},
-      {"a few, depth 1", attrs(0.1, 65), {sample_normal({1, 1, 5, 3, 3}, 0), key}}};  // 45 elements: a rest
+  return {{"half", attrs(0.5, 0), {sample_normal({2, 3, 4, 2, 3}, 0), key}},
+          {"a few, depth 1",
+           attrs(0.1, 65),
+           {sample_normal({1, 1, 5, 3, 3}, 0), key}}};  // 45 elements, not a multiple of the vector width
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What the records of element functions y = f(x) share: forward, backward and recomputation of a Unary.
-// Attribute `slope` is the parameter of leaky_relu; the others have none.
+// Forward, backward and recomputation of element functions y = f(x), shared by their records. Only leaky_relu
+// has a parameter, the attribute `slope`.
 #pragma once
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
@@ -32,7 +32,8 @@ Tensor recompute(const Attrs& a, std::span<const Tensor> in, std::span<const Ten
   return y;
 }
 
-/// Volumes, one of depth 1, and one element; none lies within the finite-difference step of the kink at 0.
+/// Samples: a volume, a volume of depth 1, and one element. No value is within the finite-difference step of
+/// the kink at 0.
 inline std::vector<OpSample> samples(const Attrs& a = {}) {
   return {{"volume", a, {sample_normal({2, 3, 4, 2, 3}, 0, 2)}},
           {"depth 1", a, {sample_normal({1, 1, 5, 4, 2}, 1)}},

@@ -1,4 +1,4 @@
-// layer_norm over the last axis (Ba et al. 2016).
+// layer_norm: layer normalisation over the last axis (Ba et al. 2016).
 #include "autograd/ops/common.h"
 #include "tensor/row_norm.h"
 

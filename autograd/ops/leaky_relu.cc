@@ -1,4 +1,4 @@
-// leaky_relu: x where x > 0, else slope x (Maas et al. 2013).
+// leaky_relu: x if x > 0, else slope x (Maas et al. 2013).
 #include "autograd/ops/element.h"
 
 namespace voxgrad::ops {
@@ -8,7 +8,7 @@ const Op leaky_relu_op{.name = "leaky_relu",
                        .shape = same_shape,
                        .forward = element::forward<Unary::leaky_relu>,
                        .backward = element::backward<Unary::leaky_relu>,
-                       .saves_output = true,  // has the sign of x; the next op keeps it anyway
+                       .saves_output = true,  // has the sign of x, and the next op keeps it anyway
                        .samples = [] {
                          return element::samples({{"slope", 0.1}});
                        }};

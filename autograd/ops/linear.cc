@@ -17,7 +17,7 @@ Shape shape(const Attrs&, std::span<const Shape> in) {
   return out;
 }
 
-// [..., C] as one matrix.
+// Reshapes [..., C] to one matrix.
 Tensor matrix(const Tensor& t) { return t.reshape({t.numel() / t.dim(-1), t.dim(-1)}); }
 
 void forward(ForwardCall& c) {

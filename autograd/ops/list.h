@@ -1,4 +1,4 @@
-// The records of all operations; list.cc puts them in one explicit list.
+// Declares the records of all operations. list.cc puts them into one explicit list.
 #pragma once
 #include "autograd/op.h"
 

@@ -1,4 +1,4 @@
-// log_softmax over the last axis.
+// log_softmax: the logarithm of the softmax over the last axis.
 #include "autograd/ops/common.h"
 #include "tensor/softmax.h"
 

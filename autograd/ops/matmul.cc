@@ -1,4 +1,4 @@
-// matmul: op(A) op(B) over the last two axes, op the transpose where the attribute says so.
+// matmul: op(A) op(B) over the last two axes. op is the transpose if the attribute is set, else the identity.
 #include "autograd/ops/common.h"
 #include "tensor/gemm.h"
 
@@ -23,8 +23,8 @@ Shape shape(const Attrs& at, std::span<const Shape> in) {
 
 void forward(ForwardCall& c) { gemm(c.in[0], ta(c.attrs), c.in[1], tb(c.attrs), c.out); }
 
-// C = op(A) op(B): d op(A) = dC op(B)^T and d op(B) = op(A)^T dC; where an operand was taken transposed, its
-// gradient is the transpose of that, written as a product in the other order.
+// C = op(A) op(B), so d op(A) = dC op(B)^T and d op(B) = op(A)^T dC. The gradient of a transposed operand is
+// the transpose of this, computed as a product in the other order.
 void backward(BackwardCall& c) {
   const bool a = ta(c.attrs), b = tb(c.attrs);
   const DType dtype = c.grad_out.dtype();

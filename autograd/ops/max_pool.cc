@@ -1,4 +1,4 @@
-// max_pool: the largest voxel of each window; of equals the first gets the gradient.
+// max_pool: the largest value of each window. Of equal values the first gets the gradient.
 #include "autograd/ops/common.h"
 #include "tensor/pool.h"
 
@@ -9,7 +9,7 @@ Shape shape(const Attrs& a, std::span<const Shape> in) {
   return pooled_shape("max_pool", in[0], to_triple(a.list("size")));
 }
 
-// Saved: the place of the largest in each window, a byte an output element.
+// Saved: the position of the largest value in each window, one byte for each output element.
 void forward(ForwardCall& c) {
   Tensor tap = Tensor::empty(c.out.shape(), DType::u8);
   max_pool_forward(c.in[0], to_triple(c.attrs.list("size")), c.out, tap);

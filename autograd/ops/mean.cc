@@ -1,4 +1,4 @@
-// mean of all elements.
+// mean: the mean of all elements.
 #include "autograd/ops/common.h"
 #include "tensor/reduce.h"
 

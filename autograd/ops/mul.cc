@@ -1,4 +1,4 @@
-// mul: y = a b, element by element, for tensors of one shape.
+// mul: y = a b, element by element, for tensors of equal shape.
 #include "autograd/ops/common.h"
 #include "tensor/elementwise.h"
 

@@ -9,7 +9,7 @@
 namespace voxgrad::ops {
 namespace {
 
-// Inputs: x, gamma [C], beta [C] and, where attribute modulated is 1, scale and shift [N, C].
+// Inputs: x, gamma [C], beta [C] and, if attribute modulated is 1, scale and shift [N, C].
 // Saved: mean, rstd [N, G] and the combined factor and offset [N, C].
 bool modulated(const Attrs& a) { return a.integer("modulated") != 0; }
 Act act_of(const Attrs& a) { return static_cast<Act>(a.integer("act")); }

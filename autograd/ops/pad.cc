@@ -1,4 +1,4 @@
-// pad: a volume with a border of a constant.
+// pad: adds a border with a constant value to a volume.
 #include "autograd/ops/common.h"
 #include "tensor/layout.h"
 #include "tensor/volume.h"
@@ -35,7 +35,7 @@ std::vector<OpSample> samples() {
 
 }  // namespace
 
-// Affine, linear only where the value is 0.
+// The op is affine. It is linear only if the value is 0.
 const Op pad_op{.name = "pad",
                 .equation = "y[n, v, c] = x[n, v - before, c], `value` outside x",
                 .shape = shape,

@@ -1,4 +1,4 @@
-// relu: the rectifier.
+// relu: the rectifier, max(x, 0).
 #include "autograd/ops/element.h"
 
 namespace voxgrad::ops {

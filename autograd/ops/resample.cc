@@ -1,4 +1,4 @@
-// resample: a volume on a grid of another size over the same extent.
+// resample: interpolates a volume on a grid with another number of voxels over the same extent.
 #include "tensor/resample.h"
 
 #include "autograd/ops/common.h"
@@ -38,7 +38,7 @@ void backward(BackwardCall& c) {
 
 double flops(const Attrs& a, std::span<const Shape>, const Shape& out) {
   const double taps = mode_of(a) == Interpolation::nearest ? 0 : mode_of(a) == Interpolation::linear ? 2 : 4;
-  return 6 * taps * static_cast<double>(out.numel());  // three axes, at most
+  return 6 * taps * static_cast<double>(out.numel());  // an upper bound: all three axes are interpolated
 }
 
 std::vector<OpSample> samples() {

@@ -1,4 +1,4 @@
-// reshape: the same elements under another shape; no copy.
+// reshape: the same elements with another shape, without a copy.
 #include "autograd/ops/common.h"
 
 namespace voxgrad::ops {

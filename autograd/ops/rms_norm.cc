@@ -1,4 +1,4 @@
-// rms_norm over the last axis (Zhang and Sennrich 2019).
+// rms_norm: root-mean-square normalisation over the last axis (Zhang and Sennrich 2019).
 #include "autograd/ops/common.h"
 #include "tensor/row_norm.h"
 
@@ -11,7 +11,7 @@ Shape shape(const Attrs&, std::span<const Shape> in) {
   return in[0];
 }
 
-// Saved: 0 (the mean of an uncentred norm) and 1 / root mean square of each row.
+// Saved: for each row 0, in place of a mean, and 1 / root mean square.
 void forward(ForwardCall& c) {
   const int64_t rows = c.in[0].numel() / c.in[0].dim(-1);
   Tensor mean = Tensor::empty({rows}, c.out.dtype()), rstd = like(mean);

@@ -1,6 +1,6 @@
 // soft_dice (Milletari et al. 2016; batch Dice as in Isensee et al. 2021): 1 - mean over classes of
-// D_k = (2 I_k + smooth) / (P_k + Y_k + smooth), I = sum p y, P = sum p, Y = sum y over batch and space, p
-// the softmax of the logits and y the one-hot label.
+// D_k = (2 I_k + smooth) / (P_k + Y_k + smooth) with I = sum p y, P = sum p, Y = sum y over batch and space.
+// p is the softmax of the logits and y the one-hot label.
 #include "autograd/ops/common.h"
 #include "tensor/losses.h"
 
@@ -17,7 +17,7 @@ Shape shape(const Attrs& a, std::span<const Shape> in) {
   return {1};
 }
 
-// The first class that counts.
+// The first class in the mean.
 int64_t first_class(const Attrs& a) { return a.integer("background") ? 0 : 1; }
 
 // Saved: the softmax, and the sums I, P, Y as f64 [3, K].

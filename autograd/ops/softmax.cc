@@ -1,4 +1,4 @@
-// softmax over the last axis, of x / temperature.
+// softmax: softmax(x / temperature) over the last axis.
 #include "tensor/softmax.h"
 
 #include "autograd/ops/common.h"

@@ -1,4 +1,4 @@
-// sub: y = a - b for tensors of one shape.
+// sub: y = a - b for tensors of equal shape.
 #include "autograd/ops/common.h"
 #include "tensor/elementwise.h"
 

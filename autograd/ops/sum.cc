@@ -1,4 +1,4 @@
-// sum of all elements.
+// sum: the sum of all elements.
 #include "autograd/ops/common.h"
 #include "tensor/reduce.h"
 

@@ -1,4 +1,4 @@
-// transpose_last: the last two axes swapped.
+// transpose_last: swaps the last two axes.
 #include "autograd/ops/common.h"
 #include "tensor/layout.h"
 

@@ -32,9 +32,9 @@ class Cache : public Command {
 TEST_F(Cache, IsFilledUsedListedAndCleaned) {
   ASSERT_EQ(run(train("first") + " --threads 1"), 0) << err_;
   EXPECT_NE(err_.find("prepared data lie in " + path("cache")), std::string::npos) << err_;
-  EXPECT_NE(err_.find("0 were there and 4 were made"), std::string::npos) << err_;
+  EXPECT_NE(err_.find("0 were stored already, 4 were made now"), std::string::npos) << err_;
   ASSERT_EQ(run(train("second") + " --threads 2"), 0) << err_;
-  EXPECT_NE(err_.find("4 were there and 0 were made"), std::string::npos) << err_;
+  EXPECT_NE(err_.find("4 were stored already, 0 were made now"), std::string::npos) << err_;
   ASSERT_EQ(run(train("third") + " --cache off"), 0) << err_;
   EXPECT_EQ(err_.find("prepared data"), std::string::npos) << err_;
   EXPECT_EQ(model("first"), model("second"));

@@ -65,7 +65,7 @@ TEST_F(Command, ARunGoesOnWithAnotherRuntime) {
   EXPECT_EQ(run(train + " --resume --max-steps 4"), 2);
   EXPECT_NE(err_.find("got train.max_steps = 4, the run has max_steps = 3"), std::string::npos) << err_;
   ASSERT_EQ(run(train + " --resume --precision bf16 --set runtime.winograd=off"), 0) << err_;
-  EXPECT_NE(err_.find("goes on with"), std::string::npos) << err_;
+  EXPECT_NE(err_.find("so far, now with"), std::string::npos) << err_;
   const auto manifest = nlohmann::json::parse(read_text(path("run/manifest.json")));
   EXPECT_EQ(manifest["status"], "finished");
   EXPECT_EQ(manifest["runtime"]["precision"], "bf16");

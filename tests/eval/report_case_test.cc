@@ -190,7 +190,7 @@ TEST(ReportCases, ProbabilitiesOfTheLargestClasses) {
   const json list = json::parse(view.description)["probabilities"];
   EXPECT_EQ(list.size(), kReportProbabilityClasses);
   EXPECT_EQ(list[0]["class"], 1) << "64 voxels";
-  EXPECT_NE(view.notes.find("4 classes lack them"), std::string::npos);
+  EXPECT_NE(view.notes.find("4 classes have none"), std::string::npos);
 }
 
 TEST(ReportCases, SamplesAndRatersArePacked) {

@@ -138,7 +138,7 @@ TEST_P(Domain, AModelWithoutAxesSaysThatNothingIsTurned) {
   ASSERT_EQ(warnings.size(), 1u);
   EXPECT_NE(warnings[0].find("axes run to RAS"), std::string::npos);
   model.file.axis_codes = "";
-  EXPECT_NE(TrainingDomain(model.file).doubt(old).find("does not say"), std::string::npos);
+  EXPECT_NE(TrainingDomain(model.file).doubt(old).find("does not record"), std::string::npos);
 }
 
 TEST_P(Domain, ASpacingFarFromTrainingIsSaidAndAnImpossibleOneRefused) {
