@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "tensor/cpu/conv_passes.h"
+#include "tensor/cpu/conv_tiles.h"
 #include "tensor/cpu/conv_weights_pass.h"
 #include "tensor/cpu/conv_winograd.h"
 
@@ -165,11 +167,55 @@ void backward_weights(const ConvWeightsKernels& k, const WeightsPass& p) {
   }
 }
 
+const Bf16Bits* bits(const bf16* x) { return reinterpret_cast<const Bf16Bits*>(x); }
+
+// The input of a pass on tiles.
+DirectInput tile_input(const bf16* x, int64_t channels) {
+  return {reinterpret_cast<const float*>(x), 0, channels};
+}
+
+void weights_on_tiles(const TileKernels& k, const ConvProblem& p, const std::vector<Part<const bf16>>& x,
+                      const bf16* dy, float* dw, float* dbias) {
+  DirectConv c{};
+  c.n = p.n;
+  c.grid = p.out;
+  c.stride = p.stride;
+  c.in = p.in;
+  for (size_t i = 0; i < 3; ++i) c.taps[i] = forward_taps(p.kernel[i], p.pad[i]);
+  for (const auto& part : x) c.x.push_back(tile_input(part.data, part.channels));
+  c.kernel = p.kernel;
+  c.w_tap = p.cin * p.cout;
+  c.w_channel_in = p.cout;
+  c.w_channel_out = 1;
+  tile_conv_weights(k, c, bits(dy), p.cout, dw);
+  if (dbias) tile_sum(k, bits(dy), p.n * p.out[0] * p.out[1] * p.out[2], p.cout, dbias);
+}
+
+// A transposed convolution is the gradient of a strided one, which reads dy and whose output gradient is x.
+void transposed_weights_on_tiles(const TileKernels& k, const ConvProblem& p, const bf16* x, const bf16* dy,
+                                 float* dw, float* dbias) {
+  DirectConv c{};
+  c.n = p.n;
+  c.grid = p.in;
+  c.stride = p.stride;
+  c.in = p.out;
+  for (size_t i = 0; i < 3; ++i) c.taps[i] = forward_taps(p.kernel[i], 0);
+  c.x = {tile_input(dy, p.cout)};
+  c.kernel = p.kernel;
+  c.w_tap = p.cin * p.cout;
+  c.w_channel_in = 1;
+  c.w_channel_out = p.cout;
+  tile_conv_weights(k, c, bits(x), p.cin, dw);
+  if (dbias) tile_sum(k, bits(dy), p.n * p.out[0] * p.out[1] * p.out[2], p.cout, dbias);
+}
+
 }  // namespace
 
 template <class T>
 void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p, const std::vector<Part<const T>>& x,
                              const T* dy, float* dw, float* dbias) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (k.tiles) return weights_on_tiles(*k.tiles, p, x, dy, dw, dbias);
   if (winograd_takes(p)) {
     if constexpr (std::is_same_v<T, float>) {
       return winograd_backward_weights(k, p, x, dy, dw, dbias);
@@ -204,6 +250,8 @@ void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p, const s
 template <class T>
 void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& p, const T* x, const T* dy,
                                        float* dw, float* dbias) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (k.tiles) return transposed_weights_on_tiles(*k.tiles, p, x, dy, dw, dbias);
   WeightsPass pass{};
   if (!std::is_same_v<T, float>) pass.bf16 = k.bf16;
   pass.n = p.n;
