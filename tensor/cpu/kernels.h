@@ -297,7 +297,8 @@ struct TileConv {
   const Bf16Bits* weights;       ///< by TileKernels::pack: [step][16 outputs], 1 or 2 tiles a step
   const float* bias;             ///< null, or as many values as the tiles have columns
   int64_t lanes;                 ///< output channels, 1 to 32; above 16 a step has two tiles
-  Bf16Bits* y;                   ///< rounded to bf16
+  Bf16Bits* y;                   ///< rounded to bf16; null: y32
+  float* y32;
   int64_t y_plane, y_row, y_place;
   float* sums;  ///< kTileSpan x 32, scratch
 };
@@ -335,6 +336,8 @@ struct TileKernels {
   /// One product: c[16][16] += a[16][16 pairs] . b[16][16 pairs].
   void (*product)(const Bf16Bits* a, const Bf16Bits* b, float* c);
   void (*pack)(const TileWeightsPack&);
+  /// y[i] = x[i], rounded to bf16, for i < n.
+  void (*round)(const float* x, int64_t n, Bf16Bits* y);
   void (*conv)(const TileConv&);
   /// out[block][place][16 channels] = the pair v[place, channel], v[place + 1, channel]. v has places + 1
   /// places of `blocks` times 16 numbers.

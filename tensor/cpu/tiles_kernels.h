@@ -67,6 +67,24 @@ struct TileCode {
     const Numbers numbers = __builtin_convertvector(from, Numbers);
     __builtin_memcpy(to, &numbers, sizeof numbers);
   }
+  // n <= 16 numbers.
+  static void round_some(const float* from, int64_t n, Bf16Bits* to) {
+    Row row;
+    if (n == kTilePairs) {
+      round(from, row);
+      return narrow(row, to);
+    }
+    float padded[kTilePairs] = {};
+    Bf16Bits numbers[kTilePairs];
+    for (int64_t i = 0; i < n; ++i) padded[i] = from[i];
+    round(padded, row);
+    narrow(row, numbers);
+    for (int64_t i = 0; i < n; ++i) to[i] = numbers[i];
+  }
+  static void round_all(const float* x, int64_t n, Bf16Bits* y) {
+    for (int64_t i = 0; i < n; i += kTilePairs)
+      round_some(x + i, n - i < kTilePairs ? n - i : kTilePairs, y + i);
+  }
   // to[c] = the pair a[c], b[c]. (A loop over memory: GCC 12 widens vectors of 16 numbers in halves.)
   static void pair(const Bf16Bits* a, const Bf16Bits* b, Row& to) {
     uint32_t pairs[kTilePairs];
@@ -240,26 +258,26 @@ struct TileCode {
     each_sum<kColumns>([&](auto tile, int64_t at) { t.store(tile, sums + at, kTileRowBytes); });
   }
 
-  // Rounds the sums of a span into y, without the places between rows.
+  // The sums of a place, to element `at` of y.
+  static void write(const TileConv& c, const float* sums, int64_t at, int64_t lanes) {
+    if (lanes > kTilePairs) lanes = kTilePairs;
+    if (!c.y) {
+      for (int64_t l = 0; l < lanes; ++l) c.y32[at + l] = sums[l];
+      return;
+    }
+    round_some(sums, lanes, c.y + at);
+  }
+
+  // Writes the sums of a span to y, without the places between rows.
   template <int kColumns>
   static void write(const TileConv& c, int64_t z, int64_t first, int64_t n) {
     int64_t h = first / c.x_row, column = first % c.x_row;
     for (int64_t v = 0; v < n; ++v) {
       if (column < c.width) {
         const float* const sums = c.sums + v / kTileRows * kColumns * kTile + v % kTileRows * kTilePairs;
-        Bf16Bits* const y = c.y + z * c.y_plane + h * c.y_row + column * c.y_place;
-        for (int64_t k = 0; k < kColumns; ++k) {
-          Row row;
-          round(sums + k * kTile, row);
-          const int64_t lanes = c.lanes - k * kTilePairs;
-          if (lanes >= kTilePairs) {
-            narrow(row, y + k * kTilePairs);
-          } else {
-            Bf16Bits numbers[kTilePairs];
-            narrow(row, numbers);
-            for (int64_t l = 0; l < lanes; ++l) y[k * kTilePairs + l] = numbers[l];
-          }
-        }
+        const int64_t at = z * c.y_plane + h * c.y_row + column * c.y_place;
+        for (int64_t k = 0; k < kColumns; ++k)
+          write(c, sums + k * kTile, at + k * kTilePairs, c.lanes - k * kTilePairs);
       }
       if (++column == c.x_row) column = 0, ++h;
     }
@@ -318,7 +336,9 @@ struct TileCode {
     }
   }
 
-  static TileKernels table() { return {product, pack, conv, pairs, columns, weights, sum, chains}; }
+  static TileKernels table() {
+    return {product, pack, round_all, conv, pairs, columns, weights, sum, chains};
+  }
 };
 
 }  // namespace voxgrad::cpu
