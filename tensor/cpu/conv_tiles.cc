@@ -16,9 +16,9 @@ constexpr int64_t kLeastTasks = 32;
 
 Bf16Bits* bits(const Tensor& t) { return reinterpret_cast<Bf16Bits*>(t.mutable_data<bf16>()); }
 
-// 32 numbers of a place for one tap, or 16 for two taps along W: indices of the taps, as in AxisTaps.
+// A block of 32 numbers for one tap, or of 16 for two taps along W: indices of the taps, as in AxisTaps.
 struct Step {
-  int64_t first;  // number of the place
+  int64_t block;
   size_t d, h, w[2];
   bool two;
 };
@@ -39,10 +39,10 @@ std::vector<Step> steps_of(const DirectConv& c, const TileBox& box) {
   }
   std::vector<Step> steps;
   for (size_t d = 0; d < static_cast<size_t>(c.taps[0].count); ++d)
-    for (int64_t first = 0; first < box.place(); first += kTileDepth)
-      for (size_t h = 0; h < (box.taps_in_place() ? 1 : static_cast<size_t>(c.taps[1].count)); ++h)
+    for (int64_t block = 0; block < box.blocks(); ++block)
+      for (size_t h = 0; h < (box.taps_together() ? 1 : static_cast<size_t>(c.taps[1].count)); ++h)
         for (Step s : along_w) {
-          s.first = first, s.d = d, s.h = h;
+          s.block = block, s.d = d, s.h = h;
           steps.push_back(s);
         }
   return steps;
@@ -69,9 +69,9 @@ void pack(const TileKernels& k, const DirectConv& c, const TileBox& box, const S
   TileWeightsPack p{};
   for (int64_t i = 0; i < kTileDepth; ++i) {
     const bool second = box.place() < kTileDepth && i >= box.place();
-    const int64_t number = s.first + (second ? i - box.place() : i);
+    const int64_t number = second ? i - box.place() : s.block * box.place() + i;
     if (number >= box.numbers() || (second && !s.two)) continue;
-    const size_t h = box.taps_in_place() ? static_cast<size_t>(number / box.channels()) : s.h;
+    const size_t h = box.taps_together() ? static_cast<size_t>(number / box.channels()) : s.h;
     const int64_t tap = (c.taps[0].source[s.d] * c.kernel[1] + c.taps[1].source[h]) * c.kernel[2] +
                         c.taps[2].source[s.w[second]];
     p.rows[i] = c.w + tap * c.w_tap + number % box.channels() * c.w_channel_in + column * c.w_channel_out;
@@ -88,9 +88,8 @@ Pass prepared(const TileKernels& k, const DirectConv& c, const TileBox& box,
   const auto count = static_cast<int64_t>(steps.size());
   Pass p{&c, {}, {}, {}};
   for (const Step& s : steps)
-    p.offsets.push_back(box.tap(c.taps[0].offset[s.d], c.taps[1].offset[s.h], c.taps[2].offset[s.w[0]]) *
-                            box.place() +
-                        s.first);
+    p.offsets.push_back(box.tap(c.taps[0].offset[s.d], c.taps[1].offset[s.h], c.taps[2].offset[s.w[0]]) +
+                        s.block * box.block());
   int64_t tiles = 0;
   for (const Block& b : blocks) {
     p.at.push_back(tiles * kTile);
@@ -139,7 +138,7 @@ struct Cut {
     const TileBox::Channels channels{0, all_channels(passes[0])};
     const auto too_large = [&] {
       const TileBox box(passes, channels, height, TileBox::Places::of_32);
-      return box.planes(depth) * box.plane() * box.place() > kMostElements;
+      return box.planes(depth) * box.plane() > kMostElements;
     };
     while (depth > 1 && (too_large() || tasks() < kLeastTasks)) depth /= 2;
     while (height > 1 && too_large()) height /= 2;
@@ -169,7 +168,7 @@ void run(const TileKernels& k, const Pass& p, const std::vector<Block>& blocks, 
   if (c.depth <= 0 || c.height <= 0 || c.width <= 0) return;
   c.x = inputs;
   c.x_place = box.place();
-  c.x_plane = box.plane_step() * box.plane() * box.place();
+  c.x_plane = box.plane_step() * box.plane();
   c.x_row = box.row();
   c.steps = p.offsets.data();
   c.step_count = static_cast<int64_t>(p.offsets.size());
@@ -204,7 +203,7 @@ void tile_conv(const TileKernels& k, std::span<const DirectConv> passes) {
 
   parallel_for(cut.tasks(), [&](int64_t task) {
     const Outputs o = cut.outputs(task);
-    const int64_t plane = box.plane() * box.place(), depth = std::min(cut.depth, cut.grid[0] - o.z),
+    const int64_t plane = box.plane(), depth = std::min(cut.depth, cut.grid[0] - o.z),
                   planes = box.planes(depth), margin = kTileMargin * box.place();
     const Tensor inputs = Tensor::empty({planes * plane + margin}, DType::bf16),
                  sums = Tensor::empty({kTileSpan * kBlock});

@@ -29,7 +29,7 @@ Bf16Bits* bits(const Tensor& t) { return reinterpret_cast<Bf16Bits*>(t.mutable_d
 
 int64_t blocks_of(int64_t channels) { return (channels + kTilePairs - 1) / kTilePairs; }
 
-// Indices of a tap, as in AxisTaps. Where the taps along H lie in a place, h is 0.
+// Indices of a tap, as in AxisTaps. Where the taps along H are together, h is 0.
 struct Tap {
   size_t d, h, w;
 };
@@ -37,7 +37,7 @@ struct Tap {
 std::vector<Tap> taps_of(const DirectConv& c, const TileBox& box) {
   std::vector<Tap> taps;
   for (size_t d = 0; d < static_cast<size_t>(c.taps[0].count); ++d)
-    for (size_t h = 0; h < (box.taps_in_place() ? 1 : static_cast<size_t>(c.taps[1].count)); ++h)
+    for (size_t h = 0; h < (box.taps_together() ? 1 : static_cast<size_t>(c.taps[1].count)); ++h)
       for (size_t w = 0; w < static_cast<size_t>(c.taps[2].count); ++w) taps.push_back({d, h, w});
   return taps;
 }
@@ -48,9 +48,8 @@ struct Group {
   std::vector<Tap> taps;
   int64_t offset;  // of its sums in a partition
 
-  int64_t x_blocks() const { return box.place() / kTilePairs; }
   int64_t dy_blocks() const { return blocks_of(outs); }
-  int64_t tap_size() const { return x_blocks() * dy_blocks() * kSums; }
+  int64_t tap_size() const { return box.blocks() * dy_blocks() * kSums; }
   int64_t size() const { return static_cast<int64_t>(taps.size()) * tap_size(); }
 };
 
@@ -60,7 +59,7 @@ int64_t rows_of_slab(const DirectConv& c, int64_t channels_in) {
   const TileBox::Channels channels{0, std::min(kGroup, channels_in)};
   for (; rows > 1; rows /= 2) {
     const TileBox box({&c, 1}, channels, rows, TileBox::Places::of_16);
-    if (box.planes(1) * box.plane() * box.place() <= kMostPairs) break;
+    if (box.planes(1) * box.plane() <= kMostPairs) break;
   }
   return rows;
 }
@@ -72,15 +71,15 @@ class Planes {
          int64_t height)
       : k_(k), c_(c), g_(g), dy_(dy), channels_(channels), height_(height) {
     const int64_t span = g.box.planes(1), most = ((height - 1) * g.box.row() + c.grid[2] + 31) / 32 * 32;
-    place_count_ = g.box.plane() + kTileMargin;
-    plane_size_ = place_count_ * g.box.place() * 2;
-    numbers_ = Tensor::empty({(place_count_ + 1) * g.box.place()}, DType::bf16);
-    pairs_ = Tensor::empty({span * plane_size_}, DType::bf16);
+    block_ = (g.box.places() + kTileMargin) * 2 * kTilePairs;
+    numbers_ = Tensor::empty({g.box.plane()}, DType::bf16);
+    pairs_ = Tensor::empty({span * g.box.blocks() * block_}, DType::bf16);
+    for (int64_t i = 1; i <= span * g.box.blocks(); ++i)  // the margins stay zero
+      std::fill_n(bits(pairs_) + i * block_ - kTileMargin * 2 * kTilePairs, kTileMargin * 2 * kTilePairs,
+                  Bf16Bits{});
     made_.assign(static_cast<size_t>(span), -1);
     outputs_ = Tensor::empty({most * g.dy_blocks() * kTilePairs}, DType::bf16);
     columns_ = Tensor::empty({most * g.dy_blocks() * kTilePairs}, DType::bf16);
-    std::fill_n(bits(numbers_) + g.box.plane() * g.box.place(), (kTileMargin + 1) * g.box.place(),
-                Bf16Bits{});
   }
 
   // Adds plane z of sample n, rows from h on, to the sums.
@@ -97,14 +96,14 @@ class Planes {
       const int64_t in_plane =
           g_.box.tap(c_.taps[0].offset[0], c_.taps[1].offset[t.h], c_.taps[2].offset[t.w]);
       taps.push_back(
-          {slot(from) * plane_size_ + in_plane * 2 * kTilePairs, static_cast<int64_t>(i) * g_.tap_size()});
+          {slot(from) * g_.box.blocks() * block_ + 2 * in_plane, static_cast<int64_t>(i) * g_.tap_size()});
     }
     w.dy = bits(columns_);
     w.x = bits(pairs_);
     w.dy_blocks = g_.dy_blocks();
-    w.x_blocks = g_.x_blocks();
+    w.x_blocks = g_.box.blocks();
     w.dy_distance = w.steps * kTileDepth * kTilePairs;
-    w.x_distance = place_count_ * 2 * kTilePairs;
+    w.x_distance = block_;
     w.taps = taps.data();
     w.tap_count = static_cast<int64_t>(taps.size());
     w.sums = sums;
@@ -119,7 +118,9 @@ class Planes {
     int64_t& made = made_[static_cast<size_t>(at)];
     if (made != z) {
       g_.box.copy_plane(n_, z, h_, bits(numbers_));
-      k_.pairs(bits(numbers_), g_.x_blocks(), place_count_, bits(pairs_) + at * plane_size_);
+      for (int64_t b = 0; b < g_.box.blocks(); ++b)
+        k_.pairs(bits(numbers_) + b * g_.box.block(), g_.box.places(),
+                 bits(pairs_) + (at * g_.box.blocks() + b) * block_);
       made = z;
     }
     return at;
@@ -127,15 +128,19 @@ class Planes {
 
   // Returns the steps. Places that are no outputs are zero: those between rows and behind the last one.
   int64_t pack_outputs(int64_t n, int64_t h, int64_t z) {
-    const int64_t rows = std::min(height_, c_.grid[1] - h), row = g_.box.row(), width = c_.grid[2],
-                  place = g_.dy_blocks() * kTilePairs;
-    const int64_t steps = ((rows - 1) * row + width + kTileDepth - 1) / kTileDepth;
+    const int64_t rows = std::min(height_, c_.grid[1] - h), row = g_.box.row(), width = c_.grid[2];
+    const int64_t steps = ((rows - 1) * row + width + kTileDepth - 1) / kTileDepth,
+                  block = steps * kTileDepth * kTilePairs;
     Bf16Bits* const to = bits(outputs_);
-    std::fill_n(to, steps * kTileDepth * place, Bf16Bits{});
-    for (int64_t r = 0; r < rows; ++r)
-      copy_places(dy_ + ref::place(c_.grid, n, z, h + r, 0) * channels_ + g_.first_out, channels_, g_.outs,
-                  width, to + r * row * place, place);
-    k_.columns(to, g_.dy_blocks(), steps * kTileDepth, bits(columns_));
+    std::fill_n(to, g_.dy_blocks() * block, Bf16Bits{});
+    for (int64_t r = 0; r < rows; ++r) {
+      const Bf16Bits* const from = dy_ + ref::place(c_.grid, n, z, h + r, 0) * channels_ + g_.first_out;
+      for (int64_t b = 0; b < g_.dy_blocks(); ++b)
+        copy_places(from + b * kTilePairs, channels_, std::min(kTilePairs, g_.outs - b * kTilePairs), width,
+                    to + b * block + r * row * kTilePairs, kTilePairs);
+    }
+    for (int64_t b = 0; b < g_.dy_blocks(); ++b)
+      k_.columns(to + b * block, steps * kTileDepth, bits(columns_) + b * block);
     return steps;
   }
 
@@ -144,7 +149,7 @@ class Planes {
   const Group& g_;
   const Bf16Bits* dy_;
   int64_t channels_, height_, n_ = -1, h_ = -1;
-  int64_t place_count_, plane_size_;  // places, and numbers as pairs, of a plane of x with its margin
+  int64_t block_;  // numbers of a block of pairs, with its margin
   Tensor numbers_, pairs_, outputs_, columns_;
   std::vector<int64_t> made_;  // planes in the slots
 };
@@ -155,14 +160,14 @@ void combine(const DirectConv& c, const Group& g, size_t tap, const float* parti
   const Tap& t = g.taps[tap];
   const float* from = partial + g.offset + static_cast<int64_t>(tap) * g.tap_size();
   for (int64_t i = 0; i < g.dy_blocks(); ++i)
-    for (int64_t j = 0; j < g.x_blocks(); ++j, from += kSums) {
+    for (int64_t j = 0; j < g.box.blocks(); ++j, from += kSums) {
       float sums[kSums];
       std::copy_n(from, kSums, sums);
       for (int64_t p = 1; p < partitions; ++p)
         for (int64_t l = 0; l < kSums; ++l) sums[l] += from[p * size + l];
       for (int64_t number = j * kTilePairs; number < std::min((j + 1) * kTilePairs, g.box.numbers());
            ++number) {
-        const size_t h = g.box.taps_in_place() ? static_cast<size_t>(number / g.box.channels()) : t.h;
+        const size_t h = g.box.taps_together() ? static_cast<size_t>(number / g.box.channels()) : t.h;
         const int64_t flat =
             (c.taps[0].source[t.d] * c.kernel[1] + c.taps[1].source[h]) * c.kernel[2] + c.taps[2].source[t.w];
         float* const to = dw + flat * c.w_tap + (g.first_in + number % g.box.channels()) * c.w_channel_in +

@@ -339,12 +339,12 @@ struct TileKernels {
   /// y[i] = x[i], rounded to bf16, for i < n.
   void (*round)(const float* x, int64_t n, Bf16Bits* y);
   void (*conv)(const TileConv&);
-  /// out[block][place][16 channels] = the pair v[place, channel], v[place + 1, channel]. v has places + 1
-  /// places of `blocks` times 16 numbers.
-  void (*pairs)(const Bf16Bits* v, int64_t blocks, int64_t places, Bf16Bits* out);
-  /// out[block][32 places][16 channels][place] = v[place, channel]: v transposed in tiles. `places` is a
-  /// multiple of 32.
-  void (*columns)(const Bf16Bits* v, int64_t blocks, int64_t places, Bf16Bits* out);
+  /// out[place][16 channels] = the pair v[place, channel], v[place + 1, channel]; the last place is paired
+  /// with zeros.
+  void (*pairs)(const Bf16Bits* v, int64_t places, Bf16Bits* out);
+  /// out[32 places][16 channels][place] = v[place, channel]: v [places, 16] transposed in tiles. `places` is
+  /// a multiple of 32.
+  void (*columns)(const Bf16Bits* v, int64_t places, Bf16Bits* out);
   void (*weights)(const TileWeights&);
   /// sums[c] += sum over places of x[place, c].
   void (*sum)(const Bf16Bits* x, int64_t places, int64_t channels, float* sums);

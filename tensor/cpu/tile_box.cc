@@ -19,8 +19,8 @@ void copy_places(const Bf16Bits* from, int64_t from_step, int64_t channels, int6
   };
   if (from_step == channels && to_step == channels)
     std::memcpy(to, from, static_cast<size_t>(count * channels) * sizeof(Bf16Bits));
-  else if (channels % 32 == 0)
-    chunks(std::integral_constant<int64_t, 32>());
+  else if (channels % 16 == 0)
+    chunks(std::integral_constant<int64_t, 16>());
   else if (channels % 4 == 0)
     chunks(std::integral_constant<int64_t, 4>());
   else
@@ -51,9 +51,8 @@ TileBox::TileBox(std::span<const DirectConv> passes, Channels channels, int64_t 
   }
   if (passes.size() == 1 && span_[1] * channels_ <= kTileDepth) together_ = span_[1];
   const bool half = places == Places::of_16 || (numbers() <= kTilePairs && span_[2] > 1);
-  const int64_t unit = half ? kTilePairs : kTileDepth;
-  place_ = (numbers() + unit - 1) / unit * unit;
-  const int64_t span_h = taps_in_place() ? 1 : span_[1];
+  place_ = half ? kTilePairs : kTileDepth;
+  const int64_t span_h = taps_together() ? 1 : span_[1];
   phases_[0] = std::min(stride_[1], span_h);
   phases_[1] = std::min(stride_[2], span_[2]);
   rows_ = height + (span_h - 1) / stride_[1];
@@ -63,9 +62,9 @@ TileBox::TileBox(std::span<const DirectConv> passes, Channels channels, int64_t 
 }
 
 int64_t TileBox::tap(int64_t d, int64_t h, int64_t w) const {
-  const int64_t b = taps_in_place() ? 0 : h - first_[1], c = w - first_[2];
+  const int64_t b = taps_together() ? 0 : h - first_[1], c = w - first_[2];
   const int64_t phase = b % phases_[0] * phases_[1] + c % phases_[1];
-  return (d - first_[0]) * plane() + (phase * rows_ + b / stride_[1]) * row_ + c / stride_[2];
+  return (d - first_[0]) * plane() + ((phase * rows_ + b / stride_[1]) * row_ + c / stride_[2]) * place_;
 }
 
 void TileBox::copy_plane(int64_t n, int64_t z, int64_t h, Bf16Bits* out) const {
@@ -82,20 +81,29 @@ void TileBox::copy_row(int64_t n, int64_t z, int64_t h, int64_t phase, Bf16Bits*
   const int64_t begin = std::clamp<int64_t>(divided_up(-column, step), 0, row_);
   const int64_t end = std::clamp<int64_t>(divided_up(in_[2] - column, step), begin, row_);
   const bool inside = z >= 0 && z < in_[0] && h >= 0 && h + together_ <= in_[1];
-  if (inside && numbers() == place_) {
-    std::fill_n(out, begin * place_, Bf16Bits{});
-    std::fill(out + end * place_, out + row_ * place_, Bf16Bits{});
-  } else {
-    std::fill_n(out, row_ * place_, Bf16Bits{});
+  for (int64_t b = 0; b < blocks(); ++b) {
+    Bf16Bits* const at = out + b * block();
+    if (inside && (b + 1) * place_ <= numbers()) {
+      std::fill_n(at, begin * place_, Bf16Bits{});
+      std::fill(at + end * place_, at + row_ * place_, Bf16Bits{});
+    } else {
+      std::fill_n(at, row_ * place_, Bf16Bits{});
+    }
   }
-  if (z < 0 || z >= in_[0]) return;
-  Bf16Bits* to = out + begin * place_;
+  if (z < 0 || z >= in_[0] || begin == end) return;
+  int64_t number = 0;
   for (int64_t tap = 0; tap < together_; ++tap)
     for (const Input& x : inputs_) {
-      if (begin < end && h + tap >= 0 && h + tap < in_[1])
-        copy_places(x.data + ref::place(in_, n, z, h + tap, begin * step + column) * x.step, step * x.step,
-                    x.channels, end - begin, to, place_);
-      to += x.channels;
+      const int64_t stop = number + x.channels;
+      if (h + tap < 0 || h + tap >= in_[1]) number = stop;
+      const Bf16Bits* from = x.data + ref::place(in_, n, z, h + tap, begin * step + column) * x.step;
+      while (number < stop) {  // the channels of one block
+        const int64_t count = std::min(stop - number, place_ - number % place_);
+        copy_places(from, step * x.step, count, end - begin,
+                    out + number / place_ * block() + begin * place_ + number % place_, place_);
+        number += count;
+        from += count;
+      }
     }
 }
 

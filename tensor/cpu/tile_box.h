@@ -2,8 +2,9 @@
 // volume, because then
 //   - every tap of every output is in memory: masked rows would need another configuration of tiles for each
 //     end of a row;
-//   - the parts of the input lie side by side in a place, whatever their channels are, and places on 32 or 64
-//     bytes;
+//   - the channels of all parts of the input, whatever they are, lie in blocks of 32, and a tile, 16 places
+//   of
+//     a block, is 1 KiB of neighbouring bytes that begins on a cache line;
 //   - with stride 2, places of one parity along H and W follow each other (a "phase"), so that a tap reads
 //     neighbours for neighbouring outputs, as with stride 1;
 //   - with few channels (an image), the taps along H of an output lie side by side in a place, as more
@@ -16,34 +17,38 @@
 
 namespace voxgrad::cpu {
 
-/// The layout of a box: planes of [phase along H][phase along W][row][column][place], where a place holds
-/// [tap along H][channel], and zeros up to its size.
+/// The layout of a box: planes of [block][phase along H][phase along W][row][column][place]. The numbers of
+/// an input place are [tap along H][channel]; a block has as many of them as a place of the box, zeros where
+/// there are no more.
 class TileBox {
  public:
   /// Channels [first, first + count) of all inputs together.
   struct Channels {
     int64_t first, count;
   };
-  /// Places have a multiple of 16 numbers, or of 32 but where there are at most 16 and two taps along W,
-  /// which share a row of a tile.
+  /// A place has 16 numbers, or 32 but where there are at most 16 in all and two taps along W, which share a
+  /// row of a tile.
   enum class Places { of_16, of_32 };
   /// For passes with the same inputs and strides, whose taps may differ. `height`: rows of outputs of a box.
   TileBox(std::span<const DirectConv> passes, Channels channels, int64_t height, Places places);
 
-  int64_t place() const { return place_; }  ///< numbers of a place
+  int64_t place() const { return place_; }  ///< numbers of a place, in a block
   int64_t channels() const { return channels_; }
-  /// Whether the taps along H lie in a place: number j of a place is then channel j % channels() of tap j /
-  /// channels() along H.
-  bool taps_in_place() const { return together_ > 1; }
-  int64_t numbers() const { return together_ * channels_; }  ///< of a place, without the zeros behind them
-  int64_t row() const { return row_; }                       ///< columns
-  int64_t plane() const { return phases_[0] * phases_[1] * rows_ * row_; }  ///< places of a plane
+  /// Whether the taps along H are together: number j of an input place is then channel j % channels() of tap
+  /// j / channels() along H.
+  bool taps_together() const { return together_ > 1; }
+  int64_t numbers() const { return together_ * channels_; }  ///< of an input place
+  int64_t blocks() const { return (numbers() + place_ - 1) / place_; }
+  int64_t row() const { return row_; }                                       ///< columns
+  int64_t places() const { return phases_[0] * phases_[1] * rows_ * row_; }  ///< of a block
+  int64_t block() const { return places() * place_; }   ///< numbers of a block of a plane
+  int64_t plane() const { return blocks() * block(); }  ///< numbers of a plane
   int64_t planes(int64_t depth) const { return (depth - 1) * stride_[0] + span_[0]; }
   int64_t first_plane(int64_t z) const { return z * stride_[0] + first_[0]; }  ///< of output plane z
   int64_t plane_step() const { return stride_[0]; }  ///< planes between two planes of outputs
 
-  /// Places from that of an output, in the first plane it reads, to that of the tap at these offsets. Along H
-  /// it is not used where taps_in_place().
+  /// Numbers from the place of an output, in the first plane it reads, to the tap at these offsets. The
+  /// offset along H is not used where taps_together().
   int64_t tap(int64_t d, int64_t h, int64_t w) const;
   /// The phase along W of a tap.
   int64_t phase(int64_t w) const { return (w - first_[2]) % phases_[1]; }

@@ -67,23 +67,18 @@ struct TileCode {
     const Numbers numbers = __builtin_convertvector(from, Numbers);
     __builtin_memcpy(to, &numbers, sizeof numbers);
   }
-  // n <= 16 numbers.
-  static void round_some(const float* from, int64_t n, Bf16Bits* to) {
-    Row row;
-    if (n == kTilePairs) {
-      round(from, row);
-      return narrow(row, to);
-    }
-    float padded[kTilePairs] = {};
-    Bf16Bits numbers[kTilePairs];
-    for (int64_t i = 0; i < n; ++i) padded[i] = from[i];
-    round(padded, row);
-    narrow(row, numbers);
-    for (int64_t i = 0; i < n; ++i) to[i] = numbers[i];
-  }
   static void round_all(const float* x, int64_t n, Bf16Bits* y) {
-    for (int64_t i = 0; i < n; i += kTilePairs)
-      round_some(x + i, n - i < kTilePairs ? n - i : kTilePairs, y + i);
+    Row row;
+    int64_t i = 0;
+    for (; i + kTilePairs <= n; i += kTilePairs) {
+      round(x + i, row);
+      narrow(row, y + i);
+    }
+    for (; i < n; ++i) {
+      row = Row{} + __builtin_bit_cast(uint32_t, x[i]);
+      round(row);
+      y[i] = static_cast<Bf16Bits>(row[0]);
+    }
   }
   // to[c] = the pair a[c], b[c]. (A loop over memory: GCC 12 widens vectors of 16 numbers in halves.)
   static void pair(const Bf16Bits* a, const Bf16Bits* b, Row& to) {
@@ -149,28 +144,21 @@ struct TileCode {
     }
   }
 
-  static void pairs(const Bf16Bits* v, int64_t blocks, int64_t places, Bf16Bits* out) {
-    const int64_t step = blocks * kTilePairs;
-    for (int64_t b = 0; b < blocks; ++b)
-      for (int64_t i = 0; i < places; ++i, out += 2 * kTilePairs) {
-        const Bf16Bits* const at = v + i * step + b * kTilePairs;
-        Row row;
-        pair(at, at + step, row);
-        __builtin_memcpy(out, &row, sizeof row);
-      }
+  static void pairs(const Bf16Bits* v, int64_t places, Bf16Bits* out) {
+    constexpr Bf16Bits kZeros[kTilePairs] = {};
+    for (int64_t i = 0; i < places; ++i, v += kTilePairs, out += 2 * kTilePairs) {
+      Row row;
+      pair(v, i + 1 < places ? v + kTilePairs : kZeros, row);
+      __builtin_memcpy(out, &row, sizeof row);
+    }
   }
 
-  static void columns(const Bf16Bits* v, int64_t blocks, int64_t places, Bf16Bits* out) {
-    const int64_t step = blocks * kTilePairs;
-    for (int64_t b = 0; b < blocks; ++b)
-      for (int64_t first = 0; first < places; first += kTileDepth, out += 2 * kTile) {
-        Row m[16];
-        for (int64_t i = 0; i < kTileRows; ++i) {
-          const Bf16Bits* const at = v + (first + 2 * i) * step + b * kTilePairs;
-          pair(at, at + step, m[i]);
-        }
-        transpose(m, out);
-      }
+  static void columns(const Bf16Bits* v, int64_t places, Bf16Bits* out) {
+    for (int64_t first = 0; first < places; first += kTileDepth, out += 2 * kTile) {
+      Row m[16];
+      for (int64_t i = 0; i < kTileRows; ++i, v += 2 * kTilePairs) pair(v, v + kTilePairs, m[i]);
+      transpose(m, out);
+    }
   }
 
   static void sum(const Bf16Bits* x, int64_t places, int64_t channels, float* sums) {
@@ -258,29 +246,51 @@ struct TileCode {
     each_sum<kColumns>([&](auto tile, int64_t at) { t.store(tile, sums + at, kTileRowBytes); });
   }
 
-  // The sums of a place, to element `at` of y.
-  static void write(const TileConv& c, const float* sums, int64_t at, int64_t lanes) {
-    if (lanes > kTilePairs) lanes = kTilePairs;
-    if (!c.y) {
-      for (int64_t l = 0; l < lanes; ++l) c.y32[at + l] = sums[l];
-      return;
-    }
-    round_some(sums, lanes, c.y + at);
-  }
-
   // Writes the sums of a span to y, without the places between rows.
   template <int kColumns>
   static void write(const TileConv& c, int64_t z, int64_t first, int64_t n) {
-    int64_t h = first / c.x_row, column = first % c.x_row;
-    for (int64_t v = 0; v < n; ++v) {
-      if (column < c.width) {
-        const float* const sums = c.sums + v / kTileRows * kColumns * kTile + v % kTileRows * kTilePairs;
-        const int64_t at = z * c.y_plane + h * c.y_row + column * c.y_place;
-        for (int64_t k = 0; k < kColumns; ++k)
-          write(c, sums + k * kTile, at + k * kTilePairs, c.lanes - k * kTilePairs);
-      }
-      if (++column == c.x_row) column = 0, ++h;
+    for (int64_t v = 0; v < n;) {
+      const int64_t h = (first + v) / c.x_row, column = (first + v) % c.x_row;
+      const int64_t rest = c.x_row - column, inside = c.width - column,
+                    end = v + (rest < n - v ? rest : n - v);
+      const int64_t stop = inside < end - v ? v + inside : end;  // of the places of this row
+      const int64_t at = z * c.y_plane + h * c.y_row + column * c.y_place;
+      if (!c.y)
+        write_f32<kColumns>(c, v, stop, c.y32 + at);
+      else if (c.lanes == kColumns * kTilePairs)
+        write_whole<kColumns>(c.sums, v, stop, c.y + at, c.y_place);
+      else
+        write_some<kColumns>(c, v, stop, c.y + at);
+      v = end;
     }
+  }
+  // Where the sums of place v of a span begin.
+  template <int kColumns>
+  static int64_t sums_of(int64_t v) {
+    return v / kTileRows * kColumns * kTile + v % kTileRows * kTilePairs;
+  }
+  template <int kColumns>
+  static void write_whole(const float* sums, int64_t v, int64_t stop, Bf16Bits* y, int64_t step) {
+    for (; v < stop; ++v, y += step)
+      for (int64_t k = 0; k < kColumns; ++k) {
+        Row row;
+        round(sums + sums_of<kColumns>(v) + k * kTile, row);
+        narrow(row, y + k * kTilePairs);
+      }
+  }
+  template <int kColumns>
+  static void write_some(const TileConv& c, int64_t v, int64_t stop, Bf16Bits* y) {
+    for (; v < stop; ++v, y += c.y_place) {
+      Bf16Bits numbers[kColumns * kTilePairs];
+      write_whole<kColumns>(c.sums, v, v + 1, numbers, 0);
+      for (int64_t l = 0; l < c.lanes; ++l) y[l] = numbers[l];
+    }
+  }
+  template <int kColumns>
+  static void write_f32(const TileConv& c, int64_t v, int64_t stop, float* y) {
+    for (; v < stop; ++v, y += c.y_place)
+      for (int64_t l = 0; l < c.lanes; ++l)
+        y[l] = c.sums[sums_of<kColumns>(v) + l / kTilePairs * kTile + l % kTilePairs];
   }
 
   // Gradient of weights. A chunk of places takes all taps before the next one, so that its packed numbers

@@ -238,24 +238,18 @@ TEST(Tiles, WeightsArePackedInPairsOfRows) {
 }
 
 TEST(Tiles, PlacesArePackedAsPairsAndTransposed) {
-  constexpr int64_t kBlocks = 2, kPlaces = 64;
-  std::vector<cpu::Bf16Bits> v((kPlaces + 1) * kBlocks * 16);
-  for (size_t i = 0; i < v.size(); ++i) v[i] = static_cast<cpu::Bf16Bits>(i);
-  const auto at = [&](int64_t place, int64_t channel) {
-    return v[static_cast<size_t>(place * kBlocks * 16 + channel)];
-  };
+  constexpr size_t kPlaces = 64;
+  std::vector<cpu::Bf16Bits> v(kPlaces * 16);
+  for (size_t i = 0; i < v.size(); ++i) v[i] = static_cast<cpu::Bf16Bits>(i + 1);
   for (const cpu::TileKernels* k : kernels()) {
-    std::vector<cpu::Bf16Bits> pairs(2 * kPlaces * kBlocks * 16, 7), columns(kPlaces * kBlocks * 16, 7);
-    k->pairs(v.data(), kBlocks, kPlaces, pairs.data());
-    k->columns(v.data(), kBlocks, kPlaces, columns.data());
-    for (int64_t c = 0; c < kBlocks * 16; ++c)
-      for (int64_t p = 0; p < kPlaces; ++p) {
-        for (int64_t second : {0, 1})
-          ASSERT_EQ(pairs[static_cast<size_t>(((c / 16 * kPlaces + p) * 16 + c % 16) * 2 + second)],
-                    at(p + second, c));
-        ASSERT_EQ(
-            columns[static_cast<size_t>(((c / 16 * (kPlaces / 32) + p / 32) * 16 + c % 16) * 32 + p % 32)],
-            at(p, c));
+    std::vector<cpu::Bf16Bits> pairs(2 * v.size(), 7), columns(v.size(), 7);
+    k->pairs(v.data(), kPlaces, pairs.data());
+    k->columns(v.data(), kPlaces, columns.data());
+    for (size_t p = 0; p < kPlaces; ++p)
+      for (size_t c = 0; c < 16; ++c) {
+        ASSERT_EQ(pairs[(p * 16 + c) * 2], v[p * 16 + c]);
+        ASSERT_EQ(pairs[(p * 16 + c) * 2 + 1], p + 1 < kPlaces ? v[(p + 1) * 16 + c] : 0);
+        ASSERT_EQ(columns[p / 32 * 512 + c * 32 + p % 32], v[p * 16 + c]);
       }
   }
 }
