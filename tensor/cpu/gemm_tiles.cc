@@ -33,7 +33,7 @@ void pack_block(const TileKernels& k, const GemmProblem& p, const float* b, int6
     }
 }
 
-// Rows of op(A), with zeros up to a multiple of 32 of the depth.
+// Rows of op(A), in rows of a multiple of 32 of the depth that were zero.
 void round_rows(const TileKernels& k, const GemmProblem& p, const float* a, int64_t rows, Bf16Bits* out) {
   const int64_t depth = rounded_up(p.depth, kTileDepth);
   std::vector<float> row(static_cast<size_t>(p.transpose_a ? p.depth : 0));
@@ -44,7 +44,6 @@ void round_rows(const TileKernels& k, const GemmProblem& p, const float* a, int6
       from = row.data();
     }
     k.round(from, p.depth, out);
-    std::fill(out + p.depth, out + depth, Bf16Bits{});
   }
 }
 

@@ -2,9 +2,8 @@
 // volume, because then
 //   - every tap of every output is in memory: masked rows would need another configuration of tiles for each
 //     end of a row;
-//   - the channels of all parts of the input, whatever they are, lie in blocks of 32, and a tile, 16 places
-//   of
-//     a block, is 1 KiB of neighbouring bytes that begins on a cache line;
+//   - the channels of all parts of the input lie in blocks of 32: a tile, 16 places of a block, is 1 KiB of
+//     neighbouring bytes and begins on a cache line;
 //   - with stride 2, places of one parity along H and W follow each other (a "phase"), so that a tap reads
 //     neighbours for neighbouring outputs, as with stride 1;
 //   - with few channels (an image), the taps along H of an output lie side by side in a place, as more

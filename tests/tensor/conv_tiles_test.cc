@@ -34,6 +34,8 @@ const std::vector<Case>& cases() {
       {{9, 10, 3}, {32}, 16, 2},
       {{1, 2, 131}, {32}, 16},
       {{2, 9, 17}, {64}, 48, 2},
+      // Two partitions of the gradient of the weights, two ranges of that of the bias.
+      {{5, 30, 31}, {4}, 16},
       // Several inputs.
       {{3, 4, 5}, {32, 32}, 32},
       {{2, 3, 19}, {64, 32}, 16},
@@ -233,43 +235,61 @@ struct OneOutput {
   }
 };
 
-// Bias, then for each plane of taps and each 32 channels of all inputs (with 16: the channels of two taps
-// along W) the taps in their order.
-TEST(TileConv, OutputsAreSummedInTheStatedOrder) {
-  for (const Case& c : {Case{{2, 3, 5}, {16}, 16}, Case{{2, 3, 4}, {64, 32}, 16}}) {
-    const Data d = make(c);
-    const Results got = on_plain_tiles(d);
-    const int64_t cin = d.p.cin, together = cin == 16 ? 2 : 1;
-    const auto number = [&](const Triple& at, int64_t channel) {
-      size_t part = 0;
-      while (channel >= c.channels[part]) channel -= c.channels[part++];
-      for (size_t i = 0; i < 3; ++i)
-        if (at[i] < 0 || at[i] >= c.in[i]) return bf16();
-      return d.x[part].data<bf16>()[ref::place(c.in, 0, at[0], at[1], at[2]) * c.channels[part] + channel];
-    };
-    for (const Triple& at : {Triple{0, 0, 0}, Triple{1, 1, 2}, Triple{1, 2, c.in[2] - 1}}) {
-      OneOutput o;
-      for (auto& row : o.sums) std::copy_n(d.bias.data<float>(), 16, row);
-      for (int64_t kd = 0; kd < 3; ++kd)
-        for (int64_t c0 = 0; c0 < cin; c0 += 32)
-          for (int64_t kh = 0; kh < 3; ++kh)
-            for (int64_t kw = 0; kw < 3; kw += together) {
-              const auto tap = [&](int64_t k) { return kw + (together == 2 ? k / 16 : 0); };
-              const auto channel = [&](int64_t k) { return together == 2 ? k % 16 : c0 + k; };
-              o.add(
-                  [&](int64_t k) {
-                    return number({at[0] + kd - 1, at[1] + kh - 1, at[2] + tap(k) - 1}, channel(k));
-                  },
-                  [&](int64_t k, int64_t n) {
-                    if (tap(k) > 2) return 0.0f;
-                    return d.w.data<float>()[(((kd * 3 + kh) * 3 + tap(k)) * cin + channel(k)) * 16 + n];
-                  });
-            }
-      for (int64_t n = 0; n < 16; ++n)
-        EXPECT_EQ(got.y.data<bf16>()[ref::place(c.in, 0, at[0], at[1], at[2]) * 16 + n].bits,
-                  bf16(o.sums[0][n]).bits);
-    }
+// Bias, then for each plane of taps and each 32 channels of all inputs the taps in their order. With few
+// channels those of three taps along H are together; with at most 16 numbers two taps along W are one step.
+using StepsAlongW = std::vector<std::array<int64_t, 2>>;  // the taps of each step; 3: none
+
+// `taps_h`: taps along H that are together.
+void expect_stated_order(const Case& c, int64_t taps_h, const StepsAlongW& taps_w) {
+  const Data d = make(c);
+  const Results got = on_plain_tiles(d);
+  const int64_t cin = d.p.cin, numbers = cin * taps_h, place = taps_w.size() == 3 ? 32 : 16;
+  const auto number = [&](const Triple& at, int64_t channel) {
+    size_t part = 0;
+    while (channel >= c.channels[part]) channel -= c.channels[part++];
+    for (size_t i = 0; i < 3; ++i)
+      if (at[i] < 0 || at[i] >= c.in[i]) return bf16();
+    return d.x[part].data<bf16>()[ref::place(c.in, 0, at[0], at[1], at[2]) * c.channels[part] + channel];
+  };
+  const Triple last{d.p.out[0] - 1, d.p.out[1] - 1, d.p.out[2] - 1};
+  for (const Triple& at : {Triple{0, 0, 0}, Triple{0, 1, 1}, last}) {
+    OneOutput o;
+    for (auto& row : o.sums) std::copy_n(d.bias.data<float>(), 16, row);
+    for (int64_t kd = 0; kd < 3; ++kd)
+      for (int64_t first = 0; first < numbers; first += place)
+        for (int64_t kh = 0; kh < 3; kh += taps_h)
+          for (const auto& pair : taps_w) {
+            const auto tap_w = [&](int64_t k) { return pair[static_cast<size_t>(k / place)]; };
+            const auto tap_h = [&](int64_t k) { return kh + (first + k % place) / cin % taps_h; };
+            const auto channel = [&](int64_t k) { return (first + k % place) % cin; };
+            const auto exists = [&](int64_t k) { return first + k % place < numbers && tap_w(k) < 3; };
+            o.add(
+                [&](int64_t k) {
+                  if (!exists(k)) return bf16();
+                  return number({at[0] * c.stride[0] + kd - 1, at[1] * c.stride[1] + tap_h(k) - 1,
+                                 at[2] * c.stride[2] + tap_w(k) - 1},
+                                channel(k));
+                },
+                [&](int64_t k, int64_t n) {
+                  if (!exists(k)) return 0.0f;
+                  return d.w
+                      .data<float>()[(((kd * 3 + tap_h(k)) * 3 + tap_w(k)) * cin + channel(k)) * 16 + n];
+                });
+          }
+    for (int64_t n = 0; n < 16; ++n)
+      EXPECT_EQ(got.y.data<bf16>()[ref::place(d.p.out, 0, at[0], at[1], at[2]) * 16 + n].bits,
+                bf16(o.sums[0][n]).bits)
+          << d.p.str();
   }
+}
+
+TEST(TileConv, OutputsAreSummedInTheStatedOrder) {
+  const StepsAlongW single{{0, 3}, {1, 3}, {2, 3}}, neighbours{{0, 1}, {2, 3}}, of_stride_2{{0, 2}, {1, 3}};
+  expect_stated_order({{2, 3, 5}, {16}, 16}, 1, neighbours);
+  expect_stated_order({{2, 3, 4}, {64, 32}, 16}, 1, single);
+  expect_stated_order({{2, 4, 5}, {3, 2}, 16}, 3, neighbours);
+  expect_stated_order({{2, 4, 5}, {7}, 16}, 3, single);
+  expect_stated_order({{3, 5, 6}, {4}, 16, 1, {3, 3, 3}, {2, 2, 2}}, 3, of_stride_2);
 }
 
 // One partition: samples, slabs of 8 rows, planes, and 32 places at a time of the rows with their two columns
