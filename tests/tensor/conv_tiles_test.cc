@@ -240,8 +240,16 @@ struct OneOutput {
 using StepsAlongW = std::vector<std::array<int64_t, 2>>;  // the taps of each step; 3: none
 
 // `taps_h`: taps along H that are together.
+//
+// An output of bf16 shows few bits of its sum. So the first and the last plane of taps cancel each other, up
+// to rounding errors as large as the rest, where both lie inside the volume.
 void expect_stated_order(const Case& c, int64_t taps_h, const StepsAlongW& taps_w) {
-  const Data d = make(c);
+  Data d = make(c);
+  for (Tensor& x : d.x)
+    for (int64_t i = x.dim(4); i < x.numel(); ++i) x.mutable_data<bf16>()[i] = x.data<bf16>()[i - x.dim(4)];
+  const int64_t plane = d.w.numel() / 3;
+  float* const w = d.w.mutable_data<float>();
+  for (int64_t i = 0; i < plane; ++i) w[i] *= 0x1p20f, w[2 * plane + i] = -w[i];
   const Results got = on_plain_tiles(d);
   const int64_t cin = d.p.cin, numbers = cin * taps_h, place = taps_w.size() == 3 ? 32 : 16;
   const auto number = [&](const Triple& at, int64_t channel) {
@@ -252,7 +260,7 @@ void expect_stated_order(const Case& c, int64_t taps_h, const StepsAlongW& taps_
     return d.x[part].data<bf16>()[ref::place(c.in, 0, at[0], at[1], at[2]) * c.channels[part] + channel];
   };
   const Triple last{d.p.out[0] - 1, d.p.out[1] - 1, d.p.out[2] - 1};
-  for (const Triple& at : {Triple{0, 0, 0}, Triple{0, 1, 1}, last}) {
+  for (const Triple& at : {Triple{0, 0, 0}, Triple{1, 1, 1}, last}) {
     OneOutput o;
     for (auto& row : o.sums) std::copy_n(d.bias.data<float>(), 16, row);
     for (int64_t kd = 0; kd < 3; ++kd)
@@ -285,11 +293,11 @@ void expect_stated_order(const Case& c, int64_t taps_h, const StepsAlongW& taps_
 
 TEST(TileConv, OutputsAreSummedInTheStatedOrder) {
   const StepsAlongW single{{0, 3}, {1, 3}, {2, 3}}, neighbours{{0, 1}, {2, 3}}, of_stride_2{{0, 2}, {1, 3}};
-  expect_stated_order({{2, 3, 5}, {16}, 16}, 1, neighbours);
-  expect_stated_order({{2, 3, 4}, {64, 32}, 16}, 1, single);
-  expect_stated_order({{2, 4, 5}, {3, 2}, 16}, 3, neighbours);
-  expect_stated_order({{2, 4, 5}, {7}, 16}, 3, single);
-  expect_stated_order({{3, 5, 6}, {4}, 16, 1, {3, 3, 3}, {2, 2, 2}}, 3, of_stride_2);
+  expect_stated_order({{3, 3, 5}, {16}, 16}, 1, neighbours);
+  expect_stated_order({{3, 3, 4}, {64, 32}, 16}, 1, single);
+  expect_stated_order({{3, 4, 5}, {3, 2}, 16}, 3, neighbours);
+  expect_stated_order({{3, 4, 5}, {7}, 16}, 3, single);
+  expect_stated_order({{5, 5, 6}, {4}, 16, 1, {3, 3, 3}, {2, 2, 2}}, 3, of_stride_2);
 }
 
 // One partition: samples, slabs of 8 rows, planes, and 32 places at a time of the rows with their two columns
