@@ -21,7 +21,7 @@ constexpr int64_t kSums = kTileRows * kTilePairs;
 constexpr int64_t kMostPairs = 128 << 10;  // of the packed planes of x: half a MiB
 constexpr int64_t kMostRows = 8;           // of a slab
 // Places of a partition at least: its sums are set and combined, beside the passes over them that adding
-// takes, one for 256 places.
+// takes, one for 192 places.
 constexpr int64_t kTaskPlaces = 2048;
 constexpr int64_t kTasks = 64;  // enough for 16 threads to end together
 
