@@ -1,6 +1,7 @@
 // Multi-head attention, softmax(scale q k^T) v, without a matrix of all scores in memory: f32, f64 or bf16
-// (computed in f32, on tensor cores from rounded probabilities). Outputs are allocated by the caller.
-// Definition: tensor/ref/attention.h; tiles with a running softmax: Rabe and Staats 2021, Dao et al. 2022.
+// (computed in f32, on tensor cores and AMX tiles from rounded probabilities). Outputs are allocated by the
+// caller. Definition: tensor/ref/attention.h; tiles with a running softmax: Rabe and Staats 2021, Dao et al.
+// 2022.
 #pragma once
 #include "tensor/tensor.h"
 

@@ -2,7 +2,6 @@
 
 #include "tensor/convert.h"
 #include "tensor/cpu/conv_passes.h"
-#include "tensor/cpu/conv_tiles.h"
 #include "tensor/cpu/conv_weights.h"
 #include "tensor/cpu/conv_winograd.h"
 #include "tensor/cpu/dispatch.h"
@@ -86,7 +85,9 @@ std::vector<Tensor> widened(std::span<const Tensor> x) {
 // The problem for the trace, with the algorithm.
 template <class T>
 std::string described(const ConvProblem& p) {
-  const bool winograd = !std::is_same_v<T, double> && cpu::kernel_table(cpu_isa()) && cpu::winograd_takes(p);
+  const cpu::KernelTable* const table = cpu::kernel_table(cpu_isa());
+  const bool tiles = std::is_same_v<T, bf16> && table && table->tiles;
+  const bool winograd = !std::is_same_v<T, double> && table && !tiles && cpu::winograd_takes(p);
   return p.str() + (winograd ? " Winograd" : "");
 }
 
@@ -170,19 +171,10 @@ void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tenso
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
   if (gpu::runs_on(y, w, bias, x[0], x.back())) return gpu::conv3d_forward(p, x, w, bias, y);
   if (t == DType::bf16) {
-    const auto parts = parts_of<bf16>(x);
-    const char* const no_tiles = cpu::tile_conv_declines(p, parts);
-    const auto run = [&](const auto& k) {
-      cpu::tile_conv_forward(k, p, parts, w.data<float>(), optional_data<float>(&bias),
-                             y.mutable_data<bf16>());
-    };
-    if (cpu::dispatch_tiles(
-            op, no_tiles, p.flops(), [&] { return p.str(); }, run))
-      return;
     return cpu::dispatch_bf16(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<bf16>(p); },
         [&](const auto& k) {
-          cpu::conv3d_forward(k, p, parts, w.data<float>(), optional_data<float>(&bias),
+          cpu::conv3d_forward(k, p, parts_of<bf16>(x), w.data<float>(), optional_data<float>(&bias),
                               y.mutable_data<bf16>());
         },
         [&] {
@@ -190,7 +182,7 @@ void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tenso
           conv3d_forward(p, widened(x), rounded_to_bf16(w), bias, y32);
           convert(y32, y);
         },
-        no_tiles);
+        true);
   }
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
@@ -227,7 +219,8 @@ void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& 
           conv3d_backward_data(p, converted(dy, DType::f32), rounded_to_bf16(w), dx32, widths);
           for (size_t i = 0; i < parts.size(); ++i)
             if (dx[i].defined()) convert(dx32[i], dx[i]);
-        });
+        },
+        true);
   }
   visit_float(t, op, [&]<class T>(T) {
     const auto parts = gradient_parts<T>(p, dx, channels, t);
@@ -254,7 +247,7 @@ void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, co
           cpu::conv3d_backward_weights(k, p, parts_of<bf16>(x), dy.data<bf16>(), dw.mutable_data<float>(),
                                        optional_data<float>(dbias));
         },
-        [&] { conv3d_backward_weights(p, widened(x), converted(dy, DType::f32), dw, dbias); });
+        [&] { conv3d_backward_weights(p, widened(x), converted(dy, DType::f32), dw, dbias); }, true);
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<T>(p); },
@@ -289,7 +282,8 @@ void conv_transpose3d_forward(const ConvProblem& p, const Tensor& x, const Tenso
           Tensor y32 = Tensor::empty(y.shape());
           conv_transpose3d_forward(p, converted(x, DType::f32), rounded_to_bf16(w), bias, y32);
           convert(y32, y);
-        });
+        },
+        true);
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -322,7 +316,8 @@ void conv_transpose3d_backward_data(const ConvProblem& p, const Tensor& dy, cons
           Tensor dx32 = Tensor::empty(dx.shape());
           conv_transpose3d_backward_data(p, converted(dy, DType::f32), rounded_to_bf16(w), dx32);
           convert(dx32, dx);
-        });
+        },
+        true);
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
@@ -352,7 +347,8 @@ void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, co
         [&] {
           conv_transpose3d_backward_weights(p, converted(x, DType::f32), converted(dy, DType::f32), dw,
                                             dbias);
-        });
+        },
+        true);
   visit_float(t, op, [&]<class T>(T) {
     cpu::dispatch<T>(
         op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },

@@ -1,11 +1,12 @@
 // Convolutions: GFLOP/s (useful operations of the direct sum, whatever computes it) and the fraction of the
 // FMA peak measured in the same run; Winograd's may exceed 1. Arguments: input channels, output channels,
 // edge of the cubic volume, stride. The rows `direct` are those that Winograd's algorithm takes, without it.
-// On a CPU with AMX the rows `tiles` are the convolution on tiles, as a fraction of the peak of tiles, each
+// On a CPU with AMX the rows `tiles` are convolutions on tiles, as a fraction of the peak of tiles, each
 // beside the same without them (`without_tiles`).
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <string>
 
 #include "tensor/conv.h"
 #include "tensor/cpu/isa.h"
@@ -38,29 +39,35 @@ struct Allow {
   bool before;
 };
 
+// bf16 as a fraction of the peak of bf16 products, where the CPU has them: those of tiles, or those of
+// vectors.
+template <class F>
+void measure(benchmark::State& state, DType dtype, double flops, F&& f) {
+  f();
+  for (auto _ : state) f();
+  const double rate = flops * static_cast<double>(state.iterations());
+  const double half_peak = dtype == DType::bf16 ? std::max(bf16_peak(), tile_peak()) : 0;
+  state.counters["GFLOPS"] = benchmark::Counter(rate / 1e9, benchmark::Counter::kIsRate);
+  state.counters["of_peak"] =
+      benchmark::Counter(rate / (half_peak > 0 ? half_peak : fma_peak()), benchmark::Counter::kIsRate);
+}
+
 struct Conv {
-  explicit Conv(const benchmark::State& state, DType type = DType::f32) : dtype(type) {
+  explicit Conv(const benchmark::State& state, DType type = DType::f32, const Triple& kernel = {3, 3, 3})
+      : dtype(type) {
     const int64_t cin = state.range(0), cout = state.range(1), edge = state.range(2), s = state.range(3);
     x = {random_normal({1, edge, edge, edge, cin}, {1, Stream::test, 0})};
-    w = random_normal({3, 3, 3, cin, cout}, {1, Stream::test, 1});
-    p = make_conv_problem(x, w.shape(), {s, s, s}, {1, 1, 1});
+    w = random_normal({kernel[0], kernel[1], kernel[2], cin, cout}, {1, Stream::test, 1});
+    p = make_conv_problem(x, w.shape(), {s, s, s}, {kernel[0] / 2, kernel[1] / 2, kernel[2] / 2});
     y = random_normal({1, p.out[0], p.out[1], p.out[2], cout}, {1, Stream::test, 2});
     dx = {x[0].clone()};
     dw = w.clone();
     bias = Tensor::zeros({cout});
     for (Tensor* t : {&x[0], &dx[0], &y}) *t = t->to(dtype);
   }
-  // bf16 as a fraction of the peak of bf16 products, where the CPU has them: those of tiles, or those of
-  // vectors.
   template <class F>
   void measure(benchmark::State& state, F&& f) {
-    f();
-    for (auto _ : state) f();
-    const double rate = useful_flops(p) * static_cast<double>(state.iterations());
-    const double half_peak = dtype == DType::bf16 ? std::max(bf16_peak(), tile_peak()) : 0;
-    state.counters["GFLOPS"] = benchmark::Counter(rate / 1e9, benchmark::Counter::kIsRate);
-    state.counters["of_peak"] =
-        benchmark::Counter(rate / (half_peak > 0 ? half_peak : fma_peak()), benchmark::Counter::kIsRate);
+    bench::measure(state, dtype, useful_flops(p), f);
   }
   DType dtype;
   ConvProblem p;
@@ -139,42 +146,9 @@ BENCHMARK(forward<DType::bf16, Sum::direct>)->Apply(winograd_shapes);
 BENCHMARK(backward_data<DType::bf16, Sum::direct>)->Apply(winograd_shapes);
 BENCHMARK(backward_weights<DType::bf16, Sum::direct>)->Apply(winograd_shapes);
 
-// The instruction set `isa` while it lives.
-struct Use {
-  explicit Use(CpuIsa isa) : before(cpu_isa()) { set_cpu_isa(isa); }
-  ~Use() { set_cpu_isa(before); }
-  CpuIsa before;
-};
-
-void forward_with(benchmark::State& state, CpuIsa isa) {
-  const Use use(isa);
-  Conv c(state, DType::bf16);
-  c.measure(state, [&] { conv3d_forward(c.p, c.x, c.w, c.bias, c.y); });
-}
-
-void tile_shapes(benchmark::internal::Benchmark* b) {
-  for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{16, 16, 64},
-                                        {16, 32, 64},
-                                        {32, 32, 64},
-                                        {32, 16, 40},
-                                        {64, 64, 32},
-                                        {64, 64, 8},
-                                        {128, 128, 16},
-                                        {256, 256, 8}})
-    b->Args({cin, cout, edge, 1});
-  b->ArgNames({"cin", "cout", "edge", "stride"})->UseRealTime()->Unit(benchmark::kMillisecond);
-}
-
-const bool registered = [] {
-  if (!cpu_has(CpuIsa::amx)) return false;
-  tile_shapes(benchmark::RegisterBenchmark("forward<tiles>", forward_with, CpuIsa::amx));
-  tile_shapes(benchmark::RegisterBenchmark("forward<without_tiles>", forward_with, CpuIsa::avx512bf16));
-  return true;
-}();
-
 // Transposed convolution, kernel 2 and stride 2; edge is that of the smaller volume.
 struct Transposed {
-  explicit Transposed(const benchmark::State& state) {
+  explicit Transposed(const benchmark::State& state, DType type = DType::f32) : dtype(type) {
     const int64_t cin = state.range(0), cout = state.range(1), edge = state.range(2);
     x = random_normal({1, edge, edge, edge, cin}, {1, Stream::test, 0});
     w = random_normal({2, 2, 2, cin, cout}, {1, Stream::test, 1});
@@ -182,15 +156,13 @@ struct Transposed {
     y = random_normal({1, p.out[0], p.out[1], p.out[2], cout}, {1, Stream::test, 2});
     dw = w.clone();
     bias = Tensor::zeros({cout});
+    for (Tensor* t : {&x, &y}) *t = t->to(dtype);
   }
   template <class F>
   void measure(benchmark::State& state, F&& f) {
-    f();
-    for (auto _ : state) f();
-    const double rate = p.flops() * static_cast<double>(state.iterations());
-    state.counters["GFLOPS"] = benchmark::Counter(rate / 1e9, benchmark::Counter::kIsRate);
-    state.counters["of_peak"] = benchmark::Counter(rate / fma_peak(), benchmark::Counter::kIsRate);
+    bench::measure(state, dtype, p.flops(), f);
   }
+  DType dtype;
   ConvProblem p;
   Tensor x, w, y, dw, bias;
 };
@@ -215,6 +187,81 @@ void transposed_shapes(benchmark::internal::Benchmark* b) {
 BENCHMARK(transposed_forward)->Apply(transposed_shapes);
 BENCHMARK(transposed_backward_data)->Apply(transposed_shapes);
 BENCHMARK(transposed_backward_weights)->Apply(transposed_shapes);
+
+// The instruction set `isa` while it lives.
+struct Use {
+  explicit Use(CpuIsa isa) : before(cpu_isa()) { set_cpu_isa(isa); }
+  ~Use() { set_cpu_isa(before); }
+  CpuIsa before;
+};
+
+using Shapes = void (*)(benchmark::internal::Benchmark*);
+
+void tile_shapes(benchmark::internal::Benchmark* b) {
+  for (const auto& [cin, cout, edge, stride] : {std::array<int64_t, 4>{4, 32, 64, 1},
+                                                {16, 16, 64, 1},
+                                                {16, 32, 64, 1},
+                                                {32, 32, 64, 1},
+                                                {32, 16, 40, 1},
+                                                {64, 64, 32, 1},
+                                                {64, 64, 8, 1},
+                                                {128, 128, 16, 1},
+                                                {256, 256, 8, 1},
+                                                {32, 64, 40, 2},
+                                                {128, 256, 16, 2}})
+    b->Args({cin, cout, edge, stride});
+  b->ArgNames({"cin", "cout", "edge", "stride"})->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+void planar_tile_shapes(benchmark::internal::Benchmark* b) {
+  for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{32, 32, 64}, {128, 128, 16}})
+    b->Args({cin, cout, edge, 1});
+  b->ArgNames({"cin", "cout", "edge", "stride"})->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+void pointwise_tile_shapes(benchmark::internal::Benchmark* b) {
+  for (const auto& [cin, cout, edge] : {std::array<int64_t, 3>{32, 4, 64}, {128, 128, 16}})
+    b->Args({cin, cout, edge, 1});
+  b->ArgNames({"cin", "cout", "edge", "stride"})->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+
+// All passes in bf16 with an instruction set, named PASS<NAME>.
+void register_passes(const std::string& name, CpuIsa isa, Shapes shapes_of, const Triple& kernel) {
+  const auto add = [&](const char* pass, auto&& run) {
+    shapes_of(benchmark::RegisterBenchmark((pass + ("<" + name + ">")).c_str(), [=](benchmark::State& state) {
+      const Use use(isa);
+      Conv c(state, DType::bf16, kernel);
+      c.measure(state, [&] { run(c); });
+    }));
+  };
+  add("forward", [](Conv& c) { conv3d_forward(c.p, c.x, c.w, c.bias, c.y); });
+  add("backward_data", [](Conv& c) { conv3d_backward_data(c.p, c.y, c.w, c.dx); });
+  add("backward_weights", [](Conv& c) { conv3d_backward_weights(c.p, c.x, c.y, c.dw, nullptr); });
+}
+void register_transposed(const std::string& name, CpuIsa isa) {
+  const auto add = [&](const char* pass, auto&& run) {
+    transposed_shapes(
+        benchmark::RegisterBenchmark((pass + ("<" + name + ">")).c_str(), [=](benchmark::State& state) {
+          const Use use(isa);
+          Transposed c(state, DType::bf16);
+          c.measure(state, [&] { run(c); });
+        }));
+  };
+  add("transposed_forward", [](Transposed& c) { conv_transpose3d_forward(c.p, c.x, c.w, c.bias, c.y); });
+  add("transposed_backward_data", [](Transposed& c) { conv_transpose3d_backward_data(c.p, c.y, c.w, c.x); });
+  add("transposed_backward_weights",
+      [](Transposed& c) { conv_transpose3d_backward_weights(c.p, c.x, c.y, c.dw, nullptr); });
+}
+
+const bool registered = [] {
+  if (!cpu_has(CpuIsa::amx)) return false;
+  for (const auto& [name, isa] :
+       {std::pair<std::string, CpuIsa>{"tiles", CpuIsa::amx}, {"without_tiles", CpuIsa::avx512bf16}}) {
+    register_passes(name, isa, tile_shapes, {3, 3, 3});
+    register_passes(name + ", 1x3x3", isa, planar_tile_shapes, {1, 3, 3});
+    register_passes(name + ", 1x1x1", isa, pointwise_tile_shapes, {1, 1, 1});
+    register_transposed(name, isa);
+  }
+  return true;
+}();
 
 }  // namespace
 }  // namespace voxgrad::bench

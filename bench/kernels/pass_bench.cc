@@ -1,6 +1,7 @@
 // Passes limited by memory, as a fraction of what a copy of the same tensor moves; and matrix products.
 #include <benchmark/benchmark.h>
 
+#include "tensor/attention.h"
 #include "tensor/gemm.h"
 #include "tensor/norm.h"
 #include "tensor/optim.h"
@@ -102,6 +103,33 @@ BENCHMARK(matrix_product)
     ->ArgNames({"m", "n", "k", "ta", "tb"})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
+
+// Arguments: positions, heads, width of a head.
+template <DType kType>
+void attention(benchmark::State& state) {
+  const int64_t positions = state.range(0), heads = state.range(1), width = state.range(2);
+  const auto random = [&](uint32_t which) {
+    return random_normal({1, positions, heads, width}, {1, Stream::test, which}).to(kType);
+  };
+  const Tensor q = random(0), k = random(1), v = random(2), dy = random(3);
+  Tensor y = q.clone(), dq = q.clone(), dk = q.clone(), dv = q.clone(),
+         log_sum = Tensor::empty({1, heads, positions});
+  const auto run = [&] {
+    attention_forward(q, k, v, 0.2, y, log_sum);
+    attention_backward(q, k, v, 0.2, y, log_sum, dy, dq, dk, dv);
+  };
+  run();
+  for (auto _ : state) run();
+  const double products = 2.0 * 9 * static_cast<double>(positions * positions * heads * width);
+  state.counters["GFLOPS"] = benchmark::Counter(products * static_cast<double>(state.iterations()) / 1e9,
+                                                benchmark::Counter::kIsRate);
+}
+void attention_shapes(benchmark::internal::Benchmark* b) {
+  b->Args({512, 4, 32})->Args({2048, 4, 32})->ArgNames({"positions", "heads", "width"});
+  b->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+BENCHMARK(attention<DType::f32>)->Apply(attention_shapes);
+BENCHMARK(attention<DType::bf16>)->Apply(attention_shapes);
 
 }  // namespace
 }  // namespace voxgrad::bench

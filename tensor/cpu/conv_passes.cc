@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensor/cpu/conv_direct.h"
+#include "tensor/cpu/conv_tiles.h"
 #include "tensor/cpu/conv_winograd.h"
 
 namespace voxgrad::cpu {
@@ -23,19 +24,25 @@ const Bf16Kernels* bf16_of(const KernelTable& k) {
   return std::is_same_v<T, float> ? nullptr : k.bf16;
 }
 
+// Whether the passes of this type run on tiles.
+template <class T>
+bool on_tiles(const KernelTable& k) {
+  return !std::is_same_v<T, float> && k.tiles;
+}
+
 // The inputs of a pass as the kernels want them: in bf16 an odd number of channels is made even, because the
-// direct kernels read pairs; Winograd's read numbers. (Few inputs have an odd number: images, and gradients
-// of the heads.)
+// direct kernels read pairs; Winograd's and those on tiles read numbers. (Few inputs have an odd number:
+// images, and gradients of the heads.)
 template <class T>
 struct Inputs {
   std::vector<DirectInput> list;
   std::vector<Tensor> copies;
 
-  Inputs(const std::vector<Part<const T>>& x, int64_t places, bool winograd = false) {
+  Inputs(const std::vector<Part<const T>>& x, int64_t places, bool numbers = false) {
     for (const auto& part : x) {
       const T* data = part.data;
       if constexpr (!std::is_same_v<T, float>)
-        if (part.channels % 2 && !winograd) data = even(part, places);
+        if (part.channels % 2 && !numbers) data = even(part, places);
       constexpr int64_t kNumbers = sizeof(float) / sizeof(T);  // of an element
       list.push_back(
           {reinterpret_cast<const float*>(data), (part.channels + kNumbers - 1) / kNumbers, part.channels});
@@ -78,16 +85,6 @@ AxisTaps backward_taps(int64_t kernel, int64_t stride, int64_t pad, int64_t pari
   return taps;
 }
 
-AxisTaps forward_taps(int64_t kernel, int64_t pad) {
-  AxisTaps taps;
-  for (int64_t t = 0; t < kernel; ++t) {
-    taps.offset[static_cast<size_t>(t)] = t - pad;
-    taps.source[static_cast<size_t>(t)] = t;
-  }
-  taps.count = static_cast<int>(kernel);
-  return taps;
-}
-
 // Calls f(parity along D, H, W) for each class of places of a grid with this stride.
 template <class F>
 void for_each_parity(const Triple& stride, F&& f) {
@@ -97,6 +94,16 @@ void for_each_parity(const Triple& stride, F&& f) {
 }
 
 }  // namespace
+
+AxisTaps forward_taps(int64_t kernel, int64_t pad) {
+  AxisTaps taps;
+  for (int64_t t = 0; t < kernel; ++t) {
+    taps.offset[static_cast<size_t>(t)] = t - pad;
+    taps.source[static_cast<size_t>(t)] = t;
+  }
+  taps.count = static_cast<int>(kernel);
+  return taps;
+}
 
 const char* direct_conv_declines(const ConvProblem& p) {
   for (size_t i = 0; i < 3; ++i) {
@@ -110,8 +117,8 @@ const char* direct_conv_declines(const ConvProblem& p) {
 template <class T>
 void conv3d_forward(const KernelTable& k, const ConvProblem& p, const std::vector<Part<const T>>& x,
                     const float* w, const float* bias, T* y) {
-  const bool winograd = winograd_takes(p);
-  const Inputs<T> inputs(x, places(p.n, p.in), winograd);
+  const bool tiles = on_tiles<T>(k), winograd = !tiles && winograd_takes(p);
+  const Inputs<T> inputs(x, places(p.n, p.in), tiles || winograd);
   DirectConv c{};
   c.bf16 = bf16_of<T>(k);
   c.n = p.n;
@@ -128,6 +135,7 @@ void conv3d_forward(const KernelTable& k, const ConvProblem& p, const std::vecto
   c.w_tap = p.cin * p.cout;
   c.w_channel_in = p.cout;
   c.w_channel_out = 1;
+  if (tiles) return tile_conv(*k.tiles, {&c, 1});
   if (winograd) return winograd_conv(k, c);
   direct_conv(kernels_of<T>(k), {&c, 1});
 }
@@ -135,8 +143,8 @@ void conv3d_forward(const KernelTable& k, const ConvProblem& p, const std::vecto
 template <class T>
 void conv3d_backward_data(const KernelTable& k, const ConvProblem& p, const T* dy, const float* w,
                           const std::vector<Part<T>>& dx) {
-  const bool winograd = winograd_takes(p);
-  const Inputs<T> inputs({{dy, p.cout}}, places(p.n, p.out), winograd);
+  const bool tiles = on_tiles<T>(k), winograd = !tiles && winograd_takes(p);
+  const Inputs<T> inputs({{dy, p.cout}}, places(p.n, p.out), tiles || winograd);
   std::vector<DirectConv> classes;
   for_each_parity(p.stride, [&](const Triple& parity) {
     DirectConv c{};
@@ -160,6 +168,7 @@ void conv3d_backward_data(const KernelTable& k, const ConvProblem& p, const T* d
     c.w_channel_out = p.cout;
     classes.push_back(c);
   });
+  if (tiles) return tile_conv(*k.tiles, classes);
   if (winograd) return winograd_conv(k, classes[0]);
   direct_conv(kernels_of<T>(k), classes);
 }
@@ -167,7 +176,8 @@ void conv3d_backward_data(const KernelTable& k, const ConvProblem& p, const T* d
 template <class T>
 void conv_transpose3d_forward(const KernelTable& k, const ConvProblem& p, const T* x, const float* w,
                               const float* bias, T* y) {
-  const Inputs<T> inputs({{x, p.cin}}, places(p.n, p.in));
+  const bool tiles = on_tiles<T>(k);
+  const Inputs<T> inputs({{x, p.cin}}, places(p.n, p.in), tiles);
   std::vector<DirectConv> classes;
   for_each_parity(p.stride, [&](const Triple& parity) {
     DirectConv c{};
@@ -189,13 +199,15 @@ void conv_transpose3d_forward(const KernelTable& k, const ConvProblem& p, const 
     c.w_channel_out = 1;
     classes.push_back(c);
   });
+  if (tiles) return tile_conv(*k.tiles, classes);
   direct_conv(kernels_of<T>(k), classes);
 }
 
 template <class T>
 void conv_transpose3d_backward_data(const KernelTable& k, const ConvProblem& p, const T* dy, const float* w,
                                     T* dx) {
-  const Inputs<T> inputs({{dy, p.cout}}, places(p.n, p.out));
+  const bool tiles = on_tiles<T>(k);
+  const Inputs<T> inputs({{dy, p.cout}}, places(p.n, p.out), tiles);
   DirectConv c{};
   c.bf16 = bf16_of<T>(k);
   c.n = p.n;
@@ -211,6 +223,7 @@ void conv_transpose3d_backward_data(const KernelTable& k, const ConvProblem& p, 
   c.w_tap = p.cin * p.cout;
   c.w_channel_in = 1;
   c.w_channel_out = p.cout;
+  if (tiles) return tile_conv(*k.tiles, {&c, 1});
   direct_conv(kernels_of<T>(k), {&c, 1});
 }
 

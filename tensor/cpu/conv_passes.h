@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tensor/conv.h"
+#include "tensor/cpu/conv_direct.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/ref/conv.h"
 
@@ -12,6 +13,9 @@ namespace voxgrad::cpu {
 
 /// Why a problem cannot run here; null when it can.
 const char* direct_conv_declines(const ConvProblem& p);
+
+/// The taps of an axis of a forward pass.
+AxisTaps forward_taps(int64_t kernel, int64_t pad);
 
 template <class T>
 void conv3d_forward(const KernelTable& k, const ConvProblem& p, const std::vector<ref::Part<const T>>& x,

@@ -1,173 +1,216 @@
 #include "tensor/cpu/conv_tiles.h"
 
 #include <algorithm>
-#include <cstring>
 
+#include "tensor/cpu/tile_box.h"
 #include "tensor/parallel.h"
 #include "tensor/tensor.h"
 
 namespace voxgrad::cpu {
 namespace {
 
-using Parts = std::vector<ref::Part<const bf16>>;
-
-constexpr int64_t kBlock = 2 * kTilePairs;     // output channels, and input channels, of a group
-constexpr int64_t kTile = kTileRows * kBlock;  // numbers of a tile of weights
-constexpr int64_t kMostElements = 256 << 10;   // of the inputs of a box: a quarter of the second-level cache
+constexpr int64_t kBlock = 2 * kTilePairs;         // output channels of a block
+constexpr int64_t kTile = kTileRows * kTileDepth;  // numbers of a tile of weights
+constexpr int64_t kMostElements = 256 << 10;       // of a box: a quarter of the second-level cache
 constexpr int64_t kLeastTasks = 32;
-constexpr int64_t kLongestEdge = 8;
 
-Bf16Bits* bits(bf16* p) { return reinterpret_cast<Bf16Bits*>(p); }
+Bf16Bits* bits(const Tensor& t) { return reinterpret_cast<Bf16Bits*>(t.mutable_data<bf16>()); }
 
-// Tiles of weights of a plane of taps for 16 output channels.
-int64_t plane_tiles(const Parts& x) {
-  int64_t sum = 0;
-  for (const auto& part : x) sum += part.channels == kTilePairs ? 6 : part.channels / kBlock * 9;
-  return sum;
-}
+// A block of 32 numbers for one tap, or of 16 for two taps along W: indices of the taps, as in AxisTaps.
+struct Step {
+  int64_t block;
+  size_t d, h, w[2];
+  bool two;
+};
 
-// Packs the weights of a plane of taps, kd, for the output channels [o, o + columns * 16).
-void pack_plane(const TileKernels& k, const ConvProblem& p, const Parts& x, const float* w, int64_t kd,
-                int64_t o, int64_t columns, Bf16Bits* out) {
-  int64_t first = 0;  // channel of w
-  for (const auto& part : x) {
-    const int64_t at_once = part.channels == kTilePairs ? 2 : 1;  // taps along W
-    for (int64_t c = 0; c < part.channels; c += kBlock)
-      for (int64_t kh = 0; kh < 3; ++kh)
-        for (int64_t kw = 0; kw < 3; kw += at_once)
-          for (int64_t column = 0; column < columns; ++column, out += kTile) {
-            const int64_t tap = (kd * 3 + kh) * 3 + kw;
-            // With 16 channels the rows of the next tap follow; the last tap has none.
-            k.pack(w + (tap * p.cin + first + c) * p.cout + o + column * kTilePairs,
-                   kw + at_once > 3 ? kTilePairs : kBlock, p.cout, out);
-          }
-    first += part.channels;
+// The steps of a pass in the order of the sum.
+std::vector<Step> steps_of(const DirectConv& c, const TileBox& box) {
+  // Taps along W in their order, each with the next of its phase where both fit one row of a tile.
+  std::vector<Step> along_w;
+  std::array<bool, 3> done{};
+  for (size_t w = 0; w < static_cast<size_t>(c.taps[2].count); ++w) {
+    if (done[w]) continue;
+    Step s{0, 0, 0, {w, 0}, false};
+    for (size_t next = w + 1;
+         box.place() < kTileDepth && !s.two && next < static_cast<size_t>(c.taps[2].count); ++next)
+      if (box.phase(c.taps[2].offset[next]) == box.phase(c.taps[2].offset[w]))
+        s.w[1] = next, s.two = done[next] = true;
+    along_w.push_back(s);
   }
+  std::vector<Step> steps;
+  for (size_t d = 0; d < static_cast<size_t>(c.taps[0].count); ++d)
+    for (int64_t block = 0; block < box.blocks(); ++block)
+      for (size_t h = 0; h < (box.taps_together() ? 1 : static_cast<size_t>(c.taps[1].count)); ++h)
+        for (Step s : along_w) {
+          s.block = block, s.d = d, s.h = h;
+          steps.push_back(s);
+        }
+  return steps;
 }
 
-Tensor packed_weights(const TileKernels& k, const ConvProblem& p, const Parts& x, const float* w) {
-  const int64_t plane = plane_tiles(x) * kTile;  // of 16 output channels
-  const Tensor packed = Tensor::empty({3 * plane * (p.cout / kTilePairs)}, DType::bf16);
-  Bf16Bits* const out = bits(packed.mutable_data<bf16>());
-  parallel_for((p.cout + kBlock - 1) / kBlock * 3, [&](int64_t task) {
-    const int64_t o = task / 3 * kBlock, kd = task % 3;
-    const int64_t columns = std::min<int64_t>(2, (p.cout - o) / kTilePairs);
-    pack_plane(k, p, x, w, kd, o, columns, out + (3 * (o / kTilePairs) + kd * columns) * plane);
+// 32 output channels of one tensor, or fewer at its end.
+struct Block {
+  size_t part;
+  int64_t first, lanes;  // channels of that tensor
+  int64_t column;        // channel of w
+  int64_t tiles() const { return (lanes + kTilePairs - 1) / kTilePairs; }
+};
+
+struct Pass {
+  const DirectConv* conv;
+  std::vector<int64_t> offsets;  // of the steps
+  Tensor weights;                // [block][step][tile]
+  std::vector<int64_t> at;       // by block
+};
+
+// Packs the tile of weights of a step for the output channels [column, column + lanes).
+void pack(const TileKernels& k, const DirectConv& c, const TileBox& box, const Step& s, int64_t column,
+          int64_t lanes, Bf16Bits* out) {
+  TileWeightsPack p{};
+  for (int64_t i = 0; i < kTileDepth; ++i) {
+    const bool second = box.place() < kTileDepth && i >= box.place();
+    const int64_t number = second ? i - box.place() : s.block * box.place() + i;
+    if (number >= box.numbers() || (second && !s.two)) continue;
+    const size_t h = box.taps_together() ? static_cast<size_t>(number / box.channels()) : s.h;
+    const int64_t tap = (c.taps[0].source[s.d] * c.kernel[1] + c.taps[1].source[h]) * c.kernel[2] +
+                        c.taps[2].source[s.w[second]];
+    p.rows[i] = c.w + tap * c.w_tap + number % box.channels() * c.w_channel_in + column * c.w_channel_out;
+  }
+  p.lane_step = c.w_channel_out;
+  p.lanes = lanes;
+  p.out = out;
+  k.pack(p);
+}
+
+Pass prepared(const TileKernels& k, const DirectConv& c, const TileBox& box,
+              const std::vector<Block>& blocks) {
+  const std::vector<Step> steps = steps_of(c, box);
+  const auto count = static_cast<int64_t>(steps.size());
+  Pass p{&c, {}, {}, {}};
+  for (const Step& s : steps)
+    p.offsets.push_back(box.tap(c.taps[0].offset[s.d], c.taps[1].offset[s.h], c.taps[2].offset[s.w[0]]) +
+                        s.block * box.block());
+  int64_t tiles = 0;
+  for (const Block& b : blocks) {
+    p.at.push_back(tiles * kTile);
+    tiles += count * b.tiles();
+  }
+  p.weights = Tensor::empty({tiles * kTile}, DType::bf16);
+  parallel_for(static_cast<int64_t>(blocks.size()) * count, [&](int64_t task) {
+    const auto i = static_cast<size_t>(task / count);
+    const Block& b = blocks[i];
+    for (int64_t t = 0; t < b.tiles(); ++t)
+      pack(k, c, box, steps[static_cast<size_t>(task % count)], b.column + t * kTilePairs,
+           std::min(kTilePairs, b.lanes - t * kTilePairs),
+           bits(p.weights) + p.at[i] + (task % count * b.tiles() + t) * kTile);
   });
-  return packed;
+  return p;
 }
 
-// The outputs of a task: planes [z, z + depth), rows [h, h + height), channels [o, o + channels).
-struct Box {
-  int64_t n, z, h, o;
-  int64_t depth, height, channels;
+std::vector<Block> blocks_of(const DirectConv& c) {
+  std::vector<Block> blocks;
+  int64_t column = 0;
+  for (size_t i = 0; i < c.y.size(); ++i) {
+    for (int64_t o = 0; o < c.y[i].channels && c.y[i].data; o += kBlock)
+      blocks.push_back({i, o, std::min(kBlock, c.y[i].channels - o), column + o});
+    column += c.y[i].channels;
+  }
+  return blocks;
+}
+
+// A sample's planes [z, z + depth) and rows [h, h + height), and blocks of output channels: those of a task.
+struct Outputs {
+  int64_t n, z, h;
+  size_t block, end;
 };
 
-// Elements of a part of the input of a box, with a margin that a tile may read beyond it.
-int64_t elements(const Box& b, int64_t width, int64_t channels) {
-  const int64_t size = ((b.depth + 2) * (b.height + 2) * (width + 2) + kTileMargin) * channels;
-  return (size + kBlock - 1) / kBlock * kBlock;
-}
-
-// Copies the inputs of a box, with zeros outside the volume and in the margin.
-void copy_box(const ConvProblem& p, const Box& b, const ref::Part<const bf16>& part, bf16* out) {
-  const int64_t width = p.in[2], channels = part.channels, row = (width + 2) * channels;
-  bf16* const end = out + elements(b, width, channels);
-  for (int64_t z = b.z - 1; z <= b.z + b.depth; ++z)
-    for (int64_t h = b.h - 1; h <= b.h + b.height; ++h, out += row) {
-      if (z < 0 || z >= p.in[0] || h < 0 || h >= p.in[1]) {
-        std::fill_n(out, row, bf16());
-        continue;
-      }
-      std::fill_n(out, channels, bf16());
-      std::memcpy(out + channels, part.data + ref::place(p.in, b.n, z, h, 0) * channels,
-                  static_cast<size_t>(width * channels) * sizeof(bf16));
-      std::fill_n(out + row - channels, channels, bf16());
-    }
-  std::fill(out, end, bf16());
-}
-
-// Most planes, rows and output channels of a task. Large boxes copy less; small ones keep their inputs in the
-// cache and make more tasks. Rows are cut last: they fill the tiles of a plane.
+// Most planes, rows and blocks of a task. Large boxes copy less of their surroundings; small ones keep their
+// inputs in the cache and make more tasks. Rows are cut last, because they fill the tiles of a plane.
 struct Cut {
-  int64_t depth = 8, height = 8, channels;
+  int64_t n, blocks;
+  Triple grid{};
+  int64_t depth = 8, height = 8, at_once;
 
-  explicit Cut(const ConvProblem& p) : channels((p.cout + kBlock - 1) / kBlock * kBlock) {
-    const auto size = [&] { return elements({0, 0, 0, 0, depth, height, 0}, p.in[2], p.cin); };
-    while (depth > 1 && (size() > kMostElements || tasks(p) < kLeastTasks)) depth /= 2;
-    while (height > 1 && size() > kMostElements) height /= 2;
-    while (channels > kBlock && tasks(p) < kLeastTasks)
-      channels = (channels / 2 + kBlock - 1) / kBlock * kBlock;
+  Cut(std::span<const DirectConv> passes, int64_t block_count)
+      : n(passes[0].n), blocks(block_count), at_once(block_count) {
+    for (const DirectConv& c : passes)
+      for (size_t i = 0; i < 3; ++i) grid[i] = std::max(grid[i], c.grid[i]);
+    const TileBox::Channels channels{0, all_channels(passes[0])};
+    const auto too_large = [&] {
+      const TileBox box(passes, channels, height, TileBox::Places::of_32);
+      return box.planes(depth) * box.plane() > kMostElements;
+    };
+    while (depth > 1 && (too_large() || tasks() < kLeastTasks)) depth /= 2;
+    while (height > 1 && too_large()) height /= 2;
+    while (at_once > 1 && tasks() < kLeastTasks) at_once = (at_once + 1) / 2;
   }
-  int64_t along_d(const ConvProblem& p) const { return (p.in[0] + depth - 1) / depth; }
-  int64_t along_h(const ConvProblem& p) const { return (p.in[1] + height - 1) / height; }
-  int64_t along_channels(const ConvProblem& p) const { return (p.cout + channels - 1) / channels; }
-  int64_t tasks(const ConvProblem& p) const { return p.n * along_d(p) * along_h(p) * along_channels(p); }
+  int64_t along_d() const { return (grid[0] + depth - 1) / depth; }
+  int64_t along_h() const { return (grid[1] + height - 1) / height; }
+  int64_t groups() const { return (blocks + at_once - 1) / at_once; }
+  int64_t tasks() const { return n * along_d() * along_h() * groups(); }
 
-  Box box(const ConvProblem& p, int64_t task) const {
-    const int64_t o = task % along_channels(p) * channels;
-    task /= along_channels(p);
-    const int64_t h = task % along_h(p) * height;
-    task /= along_h(p);
-    const int64_t z = task % along_d(p) * depth;
-    return {task / along_d(p),
-            z,
-            h,
-            o,
-            std::min(depth, p.in[0] - z),
-            std::min(height, p.in[1] - h),
-            std::min(channels, p.cout - o)};
+  Outputs outputs(int64_t task) const {
+    const int64_t group = task % groups(), box = task / groups();
+    return {box / along_h() / along_d(), box / along_h() % along_d() * depth, box % along_h() * height,
+            static_cast<size_t>(group * at_once),
+            static_cast<size_t>(std::min(blocks, (group + 1) * at_once))};
   }
 };
+
+// Outputs of a pass that lie in a task, if any, from a box of inputs.
+void run(const TileKernels& k, const Pass& p, const std::vector<Block>& blocks, const TileBox& box,
+         const Cut& cut, const Outputs& o, const Bf16Bits* inputs, const Tensor& sums) {
+  const DirectConv& conv = *p.conv;
+  TileConv c{};
+  c.depth = std::min(cut.depth, conv.grid[0] - o.z);
+  c.height = std::min(cut.height, conv.grid[1] - o.h);
+  c.width = conv.grid[2];
+  if (c.depth <= 0 || c.height <= 0 || c.width <= 0) return;
+  c.x = inputs;
+  c.x_place = box.place();
+  c.x_plane = box.plane_step() * box.plane();
+  c.x_row = box.row();
+  c.steps = p.offsets.data();
+  c.step_count = static_cast<int64_t>(p.offsets.size());
+  c.sums = sums.mutable_data<float>();
+  const int64_t first = ref::place(conv.out, o.n, o.z * conv.out_step[0] + conv.out_first[0],
+                                   o.h * conv.out_step[1] + conv.out_first[1], conv.out_first[2]);
+  for (size_t i = o.block; i < o.end; ++i) {
+    const Block& b = blocks[i];
+    const ref::Part<void>& y = conv.y[b.part];
+    float bias[kBlock] = {};
+    if (conv.bias) std::copy_n(conv.bias + b.column, b.lanes, bias);
+    c.bias = conv.bias ? bias : nullptr;
+    c.weights = bits(p.weights) + p.at[i];
+    c.lanes = b.lanes;
+    c.y = static_cast<Bf16Bits*>(y.data) + first * y.channels + b.first;
+    c.y_place = conv.out_step[2] * y.channels;
+    c.y_row = conv.out_step[1] * conv.out[2] * y.channels;
+    c.y_plane = conv.out_step[0] * conv.out[1] * conv.out[2] * y.channels;
+    k.conv(c);
+  }
+}
 
 }  // namespace
 
-const char* tile_conv_declines(const ConvProblem& p, const Parts& x) {
-  if (p.kernel != Triple{3, 3, 3}) return "kernel other than 3x3x3";
-  if (p.stride != Triple{1, 1, 1}) return "stride above 1";
-  if (p.pad != Triple{1, 1, 1}) return "padding other than 1";
-  if (p.n == 0 || p.cin == 0 || p.cout == 0) return "empty";
-  if (p.cout % kTilePairs != 0) return "output channels not a multiple of 16";
-  if (x.size() == 1 && p.cin == kTilePairs) return nullptr;
-  for (const auto& part : x)
-    if (part.channels == 0 || part.channels % kBlock != 0)
-      return x.size() == 1 ? "input channels neither 16 nor a multiple of 32"
-                           : "an input of several whose channels are not a multiple of 32";
-  return nullptr;
-}
+void tile_conv(const TileKernels& k, std::span<const DirectConv> passes) {
+  const std::vector<Block> blocks = blocks_of(passes[0]);
+  const Cut cut(passes, static_cast<int64_t>(blocks.size()));
+  if (cut.tasks() == 0) return;
+  const TileBox box(passes, {0, all_channels(passes[0])}, cut.height, TileBox::Places::of_32);
+  std::vector<Pass> prepared_passes;
+  for (const DirectConv& c : passes) prepared_passes.push_back(prepared(k, c, box, blocks));
 
-void tile_conv_forward(const TileKernels& k, const ConvProblem& p, const Parts& x, const float* w,
-                       const float* bias, bf16* y) {
-  const Tensor weights = packed_weights(k, p, x, w);
-  const int64_t weights_step = 3 * plane_tiles(x) * kTile;  // of 16 output channels
-  const Cut cut(p);
-  parallel_for(cut.tasks(p), [&](int64_t task) {
-    const Box b = cut.box(p, task);
-    int64_t size = 0;
-    for (const auto& part : x) size += elements(b, p.in[2], part.channels);
-    const Tensor inputs = Tensor::empty({size}, DType::bf16), sums = Tensor::empty({kTileSpan * kBlock});
-    bf16* next = inputs.mutable_data<bf16>();
-    std::vector<TileConvPart> parts;
-    for (const auto& part : x) {
-      copy_box(p, b, part, next);
-      parts.push_back({bits(next), part.channels});
-      next += elements(b, p.in[2], part.channels);
-    }
-    TileConv c{};
-    c.parts = parts.data();
-    c.part_count = static_cast<int64_t>(parts.size());
-    c.depth = b.depth;
-    c.height = b.height;
-    c.width = p.out[2];
-    c.weights = bits(weights.mutable_data<bf16>()) + b.o / kTilePairs * weights_step;
-    c.bias = bias ? bias + b.o : nullptr;
-    c.channels = b.channels;
-    c.y = bits(y + ref::place(p.out, b.n, b.z, b.h, 0) * p.cout + b.o);
-    c.y_step = p.cout;
-    c.y_row = p.out[2] * p.cout;
-    c.y_plane = p.out[1] * c.y_row;
-    c.sums = sums.mutable_data<float>();
-    k.conv(c);
+  parallel_for(cut.tasks(), [&](int64_t task) {
+    const Outputs o = cut.outputs(task);
+    const int64_t plane = box.plane(), depth = std::min(cut.depth, cut.grid[0] - o.z),
+                  planes = box.planes(depth), margin = kTileMargin * box.place();
+    const Tensor inputs = Tensor::empty({planes * plane + margin}, DType::bf16),
+                 sums = Tensor::empty({kTileSpan * kBlock});
+    for (int64_t i = 0; i < planes; ++i)
+      box.copy_plane(o.n, box.first_plane(o.z) + i, o.h, bits(inputs) + i * plane);
+    std::fill_n(bits(inputs) + planes * plane, margin, Bf16Bits{});
+    for (const Pass& p : prepared_passes) run(k, p, blocks, box, cut, o, bits(inputs), sums);
   });
 }
 

@@ -1,25 +1,32 @@
-// Forward convolution in bf16 on tiles: direct, channels last, without im2col. A row of a tile is 32 channels
-// of one place, read in place with the stride of a place (two places where there are 16 channels).
-//
-// Borders: a task copies the inputs of its box of outputs with zeros around them. Then every tap of every
-// output is in memory, rows lie on 64 bytes, and parts of the input need nothing of their own. Masked rows
-// would need another configuration of tiles for each end of a row. A box of 8 x 8 rows copies 1.6 rows for
-// one of outputs; a padded copy of the whole input would go through memory once more.
+// Convolutions in bf16 on tiles (tensor/cpu/tiles.h): direct, channels last, without im2col. A row of a tile
+// is 32 neighbouring numbers of a box of inputs (tensor/cpu/tile_box.h), which the kernel reads in place.
 #pragma once
-#include <vector>
+#include <span>
 
-#include "tensor/conv.h"
-#include "tensor/cpu/kernels.h"
-#include "tensor/ref/conv.h"
+#include "tensor/cpu/conv_direct.h"
 
 namespace voxgrad::cpu {
 
-/// Why a problem with these inputs cannot run here; null when it can.
-const char* tile_conv_declines(const ConvProblem& p, const std::vector<ref::Part<const bf16>>& x);
+/// As direct_conv, on tiles, for passes in bf16 that differ in their taps and in where their outputs lie: the
+/// classes of places of a gradient, or of a transposed convolution.
+///
+/// An output starts with the bias. For each tap along D and each 32 channels of all inputs together, the taps
+/// follow in the order of H and W. Where a place has 16 numbers, two neighbouring taps along W are one step.
+/// So the bits depend on nothing else.
+void tile_conv(const TileKernels& k, std::span<const DirectConv> passes);
 
-/// As conv3d_forward (tensor/conv.h). bias may be null.
-void tile_conv_forward(const TileKernels& k, const ConvProblem& p,
-                       const std::vector<ref::Part<const bf16>>& x, const float* w, const float* bias,
-                       bf16* y);
+/// Gradient of the weights of a convolution, which `c` describes: inputs, taps, and how dw lies in memory (as
+/// the weights). c.w, c.bias and c.y are not used. dy [c.n, c.grid, channels] is dense.
+///
+/// The reduction runs along places, and an instruction takes pairs of them: x is packed as pairs of
+/// neighbours, dy is transposed. A gradient is the sum of partitions, in their order. A partition adds 32
+/// places of a plane at a time, samples, slabs of rows, planes and places in their order; their cut depends
+/// on the shapes alone. An infinity or NaN may reach every tap of its channel.
+void tile_conv_weights(const TileKernels& k, const DirectConv& c, const Bf16Bits* dy, int64_t channels,
+                       float* dw);
+
+/// sums[c] = sum of x [places, channels] over places: the gradient of a bias. Ranges of places are summed,
+/// then added in their order.
+void tile_sum(const TileKernels& k, const Bf16Bits* x, int64_t places, int64_t channels, float* sums);
 
 }  // namespace voxgrad::cpu

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "tensor/cpu/conv_passes.h"
+#include "tensor/cpu/conv_tiles.h"
 #include "tensor/cpu/conv_weights_pass.h"
 #include "tensor/cpu/conv_winograd.h"
 
@@ -165,11 +167,40 @@ void backward_weights(const ConvWeightsKernels& k, const WeightsPass& p) {
   }
 }
 
+// Gradients on tiles of a pass that reads `x` in a volume `in` for each place of `grid`, where `dy` is.
+// `channel_in`, `channel_out`: distances in dw of its channels.
+void weights_on_tiles(const TileKernels& k, const ConvProblem& p, const Triple& in, const Triple& grid,
+                      const std::vector<Part<const bf16>>& x, const bf16* dy, int64_t dy_channels,
+                      int64_t channel_in, int64_t channel_out, float* dw) {
+  DirectConv c{};
+  c.n = p.n;
+  c.grid = grid;
+  c.stride = p.stride;
+  c.in = in;
+  for (size_t i = 0; i < 3; ++i) c.taps[i] = forward_taps(p.kernel[i], p.pad[i]);
+  for (const auto& part : x) c.x.push_back({reinterpret_cast<const float*>(part.data), 0, part.channels});
+  c.kernel = p.kernel;
+  c.w_tap = p.cin * p.cout;
+  c.w_channel_in = channel_in;
+  c.w_channel_out = channel_out;
+  tile_conv_weights(k, c, reinterpret_cast<const Bf16Bits*>(dy), dy_channels, dw);
+}
+
+void bias_on_tiles(const TileKernels& k, const ConvProblem& p, const bf16* dy, float* dbias) {
+  if (dbias)
+    tile_sum(k, reinterpret_cast<const Bf16Bits*>(dy), p.n * p.out[0] * p.out[1] * p.out[2], p.cout, dbias);
+}
+
 }  // namespace
 
 template <class T>
 void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p, const std::vector<Part<const T>>& x,
                              const T* dy, float* dw, float* dbias) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (k.tiles) {
+      weights_on_tiles(*k.tiles, p, p.in, p.out, x, dy, p.cout, p.cout, 1, dw);
+      return bias_on_tiles(*k.tiles, p, dy, dbias);
+    }
   if (winograd_takes(p)) {
     if constexpr (std::is_same_v<T, float>) {
       return winograd_backward_weights(k, p, x, dy, dw, dbias);
@@ -204,6 +235,12 @@ void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p, const s
 template <class T>
 void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& p, const T* x, const T* dy,
                                        float* dw, float* dbias) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (k.tiles) {
+      // That of a strided convolution, which reads dy, and whose output gradient is x.
+      weights_on_tiles(*k.tiles, p, p.out, p.in, {{dy, p.cout}}, x, p.cin, 1, p.cout, dw);
+      return bias_on_tiles(*k.tiles, p, dy, dbias);
+    }
   WeightsPass pass{};
   if (!std::is_same_v<T, float>) pass.bf16 = k.bf16;
   pass.n = p.n;

@@ -31,30 +31,19 @@ auto dispatch(const char* op, const char* declined, double flops, Describe&& des
   return slow();
 }
 
-/// The first choice for bf16: run(tile kernels) where the instruction set has them and `declined` is null.
-/// Returns whether it ran; if not, dispatch_bf16 follows.
-template <class Describe, class Run>
-bool dispatch_tiles(const char* op, const char* declined, double flops, Describe&& describe, Run&& run) {
-  const KernelTable* const table = kernel_table(cpu_isa());
-  if (!table || !table->tiles || declined) return false;
-  if (tracing()) detail::trace_kernel(op, name_of(CpuIsa::amx), describe() + " tiles bf16", "", flops);
-  run(*table->tiles);
-  return true;
-}
-
 /// As dispatch, for bf16: fast(kernel table) where the instruction set has bf16 kernels (avx512bf16, and amx,
-/// which has the same), else slow(), which computes with the f32 kernels on widened copies. `tiles_declined`:
-/// why the problem cannot run on tiles.
+/// which has kernels on tiles beside them), else slow(), which computes with the f32 kernels on widened
+/// copies. `has_tiles`: whether this op has one on tiles.
 template <class Describe, class Fast, class Slow>
 void dispatch_bf16(const char* op, const char* declined, double flops, Describe&& describe, Fast&& fast,
-                   Slow&& slow, const char* tiles_declined = nullptr) {
+                   Slow&& slow, bool has_tiles = false) {
   const CpuIsa isa = cpu_isa();
   const KernelTable* const table = kernel_table(isa);
   if (table && table->bf16 && !declined) {
+    const bool tiles = has_tiles && table->tiles;
     if (tracing())
-      detail::trace_kernel(op, name_of(CpuIsa::avx512bf16), describe() + " bf16",
-                           table->tiles && tiles_declined ? cat("amx declined: ", tiles_declined) : "",
-                           flops);
+      detail::trace_kernel(op, name_of(tiles ? CpuIsa::amx : CpuIsa::avx512bf16),
+                           describe() + (tiles ? " tiles bf16" : " bf16"), "", flops);
     return fast(*table);
   }
   if (tracing())

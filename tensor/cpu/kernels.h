@@ -275,41 +275,79 @@ struct Bf16Kernels {
 constexpr int64_t kTileRows = 16;
 constexpr int64_t kTilePairs = 16;  ///< of bf16 numbers, or sums in f32, in a row
 constexpr int64_t kTileRowBytes = 64;
-constexpr int64_t kTileSpan = 128;   ///< places whose sums TileConv::sums holds at a time
-constexpr int64_t kTileMargin = 32;  ///< places of zeros behind TileConvPart::x
+constexpr int64_t kTileDepth = 2 * kTilePairs;  ///< numbers that one product of tiles sums over
+constexpr int64_t kTileSpan = 128;              ///< places whose sums TileConv::sums holds at a time
+constexpr int64_t kTileMargin = 32;             ///< places that TileConv may read behind the last one of x
 
-/// An input of a box of outputs, with the places around them: [depth + 2][height + 2][width + 2][channels].
-struct TileConvPart {
+/// A direct convolution of a box of outputs, for a block of output channels. An output is a sum over steps,
+/// and a step is 32 neighbouring numbers of x: 32 channels of one tap, or two taps of 16 channels. One
+/// TDPBF16PS takes one step:
+///   y[z, h, w, :] = bias + sum over steps s and k < 32 of
+///                   x[z * x_plane + (h * x_row + w) * x_place + steps[s] + k] * weights[s][k, :].
+/// Places along H and W are one sequence, and 16 neighbours of it fill a tile wherever a row ends: results
+/// for the places between two rows are dropped. A sum starts with the bias and adds the steps in their order,
+/// so no output depends on how a volume is cut.
+struct TileConv {
   const Bf16Bits* x;
-  int64_t channels;  ///< 16, if it is the only part, or a multiple of 32
+  int64_t x_place, x_plane;  ///< numbers between places and between planes
+  int64_t x_row;             ///< places between rows, at least `width`
+  const int64_t* steps;
+  int64_t step_count;
+  int64_t depth, height, width;  ///< of the outputs
+  const Bf16Bits* weights;       ///< by TileKernels::pack: [step][16 outputs], 1 or 2 tiles a step
+  const float* bias;             ///< null, or as many values as the tiles have columns
+  int64_t lanes;                 ///< output channels, 1 to 32; above 16 a step has two tiles
+  Bf16Bits* y;                   ///< rounded to bf16; null: y32
+  float* y32;
+  int64_t y_plane, y_row, y_place;
+  float* sums;  ///< kTileSpan x 32, scratch
 };
 
-/// Forward convolution of 3x3x3 taps and stride 1 of a box of outputs. Places along H and W are one sequence,
-/// and 16 neighbours of it fill a tile wherever a row ends: what comes out for the two columns between rows
-/// is dropped. A sum starts with the bias and adds, for each plane of taps, part and 32 channels, the taps in
-/// their order, one TDPBF16PS each. So no output depends on how a volume is cut.
-struct TileConv {
-  const TileConvPart* parts;
-  int64_t part_count;
-  int64_t depth, height, width;  ///< of the outputs
-  /// Tiles by TileKernels::pack: [block of 32 outputs][plane of taps][part][32 channels][tap][16 outputs];
-  /// with 16 channels "tap" is a pair of taps along W. The last block may have 16 outputs.
-  const Bf16Bits* weights;
-  const float* bias;               ///< may be null
-  int64_t channels;                ///< of the outputs, a multiple of 16
-  Bf16Bits* y;                     ///< rounded to bf16
-  int64_t y_plane, y_row, y_step;  ///< numbers between planes, rows and places of y
-  float* sums;                     ///< kTileSpan x 32, scratch
+/// A tile of weights: pair i of column n is rows[2 i][n * lane_step], rows[2 i + 1][n * lane_step], rounded
+/// to bf16. A null row and the columns from `lanes` on are zero.
+struct TileWeightsPack {
+  const float* rows[kTileDepth];
+  int64_t lane_step;
+  int64_t lanes;
+  Bf16Bits* out;
+};
+
+/// A tap of TileWeights.
+struct TileTap {
+  int64_t offset;  ///< numbers of `x` from the place of an output to that of the tap
+  int64_t sums;    ///< where its sums begin
+};
+
+/// Gradient of weights over the places of one plane, 32 at a time:
+///   sums[tap][block of outputs][block of inputs][o][c] += sum over places v of dy[v, o] * x[v + tap, c].
+struct TileWeights {
+  const Bf16Bits* dy;               ///< by TileKernels::columns
+  const Bf16Bits* x;                ///< by TileKernels::pairs
+  int64_t dy_blocks, x_blocks;      ///< of 16 channels
+  int64_t dy_distance, x_distance;  ///< numbers between blocks
+  int64_t steps;                    ///< of 32 places
+  const TileTap* taps;
+  int64_t tap_count;
+  float* sums;
 };
 
 /// Kernels on tiles (tensor/cpu/tiles.h).
 struct TileKernels {
   /// One product: c[16][16] += a[16][16 pairs] . b[16][16 pairs].
   void (*product)(const Bf16Bits* a, const Bf16Bits* b, float* c);
-  /// A tile of weights: pair n of row i is w[2 i step + n], w[(2 i + 1) step + n], rounded to bf16; zeros
-  /// from `rows` (even) rows of w on.
-  void (*pack)(const float* w, int64_t rows, int64_t step, Bf16Bits* out);
+  void (*pack)(const TileWeightsPack&);
+  /// y[i] = x[i], rounded to bf16, for i < n.
+  void (*round)(const float* x, int64_t n, Bf16Bits* y);
   void (*conv)(const TileConv&);
+  /// out[place][16 channels] = the pair v[place, channel], v[place + 1, channel]; the last place is paired
+  /// with zeros.
+  void (*pairs)(const Bf16Bits* v, int64_t places, Bf16Bits* out);
+  /// out[32 places][16 channels][place] = v[place, channel]: v [places, 16] transposed in tiles. `places` is
+  /// a multiple of 32.
+  void (*columns)(const Bf16Bits* v, int64_t places, Bf16Bits* out);
+  void (*weights)(const TileWeights&);
+  /// sums[c] += sum over places of x[place, c].
+  void (*sum)(const Bf16Bits* x, int64_t places, int64_t channels, float* sums);
   /// As KernelTable::fma_chains, with products of tiles.
   double (*chains)(int64_t steps, float* result);
 };

@@ -1,9 +1,11 @@
-// The convolution on tiles: the same code on plain loops, on every CPU, and on the instructions where the CPU
-// has them.
+// Convolutions on tiles: the same code on plain loops, on every CPU, and on the instructions where the CPU
+// has them. bf16_test.cc runs the public functions on every instruction set.
 #include "tensor/cpu/conv_tiles.h"
 
 #include "tensor/convert.h"
 #include "tensor/cpu/amx.h"
+#include "tensor/cpu/conv_passes.h"
+#include "tensor/cpu/conv_weights.h"
 #include "tensor/cpu/tiles.h"
 #include "tensor/trace.h"
 #include "tests/tensor/kernel_check.h"
@@ -15,40 +17,109 @@ struct Case {
   Triple in;
   std::vector<int64_t> channels;  // of each input
   int64_t cout;
-  bool bias = true;
   int64_t n = 1;
+  Triple kernel{3, 3, 3}, stride{1, 1, 1}, pad{1, 1, 1};
+  bool transposed = false;
 };
 
-// Odd extents; rows shorter than a tile, of a tile, longer, and longer than a span of sums; one voxel; boxes
-// that end inside the volume; 16, 32, 64 and 96 input channels; parts; whole and half blocks of outputs.
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{
-      {{3, 4, 5}, {16}, 16, true, 2},  {{2, 3, 16}, {16}, 32},     {{3, 2, 33}, {16}, 48, false},
-      {{1, 1, 1}, {32}, 16},           {{3, 5, 7}, {32}, 32},      {{9, 10, 3}, {32}, 16, true, 2},
-      {{2, 2, 17}, {64}, 48, true, 2}, {{2, 3, 4}, {96}, 32},      {{1, 2, 131}, {32}, 16, false},
-      {{3, 4, 5}, {32, 32}, 32},       {{2, 3, 19}, {64, 32}, 16}, {{2, 2, 3}, {32, 64, 32}, 80, true, 2},
+      // 3x3x3. Odd extents; rows shorter than a tile, of a tile, longer, and longer than a span of sums; one
+      // voxel; boxes and slabs that end inside the volume.
+      {{3, 4, 5}, {16}, 16, 2},
+      {{2, 3, 16}, {16}, 32},
+      {{3, 2, 33}, {16}, 48},
+      {{1, 1, 1}, {32}, 16},
+      {{3, 5, 7}, {32}, 32},
+      {{9, 10, 3}, {32}, 16, 2},
+      {{1, 2, 131}, {32}, 16},
+      {{2, 9, 17}, {64}, 48, 2},
+      // Two partitions of the gradient of the weights, two ranges of that of the bias.
+      {{5, 30, 31}, {4}, 16},
+      // Several inputs.
+      {{3, 4, 5}, {32, 32}, 32},
+      {{2, 3, 19}, {64, 32}, 16},
+      {{2, 2, 3}, {32, 64, 32}, 80, 2},
+      {{2, 3, 4}, {16, 16}, 16},
+      // Channels that fill no row of a tile, on both sides; those of an image, whose taps along H share one.
+      {{3, 3, 6}, {1}, 16},
+      {{3, 4, 5}, {4}, 32, 2},
+      {{4, 3, 9}, {4, 3}, 16},
+      {{2, 10, 5}, {1, 6, 1}, 24},
+      {{3, 3, 13}, {12}, 33},
+      {{2, 3, 6}, {3, 20, 1}, 37},
+      {{2, 2, 5}, {48}, 3},
+      {{2, 2, 3}, {70}, 1},
+      {{1, 2, 3}, {16}, 130},
+      // Other kernels: anisotropic, 2-D, one tap, no padding, much of it.
+      {{3, 4, 5}, {32}, 16, 1, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},
+      {{1, 7, 9}, {4}, 16, 2, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},
+      {{3, 4, 25}, {32}, 3, 2, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+      {{3, 2, 5}, {16, 4}, 40, 1, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+      {{4, 2, 5}, {8}, 16, 1, {3, 1, 1}, {1, 1, 1}, {1, 0, 0}},
+      {{5, 5, 6}, {8}, 9, 1, {3, 3, 3}, {1, 1, 1}, {0, 0, 0}},
+      {{2, 3, 4}, {16}, 17, 1, {3, 3, 3}, {1, 1, 1}, {2, 2, 2}},
+      // Strides.
+      {{6, 8, 10}, {16}, 32, 1, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}},
+      {{5, 7, 9}, {32}, 48, 2, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}},
+      {{4, 5, 6}, {8}, 9, 1, {3, 3, 3}, {2, 2, 1}, {1, 1, 1}},
+      {{3, 18, 33}, {4, 3}, 7, 1, {3, 3, 3}, {1, 2, 2}, {1, 1, 1}},
+      {{1, 7, 9}, {16}, 32, 2, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}},
+      {{5, 5, 7}, {40}, 9, 1, {3, 3, 3}, {2, 2, 2}, {0, 0, 0}},
+      {{1, 1, 1}, {32}, 16, 1, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}},
+      {{3, 4, 11}, {19}, 40, 1, {1, 1, 1}, {2, 2, 2}, {0, 0, 0}},
+      {{4, 4, 6}, {9}, 17, 1, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}},
+      // Transposed.
+      {{3, 4, 5}, {32}, 16, 2, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, true},
+      {{2, 3, 27}, {5}, 37, 1, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, true},
+      {{1, 4, 6}, {17}, 3, 2, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}, true},
+      {{2, 3, 4}, {16}, 32, 1, {2, 1, 2}, {2, 1, 2}, {0, 0, 0}, true},
+      {{2, 9, 4}, {70}, 66, 1, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, true},
   };
   return all;
 }
 
 struct Data {
   ConvProblem p;
+  bool transposed;
   std::vector<Tensor> x;
-  Tensor w, bias;
+  Tensor w, bias, dy;
 };
 
 Data make(const Case& c) {
-  Data d;
+  Data d{{}, c.transposed, {}, {}, {}, {}};
   uint64_t seed = 1;
   int64_t cin = 0;
   for (const int64_t k : c.channels) {
     d.x.push_back(test::random({c.n, c.in[0], c.in[1], c.in[2], k}, seed++).to(DType::bf16));
     cin += k;
   }
-  d.w = test::random({3, 3, 3, cin, c.cout}, seed++);
-  if (c.bias) d.bias = test::random({c.cout}, seed++);
-  d.p = make_conv_problem(d.x, d.w.shape(), {1, 1, 1}, {1, 1, 1});
+  d.w = test::random({c.kernel[0], c.kernel[1], c.kernel[2], cin, c.cout}, seed++);
+  d.bias = test::random({c.cout}, seed++);
+  d.p = c.transposed ? make_conv_transpose_problem(d.x[0].shape(), d.w.shape())
+                     : make_conv_problem(d.x, d.w.shape(), c.stride, c.pad);
+  d.dy = test::random({c.n, d.p.out[0], d.p.out[1], d.p.out[2], c.cout}, seed++).to(DType::bf16);
   return d;
+}
+
+struct Results {
+  Tensor y, dw, dbias;
+  std::vector<Tensor> dx;
+
+  std::vector<Tensor> all() const {
+    std::vector<Tensor> list = dx;
+    list.insert(list.end(), {y, dw, dbias});
+    return list;
+  }
+};
+
+Results unwritten(const Data& d, DType t, DType tw) {
+  Results r{test::unwritten(d.dy.shape(), t),
+            test::unwritten(d.w.shape(), tw),
+            test::unwritten(d.bias.shape(), tw),
+            {}};
+  for (const Tensor& x : d.x) r.dx.push_back(test::unwritten(x.shape(), t));
+  return r;
 }
 
 template <class T>
@@ -58,16 +129,35 @@ std::vector<ref::Part<const T>> parts_of(const std::vector<Tensor>& x) {
   return parts;
 }
 
-Tensor on_tiles(const cpu::TileKernels& k, const Data& d) {
-  Tensor y = test::unwritten({d.p.n, d.p.out[0], d.p.out[1], d.p.out[2], d.p.cout}, DType::bf16);
-  EXPECT_EQ(cpu::tile_conv_declines(d.p, parts_of<bf16>(d.x)), nullptr);
-  cpu::tile_conv_forward(k, d.p, parts_of<bf16>(d.x), d.w.data<float>(),
-                         d.bias.defined() ? d.bias.data<float>() : nullptr, y.mutable_data<bf16>());
-  return y;
+// All passes on these tiles.
+Results on_tiles(const cpu::TileKernels& tiles, const Data& d) {
+  cpu::KernelTable k = *cpu::kernel_table(CpuIsa::portable);
+  k.tiles = &tiles;
+  Results r = unwritten(d, DType::bf16, DType::f32);
+  const auto x = parts_of<bf16>(d.x);
+  const bf16* const dy = d.dy.data<bf16>();
+  const float *const w = d.w.data<float>(), *const bias = d.bias.data<float>();
+  bf16* const y = r.y.mutable_data<bf16>();
+  float *const dw = r.dw.mutable_data<float>(), *const dbias = r.dbias.mutable_data<float>();
+  EXPECT_EQ(cpu::direct_conv_declines(d.p), nullptr);
+  if (d.transposed) {
+    cpu::conv_transpose3d_forward(k, d.p, x[0].data, w, bias, y);
+    cpu::conv_transpose3d_backward_data(k, d.p, dy, w, r.dx[0].mutable_data<bf16>());
+    cpu::conv_transpose3d_backward_weights(k, d.p, x[0].data, dy, dw, dbias);
+    return r;
+  }
+  std::vector<ref::Part<bf16>> dx;
+  for (Tensor& t : r.dx) dx.push_back({t.mutable_data<bf16>(), t.dim(4)});
+  cpu::conv3d_forward(k, d.p, x, w, bias, y);
+  cpu::conv3d_backward_data(k, d.p, dy, w, dx);
+  cpu::conv3d_backward_weights(k, d.p, x, dy, dw, dbias);
+  return r;
 }
 
+Results on_plain_tiles(const Data& d) { return on_tiles(cpu::plain_tile_kernels(), d); }
+
 // In f64, of the numbers or of their magnitudes.
-Tensor reference(const Data& d, bool magnitudes) {
+Results reference(const Data& d, bool magnitudes) {
   const auto wide = [&](const Tensor& t) {
     const Tensor a = t.to(DType::f64).clone();
     for (int64_t i = 0; magnitudes && i < a.numel(); ++i)
@@ -76,94 +166,205 @@ Tensor reference(const Data& d, bool magnitudes) {
   };
   std::vector<Tensor> x;
   for (const Tensor& t : d.x) x.push_back(wide(t));
-  const Tensor w = wide(rounded_to_bf16(d.w)), bias = d.bias.defined() ? wide(d.bias) : Tensor();
-  Tensor y = Tensor::empty({d.p.n, d.p.out[0], d.p.out[1], d.p.out[2], d.p.cout}, DType::f64);
-  ref::conv3d_forward(d.p, parts_of<double>(x), w.data<double>(),
-                      bias.defined() ? bias.data<double>() : nullptr, y.mutable_data<double>());
-  return y;
+  const Tensor w = wide(rounded_to_bf16(d.w)), bias = wide(d.bias), dy = wide(d.dy);
+  Results r = unwritten(d, DType::f64, DType::f64);
+  if (d.transposed) {
+    conv_transpose3d_forward(d.p, x[0], w, bias, r.y);
+    conv_transpose3d_backward_data(d.p, dy, w, r.dx[0]);
+    conv_transpose3d_backward_weights(d.p, x[0], dy, r.dw, &r.dbias);
+  } else {
+    conv3d_forward(d.p, x, w, bias, r.y);
+    conv3d_backward_data(d.p, dy, w, r.dx);
+    conv3d_backward_weights(d.p, x, dy, r.dw, &r.dbias);
+  }
+  return r;
 }
 
-// Products of bf16 numbers are exact in f32. An output is a sum of them in f32, so its error is that of a sum
-// of 27 cin terms in some order, relative to the sum of their magnitudes, and half a unit in the last of 8
-// bits, 2^-8 of itself, for the rounding at the end.
-TEST(TileConv, MatchesF64OnRoundedNumbers) {
+// Products of bf16 numbers are exact in f32. A result is a sum of them in f32, so its error is that of a sum
+// of so many terms in some order, relative to the sum of their magnitudes; where it is stored in bf16, also
+// half a unit in the last of 8 bits, 2^-8 of itself.
+TEST(TileConv, AllPassesMatchF64OnRoundedNumbers) {
   for (const Case& c : cases()) {
     const Data d = make(c);
-    SCOPED_TRACE(cat(d.p.str(), ", ", c.channels.size(), " inputs"));
-    const Tensor want = reference(d, false), bound = reference(d, true);
-    Tensor allowed = Tensor::empty(want.shape(), DType::f64);
-    for (int64_t i = 0; i < want.numel(); ++i)
-      allowed.mutable_data<double>()[i] = bound.data<double>()[i] * test::sum_tolerance(27 * d.p.cin) +
-                                          0x1p-8 * 1.01 * std::abs(want.data<double>()[i]);
-    test::expect_close(on_tiles(cpu::plain_tile_kernels(), d), want, allowed, 1);
+    SCOPED_TRACE(cat(d.p.str(), ", ", c.channels.size(), " inputs", c.transposed ? ", transposed" : ""));
+    const Results got = on_plain_tiles(d), want = reference(d, false), bound = reference(d, true);
+    const int64_t taps = c.kernel[0] * c.kernel[1] * c.kernel[2],
+                  places = c.n * d.p.out[0] * d.p.out[1] * d.p.out[2];
+    const auto check = [](const Tensor& g, const Tensor& w, const Tensor& b, int64_t terms) {
+      Tensor allowed = Tensor::empty(w.shape(), DType::f64);
+      for (int64_t i = 0; i < w.numel(); ++i)
+        allowed.mutable_data<double>()[i] =
+            b.data<double>()[i] * test::sum_tolerance(terms) +
+            (g.dtype() == DType::bf16 ? 0x1p-8 * 1.01 * std::abs(w.data<double>()[i]) : 0);
+      test::expect_close(g, w, allowed, 1);
+    };
+    check(got.y, want.y, bound.y, taps * d.p.cin);
+    for (size_t i = 0; i < got.dx.size(); ++i) check(got.dx[i], want.dx[i], bound.dx[i], taps * d.p.cout);
+    check(got.dw, want.dw, bound.dw, places);
+    check(got.dbias, want.dbias, bound.dbias, places);
   }
 }
 
-// The order of sums that docs/precision.md states, from the products of tiles alone: bias, then for each
-// plane of taps, part and 32 channels (with 16 channels: the channels of two taps along W) the taps in their
-// order.
-TEST(TileConv, SumsInTheStatedOrder) {
-  for (const Case& c : {Case{{2, 3, 5}, {16}, 16}, Case{{2, 3, 4}, {64, 32}, 16}}) {
-    const Data d = make(c);
-    const Tensor got = on_tiles(cpu::plain_tile_kernels(), d);
-    for (const Triple& at : {Triple{0, 0, 0}, Triple{1, 1, 2}, Triple{1, 2, c.in[2] - 1}}) {
-      float sums[16][16] = {};
-      for (auto& row : sums) std::copy_n(d.bias.data<float>(), 16, row);
-      for (int64_t kd = 0; kd < 3; ++kd) {
-        int64_t first = 0;
-        for (const Tensor& x : d.x) {
-          const int64_t channels = x.dim(4), taps = channels == 16 ? 2 : 1;
-          for (int64_t c0 = 0; c0 < channels; c0 += 32)
-            for (int64_t kh = 0; kh < 3; ++kh)
-              for (int64_t kw = 0; kw < 3; kw += taps) {
-                bf16 a[16][32], b[16][32];  // one row of a
-                for (int64_t i = 0; i < 32; ++i) {
-                  const int64_t tap = kw + (taps == 2 ? i / 16 : 0), channel = taps == 2 ? i % 16 : c0 + i;
-                  const int64_t z = at[0] + kd - 1, h = at[1] + kh - 1, v = at[2] + tap - 1;
-                  const bool inside = z >= 0 && z < c.in[0] && h >= 0 && h < c.in[1] && v >= 0 && v < c.in[2];
-                  if (inside) a[0][i] = x.data<bf16>()[ref::place(c.in, 0, z, h, v) * channels + channel];
-                  for (int64_t n = 0; n < 16 && tap < 3; ++n)
-                    b[i / 2][2 * n + i % 2] = bf16(
-                        d.w.data<float>()[(((kd * 3 + kh) * 3 + tap) * d.p.cin + first + channel) * 16 + n]);
-                }
-                cpu::plain_tile_kernels().product(&a[0][0].bits, &b[0][0].bits, &sums[0][0]);
-              }
-          first += channels;
-        }
-      }
-      for (int64_t n = 0; n < 16; ++n)
-        EXPECT_EQ(got.data<bf16>()[ref::place(c.in, 0, at[0], at[1], at[2]) * 16 + n].bits,
-                  bf16(sums[0][n]).bits);
+TEST(TileConv, GradientsThatAreNotWantedAreLeftOut) {
+  const Data d = make({{3, 4, 5}, {32, 5, 16}, 16});
+  const Results all = on_plain_tiles(d);
+  cpu::KernelTable k = *cpu::kernel_table(CpuIsa::portable);
+  k.tiles = &cpu::plain_tile_kernels();
+  for (const size_t wanted : {size_t{0}, size_t{1}, size_t{2}}) {
+    Tensor dx = test::unwritten(d.x[wanted].shape(), DType::bf16);
+    std::vector<ref::Part<bf16>> parts;
+    for (const Tensor& x : d.x) parts.push_back({nullptr, x.dim(4)});
+    parts[wanted].data = dx.mutable_data<bf16>();
+    cpu::conv3d_backward_data(k, d.p, d.dy.data<bf16>(), d.w.data<float>(), parts);
+    test::expect_same_bits(dx, all.dx[wanted]);
+  }
+}
+
+// Numbers k of a row of tiles, by f(k), and the weights of a step: products in the order that
+// docs/precision.md states.
+struct OneOutput {
+  float sums[16][16] = {};
+  template <class X, class W>
+  void add(X&& x, W&& w) {
+    bf16 a[16][32], b[16][32];
+    for (int64_t k = 0; k < 32; ++k) {
+      a[0][k] = x(k);
+      for (int64_t n = 0; n < 16; ++n) b[k / 2][2 * n + k % 2] = bf16(w(k, n));
     }
+    cpu::plain_tile_kernels().product(&a[0][0].bits, &b[0][0].bits, &sums[0][0]);
+  }
+};
+
+// Bias, then for each plane of taps and each 32 channels of all inputs the taps in their order. With few
+// channels those of three taps along H are together; with at most 16 numbers two taps along W are one step.
+using StepsAlongW = std::vector<std::array<int64_t, 2>>;  // the taps of each step; 3: none
+
+// `taps_h`: taps along H that are together.
+//
+// An output of bf16 shows few bits of its sum. So the first and the last plane of taps cancel each other, up
+// to rounding errors as large as the rest, where both lie inside the volume.
+void expect_stated_order(const Case& c, int64_t taps_h, const StepsAlongW& taps_w) {
+  Data d = make(c);
+  for (Tensor& x : d.x)
+    for (int64_t i = x.dim(4); i < x.numel(); ++i) x.mutable_data<bf16>()[i] = x.data<bf16>()[i - x.dim(4)];
+  const int64_t plane = d.w.numel() / 3;
+  float* const w = d.w.mutable_data<float>();
+  for (int64_t i = 0; i < plane; ++i) w[i] *= 0x1p20f, w[2 * plane + i] = -w[i];
+  const Results got = on_plain_tiles(d);
+  const int64_t cin = d.p.cin, numbers = cin * taps_h, place = taps_w.size() == 3 ? 32 : 16;
+  const auto number = [&](const Triple& at, int64_t channel) {
+    size_t part = 0;
+    while (channel >= c.channels[part]) channel -= c.channels[part++];
+    for (size_t i = 0; i < 3; ++i)
+      if (at[i] < 0 || at[i] >= c.in[i]) return bf16();
+    return d.x[part].data<bf16>()[ref::place(c.in, 0, at[0], at[1], at[2]) * c.channels[part] + channel];
+  };
+  const Triple last{d.p.out[0] - 1, d.p.out[1] - 1, d.p.out[2] - 1};
+  for (const Triple& at : {Triple{0, 0, 0}, Triple{1, 1, 1}, last}) {
+    OneOutput o;
+    for (auto& row : o.sums) std::copy_n(d.bias.data<float>(), 16, row);
+    for (int64_t kd = 0; kd < 3; ++kd)
+      for (int64_t first = 0; first < numbers; first += place)
+        for (int64_t kh = 0; kh < 3; kh += taps_h)
+          for (const auto& pair : taps_w) {
+            const auto tap_w = [&](int64_t k) { return pair[static_cast<size_t>(k / place)]; };
+            const auto tap_h = [&](int64_t k) { return kh + (first + k % place) / cin % taps_h; };
+            const auto channel = [&](int64_t k) { return (first + k % place) % cin; };
+            const auto exists = [&](int64_t k) { return first + k % place < numbers && tap_w(k) < 3; };
+            o.add(
+                [&](int64_t k) {
+                  if (!exists(k)) return bf16();
+                  return number({at[0] * c.stride[0] + kd - 1, at[1] * c.stride[1] + tap_h(k) - 1,
+                                 at[2] * c.stride[2] + tap_w(k) - 1},
+                                channel(k));
+                },
+                [&](int64_t k, int64_t n) {
+                  if (!exists(k)) return 0.0f;
+                  return d.w
+                      .data<float>()[(((kd * 3 + tap_h(k)) * 3 + tap_w(k)) * cin + channel(k)) * 16 + n];
+                });
+          }
+    for (int64_t n = 0; n < 16; ++n)
+      EXPECT_EQ(got.y.data<bf16>()[ref::place(d.p.out, 0, at[0], at[1], at[2]) * 16 + n].bits,
+                bf16(o.sums[0][n]).bits)
+          << d.p.str();
+  }
+}
+
+TEST(TileConv, OutputsAreSummedInTheStatedOrder) {
+  const StepsAlongW single{{0, 3}, {1, 3}, {2, 3}}, neighbours{{0, 1}, {2, 3}}, of_stride_2{{0, 2}, {1, 3}};
+  expect_stated_order({{3, 3, 5}, {16}, 16}, 1, neighbours);
+  expect_stated_order({{3, 3, 4}, {64, 32}, 16}, 1, single);
+  expect_stated_order({{3, 4, 5}, {3, 2}, 16}, 3, neighbours);
+  expect_stated_order({{3, 4, 5}, {7}, 16}, 3, single);
+  expect_stated_order({{5, 5, 6}, {4}, 16, 1, {3, 3, 3}, {2, 2, 2}}, 3, of_stride_2);
+}
+
+// One partition: samples, slabs of 8 rows, planes, and 32 places at a time of the rows with their two columns
+// of zeros.
+TEST(TileConv, GradientsOfWeightsAreSummedInTheStatedOrder) {
+  const Data d = make({{3, 11, 6}, {16}, 16, 2});
+  const Results got = on_plain_tiles(d);
+  const Triple& in = d.p.in;
+  for (const Triple& tap : {Triple{0, 0, 0}, Triple{1, 1, 1}, Triple{2, 0, 1}, Triple{1, 2, 2}}) {
+    OneOutput o;  // one output channel, all input channels
+    for (int64_t n = 0; n < 2; ++n)
+      for (int64_t h = 0; h < in[1]; h += 8)
+        for (int64_t z = 0; z < in[0]; ++z) {
+          const int64_t places = std::min<int64_t>(8, in[1] - h) * (in[2] + 2) - 2, x_z = z + tap[0] - 1;
+          for (int64_t first = 0; first < places && x_z >= 0 && x_z < in[0]; first += 32) {
+            const auto row = [&](int64_t k) { return h + (first + k) / (in[2] + 2); };
+            const auto column = [&](int64_t k) { return (first + k) % (in[2] + 2); };
+            o.add(
+                [&](int64_t k) {
+                  if (first + k >= places || column(k) >= in[2]) return bf16();
+                  return d.dy.data<bf16>()[ref::place(in, n, z, row(k), column(k)) * 16 + 5];
+                },
+                [&](int64_t k, int64_t c) {
+                  const int64_t y = row(k) + tap[1] - 1, x = column(k) + tap[2] - 1;
+                  if (y < 0 || y >= in[1] || x < 0 || x >= in[2]) return 0.0f;
+                  return static_cast<float>(d.x[0].data<bf16>()[ref::place(in, n, x_z, y, x) * 16 + c]);
+                });
+          }
+        }
+    const int64_t flat = (tap[0] * 3 + tap[1]) * 3 + tap[2];
+    for (int64_t c = 0; c < 16; ++c)
+      EXPECT_EQ(got.dw.data<float>()[(flat * 16 + c) * 16 + 5], o.sums[0][c]) << flat << ' ' << c;
   }
 }
 
 TEST(TileConv, SameBitsWithAnyNumberOfThreads) {
-  for (const Case& c : {Case{{17, 9, 5}, {16}, 16}, Case{{5, 9, 11}, {32, 32}, 48, true, 2}}) {
+  // Many boxes, several groups of weights, several partitions of places and of the bias, classes of places.
+  for (const Case& c : {Case{{17, 9, 5}, {16}, 16}, Case{{3, 9, 5}, {32, 35}, 70}, Case{{5, 30, 31}, {4}, 16},
+                        Case{{5, 9, 7}, {16}, 16, 1, {3, 3, 3}, {2, 2, 2}}}) {
     const Data d = make(c);
     std::vector<Tensor> one;
     for (const int threads : {1, 2, 3}) {
       const test::Setting setting(cpu_isa(), threads);
-      one.push_back(on_tiles(cpu::plain_tile_kernels(), d));
-      test::expect_same_bits(one.back(), one.front());
+      const std::vector<Tensor> now = on_plain_tiles(d).all();
+      if (one.empty()) one = now;
+      for (size_t i = 0; i < now.size(); ++i) test::expect_same_bits(now[i], one[i]);
     }
   }
 }
 
 TEST(TileConv, ASampleHasTheSameBitsAloneAndInABatch) {
-  const Data d = make({{9, 10, 6}, {32}, 16, true, 3});
-  const Tensor all = on_tiles(cpu::plain_tile_kernels(), d);
+  const Data d = make({{9, 10, 6}, {32}, 16, 3});
+  const Results all = on_plain_tiles(d);
   Data last = d;
   last.x = {d.x[0].rows(2, 1).clone()};
+  last.dy = d.dy.rows(2, 1).clone();
   last.p = make_conv_problem(last.x, d.w.shape(), {1, 1, 1}, {1, 1, 1});
-  test::expect_same_bits(on_tiles(cpu::plain_tile_kernels(), last), all.rows(2, 1).clone());
+  const Results alone = on_plain_tiles(last);
+  test::expect_same_bits(alone.y, all.y.rows(2, 1).clone());
+  test::expect_same_bits(alone.dx[0], all.dx[0].rows(2, 1).clone());
 }
 
 TEST(TileConv, AnInfinityReachesItsNeighboursAlone) {
   for (const int64_t channels : {16, 32}) {
     Data d = make({{3, 3, 9}, {channels}, 16});
     d.x[0].mutable_data<bf16>()[ref::place(d.p.in, 0, 1, 1, 6) * channels + 3] = bf16(INFINITY);
-    const Tensor y = on_tiles(cpu::plain_tile_kernels(), d);
+    const Tensor y = on_plain_tiles(d).y;
     for (int64_t v = 0; v < 9; ++v) {
       // With 16 channels the tap beyond the third has weights of zero, and zero times infinity is NaN.
       const bool reached = (v >= 5 && v <= 7) || (channels == 16 && v == 4);
@@ -174,57 +375,46 @@ TEST(TileConv, AnInfinityReachesItsNeighboursAlone) {
   }
 }
 
-TEST(TileConv, SaysWhatItDeclines) {
-  const auto reason = [](const std::vector<int64_t>& channels, int64_t cout, const Triple& kernel = {3, 3, 3},
-                         const Triple& stride = {1, 1, 1}, const Triple& pad = {1, 1, 1}) -> std::string {
-    std::vector<Tensor> x;
-    int64_t cin = 0;
-    for (const int64_t c : channels) x.push_back(Tensor::zeros({1, 4, 4, 4, c}, DType::bf16)), cin += c;
-    const ConvProblem p = make_conv_problem(x, {kernel[0], kernel[1], kernel[2], cin, cout}, stride, pad);
-    const char* const why = cpu::tile_conv_declines(p, parts_of<bf16>(x));
-    return why ? why : "";
-  };
-  EXPECT_EQ(reason({32}, 16), "");
-  EXPECT_EQ(reason({4}, 32), "input channels neither 16 nor a multiple of 32");
-  EXPECT_EQ(reason({48}, 32), "input channels neither 16 nor a multiple of 32");
-  EXPECT_EQ(reason({16, 16}, 32), "an input of several whose channels are not a multiple of 32");
-  EXPECT_EQ(reason({32}, 24), "output channels not a multiple of 16");
-  EXPECT_EQ(reason({32}, 32, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}), "kernel other than 3x3x3");
-  EXPECT_EQ(reason({32}, 32, {3, 3, 3}, {2, 2, 2}), "stride above 1");
-  EXPECT_EQ(reason({32}, 32, {3, 3, 3}, {1, 1, 1}, {0, 0, 0}), "padding other than 1");
-}
-
 TEST(TileConv, InstructionsGiveTheBitsOfThePlainLoops) {
   if (!cpu_has(CpuIsa::amx)) GTEST_SKIP() << "AMX: " << cpu::amx_state().text;
   for (const Case& c : cases()) {
     const Data d = make(c);
     SCOPED_TRACE(d.p.str());
-    const Tensor plain = on_tiles(cpu::plain_tile_kernels(), d);
+    const std::vector<Tensor> plain = on_plain_tiles(d).all();
     for (const int threads : {1, 2, 3}) {
       const test::Setting setting(CpuIsa::amx, threads);
-      test::expect_same_bits(on_tiles(*cpu::kernel_table(CpuIsa::amx)->tiles, d), plain);
+      const std::vector<Tensor> now = on_tiles(*cpu::kernel_table(CpuIsa::amx)->tiles, d).all();
+      for (size_t i = 0; i < now.size(); ++i) test::expect_same_bits(now[i], plain[i]);
     }
   }
 }
 
-// What conv3d_forward took, by the trace.
-std::string kernel_of(CpuIsa isa, const Data& d, Tensor& y) {
+// What the public functions took, by the trace, a line each.
+std::string kernels_of(CpuIsa isa, const Data& d, Results& r) {
   const test::Setting setting(isa);
-  y = test::unwritten({d.p.n, d.p.out[0], d.p.out[1], d.p.out[2], d.p.cout}, DType::bf16);
+  r = unwritten(d, DType::bf16, DType::f32);
   std::string text;
   const TraceSink before = set_trace_sink([&](const TraceEvent& e) {
-    if (e.kind == "kernel" && e.name == "conv3d_forward") text += e.text + '\n';
+    if (e.kind == "kernel") text += e.text + '\n';
   });
-  conv3d_forward(d.p, d.x, d.w, d.bias, y);
+  if (d.transposed) {
+    conv_transpose3d_forward(d.p, d.x[0], d.w, d.bias, r.y);
+    conv_transpose3d_backward_data(d.p, d.dy, d.w, r.dx[0]);
+    conv_transpose3d_backward_weights(d.p, d.x[0], d.dy, r.dw, &r.dbias);
+  } else {
+    conv3d_forward(d.p, d.x, d.w, d.bias, r.y);
+    conv3d_backward_data(d.p, d.dy, d.w, r.dx);
+    conv3d_backward_weights(d.p, d.x, d.dy, r.dw, &r.dbias);
+  }
   set_trace_sink(before);
   return text;
 }
 
 TEST(TileConv, IsNotTakenWithLesserInstructionSets) {
-  Tensor y;
+  Results r;
   for (int i = 0; i < static_cast<int>(CpuIsa::amx); ++i)
     if (const auto isa = static_cast<CpuIsa>(i); cpu_has(isa)) {
-      const std::string text = kernel_of(isa, make({{3, 4, 5}, {32}, 16}), y);
+      const std::string text = kernels_of(isa, make({{3, 4, 5}, {32}, 16}), r);
       EXPECT_NE(text.find("bf16"), std::string::npos) << text;
       EXPECT_EQ(text.find("tiles"), std::string::npos) << text;
       EXPECT_EQ(text.find("amx"), std::string::npos) << text;
@@ -233,13 +423,20 @@ TEST(TileConv, IsNotTakenWithLesserInstructionSets) {
 
 TEST(TileConv, IsTakenWithTheInstructionSetAmxUnlessItDeclines) {
   if (!cpu_has(CpuIsa::amx)) GTEST_SKIP() << "AMX: " << cpu::amx_state().text;
-  const Data taken = make({{3, 4, 5}, {32}, 16}), declined = make({{3, 4, 5}, {5}, 16});
-  Tensor y;
-  EXPECT_NE(kernel_of(CpuIsa::amx, taken, y).find("tiles bf16; amx"), std::string::npos);
-  test::expect_same_bits(y, on_tiles(cpu::plain_tile_kernels(), taken));
-  EXPECT_NE(
-      kernel_of(CpuIsa::amx, declined, y).find("bf16; avx512bf16; amx declined: input channels neither"),
-      std::string::npos);
+  Results r;
+  for (const Case& c :
+       {Case{{3, 4, 5}, {32}, 16}, Case{{3, 4, 5}, {32}, 16, 1, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, true}}) {
+    const Data taken = make(c);
+    const std::string text = kernels_of(CpuIsa::amx, taken, r);
+    size_t passes = 0;
+    for (size_t at = 0; (at = text.find("tiles bf16; amx", at)) != std::string::npos; ++at) ++passes;
+    EXPECT_EQ(passes, 3u) << text;
+    const std::vector<Tensor> got = r.all(), want = on_plain_tiles(taken).all();
+    for (size_t i = 0; i < got.size(); ++i) test::expect_same_bits(got[i], want[i]);
+  }
+  const std::string text =
+      kernels_of(CpuIsa::amx, make({{9, 9, 9}, {2}, 3, 1, {5, 5, 5}, {3, 3, 3}, {2, 2, 2}}), r);
+  EXPECT_NE(text.find("widened to f32; amx declined: kernel above 3"), std::string::npos) << text;
 }
 
 }  // namespace

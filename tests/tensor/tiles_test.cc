@@ -205,22 +205,52 @@ TEST(Tiles, InfinitiesAndNaN) {
   EXPECT_EQ(one({{0x1p100f, 0x1p100f}}, 1), INFINITY);
 }
 
+std::vector<const cpu::TileKernels*> kernels() {
+  std::vector<const cpu::TileKernels*> all{&cpu::plain_tile_kernels()};
+  if (cpu_has(CpuIsa::amx)) all.push_back(cpu::kernel_table(CpuIsa::amx)->tiles);
+  return all;
+}
+
+// Rows side by side along the lanes, or lanes side by side along the rows; missing rows and lanes.
 TEST(Tiles, WeightsArePackedInPairsOfRows) {
-  std::vector<float> w(32 * 20);
+  std::vector<float> w(32 * 37);
   for (size_t i = 0; i < w.size(); ++i) w[i] = 1 + static_cast<float>(i) * 0x1p-10f;  // ties among them
   w[3] = NAN;
-  for (const cpu::TileKernels* k :
-       {&cpu::plain_tile_kernels(), cpu_has(CpuIsa::amx) ? cpu::kernel_table(CpuIsa::amx)->tiles : nullptr}) {
-    if (!k) continue;
-    for (const size_t rows : {size_t{16}, size_t{32}}) {
-      std::array<bf16, 512> tile;
-      tile.fill(bf16(-7));
-      k->pack(w.data(), static_cast<int64_t>(rows), 20, &tile[0].bits);
-      for (size_t row = 0; row < 32; ++row)
-        for (size_t n = 0; n < 16; ++n)
-          ASSERT_EQ(tile[row / 2 * 32 + 2 * n + row % 2].bits, row < rows ? bf16(w[row * 20 + n]).bits : 0)
-              << row << ' ' << n;
-    }
+  for (const cpu::TileKernels* k : kernels())
+    for (const auto& [row_step, lane_step] : {std::pair<int64_t, int64_t>{37, 1}, {1, 37}, {20, 37}, {1, 1}})
+      for (const int64_t lanes : {16, 5})
+        for (const int64_t missing : {32, 7, 0}) {
+          std::array<bf16, 512> tile;
+          tile.fill(bf16(-7));
+          cpu::TileWeightsPack p{};
+          for (int64_t i = 0; i < 32; ++i)
+            p.rows[i] = i == missing || (missing == 0 && i > 16) ? nullptr : w.data() + i * row_step;
+          p.lane_step = lane_step;
+          p.lanes = lanes;
+          p.out = &tile[0].bits;
+          k->pack(p);
+          for (int64_t i = 0; i < 32; ++i)
+            for (int64_t n = 0; n < 16; ++n)
+              ASSERT_EQ(tile[static_cast<size_t>(i / 2 * 32 + 2 * n + i % 2)].bits,
+                        p.rows[i] && n < lanes ? bf16(p.rows[i][n * lane_step]).bits : 0)
+                  << i << ' ' << n;
+        }
+}
+
+TEST(Tiles, PlacesArePackedAsPairsAndTransposed) {
+  constexpr size_t kPlaces = 64;
+  std::vector<cpu::Bf16Bits> v(kPlaces * 16);
+  for (size_t i = 0; i < v.size(); ++i) v[i] = static_cast<cpu::Bf16Bits>(i + 1);
+  for (const cpu::TileKernels* k : kernels()) {
+    std::vector<cpu::Bf16Bits> pairs(2 * v.size(), 7), columns(v.size(), 7);
+    k->pairs(v.data(), kPlaces, pairs.data());
+    k->columns(v.data(), kPlaces, columns.data());
+    for (size_t p = 0; p < kPlaces; ++p)
+      for (size_t c = 0; c < 16; ++c) {
+        ASSERT_EQ(pairs[(p * 16 + c) * 2], v[p * 16 + c]);
+        ASSERT_EQ(pairs[(p * 16 + c) * 2 + 1], p + 1 < kPlaces ? v[(p + 1) * 16 + c] : 0);
+        ASSERT_EQ(columns[p / 32 * 512 + c * 32 + p % 32], v[p * 16 + c]);
+      }
   }
 }
 
