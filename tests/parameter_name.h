@@ -6,7 +6,7 @@
 #include <cctype>
 #include <string>
 
-namespace voxgrad::testing {
+namespace voxgrad::test {
 
 /// `text` as a part of a test's name: GoogleTest takes letters, digits and underscores.
 inline std::string test_name(std::string text) {
@@ -15,4 +15,4 @@ inline std::string test_name(std::string text) {
   return text;
 }
 
-}  // namespace voxgrad::testing
+}  // namespace voxgrad::test

@@ -10,9 +10,9 @@
 namespace voxgrad {
 namespace {
 
-using testing::NamedSample;
-using testing::sample_name;
-using testing::samples_where;
+using test::NamedSample;
+using test::sample_name;
+using test::samples_where;
 
 struct Pass {
   Tensor out;
@@ -55,10 +55,10 @@ void expect_near(const Tensor& a, const Tensor& b, double tolerance, const std::
   EXPECT_LE(worst / scale, tolerance) << what;
 }
 
-class AllOps : public ::testing::TestWithParam<NamedSample> {};
-class DifferentiableOps : public ::testing::TestWithParam<NamedSample> {};
-class Bf16Ops : public ::testing::TestWithParam<NamedSample> {};
-class LinearOps : public ::testing::TestWithParam<NamedSample> {};
+class AllOps : public testing::TestWithParam<NamedSample> {};
+class DifferentiableOps : public testing::TestWithParam<NamedSample> {};
+class Bf16Ops : public testing::TestWithParam<NamedSample> {};
+class LinearOps : public testing::TestWithParam<NamedSample> {};
 
 TEST_P(DifferentiableOps, GradientAgreesWithFiniteDifferences) {
   const auto& [op, sample] = GetParam();
@@ -113,18 +113,18 @@ TEST_P(LinearOps, BackwardIsTheAdjoint) {
   EXPECT_NEAR(left, right, 1e-13 * (size + 1));  // rounding of some hundred f64 terms
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, AllOps, ::testing::ValuesIn(samples_where([](const Op&) { return true; })),
+INSTANTIATE_TEST_SUITE_P(Ops, AllOps, testing::ValuesIn(samples_where([](const Op&) { return true; })),
                          sample_name);
-INSTANTIATE_TEST_SUITE_P(Ops, DifferentiableOps, ::testing::ValuesIn(samples_where([](const Op& op) {
+INSTANTIATE_TEST_SUITE_P(Ops, DifferentiableOps, testing::ValuesIn(samples_where([](const Op& op) {
                            return op.backward != nullptr;
                          })),
                          sample_name);
-INSTANTIATE_TEST_SUITE_P(Ops, Bf16Ops, ::testing::ValuesIn(samples_where([](const Op& op) {
+INSTANTIATE_TEST_SUITE_P(Ops, Bf16Ops, testing::ValuesIn(samples_where([](const Op& op) {
                            return op.bf16_input != nullptr;
                          })),
                          sample_name);
 INSTANTIATE_TEST_SUITE_P(Ops, LinearOps,
-                         ::testing::ValuesIn(samples_where([](const Op& op) { return op.linear; })),
+                         testing::ValuesIn(samples_where([](const Op& op) { return op.linear; })),
                          sample_name);
 
 TEST(OpList, NamesAreUniqueAndRecordsComplete) {

@@ -10,7 +10,7 @@
 #include "autograd/ops.h"
 #include "tests/parameter_name.h"
 
-namespace voxgrad::testing {
+namespace voxgrad::test {
 
 /// A sample of an op.
 struct NamedSample {
@@ -33,4 +33,4 @@ inline std::string sample_name(const ::testing::TestParamInfo<NamedSample>& info
   return test_name(std::string(info.param.op->name) + "_" + info.param.sample.name);
 }
 
-}  // namespace voxgrad::testing
+}  // namespace voxgrad::test

@@ -6,9 +6,9 @@
 namespace voxgrad {
 namespace {
 
-using testing::NamedSample;
-using testing::sample_name;
-using testing::samples_where;
+using test::NamedSample;
+using test::sample_name;
+using test::samples_where;
 
 struct Pass {
   Tensor out;
@@ -53,7 +53,7 @@ void expect_near(const Tensor& a, const Tensor& b, double tolerance, const std::
   EXPECT_LE(worst / scale, tolerance) << what;
 }
 
-class GpuOps : public ::testing::TestWithParam<NamedSample> {
+class GpuOps : public testing::TestWithParam<NamedSample> {
  protected:
   void SetUp() override {
     if (!test::no_device().empty()) GTEST_SKIP() << "no CUDA device\n" << test::no_device();
@@ -83,9 +83,9 @@ TEST_P(GpuBf16Ops, AgreesWithTheReferenceOnRoundedInputs) {
     if (want.grads[i].defined()) expect_near(got.grads[i], want.grads[i], 4 * 0x1p-8, cat("gradient ", i));
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, GpuOps, ::testing::ValuesIn(samples_where([](const Op&) { return true; })),
+INSTANTIATE_TEST_SUITE_P(Ops, GpuOps, testing::ValuesIn(samples_where([](const Op&) { return true; })),
                          sample_name);
-INSTANTIATE_TEST_SUITE_P(Ops, GpuBf16Ops, ::testing::ValuesIn(samples_where([](const Op& op) {
+INSTANTIATE_TEST_SUITE_P(Ops, GpuBf16Ops, testing::ValuesIn(samples_where([](const Op& op) {
                            return op.bf16_input != nullptr;
                          })),
                          sample_name);

@@ -70,7 +70,7 @@ INSTANTIATE_TEST_SUITE_P(Methods, Golden,
                                            KnownBits{"mc-dropout", "9cdfae5959624624", "5ce9181f92b2eb0e"},
                                            KnownBits{"pgrd-no-dds", "b75ad45d4fe2862e", "1798508e6f2581a0"},
                                            KnownBits{"pgrd", "6017f89626c60b29", "a76542789f9e74bb"}),
-                         [](const auto& p) { return testing::test_name(p.param.method); });
+                         [](const auto& p) { return test::test_name(p.param.method); });
 
 TEST(GoldenList, HasEveryMethod) {
   const ::testing::UnitTest& all = *::testing::UnitTest::GetInstance();
@@ -83,7 +83,7 @@ TEST(GoldenList, HasEveryMethod) {
         tested.insert(name.substr(name.find('/') + 1));
       }
   for (std::string name : method_names()) {
-    name = testing::test_name(name);
+    name = test::test_name(name);
     EXPECT_TRUE(tested.contains(name)) << "add " << name << " to the list above, with empty digests first";
   }
 }
