@@ -33,20 +33,23 @@ function skipped_line(   i, k, text, swap) {
   return "skipped: " skipped + 0 text (reasons ? ")" : "")
 }
 
-/% tests passed, [0-9]+ tests? failed out of / {
-  summary = 1
+/% tests passed, [0-9]+ tests? failed out of / { summary = 1 }
+!summary { print; fflush(); next }
+{ held[++lines] = $0 }
+
+# The log is complete only when ctest has ended.
+END {
+  if (!summary) exit
   count_skipped()
   print skipped_line() "\n"
-}
-!summary { print; fflush(); next }
-/^The following tests did not run:/ { title = $0; next }  # printed if others than skipped tests follow
-/^\t *[0-9]+ - .*\(Skipped\)$/ { next }
-/^$/ { blank = 1; next }  # one empty line, if something follows
-{
-  if (blank) print ""
-  if (title != "" && /^\t/) print title
-  blank = 0
-  title = ""
-  print
-  fflush()
+  for (i = 1; i <= lines; ++i) {
+    if (held[i] ~ /^\t *[0-9]+ - .*\(Skipped\)$/) continue
+    if (held[i] == "") { blank = 1; continue }  # one empty line, if something follows
+    if (held[i] ~ /^The following tests did not run:/) { title = held[i]; continue }  # if others than skipped follow
+    if (blank) print ""
+    if (title != "" && held[i] ~ /^\t/) print title
+    blank = 0
+    title = ""
+    print held[i]
+  }
 }
