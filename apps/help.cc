@@ -55,7 +55,9 @@ const std::map<std::string, std::string>& examples() {
       {"report", "voxgrad report run -o report.html"},
       {"verify", "voxgrad verify run"},
       {"cache", "voxgrad cache\nvoxgrad cache --clean --older-than 30"},
-      {"bench", "voxgrad bench --threads 2"},
+      {"bench",
+       "voxgrad bench --threads 2\nvoxgrad bench --all                               # fp32 and bf16, and "
+       "the CPU's rates"},
       {"image", "voxgrad image scan.nii.gz"},
       {"info",
        "voxgrad info                                    # this build and this machine\nvoxgrad info run"},

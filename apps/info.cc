@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "apps/commands.h"
+#include "apps/precision_advice.h"
 #include "apps/run_info.h"
 #include "io/system_info.h"
 #include "run/runtime_record.h"
@@ -34,6 +35,10 @@ void print_text(const json& j) {
   line("CPU features", features);
   line("AMX", j["amx"]);
   line("kernels", j["kernels"]);
+  const json& advice = j["recommended"];
+  line("precision",
+       "fp32 unless --precision says otherwise; recommended: " + advice["precision"].get<std::string>() +
+           " (" + advice["reason"].get<std::string>() + ")");
   line("Winograd", !j["winograd"]          ? "off"
                    : j["kernels"] == "ref" ? "not with these kernels"
                                            : "where it pays");
@@ -64,6 +69,8 @@ void add_info(CLI::App& app) {
     json j = machine_record();
     j["amx"] = cpu::amx_state().text;
     j["kernels"] = name_of(cpu_isa());
+    const PrecisionAdvice advice = precision_advice();
+    j["recommended"] = {{"precision", advice.precision}, {"reason", advice.reason}};
     j["winograd"] = winograd_allowed();
     j["threads"] = thread_count();
     j["libraries"]["CLI11"] = CLI11_VERSION;

@@ -1,4 +1,5 @@
-# Sourced by scripts/demo and scripts/test: installs what the build needs (Debian 12, apt) and builds.
+# Sourced by scripts/demo, scripts/test and .ci/run, which set $root: installs what the build needs (Debian 12, apt),
+# builds, and runs the tests.
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
@@ -34,4 +35,12 @@ build() {
   cmake -S "$root" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release "$@" >"$folder.log" 2>&1 ||
     { tail -n 20 "$folder.log" >&2; die "configuring failed, see $folder.log"; }
   cmake --build "$folder" || die "the build failed"
+}
+
+# run_tests FOLDER [CTEST OPTION...]: ctest, with one line that counts the skipped tests before its summary.
+run_tests() {
+  local folder=$1
+  shift
+  ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" "$@" |
+    awk -v log_file="$folder/Testing/Temporary/LastTest.log" -f "$root/scripts/summary.awk"
 }

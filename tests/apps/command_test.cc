@@ -250,6 +250,45 @@ TEST_F(Command, BenchReportsEveryFigureAndRefusesWhatItCannotDo) {
   }
 }
 
+TEST_F(Command, BenchAllMeasuresTheCpuAndEveryPrecision) {
+  const std::string small = "bench --all --base 4 --size 8 --batch 1 --repeat 1 --threads 2";
+  ASSERT_EQ(run(small + " --json"), 0) << err_;
+  const nlohmann::json j = nlohmann::json::parse(out_);
+  EXPECT_EQ(j.at("threads"), 2);
+  for (const char* rate : {"fma_f32", "copy"})
+    for (const char* key : {"one_thread", "all_threads"})
+      EXPECT_GT(j.at("rates").at(rate).at(key), 0) << rate;
+  const bool pairs = j.at("isa") == "avx512bf16" || j.at("isa") == "amx";
+  EXPECT_EQ(j.at("rates").at("dot_bf16").at("one_thread") > 0, pairs);
+  EXPECT_EQ(j.at("rates").at("tiles_bf16").at("all_threads") > 0, j.at("isa") == "amx");
+  EXPECT_EQ(j.at("bf16_computed_in_fp32"), !pairs);
+  for (const char* precision : {"fp32", "bf16"}) {
+    const nlohmann::json& p = j.at("precisions").at(precision);
+    for (const char* pass : {"step", "forward"}) {
+      const double seconds = p.at(cat(pass, "_s")), base = j.at("precisions").at("fp32").at(cat(pass, "_s"));
+      EXPECT_GT(seconds, 0);
+      EXPECT_DOUBLE_EQ(p.at(cat(pass, "_speedup")).get<double>(), base / seconds);
+    }
+  }
+  ASSERT_EQ(run("info --json"), 0) << err_;
+  EXPECT_EQ(nlohmann::json::parse(out_).at("recommended"), j.at("recommended"));
+  ASSERT_EQ(run("info"), 0) << err_;
+  EXPECT_NE(out_.find("recommended: " + j.at("recommended").at("precision").get<std::string>()),
+            std::string::npos)
+      << out_;
+
+  setenv("VOXGRAD_CPU_ISA", "portable", 1);
+  ASSERT_EQ(run(small), 0) << err_;
+  unsetenv("VOXGRAD_CPU_ISA");
+  for (const char* part : {"kernels portable", "1 thread", "2 threads", "fp32 multiply-adds", "none", "GB/s",
+                           "fp32 / bf16", "training step, s", "These kernels compute bf16 in fp32.",
+                           "recommended by the instruction set: fp32 (the kernels in use, portable,"})
+    EXPECT_NE(out_.find(part), std::string::npos) << part << "\n" << out_;
+  EXPECT_EQ(run("bench --all --precision bf16"), 2);
+  EXPECT_EQ(run("bench --all --device cuda"), 2);
+  EXPECT_NE(err_.find("--all measures the CPU"), std::string::npos) << err_;
+}
+
 TEST_F(Command, NumbersThatAreNoneAreUsageErrors) {
   const std::string run_folder = " -o " + path("r");
   const std::vector<std::pair<std::string, bool>> options{

@@ -5,31 +5,14 @@
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/gradcheck.h"
-#include "autograd/ops.h"
+#include "tests/autograd/op_samples.h"
 
 namespace voxgrad {
 namespace {
 
-struct Named {
-  const Op* op;
-  OpSample sample;
-};
-
-std::vector<Named> samples_where(bool (*fits)(const Op&)) {
-  std::vector<Named> all;
-  for (const Op* op : all_ops())
-    if (fits(*op))
-      for (auto& s : op->samples()) all.push_back({op, std::move(s)});
-  return all;
-}
-
-std::string test_name(const testing::TestParamInfo<Named>& info) {
-  std::string s = std::string(info.param.op->name) + "_" + info.param.sample.name;
-  std::replace_if(
-      s.begin(), s.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
-  return s;
-}
+using test::NamedSample;
+using test::sample_name;
+using test::samples_where;
 
 struct Pass {
   Tensor out;
@@ -72,10 +55,10 @@ void expect_near(const Tensor& a, const Tensor& b, double tolerance, const std::
   EXPECT_LE(worst / scale, tolerance) << what;
 }
 
-class AllOps : public testing::TestWithParam<Named> {};
-class DifferentiableOps : public testing::TestWithParam<Named> {};
-class Bf16Ops : public testing::TestWithParam<Named> {};
-class LinearOps : public testing::TestWithParam<Named> {};
+class AllOps : public testing::TestWithParam<NamedSample> {};
+class DifferentiableOps : public testing::TestWithParam<NamedSample> {};
+class Bf16Ops : public testing::TestWithParam<NamedSample> {};
+class LinearOps : public testing::TestWithParam<NamedSample> {};
 
 TEST_P(DifferentiableOps, GradientAgreesWithFiniteDifferences) {
   const auto& [op, sample] = GetParam();
@@ -131,17 +114,18 @@ TEST_P(LinearOps, BackwardIsTheAdjoint) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ops, AllOps, testing::ValuesIn(samples_where([](const Op&) { return true; })),
-                         test_name);
+                         sample_name);
 INSTANTIATE_TEST_SUITE_P(Ops, DifferentiableOps, testing::ValuesIn(samples_where([](const Op& op) {
                            return op.backward != nullptr;
                          })),
-                         test_name);
+                         sample_name);
 INSTANTIATE_TEST_SUITE_P(Ops, Bf16Ops, testing::ValuesIn(samples_where([](const Op& op) {
                            return op.bf16_input != nullptr;
                          })),
-                         test_name);
+                         sample_name);
 INSTANTIATE_TEST_SUITE_P(Ops, LinearOps,
-                         testing::ValuesIn(samples_where([](const Op& op) { return op.linear; })), test_name);
+                         testing::ValuesIn(samples_where([](const Op& op) { return op.linear; })),
+                         sample_name);
 
 TEST(OpList, NamesAreUniqueAndRecordsComplete) {
   std::vector<std::string_view> names;

@@ -23,6 +23,8 @@ struct Case {
   double tolerance = 2e-6;
 };
 
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
 Tensor normal(const Shape& s, uint32_t which) { return random_normal(s, {5, Stream::test, which}); }
 
 Tensor labels(const Shape& s, int64_t classes) {

@@ -48,6 +48,12 @@ const std::vector<Case>& cases() {
 
 enum class Mode { f32, tf32, bf16, bf16_weights };
 
+const char* name_of(Mode m) {
+  constexpr const char* kNames[] = {"f32", "tf32", "bf16", "bf16_weights"};
+  return kNames[static_cast<int>(m)];
+}
+void PrintTo(Mode m, std::ostream* out) { *out << name_of(m); }
+
 // The error of a sum of products in each mode, relative; rms over all elements. What a plan is held to.
 double bound(Mode m) { return m == Mode::f32 ? 2e-5 : m == Mode::tf32 ? 2e-3 : 6e-3; }
 
@@ -174,13 +180,9 @@ TEST_P(GpuConv, TransposedAgreesWithTheCpu) {
   }
 }
 
-std::string mode_name(const testing::TestParamInfo<Mode>& info) {
-  constexpr const char* kNames[] = {"f32", "tf32", "bf16", "bf16_weights"};
-  return kNames[static_cast<int>(info.param)];
-}
-
 INSTANTIATE_TEST_SUITE_P(Modes, GpuConv,
-                         testing::Values(Mode::f32, Mode::tf32, Mode::bf16, Mode::bf16_weights), mode_name);
+                         testing::Values(Mode::f32, Mode::tf32, Mode::bf16, Mode::bf16_weights),
+                         [](const auto& mode) { return name_of(mode.param); });
 
 class GpuPlans : public test::OnGpu {};
 

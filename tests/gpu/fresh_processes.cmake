@@ -3,7 +3,7 @@ foreach(run RANGE 1 ${RUNS})
   execute_process(COMMAND ${TESTS} --gtest_filter=GpuPlans.RunsAreTheSameToTheBit:GpuTraining.StepsOfTheDenoiser
     OUTPUT_VARIABLE output RESULT_VARIABLE status)
   if(output MATCHES "no CUDA device[^\n]*")
-    message("${CMAKE_MATCH_0}")
+    message("SKIPPED: ${CMAKE_MATCH_0}")
     return()
   endif()
   string(REGEX MATCHALL "bits [^\n]*" bits "${output}")

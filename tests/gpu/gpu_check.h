@@ -32,7 +32,7 @@ inline bool emulated() {
 class OnGpu : public testing::Test {
  protected:
   void SetUp() override {
-    if (!no_device().empty()) GTEST_SKIP() << "no CUDA device: " << no_device();
+    if (!no_device().empty()) GTEST_SKIP() << "no CUDA device\n" << no_device();
   }
 };
 

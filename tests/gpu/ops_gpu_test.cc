@@ -1,30 +1,14 @@
 // Every op record on the device: forward and gradients in f32 against the f64 reference on the CPU, on the
 // samples of the records.
-#include "autograd/gradcheck.h"
+#include "tests/autograd/op_samples.h"
 #include "tests/gpu/gpu_check.h"
 
 namespace voxgrad {
 namespace {
 
-struct Named {
-  const Op* op;
-  OpSample sample;
-};
-
-std::vector<Named> samples_where(bool (*fits)(const Op&)) {
-  std::vector<Named> all;
-  for (const Op* op : all_ops())
-    if (fits(*op))
-      for (auto& s : op->samples()) all.push_back({op, std::move(s)});
-  return all;
-}
-
-std::string test_name(const testing::TestParamInfo<Named>& info) {
-  std::string s = std::string(info.param.op->name) + "_" + info.param.sample.name;
-  std::replace_if(
-      s.begin(), s.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
-  return s;
-}
+using test::NamedSample;
+using test::sample_name;
+using test::samples_where;
 
 struct Pass {
   Tensor out;
@@ -69,10 +53,10 @@ void expect_near(const Tensor& a, const Tensor& b, double tolerance, const std::
   EXPECT_LE(worst / scale, tolerance) << what;
 }
 
-class GpuOps : public testing::TestWithParam<Named> {
+class GpuOps : public testing::TestWithParam<NamedSample> {
  protected:
   void SetUp() override {
-    if (!test::no_device().empty()) GTEST_SKIP() << "no CUDA device: " << test::no_device();
+    if (!test::no_device().empty()) GTEST_SKIP() << "no CUDA device\n" << test::no_device();
   }
 };
 
@@ -100,11 +84,11 @@ TEST_P(GpuBf16Ops, AgreesWithTheReferenceOnRoundedInputs) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ops, GpuOps, testing::ValuesIn(samples_where([](const Op&) { return true; })),
-                         test_name);
+                         sample_name);
 INSTANTIATE_TEST_SUITE_P(Ops, GpuBf16Ops, testing::ValuesIn(samples_where([](const Op& op) {
                            return op.bf16_input != nullptr;
                          })),
-                         test_name);
+                         sample_name);
 
 }  // namespace
 }  // namespace voxgrad

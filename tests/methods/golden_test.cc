@@ -12,15 +12,18 @@
 #include "methods/training.h"
 #include "run/folder.h"
 #include "tensor/cpu/isa.h"
+#include "tests/parameter_name.h"
 #include "tests/temporary_folder.h"
 
 namespace voxgrad {
 namespace {
 
-// Of weights, plan and constants, and of the first sample of a case.
-struct Digests {
-  const char *model, *sample;
+// Of a method: the digests of weights, plan and constants, and of the first sample of a case.
+struct KnownBits {
+  const char *method, *model, *sample;
 };
+
+void PrintTo(const KnownBits& b, std::ostream* out) { *out << b.method; }
 
 struct FirstSample : Receiver {
   bool wants(const std::string&) const override { return false; }
@@ -31,7 +34,7 @@ struct FirstSample : Receiver {
   std::string digest;
 };
 
-class Golden : public ::testing::TestWithParam<std::pair<const char*, Digests>> {};
+class Golden : public ::testing::TestWithParam<KnownBits> {};
 
 TEST_P(Golden, ATrainingHasItsKnownBits) {
   // AVX2 and AVX-512 agree to the bit; portable kernels do not fuse multiplication and addition.
@@ -42,7 +45,7 @@ TEST_P(Golden, ATrainingHasItsKnownBits) {
   phantom.size = 16;
   phantom.seed = 3;
   write_phantom(folder.path() + "/data", phantom);
-  const std::unique_ptr<Method> method = make_method(GetParam().first);
+  const std::unique_ptr<Method> method = make_method(GetParam().method);
   Config config = method->config();
   for (const char* s :
        {"plan.base_features=4", "train.max_steps=4", "train.max_scored=1", "sampling.samples=2"})
@@ -52,27 +55,22 @@ TEST_P(Golden, ATrainingHasItsKnownBits) {
   request.seed = 5;
   ASSERT_EQ(train_method(*method, folder.path() + "/data", request).end, TrainEnd::finished);
   const ModelFile model = read_model(RunFolder{request.run}.model());
-  EXPECT_EQ(model.digest.substr(0, 16), GetParam().second.model);
+  EXPECT_EQ(model.digest.substr(0, 16), GetParam().model);
   PreprocessedCase c;
   c.name = "case";
   const Triple& patch = method->plan().patch;
   c.image = random_normal({patch[0], patch[1], patch[2], 1}, {1, Stream::test, 0});
   FirstSample first;
   method->predict(c, {.seed = 7}, first);
-  EXPECT_EQ(first.digest.substr(0, 16), GetParam().second.sample);
+  EXPECT_EQ(first.digest.substr(0, 16), GetParam().sample);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Methods, Golden,
-    ::testing::Values(std::pair{"unet", Digests{"7d9010e04d2c20e4", "7737e60cf3b697de"}},
-                      std::pair{"mc-dropout", Digests{"9cdfae5959624624", "5ce9181f92b2eb0e"}},
-                      std::pair{"pgrd-no-dds", Digests{"b75ad45d4fe2862e", "1798508e6f2581a0"}},
-                      std::pair{"pgrd", Digests{"6017f89626c60b29", "a76542789f9e74bb"}}),
-    [](const auto& p) {
-      std::string name = p.param.first;
-      std::replace(name.begin(), name.end(), '-', '_');
-      return name;
-    });
+INSTANTIATE_TEST_SUITE_P(Methods, Golden,
+                         ::testing::Values(KnownBits{"unet", "7d9010e04d2c20e4", "7737e60cf3b697de"},
+                                           KnownBits{"mc-dropout", "9cdfae5959624624", "5ce9181f92b2eb0e"},
+                                           KnownBits{"pgrd-no-dds", "b75ad45d4fe2862e", "1798508e6f2581a0"},
+                                           KnownBits{"pgrd", "6017f89626c60b29", "a76542789f9e74bb"}),
+                         [](const auto& p) { return test::test_name(p.param.method); });
 
 TEST(GoldenList, HasEveryMethod) {
   const ::testing::UnitTest& all = *::testing::UnitTest::GetInstance();
@@ -85,7 +83,7 @@ TEST(GoldenList, HasEveryMethod) {
         tested.insert(name.substr(name.find('/') + 1));
       }
   for (std::string name : method_names()) {
-    std::replace(name.begin(), name.end(), '-', '_');
+    name = test::test_name(name);
     EXPECT_TRUE(tested.contains(name)) << "add " << name << " to the list above, with empty digests first";
   }
 }

@@ -163,9 +163,14 @@ TEST_P(GroupSampling, TheFirstEstimateIsTheMeanOfOneStepWhateverTheStepsAndTheMe
 
 const auto shapes = testing::Values(Triple{8, 8, 8},    // one window that is the volume
                                     Triple{8, 12, 9});  // several that overlap
-INSTANTIATE_TEST_SUITE_P(Shapes, GroupSampling, shapes);
+std::string name_of(const Triple& shape) { return cat(shape[0], "x", shape[1], "x", shape[2]); }
+INSTANTIATE_TEST_SUITE_P(Shapes, GroupSampling, shapes,
+                         [](const auto& shape) { return name_of(shape.param); });
 INSTANTIATE_TEST_SUITE_P(Samplers, GroupSamplingAsALoop,
-                         testing::Combine(shapes, testing::Values("ddim", "ddpm", "dpmpp")));
+                         testing::Combine(shapes, testing::Values("ddim", "ddpm", "dpmpp")),
+                         [](const auto& p) {
+                           return name_of(std::get<0>(p.param)) + "_" + std::get<1>(p.param);
+                         });
 
 TEST(EarlyStopOfPgrd, DrawsAPrefixOfTheSamplesWhateverTheMemory) {
   const Fixture f({8, 12, 9});

@@ -254,7 +254,8 @@ TEST_P(Domain, AHeaderWithoutOrientationIsSaid) {
   EXPECT_NE(warnings[0].find("no orientation is given"), std::string::npos);
 }
 
-INSTANTIATE_TEST_SUITE_P(Phantom, Domain, ::testing::Values("mri", "ct"));
+INSTANTIATE_TEST_SUITE_P(Phantom, Domain, ::testing::Values("mri", "ct"),
+                         [](const auto& modality) { return std::string(modality.param); });
 
 }  // namespace
 }  // namespace voxgrad
