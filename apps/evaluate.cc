@@ -78,6 +78,7 @@ void add_evaluate(CLI::App& app) {
     if (!a->output.empty()) {
       write_text(a->output, json);
       write_text(csv_beside(a->output), to_csv(e.table));
+      spdlog::info("the scores were written to {} and {}", a->output, csv_beside(a->output));
     }
     std::cout << (a->json ? json : to_text(e.table));
     if (e.only_predicted && !a->json)

@@ -81,7 +81,7 @@ void run(const Arguments& a) {
   Config config = method->config();
   a.config.apply(config);
   const Dataset dataset = open_dataset(a.dataset);
-  const RunSplit split = run_split(dataset, static_cast<int>(method->common.fold));
+  const RunSplit split = run_split(dataset, static_cast<int>(method->common.fold), method->common.max_scored);
   ProgressLine line;
   const Plan plan = plan_of(a, dataset, split, method->common, line);
   const std::string toml = plan_to_toml(plan);

@@ -54,8 +54,6 @@ void run(Arguments& a) {
   watch_signals();
   a.device.open();
   LoadedModel model = open_model(RunFolder{a.run}, [](const std::string& text) { spdlog::warn("{}", text); });
-  if (!model.file.complete)
-    spdlog::warn("{}: training was stopped before its end; masks are those of an unfinished model", a.run);
   Method& method = *model.method;
   Config config = method.config([&](const std::string& key) { say_no_effect(key, method.name()); });
   config.fix_training();
@@ -65,6 +63,8 @@ void run(Arguments& a) {
   work.memory = memory_limit(a.memory);
   work.device_memory = a.device.memory_limit(runtime);
   build(model, runtime);
+  if (!model.file.complete)
+    spdlog::warn("{}: training was stopped before its end; masks are those of an unfinished model", a.run);
   for (const std::string& text : method.warnings()) spdlog::warn("{}", text);
   ProgressLine line;
   work.poll = [] {

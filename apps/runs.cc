@@ -14,13 +14,20 @@ namespace {
 
 using nlohmann::json;
 
+/// Whether a manifest.json belongs to a run. If it is not JSON, it may, and is listed as unreadable.
+bool is_run(const RunFolder& run) {
+  const json manifest = json::parse(read_text(run.manifest()), nullptr, /*allow_exceptions=*/false);
+  return manifest.is_discarded() || manifest.contains("method");
+}
+
 /// The run folders in a folder, sorted by name, or the folder itself if it is a run.
 std::vector<RunFolder> runs_in(const std::string& folder) {
   if (!is_folder(folder)) fail(ErrorCode::data, "[runs] ", folder, ": expected a folder");
   if (file_exists(RunFolder{folder}.manifest())) return {{folder}};
   std::vector<RunFolder> runs;
   for (const std::string& name : list_folder(folder))
-    if (const RunFolder run{folder + "/" + name}; file_exists(run.manifest())) runs.push_back(run);
+    if (const RunFolder run{folder + "/" + name}; file_exists(run.manifest()) && is_run(run))
+      runs.push_back(run);
   std::sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
   return runs;
 }

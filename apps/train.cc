@@ -75,7 +75,8 @@ void run(Arguments& a) {
   }
   TrainRequest& request = a.request;
   if (!a.print_config && (a.dataset.empty() || request.run.empty()))
-    fail(ErrorCode::usage, "train: expected DATASET and -o RUN");
+    fail(ErrorCode::usage, "train: expected ", a.dataset.empty() ? "DATASET" : "-o RUN",
+         ", as in: voxgrad train DATASET -o RUN (see voxgrad help train)");
   const std::unique_ptr<Method> method = request.resume ? resumed_method(a.method, a.config, request.run)
                                                         : configured_method(a.method, a.config);
   if (a.print_config) {

@@ -65,7 +65,15 @@ std::optional<PairedComparison> paired(const ScoreTable& a, const ScoreTable& b,
   return compare_paired(x, y);
 }
 
-bool holds_zero(const PairedComparison& d) { return d.ci_low <= 0 && d.ci_high >= 0; }
+/// With fewer pairs no two-sided sign test reaches p < 0.05, and a bootstrap interval leaves out 0 as soon as
+/// all differences have one sign.
+constexpr int64_t kFewestPairs = 6;
+
+/// Whether a difference is shown: there are enough pairs, the interval leaves out 0, and the t-test agrees.
+bool is_shown(const PairedComparison& d) {
+  const bool agrees = !d.p || *d.p < 0.05;  // without variance there is no p
+  return d.n >= kFewestPairs && (d.ci_low > 0 || d.ci_high < 0) && agrees;
+}
 
 using Summaries = std::vector<std::map<std::string, Summary>>;  // one for each row
 
@@ -84,7 +92,7 @@ std::vector<bool> bold_rows(const RunScores& scores, const Summaries& rows, cons
     if (!rows[r].contains(s.key)) continue;
     const auto difference = paired(scores.rows[*best].table, scores.rows[r].table, s.key);
     bold[r] = fixed(mean(r), s.decimals) == fixed(mean(*best), s.decimals) ||
-              (difference && holds_zero(*difference));
+              !(difference && is_shown(*difference));
     all = all && bold[r];
   }
   return all ? std::vector<bool>(rows.size()) : bold;
@@ -166,9 +174,9 @@ std::string summary_table(const RunScores& scores) {
          "<p class=\"small\">Mean \u00b1 standard deviation over cases (n \u2212 1). \u2191 higher is "
          "better, "
          "\u2193 lower is better. Bold: the best mean of a column, and means that are not shown to differ "
-         "from it "
-         "(the 95&#8239;% interval of the paired difference contains 0). If this holds for all rows, nothing "
-         "is bold. "
+         "from it. A difference is shown if there are at least six cases, the 95&#8239;% interval of the "
+         "paired "
+         "difference leaves out 0, and p < 0.05. If no row is shown to differ, nothing is bold. "
          "A mean over fewer than all cases is followed by its number of cases. Scores without a unit are "
          "fractions; "
          "bounded ones are from 0 to 1.</p>";
@@ -225,16 +233,19 @@ std::string comparison_table(const RunScores& scores) {
       const std::optional<PairedComparison> difference = paired(method->table, row.table, key);
       if (!difference) continue;
       const PairedComparison& d = *difference;
-      const std::string better = holds_zero(d) ? "not shown"
+      const bool few = d.n < kFewestPairs;
+      const std::string better = few            ? "too few cases"
+                                 : !is_shown(d) ? "not shown"
                                  : (d.mean_difference > 0) == s.higher_is_better
                                      ? escape_markup(method->label)
                                      : escape_markup(row.label);
       const auto show = [&](double v) { return fixed(v, s.decimals + 1); };
       body += "<tr><th scope=\"row\">" + escape_markup(method->label) + " \u2212 " +
               escape_markup(row.label) + "</th><td class=\"left\">" + heading(s, true) + "</td><td>" +
-              show(d.mean_difference) + "</td><td>" + show(d.ci_low) + " to " + show(d.ci_high) +
-              "</td><td>" + p_text(d.p) + "</td><td>" + std::to_string(d.n) + "</td><td class=\"left\">" +
-              better + "</td></tr>";
+              show(d.mean_difference) + "</td><td>" +
+              (few ? "\u2013" : show(d.ci_low) + " to " + show(d.ci_high)) + "</td><td>" +
+              (few ? "\u2013" : p_text(d.p)) + "</td><td>" + std::to_string(d.n) +
+              "</td><td class=\"left\">" + better + "</td></tr>";
     }
   }
   if (body.empty()) return "";
@@ -243,9 +254,10 @@ std::string comparison_table(const RunScores& scores) {
          "difference</th><th scope=\"col\">95&#8239;% interval</th><th scope=\"col\">p</th><th "
          "scope=\"col\">Cases</th><th scope=\"col\" class=\"left\">Better</th></tr></thead><tbody>" +
          body +
-         "</tbody></table></div><p class=\"small\">Better: the better one of the two, if the interval does "
-         "not contain "
-         "0. Percentile bootstrap over cases (10,000 resamples) and two-sided paired t-test; p is not "
+         "</tbody></table></div><p class=\"small\">Better: the better one of the two, if the difference is "
+         "shown "
+         "(see the first table). Percentile bootstrap over cases (10,000 resamples) and two-sided paired "
+         "t-test; p is not "
          "corrected for "
          "the number of comparisons." +
          (method->table.cases.size() < 10 ? " With so few cases both are imprecise." : "") + "</p>";

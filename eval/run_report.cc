@@ -78,7 +78,7 @@ void read_facts(const Manifest& m, Report& report) {
   add("Data set", m.dataset);
   add("Folder of the data", m.dataset_folder);
   add("Channels", joined(m.channels, ", "));
-  add("Modality", m.modality);
+  if (m.channels.empty()) add("Modality", m.modality);  // of an earlier version
   add("Split", m.split);
   add("Training data, SHA-256", m.data_sha256);
   add("Scored data, SHA-256", m.scored_sha256);
@@ -283,10 +283,12 @@ std::string rank_text(const Score& score, const ScoreTable& table) {
   const auto below =
       static_cast<size_t>(std::count_if(all.begin(), all.end(), [&](double v) { return v < *score; }));
   const std::string of = " of " + std::to_string(all.size());
-  if (below == 0) return "worst" + of;
-  if (below + 1 == all.size()) return "best" + of;
-  if (below == (all.size() - 1) / 2) return "median" + of;
-  return "rank " + std::to_string(all.size() - below) + of;
+  const auto equal = std::count(all.begin(), all.end(), *score);
+  const std::string shared = equal > 1 ? cat(", with ", equal - 1, equal == 2 ? " other" : " others") : "";
+  if (below == 0) return "worst" + of + shared;
+  if (below + static_cast<size_t>(equal) == all.size()) return "best" + of + shared;
+  if (below == (all.size() - 1) / 2) return "median" + of + shared;
+  return "rank " + std::to_string(all.size() - below) + of + shared;
 }
 
 /// The names of the cases that have maps with an image.

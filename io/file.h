@@ -78,10 +78,15 @@ void write_text(const std::string& path, std::string_view text);  ///< atomic
 void append_line(const std::string& path, std::string_view line);
 bool file_exists(const std::string& path);
 bool is_folder(const std::string& path);
+/// From the root, without "." and "..". Symbolic links stay.
+std::string absolute_path(const std::string& path);
 /// True if both paths lead to the same existing file.
 bool same_file(const std::string& a, const std::string& b);
 /// Makes a folder and its missing parents. `mode`: permissions of the folder itself, if it is new.
 void make_folders(const std::string& path, unsigned mode = 0777);
+/// ErrorCode::system if files cannot be written to a folder or, if it is not there, if it cannot be made.
+/// Writes nothing.
+void expect_folder_to_write(const std::string& path);
 /// Names (not paths) of the entries of a folder, sorted.
 std::vector<std::string> list_folder(const std::string& path);
 void remove_file(const std::string& path);

@@ -10,6 +10,7 @@
 #include <cctype>
 #include <cerrno>
 #include <ctime>
+#include <filesystem>
 
 #include "io/file.h"
 #include "io/system_call.h"
@@ -58,6 +59,21 @@ void make_folders(const std::string& path, unsigned mode) {
       if (!is_folder(part)) detail::fail_system(part, "make the folder", number);
     }
   }
+}
+
+std::string absolute_path(const std::string& path) {
+  return std::filesystem::absolute(path).lexically_normal().string();
+}
+
+void expect_folder_to_write(const std::string& path) {
+  std::string there = path.empty() ? "." : path;
+  while (!file_exists(there) && !is_folder(there)) {  // the nearest part of the path that exists
+    const size_t slash = there.find_last_of('/');
+    there = slash == std::string::npos ? "." : slash == 0 ? "/" : there.substr(0, slash);
+  }
+  if (!is_folder(there)) fail(ErrorCode::system, "[file] ", there, ": expected a folder, got a file");
+  if (::access(there.c_str(), W_OK | X_OK) != 0)
+    detail::fail_system(path, there == path ? "write to the folder" : "make the folder", errno);
 }
 
 std::vector<std::string> list_folder(const std::string& path) {

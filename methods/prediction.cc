@@ -10,6 +10,9 @@
 #include "io/file.h"
 #include "io/system_info.h"
 #include "io/text.h"
+#include "io/toml.h"
+#include "methods/folders.h"
+#include "run/folder.h"
 #include "tensor/parallel.h"
 
 namespace voxgrad {
@@ -44,12 +47,9 @@ void refuse_folder_of_inputs(const PredictOptions& options, const std::vector<Ca
           fail(ErrorCode::usage, "[predict] ", output,
                ": expected an output folder without the input, got that of ", image);
   }
-  std::string folder = output;
-  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
-  const std::string name = folder.substr(folder.rfind('/') + 1), parent = folder_of(folder);
-  if ((name.starts_with("images") || name.starts_with("labels")) && file_exists(parent + "/dataset.json"))
-    fail(ErrorCode::usage, "[predict] ", output,
-         ": expected a folder for masks, got a folder of the data set ", parent);
+  expect_folder_of_results(output, "masks", "[predict] ");
+  if (file_exists(RunFolder{output}.checkpoint()) || file_exists(RunFolder{output}.model()))
+    fail(ErrorCode::usage, "[predict] ", output, ": expected a folder for masks, got the folder of a run");
 }
 
 constexpr const char* kRecord = "/prediction.json";
@@ -68,6 +68,40 @@ std::string record_of(const Method& method, const PredictOptions& options) {
   return j.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
+constexpr const char* kOtherModel = "the model is another one";
+
+// What differs between two texts of record_of, in words; empty if nothing does. `path` names the first one.
+std::string difference_of_records(const std::string& there, const std::string& here,
+                                  const std::string& path) {
+  if (there == here) return "";
+  const auto parsed = [](const std::string& text) {
+    return nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  };
+  const nlohmann::json a = parsed(there), b = parsed(here);
+  if (!a.is_object())
+    fail(ErrorCode::data, "[predict] ", path, ": expected the record of a prediction (JSON)");
+  std::vector<std::string> differences;
+  const auto compare = [&](const nlohmann::json& x, const nlohmann::json& y, const std::string& table) {
+    for (const auto& [key, now] : y.items()) {
+      const nlohmann::json was = x.value(key, nlohmann::json());
+      if (was == now) continue;
+      differences.push_back(
+          key == "model_digest" ? kOtherModel : cat(table, key, " is ", was.dump(), ", now ", now.dump()));
+    }
+  };
+  const auto settings = [&](const nlohmann::json& record) {
+    const nlohmann::json text = record.value("configuration", nlohmann::json());
+    return parsed(json_of_toml(text.is_string() ? text.get<std::string>() : "", "[predict] " + path));
+  };
+  nlohmann::json x = a, y = b;
+  const nlohmann::json before = settings(a), now = settings(b);
+  x.erase("configuration"), y.erase("configuration");
+  compare(x, y, "");
+  for (const auto& [table, keys] : now.items())
+    compare(before.value(table, nlohmann::json::object()), keys, table + ".");
+  return differences.empty() ? "the settings are others" : joined(differences);
+}
+
 // A folder holds predictions of one model with one set of settings. Files that no prediction wrote are not
 // replaced.
 void refuse_foreign_results(const PredictOptions& options, const std::vector<Case>& cases,
@@ -75,10 +109,13 @@ void refuse_foreign_results(const PredictOptions& options, const std::vector<Cas
   const std::string& output = options.output;
   if (!is_folder(output)) return;
   const std::string path = output + kRecord;
-  const bool own = file_exists(path), same = own && read_text(path) == record;
+  const bool own = file_exists(path);
+  const std::string other = own ? difference_of_records(read_text(path), record, path) : "";
+  const bool same = own && other.empty();
   if (options.skip_existing && own && !same)
     fail(ErrorCode::usage, "[predict] ", output,
-         ": --skip-existing: expected predictions with this model and these settings, got those of ", path);
+         ": --skip-existing: expected predictions with this model and these settings, but in ", path, " ",
+         other);
   std::set<std::string> written;
   for (const Case& c : cases) written.insert(c.name);
   for (const std::string& file : list_folder(output)) {
@@ -91,7 +128,11 @@ void refuse_foreign_results(const PredictOptions& options, const std::vector<Cas
            "--overwrite replaces it");
     if (own && !same && !replaced)
       fail(ErrorCode::usage, "[predict] ", output, ": expected a new folder, since ", file,
-           " is there, from another model or with other settings (prediction.json)");
+           " is there from another prediction: in prediction.json ", other);
+    if (other.find(kOtherModel) != std::string::npos && replaced && !options.overwrite)
+      fail(ErrorCode::usage, "[predict] ", output, "/", file,
+           " is there from another prediction: in prediction.json ", other,
+           "; choose another folder, or replace the masks with --overwrite");
   }
 }
 
@@ -114,7 +155,8 @@ void remove_earlier(const PredictOptions& options, const std::string& name) {
     if (file_exists(each)) remove_file(each);
 }
 
-// Warns about maps of an earlier prediction that are removed and not replaced.
+// Warns about masks of an earlier prediction that are replaced, and about maps that are removed with them and
+// not replaced.
 void say_what_goes(const PredictOptions& options, const std::vector<Case>& cases) {
   const auto count = [&](auto&& there) { return std::count_if(cases.begin(), cases.end(), there); };
   const std::string& output = options.output;
@@ -126,6 +168,10 @@ void say_what_goes(const PredictOptions& options, const std::vector<Case>& cases
       options.warn(cat(output, "/", what, ": the earlier ", what, " of ", counted(n, "case"),
                        " are removed with their masks, since this prediction writes none (", option, ")"));
   };
+  const auto masks = count([&](const Case& c) { return file_exists(output + "/" + c.name + ".nii.gz"); });
+  if (masks > 0 && options.warn)
+    options.warn(cat(output, ": the earlier masks of ", counted(masks, "case"), masks == 1 ? " is" : " are",
+                     " replaced"));
   if (!options.save_probabilities) say("probabilities", "--save-probabilities", probabilities);
   if (!options.save_samples) say("samples", "--save-samples", samples);
 }
@@ -230,6 +276,8 @@ std::vector<Case> prediction_work(const Method& method, const PredictOptions& op
   std::vector<Case> left;
   for (const Case& c : cases)
     if (!options.skip_existing || !file_exists(options.output + "/" + c.name + ".nii.gz")) left.push_back(c);
+  expect_folder_to_write(options.output);
+  say_what_goes(options, left);
   return left;
 }
 
@@ -245,15 +293,13 @@ LoadedCase read_case(const Case& c, const Plan& plan, const PredictOptions& opti
 std::vector<std::string> predict_files(Method& method, const PredictOptions& options) {
   const Plan& plan = method.plan();
   const std::vector<Case> left = prediction_work(method, options);
-  std::vector<std::string> folders{options.output, options.output + "/entropy",
-                                   options.output + "/mutual_information"};
+  std::vector<std::string> folders{options.output, options.output + "/entropy"};
   for (const std::string& key : options.estimates) folders.push_back(options.output + "/estimates/" + key);
   if (options.save_probabilities) folders.push_back(options.output + "/probabilities");
   for (const std::string& folder : folders) make_folders(folder);
   const FolderLock lock(options.output);
   for (const std::string& folder : folders) remove_stale_temporaries(folder);
   write_text(options.output + kRecord, record_of(method, options));
-  say_what_goes(options, left);
   CaseClock clock(most_windows(left, plan), options.progress);
   std::vector<std::string> names;
   if (const std::string doubt = options.domain.doubt(plan); !doubt.empty() && options.warn)
@@ -289,15 +335,19 @@ std::vector<std::string> predict_files(Method& method, const PredictOptions& opt
         write_volume(options.output + "/estimates/" + key + file, loaded.header,
                      channels_first(probabilities));
       write_volume(options.output + "/entropy" + file, loaded.header, p.entropy);
-      if (p.drawn > 1)
+      if (p.drawn > 1) {
+        make_folders(options.output + "/mutual_information");
         write_volume(options.output + "/mutual_information" + file, loaded.header, p.mutual_information);
+      }
       write_volume(options.output + file, loaded.header, as_bytes_or_ints(p.mask, plan.classes()),
                    kIntentLabel);
       names.push_back(c.name);
-    } catch (const Error&) {
+    } catch (const Error& e) {
       if (left.size() > 1 && options.warn)
         options.warn(cat(names.size(), " of ", counted(left.size(), "case"), " written before ", c.name,
-                         "; leave that case out and use --skip-existing to continue with the others"));
+                         e.code() == ErrorCode::data
+                             ? "; leave that case out and use --skip-existing to continue with the others"
+                             : "; --skip-existing continues with that case"));
       throw;
     }
   return names;

@@ -32,6 +32,15 @@ bool is_file_name(const std::string& name) {
          !control;
 }
 
+/// The channel that a name of nnU-Net's form says (CASE_0001.nii.gz: 1); -1 if it has another form.
+int channel_in_name(const std::string& path) {
+  const std::string name = path.substr(path.rfind('/') + 1), stem = name.substr(0, name.find('.'));
+  const size_t line = stem.rfind('_');
+  if (line == std::string::npos || stem.size() - line != 5) return -1;
+  const std::string digits = stem.substr(line + 1);
+  return digits.find_first_not_of("0123456789") == std::string::npos ? std::stoi(digits) : -1;
+}
+
 [[noreturn]] void refuse(const std::string& file, int64_t volumes, int64_t expected, const Plan& plan) {
   if (expected == 1 && plan.channels() > 1)
     fail(ErrorCode::data, "[predict] ", file, ": expected one channel, beside files of the others, got ",
@@ -64,6 +73,16 @@ Case named_case(const std::string& text, const Plan& plan) {
          ", in this order, or one file of all, got ", files.size());
   for (const std::string& file : files)
     if (!file_exists(file)) fail(ErrorCode::data, "[predict] --case ", name, ": ", file, ": expected a file");
+  for (size_t i = 0; i < files.size(); ++i) {
+    for (size_t j = 0; j < i; ++j)
+      if (same_file(files[i], files[j]))
+        fail(ErrorCode::usage, "[predict] --case ", name, ": expected a file for each of ", channels_of(plan),
+             ", got ", files[i], " twice");
+    const int channel = channel_in_name(files[i]);
+    if (files.size() > 1 && channel >= 0 && channel != static_cast<int>(i))
+      fail(ErrorCode::usage, "[predict] --case ", name, ": expected the files in the order of ",
+           channels_of(plan), ", got ", files[i], " as channel ", i, ", whose name says ", channel);
+  }
   return {name, files, ""};
 }
 

@@ -5,6 +5,7 @@
 
 #include "data/plan_file.h"
 #include "io/sha256.h"
+#include "methods/folders.h"
 #include "methods/look_ahead.h"
 #include "methods/registry.h"
 #include "methods/training_domain.h"
@@ -158,7 +159,7 @@ Plan MethodTraining::plan(CaseStore& store) {
 TrainingJob MethodTraining::prepare() {
   const CommonOptions& common = method_.common;
   dataset_ = open_dataset(folder_);
-  split_ = run_split(dataset_, static_cast<int>(common.fold));
+  split_ = run_split(dataset_, static_cast<int>(common.fold), common.max_scored);
   CaseStore store(cache_);
   run_.say(split_.text);
   if (split_.calibration.empty())
@@ -241,6 +242,7 @@ TrainingJob MethodTraining::prepare() {
 
 TrainResult train_method(Method& method, const std::string& dataset, const TrainRequest& request,
                          const MemoryBounds& memory, const CacheOptions& cache) {
+  expect_folder_of_results(request.run, "a run", "[train] ");
   return MethodTraining(method, dataset, request, memory, cache)();
 }
 

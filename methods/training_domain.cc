@@ -137,6 +137,9 @@ void TrainingDomain::compare_intensity(const LoadedCase& c, const Plan& plan,
                        high < lows.high + kInside * usual || high > highs.high + kOutside * usual;
     const bool scaled =
         width > kFactor * (highs.high - lows.low) || width < std::max(0.0, highs.low - lows.high) / kFactor;
+    if (relative && !scaled && low < -0.01 * width && lows.low >= 0)
+      warnings.push_back(cat("channel ", k, " (", plan.channel_names[k], "): the smallest value is ", low,
+                             ", in training no value was below 0: is this the right kind of image?"));
     if ((relative ? scaled : moved) && width > 0)
       warnings.push_back(cat("channel ", k, " (", plan.channel_names[k], "): intensities from ", low, " to ",
                              high, " are far from those of training, which begin at ", range_text(lows),

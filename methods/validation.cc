@@ -60,7 +60,7 @@ void keep_maps(const RunFolder& run, const ScoreTable& table, size_t most) {
 
 }  // namespace
 
-RunSplit run_split(const Dataset& dataset, int fold) {
+RunSplit run_split(const Dataset& dataset, int fold, int64_t max_scored) {
   const Split s = split(dataset, fold);
   RunSplit r;
   if (s.validation.size() >= 10) {
@@ -80,6 +80,9 @@ RunSplit run_split(const Dataset& dataset, int fold) {
                  "validation cases); ",
                  counted(r.scored.size(), "validation case"), " for scoring.");
   }
+  if (max_scored > 0 && max_scored < static_cast<int64_t>(r.scored.size()))
+    r.text += cat(" Of these, only the first ", max_scored, " by name ", max_scored == 1 ? "is" : "are",
+                  " scored (train.max_scored).");
   r.text +=
       " The split is by case: where a data set holds several images of one person, they may be on both "
       "sides.";
@@ -103,9 +106,6 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
   scores.split = split.text;
   const std::vector<Case> cases = scored_cases(dataset, split, options.max_scored);
   const size_t total = cases.size();
-  if (total < split.scored.size())
-    scores.notes.push_back(
-        cat("Only the first ", total, " of ", split.scored.size(), " cases were scored (train.max_scored)."));
   if (split.calibration.empty())
     scores.notes.push_back("Not calibrated: no case was left to fit temperatures.");
   for (const std::string& note : method.notes()) scores.notes.push_back(note);

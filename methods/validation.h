@@ -13,7 +13,7 @@ struct RunSplit {
 /// With at least ten validation cases in the fold, every second one (in the order of names) is for
 /// calibration and the others are scored. With fewer than ten, all are scored, and every sixth training case
 /// (at least one) is held out of training for calibration. A single training case is not held out.
-RunSplit run_split(const Dataset& dataset, int fold);
+RunSplit run_split(const Dataset& dataset, int fold, int64_t max_scored = 0);
 /// The cases that are scored: the first `most`, or all if `most` is 0.
 std::vector<Case> scored_cases(const Dataset& dataset, const RunSplit& split, int64_t most);
 

@@ -1,6 +1,4 @@
 // Writes the files of a run: configuration, checkpoint, model, manifest.
-#include <filesystem>
-
 #include "io/sha256.h"
 #include "io/system_info.h"
 #include "tensor/conv.h"
@@ -8,10 +6,6 @@
 #include "train/training_state.h"
 
 namespace voxgrad {
-
-std::string absolute_path(const std::string& path) {
-  return std::filesystem::absolute(path).lexically_normal().string();
-}
 
 RuntimeRecord record_of(const Runtime& r) {
   return {std::string(name_of(r.instruction_set())), r.winograd(), name_of(r.precision()), r.device().str(),

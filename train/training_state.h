@@ -25,7 +25,6 @@ struct Stopped {
 
 constexpr const char* kScoring = "scoring";  // the name in the log for the work after the last stage
 
-std::string absolute_path(const std::string& path);
 RuntimeRecord record_of(const Runtime& runtime);
 // Reads the model of a source. ErrorCode::usage for an unknown stage, data for an unfinished one.
 ModelFile read_source(const StageSource& source, const std::function<void(const std::string&)>& warn);

@@ -89,13 +89,26 @@ TEST_F(Outputs, AFolderHoldsThePredictionsOfOneModelAndItsSettings) {
   ASSERT_EQ(run("train " + path("data") + " --method unet --seed 2 -o " + path("other") + few_), 0) << err_;
   const std::string other = "predict " + path("other") + " " + path("data/imagesTr");
   EXPECT_EQ(run(other + "/phantom_001_0000.nii.gz -o " + path("masks")), 2);
-  EXPECT_NE(err_.find("phantom_002.nii.gz"), std::string::npos) << err_;
-  ASSERT_EQ(run(other + " -o " + path("masks")), 0) << err_;  // all of them are replaced
+  EXPECT_NE(err_.find("the model is another one"), std::string::npos) << err_;
+  EXPECT_EQ(run(other + "/phantom_003_0000.nii.gz -o " + path("masks")), 2);
+  EXPECT_NE(err_.find("expected a new folder, since phantom_001.nii.gz is there"), std::string::npos) << err_;
+  // All of them would be replaced: masks of another model are replaced on request alone.
+  const std::string earlier = read_text(path("masks/phantom_001.nii.gz"));
+  EXPECT_EQ(run(other + " -o " + path("masks")), 2);
+  EXPECT_NE(err_.find("the model is another one"), std::string::npos) << err_;
+  EXPECT_EQ(read_text(path("masks/phantom_001.nii.gz")), earlier);
+  ASSERT_EQ(run(other + " -o " + path("masks") + " --overwrite --dry-run"), 0) << err_;
+  EXPECT_NE(err_.find(path("masks") + ": the earlier masks of 2 cases are replaced"), std::string::npos)
+      << err_;
+  EXPECT_EQ(read_text(path("masks/phantom_001.nii.gz")), earlier);
+  ASSERT_EQ(run(other + " -o " + path("masks") + " --overwrite"), 0) << err_;
 
   std::filesystem::remove(path("masks/phantom_003.nii.gz"));
   const auto before = std::filesystem::last_write_time(path("masks/phantom_001.nii.gz"));
   EXPECT_EQ(run(predict("", "masks") + " --skip-existing"), 2);
-  EXPECT_NE(err_.find("prediction.json"), std::string::npos) << err_;
+  EXPECT_NE(err_.find("prediction.json the model is another one"), std::string::npos) << err_;
+  EXPECT_EQ(run(other + " -o " + path("masks") + " --skip-existing --seed 3 --save-probabilities"), 2);
+  EXPECT_NE(err_.find("probabilities is false, now true, seed is 1, now 3"), std::string::npos) << err_;
   ASSERT_EQ(run(other + " -o " + path("masks") + " --skip-existing"), 0) << err_;
   EXPECT_TRUE(std::filesystem::exists(path("masks/phantom_003.nii.gz")));
   EXPECT_EQ(std::filesystem::last_write_time(path("masks/phantom_001.nii.gz")), before);
@@ -113,6 +126,30 @@ TEST_F(Outputs, APredictionThatBreaksOffLeavesNoMaskOfAnEarlierOne) {
   EXPECT_FALSE(std::filesystem::exists(path("masks/phantom_001.nii.gz")));
   for (const auto& entry : std::filesystem::recursive_directory_iterator(path("masks")))
     EXPECT_NE(entry.path().extension(), ".part") << entry.path();
+}
+
+// Results in a folder of data would be taken for data, and masks in a run for files of the run.
+TEST_F(Outputs, DataSetsAndRunsAreNoPlaceForResults) {
+  const std::vector<std::string> before = list_folder(path("data"));
+  for (const char* folder : {"data", "data/imagesTr", "data/imagesTr/new/deep", "data/labelsTr/.."}) {
+    EXPECT_EQ(run("train " + path("data") + " --method unet -o " + path(folder) + few_), 2) << folder;
+    EXPECT_NE(err_.find("data set"), std::string::npos) << err_;
+    EXPECT_EQ(run(predict("", folder)), 2) << folder;
+    EXPECT_TRUE(err_.find("data set") != std::string::npos ||
+                err_.find("without the input") != std::string::npos)
+        << err_;
+  }
+  EXPECT_EQ(run(predict("", "run")), 2);
+  EXPECT_NE(err_.find("got the folder of a run"), std::string::npos) << err_;
+  EXPECT_EQ(list_folder(path("data")), before);
+  EXPECT_FALSE(is_folder(path("data/imagesTr/new")));
+  ASSERT_EQ(run(predict("/phantom_001_0000.nii.gz", "data/predictions")), 0) << err_;
+}
+
+TEST_F(Outputs, ADryRunFindsAFolderThatCannotBeMade) {
+  write_text(path("file"), "");
+  EXPECT_EQ(run(predict("", "file/masks") + " --dry-run"), 4);
+  EXPECT_NE(err_.find(path("file") + ": expected a folder, got a file"), std::string::npos) << err_;
 }
 
 TEST_F(Outputs, ALongNameOfACaseIsNoObstacle) {
@@ -150,7 +187,7 @@ TEST_F(Outputs, ABrokenImageSaysHowToGoOn) {
   write_text(path("mixed/b.nii.gz"), whole.substr(0, whole.size() / 2));
   const std::string command = "predict " + path("run") + " " + path("mixed") + " -o " + path("masks");
   EXPECT_EQ(run(command), 3);
-  EXPECT_NE(err_.find("1 of 3 cases written before b; without it, --skip-existing goes on"),
+  EXPECT_NE(err_.find("1 of 3 cases written before b; leave that case out and use --skip-existing"),
             std::string::npos)
       << err_;
   // Another prediction without probabilities says that the earlier ones go.

@@ -134,6 +134,10 @@ TEST_F(Verbs, RunsListsWhatAFolderHolds) {
   ASSERT_EQ(run("runs " + path("data")), 0) << err_;
   EXPECT_NE(out_.find("no runs"), std::string::npos) << out_;
   EXPECT_EQ(run("runs " + path("nowhere")), 3);
+  std::filesystem::create_directories(path("others/of-another-program"));
+  write_text(path("others/of-another-program/manifest.json"), "{\"files\": []}");
+  ASSERT_EQ(run("runs " + path("others")), 0) << err_;
+  EXPECT_NE(out_.find("no runs"), std::string::npos) << out_;
 }
 
 TEST_F(Verbs, WhatToRunNextIsSaidUnlessItIsQuiet) {
@@ -342,6 +346,14 @@ TEST_F(Channels, ErrorsNameThemAndTheRuleOfNames) {
   EXPECT_EQ(run(predict("--case anna=" + list({0}))), 3);
   EXPECT_EQ(run(predict("--case anna=a.nii,b.nii,c.nii,d.nii")), 3);
   EXPECT_NE(err_.find("a.nii: expected a file"), std::string::npos) << err_;
+  EXPECT_EQ(run(predict("--case anna=" + list({0, 1, 1, 3}))), 2);
+  EXPECT_NE(err_.find("t1c.nii.gz twice"), std::string::npos) << err_;
+  std::string numbered;
+  for (const char c : {'0', '2', '1', '3'})
+    numbered +=
+        (numbered.empty() ? "" : ",") + path(std::string("data/imagesTr/phantom_001_000") + c + ".nii.gz");
+  EXPECT_EQ(run(predict("--case anna=" + numbered)), 2);
+  EXPECT_NE(err_.find("phantom_001_0002.nii.gz as channel 1, whose name says 2"), std::string::npos) << err_;
   for (const std::string bad : {"/etc/anna=", "..=", ".anna=", "=", "", "a/b="}) {
     EXPECT_EQ(run(predict("--case '" + bad + (bad.empty() ? "" : list({0, 1, 2, 3})) + "'")), 2) << bad;
     EXPECT_NE(err_.find("--case"), std::string::npos) << err_;

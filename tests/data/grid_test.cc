@@ -43,7 +43,7 @@ TEST(Geometry, EachOddityIsNamed) {
       header(), [](auto& h) { h.xyzt_units = 3; }, "error units: xyzt_units: expected mm, got um");
   has(
       header(), [](auto& h) { h.pixdim[1] = 0, h.sform_code = 0; },
-      "error spacing-missing: pixdim[2]: expected mm");
+      "error spacing-missing: pixdim[2]: expected a spacing in mm");
   has(
       header(), [](auto& h) { h.srow[1][1] = 0; }, "error affine: srow: expected an axis y with a length");
   has(

@@ -59,7 +59,7 @@ TEST_F(EvaluateFolders, ATruthWithoutSpacingIsRefused) {
   header.pixdim[1] = 0;
   header.sform_code = 0;
   write_volume(root_ + "/labelsTr/a.nii.gz", header, Tensor::zeros({1, 2, 4}, DType::i32), 1002);
-  expect_data_error(options(), "a.nii.gz: pixdim[2]: expected mm along y");
+  expect_data_error(options(), "a.nii.gz: pixdim[2]: expected a spacing in mm along y");
 }
 
 // What `check` says of a geometry, scores say too.
@@ -81,7 +81,8 @@ TEST_F(EvaluateFolders, TheGeometryOfTheTruthIsRefusedOrNoted) {
 TEST_F(EvaluateFolders, AClassThatOnlyThePredictionHasIsAskedAbout) {
   write("/p/a", {0, 1, 2, 0, 0, 0, 0, 0});
   expect_data_error(options(),
-                    "/p/a.nii.gz: expected labels from 0 to 1, which the truth has, got 2; --classes");
+                    "/p/a.nii.gz: expected labels from 0 to 1, which the truth has, got 2; for further "
+                    "classes use --classes");
   EvaluateOptions three = options();
   three.classes = 3;
   EXPECT_EQ(evaluate(three).table.options.classes, 3);

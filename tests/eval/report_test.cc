@@ -58,7 +58,7 @@ TEST_F(ReportOfARun, HasEveryPartAndLoadsNothing) {
                            "tau_out 0.231",
                            "Radiological convention",
                            "2 of 10 scored cases are shown, chosen by Dice",
-                           "images of the cases that it shows",
+                           "contains images and names of the cases that it shows",
                            "2026-11-28T15:54:16Z",
                            "voxgrad train &#39;my data&#39; -o run",
                            "T1, FDG PET",
@@ -204,7 +204,7 @@ TEST(Report, BoldIsWhatPrintsBetter) {
   RunScores scores;
   const auto row = [](const char* key, double dsc) {
     ScoreRow r{key, key, RowRole::baseline, {}};
-    r.table.cases = {{"a", {{"dsc.mean_foreground", dsc}}}};
+    for (int i = 0; i < 6; ++i) r.table.cases.push_back({cat("case", i), {{"dsc.mean_foreground", dsc}}});
     return r;
   };
   const auto bold = [&](double a, double b, double c) {
@@ -218,6 +218,18 @@ TEST(Report, BoldIsWhatPrintsBetter) {
   EXPECT_EQ(bold(0.5, 0.6, 0.4), 1u);
   EXPECT_EQ(bold(0.6001, 0.6002, 0.4), 2u);
   EXPECT_EQ(bold(0.6001, 0.6002, 0.6), 0u);
+  // Of five cases nothing follows, however far the means lie apart.
+  const auto few = [&](const char* key, RowRole role, double dsc) {
+    ScoreRow r = row(key, dsc);
+    r.role = role;
+    r.table.cases.pop_back();
+    return r;
+  };
+  scores.rows = {few("x", RowRole::baseline, 0.1), few("own", RowRole::method, 0.9)};
+  EXPECT_EQ(detail::summary_table(scores).find("\"best\""), std::string::npos);
+  const std::string differences = detail::comparison_table(scores);
+  EXPECT_NE(differences.find("too few cases"), std::string::npos) << differences;
+  EXPECT_EQ(differences.find(" to "), std::string::npos) << "an interval: " << differences;
 }
 
 // A mean that is not shown to differ from the best is bold too, and no method is called better by it.

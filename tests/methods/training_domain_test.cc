@@ -152,7 +152,7 @@ TEST_P(Domain, ASpacingFarFromTrainingIsSaidAndAnImpossibleOneRefused) {
   };
   EXPECT_TRUE(predict(model, with("near", 1.9), "near").warnings.empty());
   for (const double factor : {2.1, 0.45, 9.5}) {
-    const auto warnings = predict(model, with("far", factor), "far").warnings;
+    const auto warnings = predict(model, with("far", factor), cat("far", factor)).warnings;
     ASSERT_EQ(warnings.size(), 1u) << factor;
     EXPECT_NE(warnings[0].find("far.nii.gz: pixdim[1]: the spacing is"), std::string::npos) << warnings[0];
   }
@@ -241,6 +241,18 @@ TEST(TrainingDomain, EachEndOfTheIntensitiesIsCompared) {
   EXPECT_FALSE(warned("zscore", 0, 9.1f));
   EXPECT_TRUE(warned("zscore", 0, 8.9f)) << "a hundredth of the narrowest";
   EXPECT_FALSE(warned("zscore", 7, 7)) << "its reader says that it is constant";
+  // CT shown to a model of PET, whose images had no value below 0.
+  model.intensity_low = {{0, 0.5}};
+  model.intensity_high = {{5, 50}};
+  const TrainingDomain pet(model);
+  const auto doubted = [&](float low, float high) {
+    c.image = Tensor::from<float>({1, 1, 2, 1}, {low, high});
+    return !pet.compare(c, "file", plan).empty();
+  };
+  EXPECT_TRUE(doubted(-1000, 500));
+  EXPECT_TRUE(doubted(-0.3f, 20));
+  EXPECT_FALSE(doubted(-0.1f, 20)) << "ringing of a resampling";
+  EXPECT_FALSE(doubted(0, 20));
 }
 
 TEST_P(Domain, AHeaderWithoutOrientationIsSaid) {
