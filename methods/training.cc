@@ -4,12 +4,15 @@
 #include <utility>
 
 #include "data/plan_file.h"
+#include "io/file.h"
 #include "io/sha256.h"
+#include "io/text.h"
 #include "methods/folders.h"
 #include "methods/look_ahead.h"
 #include "methods/registry.h"
 #include "methods/training_domain.h"
 #include "methods/validation.h"
+#include "run/manifest.h"
 #include "tensor/allocator.h"
 
 namespace voxgrad {
@@ -88,6 +91,20 @@ class MethodTraining {
 
  private:
   TrainingJob prepare();
+  // Another data set than that of a resumed run is found before its cases are prepared. Names alone do not
+  // decide: a data set may be renamed.
+  void expect_data_of_run() const {
+    if (!request_.resume || !file_exists(run_.folder().manifest())) return;
+    const Manifest before = read_manifest(run_.folder().manifest());
+    if (before.channels.empty()) return;  // stopped before the data were read, or of an earlier version
+    if (before.channels != dataset_.channel_names)
+      fail(ErrorCode::data, "[train] ", run_.folder().path, ": was started with the data set ",
+           before.dataset, " (channels ", joined(before.channels), "), got ", dataset_.name, " (channels ",
+           joined(dataset_.channel_names), ")");
+    if (before.dataset != dataset_.name)
+      run_.say(cat("warning: the run was started with the data set ", before.dataset, ", this one is ",
+                   dataset_.name));
+  }
   Plan plan(CaseStore& store);
   void load(CaseStore& store);
   // The bounds are half of the memory limits. The cases in memory and the parameters also count against the
@@ -159,6 +176,7 @@ Plan MethodTraining::plan(CaseStore& store) {
 TrainingJob MethodTraining::prepare() {
   const CommonOptions& common = method_.common;
   dataset_ = open_dataset(folder_);
+  expect_data_of_run();
   split_ = run_split(dataset_, static_cast<int>(common.fold), common.max_scored);
   CaseStore store(cache_);
   run_.say(split_.text);

@@ -282,5 +282,38 @@ TEST_P(TrainTest, ALabelThatChangesUnderAStoppedRunIsSaid) {
   EXPECT_NE(said.find("the scored cases are not those that"), std::string::npos) << said;
 }
 
+// Found before a case is prepared; a data set with another name alone is a warning.
+TEST_P(TrainTest, AnotherDataSetUnderAStoppedRunIsRefused) {
+  TrainRequest o = options("run");
+  int polls = 0;
+  o.stop_requested = [&polls] { return ++polls > kLoads + 3; };
+  ASSERT_EQ(train(o).end, TrainEnd::stopped);
+  o.resume = true;
+  o.stop_requested = {};
+  std::string said;
+  o.message = [&said](const std::string& text) { said += text + "\n"; };
+  o.progress = [](const TrainProgress& p) { EXPECT_EQ(p.stage.find("case"), std::string::npos) << p.stage; };
+  const std::string file = data() + "/dataset.json", before = read_text(file);
+  const std::string channel = GetParam() == std::string("ct") ? "CT" : "MRI";
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string text = before;
+    const size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from << "\n" << before;
+    write_text(file, text.replace(at, from.size(), to));
+  };
+  with("\"" + channel + "\"", "\"T2\"");
+  try {
+    train(o);
+    ADD_FAILURE() << "expected an error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::data);
+    EXPECT_NE(std::string(e.what()).find("(channels " + channel + "), got "), std::string::npos) << e.what();
+  }
+  o.progress = {};
+  with("\"name\": \"", "\"name\": \"renamed-");
+  EXPECT_EQ(train(o).end, TrainEnd::finished);
+  EXPECT_NE(said.find("warning: the run was started with the data set "), std::string::npos) << said;
+}
+
 }  // namespace
 }  // namespace voxgrad
