@@ -35,13 +35,13 @@ def run(command, **options):
 class Split:
     """Fold 0 of voxgrad: every fifth case by name is left out; of these every second is scored."""
 
-    def __init__(self, data):
+    def __init__(self, data, cases):
         names = sorted(p.name.removesuffix(".nii.gz") for p in (data / "labelsTr").glob("*.nii.gz"))
         held_out = names[0::5]
         if len(held_out) < 10:
             sys.exit(f"{data}: expected at least 50 cases, so that voxgrad keeps its calibration cases out of training")
         self.training = [n for n in names if n not in held_out]
-        self.calibration, self.scored = held_out[0::2], held_out[1::2]
+        self.scored = held_out[1::2][:cases or None]  # the others are voxgrad's calibration cases
 
 
 def copy_scored(data, split, folder):
@@ -224,6 +224,7 @@ def main():
     p.add_argument("data", type=Path)
     p.add_argument("--voxgrad", default="voxgrad")
     p.add_argument("--minutes", default="5,15,30", help="wall times, each a training of its own on both sides")
+    p.add_argument("--cases", type=int, default=0, help="score so many held-out cases; 0: all")
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--precision", default="fp32")
     p.add_argument("--set", action="append", default=[], help="KEY=VALUE for voxgrad train")
@@ -231,7 +232,7 @@ def main():
     a = p.parse_args()
     a.output = a.output.resolve()
     a.output.mkdir(parents=True, exist_ok=True)
-    split = Split(a.data)
+    split = Split(a.data, a.cases)
     rows = []
     for minutes in map(float, a.minutes.split(",")):
         for job in (voxgrad_job, nnunet_job):
