@@ -125,7 +125,8 @@ void add_predict(CLI::App& app) {
   CLI::Option* const skip =
       c->add_flag("--skip-existing", a->options.skip_existing,
                   "Skip cases that have a mask made with this model and these settings");
-  c->add_flag("--overwrite", a->options.overwrite, "Replace masks that no prediction wrote")->excludes(skip);
+  c->add_flag("--overwrite", a->options.overwrite, "Replace masks that another model or no prediction wrote")
+      ->excludes(skip);
   c->callback([a] { run(*a); });
 }
 

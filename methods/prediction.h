@@ -37,7 +37,7 @@ struct PredictOptions {
   std::string model_digest;  ///< recorded in prediction.json
   TrainingDomain domain;     ///< describes the model's training images
   bool save_samples = false, save_probabilities = false;
-  bool overwrite = false;      ///< also replace masks that no prediction wrote
+  bool overwrite = false;      ///< also replace masks of another model and masks that no prediction wrote
   bool skip_existing = false;  ///< skip cases that have a mask made with this model and these settings
   std::vector<std::string> estimates;  ///< keys of further estimates to write
   bool wants(const std::string& key) const {
@@ -67,8 +67,9 @@ LoadedCase read_case(const Case& c, const Plan& plan, const PredictOptions& opti
 /// `voxgrad predict`. Writes OUT/CASE.nii.gz, OUT/entropy/, OUT/mutual_information/, the requested further
 /// maps, and OUT/prediction.json, which records the model and the settings. Returns the names of the
 /// predicted cases. ErrorCode::usage for an estimate that the method does not have, for an output folder that
-/// has masks which no prediction wrote or which another model made of other cases, and for an output folder
-/// in which another process predicts.
+/// is a data set, a part of one or a run, for masks there which no prediction or another model wrote (without
+/// `overwrite`), for masks of other cases from another prediction, and for a folder in which another process
+/// predicts.
 std::vector<std::string> predict_files(Method& method, const PredictOptions& options);
 
 /// [D, H, W, K] -> [K, D, H, W], the order of channels in NIfTI.
