@@ -68,25 +68,31 @@ std::string record_of(const Method& method, const PredictOptions& options) {
   return j.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-constexpr const char* kOtherModel = "the model is another one";
+struct RecordDifference {
+  std::string text;    // in words; empty if nothing differs
+  bool model = false;  // the model is another one
+};
 
-// What differs between two texts of record_of, in words; empty if nothing does. `path` names the first one.
-std::string difference_of_records(const std::string& there, const std::string& here,
-                                  const std::string& path) {
-  if (there == here) return "";
+// Compares two texts of record_of. `path` names the first one.
+RecordDifference difference_of_records(const std::string& there, const std::string& here,
+                                       const std::string& path) {
+  if (there == here) return {};
   const auto parsed = [](const std::string& text) {
     return nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   };
   const nlohmann::json a = parsed(there), b = parsed(here);
   if (!a.is_object())
     fail(ErrorCode::data, "[predict] ", path, ": expected the record of a prediction (JSON)");
+  RecordDifference difference;
   std::vector<std::string> differences;
   const auto compare = [&](const nlohmann::json& x, const nlohmann::json& y, const std::string& table) {
     for (const auto& [key, now] : y.items()) {
-      const nlohmann::json was = x.value(key, nlohmann::json());
+      const nlohmann::json was = x.is_object() ? x.value(key, nlohmann::json()) : nlohmann::json();
       if (was == now) continue;
-      differences.push_back(
-          key == "model_digest" ? kOtherModel : cat(table, key, " is ", was.dump(), ", now ", now.dump()));
+      const bool model = key == "model_digest";
+      difference.model = difference.model || model;
+      differences.push_back(model ? "the model is another one"
+                                  : cat(table, key, " is ", was.dump(), ", now ", now.dump()));
     }
   };
   const auto settings = [&](const nlohmann::json& record) {
@@ -99,7 +105,8 @@ std::string difference_of_records(const std::string& there, const std::string& h
   compare(x, y, "");
   for (const auto& [table, keys] : now.items())
     compare(before.value(table, nlohmann::json::object()), keys, table + ".");
-  return differences.empty() ? "the settings are others" : joined(differences);
+  difference.text = differences.empty() ? "the settings are others" : joined(differences);
+  return difference;
 }
 
 // A folder holds predictions of one model with one set of settings. Files that no prediction wrote are not
@@ -110,12 +117,13 @@ void refuse_foreign_results(const PredictOptions& options, const std::vector<Cas
   if (!is_folder(output)) return;
   const std::string path = output + kRecord;
   const bool own = file_exists(path);
-  const std::string other = own ? difference_of_records(read_text(path), record, path) : "";
-  const bool same = own && other.empty();
+  const RecordDifference other =
+      own ? difference_of_records(read_text(path), record, path) : RecordDifference();
+  const bool same = own && other.text.empty();
   if (options.skip_existing && own && !same)
     fail(ErrorCode::usage, "[predict] ", output,
          ": --skip-existing: expected predictions with this model and these settings, but in ", path, " ",
-         other);
+         other.text);
   std::set<std::string> written;
   for (const Case& c : cases) written.insert(c.name);
   for (const std::string& file : list_folder(output)) {
@@ -128,10 +136,10 @@ void refuse_foreign_results(const PredictOptions& options, const std::vector<Cas
            "--overwrite replaces it");
     if (own && !same && !replaced)
       fail(ErrorCode::usage, "[predict] ", output, ": expected a new folder, since ", file,
-           " is there from another prediction: in prediction.json ", other);
-    if (other.find(kOtherModel) != std::string::npos && replaced && !options.overwrite)
+           " is there from another prediction: in prediction.json ", other.text);
+    if (other.model && replaced && !options.overwrite)
       fail(ErrorCode::usage, "[predict] ", output, "/", file,
-           " is there from another prediction: in prediction.json ", other,
+           " is there from another prediction: in prediction.json ", other.text,
            "; choose another folder, or replace the masks with --overwrite");
   }
 }

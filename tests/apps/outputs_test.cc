@@ -112,8 +112,17 @@ TEST_F(Outputs, AFolderHoldsThePredictionsOfOneModelAndItsSettings) {
   ASSERT_EQ(run(other + " -o " + path("masks") + " --skip-existing"), 0) << err_;
   EXPECT_TRUE(std::filesystem::exists(path("masks/phantom_003.nii.gz")));
   EXPECT_EQ(std::filesystem::last_write_time(path("masks/phantom_001.nii.gz")), before);
+  // A record that is damaged is named, or read as other settings; it is never an internal error.
+  for (const char* damaged :
+       {"no JSON", "[]", R"({"configuration": "sampling = 3"})", R"({"configuration": 5})"}) {
+    write_text(path("masks/prediction.json"), damaged);
+    const int code = run(other + " -o " + path("masks") + " --skip-existing");
+    EXPECT_TRUE(code == 2 || code == 3) << code << " " << err_;
+    EXPECT_NE(err_.find(path("masks/prediction.json")), std::string::npos) << err_;
+  }
   const FolderLock lock(path("masks"));
-  EXPECT_EQ(run(other + " -o " + path("masks")), 2);
+  std::filesystem::remove(path("masks/prediction.json"));
+  EXPECT_EQ(run(other + " -o " + path("masks") + " --overwrite"), 2);
   EXPECT_NE(err_.find("no other voxgrad process"), std::string::npos) << err_;
 }
 

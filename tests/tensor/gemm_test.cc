@@ -1,36 +1,27 @@
 // Matrix products on every implementation against the plain loop in double precision.
 #include "tensor/gemm.h"
 
-#include "tests/tensor/kernel_check.h"
+#include "tests/tensor/gemm_case.h"
 
 namespace voxgrad {
 namespace {
 
 using test::Setting;
 
-struct Case {
-  int64_t batch, m, n, k;
-  bool shared_b = false;
-};
-
 TEST(Gemm, MatchesF64) {
-  for (const Case& c : {Case{1, 1, 1, 1},
-                        {1, 5, 3, 7},
-                        {1, 97, 33, 20},
-                        {2, 13, 40, 65},
-                        {3, 24, 16, 8, true},
-                        {1, 200, 128, 100},
-                        {2, 1, 50, 30},
-                        {1, 7, 5, 5000}})
+  for (const test::GemmCase& c : {test::GemmCase{1, 1, 1, 1},
+                                  {1, 5, 3, 7},
+                                  {1, 97, 33, 20},
+                                  {2, 13, 40, 65},
+                                  {3, 24, 16, 8, true},
+                                  {1, 200, 128, 100},
+                                  {2, 1, 50, 30},
+                                  {1, 7, 5, 5000}})
     for (const bool ta : {false, true})
       for (const bool tb : {false, true})
         for (const double beta : {0.0, 0.5}) {
-          const Tensor a = test::random(ta ? Shape{c.batch, c.k, c.m} : Shape{c.batch, c.m, c.k}, 1);
-          Shape shape_b = tb ? Shape{c.batch, c.n, c.k} : Shape{c.batch, c.k, c.n};
-          if (c.shared_b) shape_b = tb ? Shape{c.n, c.k} : Shape{c.k, c.n};
-          const Tensor b = test::random(shape_b, 2);
-          const Tensor start =
-              beta == 0 ? test::unwritten({c.batch, c.m, c.n}) : test::random({c.batch, c.m, c.n}, 3);
+          const test::GemmInputs inputs(c, ta, tb, beta);
+          const Tensor &a = inputs.a, &b = inputs.b, &start = inputs.start;
           const auto run = [&](const Tensor& left, const Tensor& right, const Tensor& init) {
             Tensor out = init.clone();
             gemm(left, ta, right, tb, out, 0.25, beta);

@@ -7,33 +7,25 @@
 #include "tensor/cpu/tiles.h"
 #include "tensor/gemm.h"
 #include "tensor/trace.h"
-#include "tests/tensor/kernel_check.h"
+#include "tests/tensor/gemm_case.h"
 
 namespace voxgrad {
 namespace {
 
 // The factors are rounded, their products are exact in f32, so the error is that of a sum in f32.
 TEST(TileGemm, MatchesF64OnRoundedNumbers) {
-  struct Case {
-    int64_t batch, m, n, k;
-    bool shared_b = false;
-  };
-  for (const Case& c : {Case{1, 1, 1, 1},
-                        {1, 5, 3, 7},
-                        {1, 97, 33, 20},
-                        {2, 13, 40, 65},
-                        {3, 24, 16, 8, true},
-                        {1, 200, 64, 100},
-                        {1, 7, 5, 600}})
+  for (const test::GemmCase& c : {test::GemmCase{1, 1, 1, 1},
+                                  {1, 5, 3, 7},
+                                  {1, 97, 33, 20},
+                                  {2, 13, 40, 65},
+                                  {3, 24, 16, 8, true},
+                                  {1, 200, 64, 100},
+                                  {1, 7, 5, 600}})
     for (const bool ta : {false, true})
       for (const bool tb : {false, true})
         for (const float beta : {0.0f, 0.5f}) {
-          const Tensor a = test::random(ta ? Shape{c.batch, c.k, c.m} : Shape{c.batch, c.m, c.k}, 1);
-          Shape shape_b = tb ? Shape{c.batch, c.n, c.k} : Shape{c.batch, c.k, c.n};
-          if (c.shared_b) shape_b = tb ? Shape{c.n, c.k} : Shape{c.k, c.n};
-          const Tensor b = test::random(shape_b, 2);
-          const Tensor start =
-              beta == 0 ? test::unwritten({c.batch, c.m, c.n}) : test::random({c.batch, c.m, c.n}, 3);
+          const test::GemmInputs inputs(c, ta, tb, beta);
+          const Tensor &a = inputs.a, &b = inputs.b, &start = inputs.start;
           const auto in_f64 = [&](const Tensor& left, const Tensor& right, const Tensor& init) {
             Tensor out = init.to(DType::f64).clone();
             gemm(left.to(DType::f64), ta, right.to(DType::f64), tb, out, 0.3f, beta);
