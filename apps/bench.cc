@@ -19,12 +19,12 @@
 #include "nn/losses.h"
 #include "nn/unet.h"
 #include "optim/optimizer.h"
-#include "tensor/allocator.h"
-#include "tensor/cpu/isa.h"
-#include "tensor/graph.h"
-#include "tensor/parallel.h"
-#include "tensor/peak.h"
-#include "tensor/random.h"
+#include "tensor/core/allocator.h"
+#include "tensor/core/cpu/isa.h"
+#include "tensor/core/graph.h"
+#include "tensor/core/parallel.h"
+#include "tensor/core/peak.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad::apps {
 namespace {

@@ -8,7 +8,7 @@
 #include "apps/commands.h"
 #include "io/nearest.h"
 #include "io/system_info.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad::apps {
 namespace {

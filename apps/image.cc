@@ -11,7 +11,7 @@
 #include "apps/signals.h"
 #include "io/nifti.h"
 #include "io/sha256.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad::apps {
 namespace {

@@ -8,11 +8,11 @@
 #include "apps/run_info.h"
 #include "io/system_info.h"
 #include "run/runtime_record.h"
-#include "tensor/conv.h"
-#include "tensor/cpu/amx.h"
-#include "tensor/cpu/isa.h"
-#include "tensor/device.h"
-#include "tensor/parallel.h"
+#include "tensor/conv/conv.h"
+#include "tensor/core/cpu/amx.h"
+#include "tensor/core/cpu/isa.h"
+#include "tensor/core/device.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad::apps {
 namespace {

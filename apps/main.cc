@@ -18,8 +18,8 @@
 #include "apps/trace.h"
 #include "autograd/tracing.h"
 #include "io/system_info.h"
-#include "tensor/error.h"
-#include "tensor/parallel.h"
+#include "tensor/core/error.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad::apps {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad::apps {
 namespace {

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/file.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad::apps {
 

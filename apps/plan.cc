@@ -18,7 +18,7 @@
 #include "methods/estimate.h"
 #include "methods/look_ahead.h"
 #include "methods/validation.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad::apps {
 namespace {

@@ -1,6 +1,6 @@
 #include "apps/precision_advice.h"
 
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad::apps {
 

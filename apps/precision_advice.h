@@ -3,7 +3,7 @@
 #pragma once
 #include <string>
 
-#include "tensor/cpu/isa.h"
+#include "tensor/core/cpu/isa.h"
 
 namespace voxgrad::apps {
 

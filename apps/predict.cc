@@ -12,7 +12,7 @@
 #include "io/text.h"
 #include "methods/estimate.h"
 #include "methods/model.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad::apps {
 namespace {

@@ -7,7 +7,7 @@
 #include "apps/commands.h"
 #include "apps/run_info.h"
 #include "io/file.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad::apps {
 namespace {

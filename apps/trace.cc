@@ -5,8 +5,8 @@
 #include <regex>
 
 #include "autograd/tracing.h"
-#include "tensor/error.h"
-#include "tensor/trace.h"
+#include "tensor/core/error.h"
+#include "tensor/core/trace.h"
 
 namespace voxgrad::apps {
 namespace {

@@ -9,7 +9,7 @@
 #include "io/system_info.h"
 #include "run/folder.h"
 #include "run/manifest.h"
-#include "tensor/allocator.h"
+#include "tensor/core/allocator.h"
 
 namespace voxgrad::apps {
 

@@ -1,6 +1,6 @@
 #include "autograd/finite_check.h"
 
-#include "tensor/finite.h"
+#include "tensor/core/finite.h"
 
 namespace voxgrad {
 namespace {

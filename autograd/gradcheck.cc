@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tensor/random.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad {
 namespace {

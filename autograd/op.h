@@ -16,7 +16,7 @@
 #include <variant>
 #include <vector>
 
-#include "tensor/tensor.h"
+#include "tensor/core/tensor.h"
 
 namespace voxgrad {
 

@@ -7,9 +7,9 @@
 #include <array>
 
 #include "autograd/tape.h"
-#include "tensor/norm.h"
-#include "tensor/random.h"
-#include "tensor/resample.h"
+#include "tensor/core/random.h"
+#include "tensor/norm/norm.h"
+#include "tensor/resample/resample.h"
 
 namespace voxgrad::ops {
 

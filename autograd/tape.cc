@@ -4,10 +4,10 @@
 
 #include "autograd/finite_check.h"
 #include "autograd/tracing.h"
-#include "tensor/convert.h"
-#include "tensor/elementwise.h"
-#include "tensor/parallel.h"
-#include "tensor/trace.h"
+#include "tensor/core/convert.h"
+#include "tensor/core/parallel.h"
+#include "tensor/core/trace.h"
+#include "tensor/elementwise/elementwise.h"
 
 namespace voxgrad {
 

@@ -1,9 +1,9 @@
-// Adds to the trace of ops (tensor/trace.h) the module that runs them and, on request, their values.
+// Adds to the trace of ops (tensor/core/trace.h) the module that runs them and, on request, their values.
 #pragma once
 #include <string>
 #include <string_view>
 
-#include "tensor/tensor.h"
+#include "tensor/core/tensor.h"
 
 namespace voxgrad {
 

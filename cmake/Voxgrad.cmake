@@ -22,7 +22,7 @@ set(VOXGRAD_TABLE "" CACHE INTERNAL "")
 
 function(voxgrad_library name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${name}/*.cc)
-  list(FILTER sources EXCLUDE REGEX "/tensor/cuda/|/main\\.cc$|/tensor/cpu/isa/")
+  list(FILTER sources EXCLUDE REGEX "/tensor/.*/cuda/|/main\\.cc$|/tensor/.*/cpu/isa/")
   if(NOT sources)
     message(STATUS "voxgrad: ${name}/ has no sources yet")
     add_library(voxgrad_${name} INTERFACE)

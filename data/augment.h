@@ -8,7 +8,7 @@
 // and on the original image.
 #pragma once
 #include "data/patches.h"
-#include "tensor/random.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad {
 

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "data/augment.h"
-#include "tensor/math.h"
-#include "tensor/parallel.h"
+#include "tensor/core/math.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 namespace {

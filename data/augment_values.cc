@@ -5,8 +5,8 @@
 
 #include "data/augment.h"
 #include "data/resample.h"
-#include "tensor/math.h"
-#include "tensor/parallel.h"
+#include "tensor/core/math.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 namespace {

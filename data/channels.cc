@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 

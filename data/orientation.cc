@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 namespace {

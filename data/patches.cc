@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "data/augment.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 namespace {

@@ -45,7 +45,7 @@ Tensor gaussian_window(const Triple& patch);
 /// outside the volume are 0.
 Tensor gather_windows(const Tensor& volume, const std::vector<Window>& windows, const Triple& patch);
 /// The sum of the weights of all windows at each voxel of a volume of `shape`: f32 [D, H, W]. It is the
-/// divisor for sums of weighted windows (add_window, tensor/window.h).
+/// divisor for sums of weighted windows (add_window, tensor/layout/window.h).
 Tensor sum_of_weights(const Triple& shape, const std::vector<Window>& windows, const Tensor& weight);
 
 }  // namespace voxgrad

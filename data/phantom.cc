@@ -6,7 +6,7 @@
 
 #include "data/phantom_anatomy.h"
 #include "data/phantom_modality.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "data/phantom.h"
-#include "tensor/random.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad::phantom {
 

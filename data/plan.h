@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/inspect.h"
-#include "tensor/options.h"
+#include "tensor/core/options.h"
 
 namespace voxgrad {
 

@@ -7,7 +7,7 @@
 #include "data/grid.h"
 #include "data/nonzero.h"
 #include "data/resample.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "tensor/parallel.h"
-#include "tensor/resample.h"
+#include "tensor/core/parallel.h"
+#include "tensor/resample/resample.h"
 
 namespace voxgrad {
 

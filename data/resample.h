@@ -1,8 +1,8 @@
 // Resamples images and labels to another number of voxels in the same extent in space
-// (tensor/interpolation.h), and chooses the interpolation of a case.
+// (tensor/resample/interpolation.h), and chooses the interpolation of a case.
 #pragma once
 #include "data/plan.h"
-#include "tensor/interpolation.h"
+#include "tensor/resample/interpolation.h"
 
 namespace voxgrad {
 

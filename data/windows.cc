@@ -3,10 +3,10 @@
 #include <cmath>
 
 #include "data/patches.h"
-#include "tensor/layout.h"
-#include "tensor/math.h"
-#include "tensor/parallel.h"
-#include "tensor/window.h"
+#include "tensor/core/math.h"
+#include "tensor/core/parallel.h"
+#include "tensor/layout/layout.h"
+#include "tensor/layout/window.h"
 
 namespace voxgrad {
 namespace {

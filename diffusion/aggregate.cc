@@ -4,9 +4,9 @@
 #include <cmath>
 #include <vector>
 
-#include "tensor/math.h"
-#include "tensor/parallel.h"
-#include "tensor/process.h"
+#include "tensor/core/math.h"
+#include "tensor/core/parallel.h"
+#include "tensor/process/process.h"
 
 namespace voxgrad {
 namespace {

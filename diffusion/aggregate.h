@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "tensor/tensor.h"
+#include "tensor/core/tensor.h"
 
 namespace voxgrad {
 

@@ -2,8 +2,8 @@
 // preconditioning.
 #pragma once
 #include "diffusion/sampler.h"
-#include "tensor/process.h"
-#include "tensor/random.h"
+#include "tensor/core/random.h"
+#include "tensor/process/process.h"
 
 namespace voxgrad {
 
@@ -15,7 +15,7 @@ struct Preconditioning {
 };
 Preconditioning precondition(double alpha_bar, double sd);
 
-/// The constants that the kernels of tensor/process.h read for N examples at times t in 1..T: f32
+/// The constants that the kernels of tensor/process/process.h read for N examples at times t in 1..T: f32
 /// [kProcessConstants, N], on the CPU. `step`: the next reverse step, the same for all examples.
 Tensor process_constants(const NoiseSchedule& schedule, const std::vector<int64_t>& t, double sd,
                          const ReverseStep& step = {});

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tensor/error.h"
-#include "tensor/math.h"
+#include "tensor/core/error.h"
+#include "tensor/core/math.h"
 
 namespace voxgrad {
 

@@ -1,5 +1,5 @@
 // Samplers: the reverse steps of the process. Every sampler combines its tensors linearly, so a step is four
-// coefficients, and one kernel (reverse_residual, tensor/process.h) does all of them.
+// coefficients, and one kernel (reverse_residual, tensor/process/process.h) does all of them.
 #pragma once
 #include "diffusion/schedule.h"
 

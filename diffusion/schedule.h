@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "tensor/options.h"
+#include "tensor/core/options.h"
 
 namespace voxgrad {
 

@@ -3,7 +3,7 @@
 #include <limits>
 #include <numeric>
 
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 

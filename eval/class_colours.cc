@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad {
 namespace {

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "eval/statistics.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "run/scores.h"
-#include "tensor/tensor.h"
+#include "tensor/core/tensor.h"
 
 namespace voxgrad {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad::detail {
 

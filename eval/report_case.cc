@@ -12,7 +12,7 @@
 #include "eval/svg.h"
 #include "io/gzip.h"
 #include "io/png.h"
-#include "tensor/math.h"
+#include "tensor/core/math.h"
 
 namespace voxgrad {
 namespace {

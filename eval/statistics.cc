@@ -5,8 +5,8 @@
 #include <numeric>
 #include <tuple>
 
-#include "tensor/math.h"
-#include "tensor/random.h"
+#include "tensor/core/math.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad {
 

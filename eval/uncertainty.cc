@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "eval/reduce.h"
-#include "tensor/math.h"
+#include "tensor/core/math.h"
 
 namespace voxgrad {
 

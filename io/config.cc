@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "io/nearest.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad {
 namespace {

@@ -1,11 +1,11 @@
-// A configuration: sets declared options (tensor/options.h) from TOML and from the command line, and prints
-// them.
+// A configuration: sets declared options (tensor/core/options.h) from TOML and from the command line, and
+// prints them.
 #pragma once
 #include <functional>
 #include <set>
 #include <string>
 
-#include "tensor/options.h"
+#include "tensor/core/options.h"
 
 namespace voxgrad {
 

@@ -1,7 +1,7 @@
 // Reads TOML text into a Config.
 #include "io/config.h"
 #include "io/toml_library.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad {
 namespace {

@@ -9,7 +9,7 @@
 #include <new>
 #include <optional>
 
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 #ifdef VOXGRAD_HAVE_LIBDEFLATE
 #include <libdeflate.h>

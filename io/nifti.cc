@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "io/nifti_format.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "io/file.h"
-#include "tensor/tensor.h"
+#include "tensor/core/tensor.h"
 
 namespace voxgrad {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "io/file.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad::detail {
 

@@ -17,7 +17,7 @@
 #endif
 
 #include "io/file.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad {
 namespace detail {

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad {
 

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/toml_library.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad {
 namespace {

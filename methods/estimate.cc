@@ -6,8 +6,8 @@
 #include <numeric>
 
 #include "data/grid.h"
-#include "tensor/allocator.h"
-#include "tensor/random.h"
+#include "tensor/core/allocator.h"
+#include "tensor/core/random.h"
 #include "train/stage_steps.h"
 
 namespace voxgrad {

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "io/file.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad {
 

@@ -5,12 +5,12 @@
 #include "autograd/finite_check.h"
 #include "autograd/tracing.h"
 #include "io/text.h"
-#include "tensor/elementwise.h"
-#include "tensor/finite.h"
-#include "tensor/layout.h"
-#include "tensor/reduce.h"
-#include "tensor/trace.h"
-#include "tensor/window.h"
+#include "tensor/core/finite.h"
+#include "tensor/core/reduce.h"
+#include "tensor/core/trace.h"
+#include "tensor/elementwise/elementwise.h"
+#include "tensor/layout/layout.h"
+#include "tensor/layout/window.h"
 
 namespace voxgrad {
 namespace {

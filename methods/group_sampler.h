@@ -6,7 +6,7 @@
 // to keep the shares, they are computed again each time, with the same bits.
 //
 // Everything is computed on the denoiser's device. On a CUDA device each step replays one graph
-// (ReplayedWork, tensor/graph.h).
+// (ReplayedWork, tensor/core/graph.h).
 #pragma once
 #include <optional>
 
@@ -14,7 +14,7 @@
 #include "diffusion/residual.h"
 #include "methods/denoiser.h"
 #include "methods/method.h"
-#include "tensor/graph.h"
+#include "tensor/core/graph.h"
 
 namespace voxgrad {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "methods/registry.h"
-#include "tensor/seed.h"
+#include "tensor/core/seed.h"
 
 namespace voxgrad {
 

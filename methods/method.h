@@ -17,7 +17,7 @@
 #include "data/patches.h"
 #include "io/config.h"
 #include "run/scores.h"
-#include "tensor/runtime.h"
+#include "tensor/core/runtime.h"
 #include "train/training_run.h"
 
 namespace voxgrad {

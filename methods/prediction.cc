@@ -13,7 +13,7 @@
 #include "io/toml.h"
 #include "methods/folders.h"
 #include "run/folder.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 namespace {

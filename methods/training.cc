@@ -13,7 +13,7 @@
 #include "methods/training_domain.h"
 #include "methods/validation.h"
 #include "run/manifest.h"
-#include "tensor/allocator.h"
+#include "tensor/core/allocator.h"
 
 namespace voxgrad {
 namespace {

@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "autograd/finite_check.h"
-#include "tensor/finite.h"
-#include "tensor/parallel.h"
-#include "tensor/window.h"
+#include "tensor/core/finite.h"
+#include "tensor/core/parallel.h"
+#include "tensor/layout/window.h"
 
 namespace voxgrad {
 

@@ -5,8 +5,8 @@
 // 3x3x3 convolution interrupts the coordinates. A network that needs the position everywhere must also get it
 // as an embedding (UNetConfig::embedding).
 #pragma once
-#include "tensor/shape.h"
-#include "tensor/tensor.h"
+#include "tensor/core/shape.h"
+#include "tensor/core/tensor.h"
 
 namespace voxgrad {
 

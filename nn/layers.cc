@@ -1,7 +1,7 @@
 #include "nn/layers.h"
 
 #include "autograd/tracing.h"
-#include "tensor/layout.h"
+#include "tensor/layout/layout.h"
 
 namespace voxgrad {
 

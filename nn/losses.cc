@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "tensor/window.h"
+#include "tensor/layout/window.h"
 
 namespace voxgrad {
 

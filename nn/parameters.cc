@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tensor/random.h"
-#include "tensor/reduce.h"
+#include "tensor/core/random.h"
+#include "tensor/core/reduce.h"
 
 namespace voxgrad {
 

@@ -3,8 +3,8 @@
 #include <map>
 #include <string>
 
-#include "tensor/optim.h"
-#include "tensor/options.h"
+#include "tensor/core/options.h"
+#include "tensor/optimizer/optimizer.h"
 
 namespace voxgrad {
 

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "io/json_reason.h"
-#include "tensor/finite.h"
+#include "tensor/core/finite.h"
 
 namespace voxgrad::detail {
 

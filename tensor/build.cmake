@@ -1,14 +1,14 @@
-target_link_libraries(voxgrad_tensor PUBLIC Threads::Threads ${CMAKE_DL_LIBS})  # dl: tensor/device.cc
+target_link_libraries(voxgrad_tensor PUBLIC Threads::Threads ${CMAKE_DL_LIBS})  # dl: tensor/core/device.cc
 
-# The kernels of tensor/cpu/isa/ are written once and compiled for each instruction set, in a namespace of its name.
-file(GLOB isa_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tensor/cpu/isa/*.cc)
-file(GLOB isa_bf16_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tensor/cpu/isa/bf16/*.cc)
-file(GLOB isa_amx_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tensor/cpu/isa/amx/*.cc)
+# The kernels of tensor/FAMILY/cpu/isa/ are written once and compiled for each instruction set, in a namespace of its name.
+file(GLOB isa_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tensor/*/cpu/isa/*.cc)
+file(GLOB isa_bf16_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tensor/*/cpu/isa/bf16/*.cc)
+file(GLOB isa_amx_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tensor/*/cpu/isa/amx/*.cc)
 set(isa_flags_portable "")
 set(isa_flags_avx2 -mavx2 -mfma)
 set(isa_flags_avx512 -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512)
-set(isa_flags_avx512bf16 ${isa_flags_avx512} -mavx512bf16)  # only the kernels of tensor/cpu/isa/bf16/
-set(isa_flags_amx ${isa_flags_avx512bf16} -mamx-tile -mamx-bf16)    # only those of tensor/cpu/isa/amx/
+set(isa_flags_avx512bf16 ${isa_flags_avx512} -mavx512bf16)  # only the kernels of cpu/isa/bf16/
+set(isa_flags_amx ${isa_flags_avx512bf16} -mamx-tile -mamx-bf16)    # only those of cpu/isa/amx/
 set(isas portable)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(APPEND isas avx2 avx512 avx512bf16 amx)

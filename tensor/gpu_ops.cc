@@ -1,6 +1,6 @@
-#include "tensor/gpu.h"
-#include "tensor/ref/optim.h"
-#include "tensor/volume.h"
+#include "tensor/core/gpu.h"
+#include "tensor/core/volume.h"
+#include "tensor/optimizer/ref/optimizer.h"
 
 namespace voxgrad::gpu {
 namespace {

@@ -1,7 +1,7 @@
 // The residual diffusion process, windows and random numbers on a CUDA device.
-#include "tensor/gpu.h"
-#include "tensor/process.h"
-#include "tensor/volume.h"
+#include "tensor/core/gpu.h"
+#include "tensor/core/volume.h"
+#include "tensor/process/process.h"
 
 namespace voxgrad::gpu {
 namespace {

@@ -4,7 +4,7 @@
 #include <functional>
 #include <optional>
 
-#include "tensor/input_queue.h"
+#include "tensor/core/input_queue.h"
 #include "train/stage.h"
 
 namespace voxgrad {

@@ -1,6 +1,6 @@
 // What a program brings that trains one model in several processes (ranks).
 #pragma once
-#include "tensor/tensor.h"
+#include "tensor/core/tensor.h"
 
 namespace voxgrad {
 

@@ -14,7 +14,7 @@
 #include "autograd/tape.h"
 #include "nn/parameters.h"
 #include "optim/optimizer.h"
-#include "tensor/random.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad {
 

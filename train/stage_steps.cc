@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "autograd/finite_check.h"
-#include "tensor/finite.h"
-#include "tensor/reduce.h"
+#include "tensor/core/finite.h"
+#include "tensor/core/reduce.h"
 
 namespace voxgrad {
 namespace {

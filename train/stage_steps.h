@@ -7,7 +7,7 @@
 // finite is computed again with a check of every op (autograd/finite_check.h), so that the error names the
 // op. Other steps have no cost for this check.
 #pragma once
-#include "tensor/graph.h"
+#include "tensor/core/graph.h"
 #include "train/batch_feed.h"
 #include "train/group.h"
 

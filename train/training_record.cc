@@ -1,8 +1,8 @@
 // Writes the files of a run: configuration, checkpoint, model, manifest.
 #include "io/sha256.h"
 #include "io/system_info.h"
-#include "tensor/conv.h"
-#include "tensor/parallel.h"
+#include "tensor/conv/conv.h"
+#include "tensor/core/parallel.h"
 #include "train/training_state.h"
 
 namespace voxgrad {

@@ -8,8 +8,8 @@
 
 #include "run/folder.h"
 #include "run/model.h"
-#include "tensor/runtime.h"
-#include "tensor/seed.h"
+#include "tensor/core/runtime.h"
+#include "tensor/core/seed.h"
 #include "train/group.h"
 #include "train/stage.h"
 

@@ -1,6 +1,6 @@
 // add_bias: y[..., c] = x[..., c] + bias[c].
 #include "autograd/ops/common.h"
-#include "tensor/channelwise.h"
+#include "tensor/elementwise/channelwise.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -1,5 +1,5 @@
 // attention: scaled dot-product attention with several heads (Vaswani et al. 2017).
-#include "tensor/attention.h"
+#include "tensor/attention/attention.h"
 
 #include <cmath>
 

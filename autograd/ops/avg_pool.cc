@@ -1,6 +1,6 @@
 // avg_pool: the mean of each window.
 #include "autograd/ops/common.h"
-#include "tensor/pool.h"
+#include "tensor/pool/pool.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -1,7 +1,7 @@
 // axpby: y[n] = p[n] a[n] + q[n] b[n] with weights p, q [N] that are not differentiated. It adds noise to a
 // batch whose examples have different time steps.
 #include "autograd/ops/common.h"
-#include "tensor/elementwise.h"
+#include "tensor/elementwise/elementwise.h"
 
 namespace voxgrad::ops {
 namespace {

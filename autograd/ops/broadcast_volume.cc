@@ -1,7 +1,7 @@
 // broadcast_volume: copies one vector to all voxels of an example, [N, C] -> [N, D, H, W, C].
 #include "autograd/ops/common.h"
-#include "tensor/channelwise.h"
-#include "tensor/layout.h"
+#include "tensor/elementwise/channelwise.h"
+#include "tensor/layout/layout.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -1,6 +1,6 @@
 // cast: converts to bf16 (rounded to nearest, ties to even) or f32. In f64, the precision of the reference,
 // it is the identity. The gradient is cast back: for the derivative, rounding counts as the identity.
-#include "tensor/convert.h"
+#include "tensor/core/convert.h"
 
 #include "autograd/ops/common.h"
 

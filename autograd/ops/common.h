@@ -3,7 +3,7 @@
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
 #include "autograd/ops/list.h"
-#include "tensor/reduce.h"
+#include "tensor/core/reduce.h"
 
 namespace voxgrad::ops {
 

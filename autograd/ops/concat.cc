@@ -1,6 +1,6 @@
 // concat: concatenates tensors along the last axis.
 #include "autograd/ops/common.h"
-#include "tensor/layout.h"
+#include "tensor/layout/layout.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -4,7 +4,7 @@
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
 #include "autograd/ops/list.h"
-#include "tensor/conv.h"
+#include "tensor/conv/conv.h"
 
 namespace voxgrad::ops {
 namespace {

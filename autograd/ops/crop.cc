@@ -1,7 +1,7 @@
 // crop: cuts a box out of a volume.
 #include "autograd/ops/common.h"
-#include "tensor/layout.h"
-#include "tensor/volume.h"
+#include "tensor/core/volume.h"
+#include "tensor/layout/layout.h"
 
 namespace voxgrad::ops {
 namespace {

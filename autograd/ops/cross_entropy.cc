@@ -1,6 +1,6 @@
 // cross_entropy: the cross-entropy of softmax(logits) with integer labels, mean over voxels.
 #include "autograd/ops/common.h"
-#include "tensor/losses.h"
+#include "tensor/loss/losses.h"
 
 namespace voxgrad::ops {
 namespace {

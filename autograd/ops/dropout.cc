@@ -3,7 +3,7 @@
 // numbers. It changes only between steps (StepRandom::set), so backward and recompute can make the same mask
 // again.
 #include "autograd/ops/common.h"
-#include "tensor/elementwise.h"
+#include "tensor/elementwise/elementwise.h"
 
 namespace voxgrad::ops {
 namespace {

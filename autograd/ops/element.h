@@ -4,7 +4,7 @@
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
 #include "autograd/ops/list.h"
-#include "tensor/elementwise.h"
+#include "tensor/elementwise/elementwise.h"
 
 namespace voxgrad::ops::element {
 

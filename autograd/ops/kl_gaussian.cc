@@ -1,7 +1,7 @@
 // kl_gaussian: KL(N(mu_q, e^{2 s_q}) || N(mu_p, e^{2 s_p})) of diagonal Gaussians, summed over the last axis
 // and averaged over the others (Kingma and Welling 2014, appendix B, for two Gaussians).
 #include "autograd/ops/common.h"
-#include "tensor/losses.h"
+#include "tensor/loss/losses.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -1,6 +1,6 @@
 // layer_norm: layer normalisation over the last axis (Ba et al. 2016).
 #include "autograd/ops/common.h"
-#include "tensor/row_norm.h"
+#include "tensor/norm/row_norm.h"
 
 namespace voxgrad::ops {
 namespace {

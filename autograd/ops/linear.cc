@@ -1,8 +1,8 @@
 // linear: y = x W + b over the last axis.
 #include "autograd/ops/common.h"
-#include "tensor/channelwise.h"
-#include "tensor/gemm.h"
-#include "tensor/layout.h"
+#include "tensor/elementwise/channelwise.h"
+#include "tensor/gemm/gemm.h"
+#include "tensor/layout/layout.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -1,6 +1,6 @@
 // log_softmax: the logarithm of the softmax over the last axis.
 #include "autograd/ops/common.h"
-#include "tensor/softmax.h"
+#include "tensor/loss/softmax.h"
 
 namespace voxgrad::ops {
 namespace {

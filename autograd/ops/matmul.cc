@@ -1,6 +1,6 @@
 // matmul: op(A) op(B) over the last two axes. op is the transpose if the attribute is set, else the identity.
 #include "autograd/ops/common.h"
-#include "tensor/gemm.h"
+#include "tensor/gemm/gemm.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -1,6 +1,6 @@
 // max_pool: the largest value of each window. Of equal values the first gets the gradient.
 #include "autograd/ops/common.h"
-#include "tensor/pool.h"
+#include "tensor/pool/pool.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -1,6 +1,6 @@
 // mean: the mean of all elements.
 #include "autograd/ops/common.h"
-#include "tensor/reduce.h"
+#include "tensor/core/reduce.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -1,8 +1,8 @@
 // mean_volume: the mean over D, H, W, [N, D, H, W, C] -> [N, C].
 #include "autograd/ops/common.h"
-#include "tensor/channelwise.h"
-#include "tensor/layout.h"
-#include "tensor/volume.h"
+#include "tensor/core/volume.h"
+#include "tensor/elementwise/channelwise.h"
+#include "tensor/layout/layout.h"
 
 namespace voxgrad::ops {
 namespace {

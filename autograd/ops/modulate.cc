@@ -1,8 +1,8 @@
 // modulate: feature-wise linear modulation (Perez et al. 2018): y[n, s, c] = x[n, s, c] (1 + scale[n, c]) +
 // shift[n, c].
 #include "autograd/ops/common.h"
-#include "tensor/channelwise.h"
-#include "tensor/elementwise.h"
+#include "tensor/elementwise/channelwise.h"
+#include "tensor/elementwise/elementwise.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -1,8 +1,8 @@
 // mse: the mean squared difference.
 #include "autograd/ops/common.h"
-#include "tensor/elementwise.h"
-#include "tensor/losses.h"
-#include "tensor/reduce.h"
+#include "tensor/core/reduce.h"
+#include "tensor/elementwise/elementwise.h"
+#include "tensor/loss/losses.h"
 
 namespace voxgrad::ops {
 namespace {

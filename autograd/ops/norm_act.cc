@@ -1,6 +1,6 @@
 // norm_act: instance or group norm, feature-wise modulation and activation in one pass (Ulyanov et al. 2016;
 // Wu and He 2018; Perez et al. 2018): y = act(xhat * gamma (1 + scale) + beta (1 + scale) + shift).
-#include "tensor/norm.h"
+#include "tensor/norm/norm.h"
 
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"

@@ -1,7 +1,7 @@
 // pad: adds a border with a constant value to a volume.
 #include "autograd/ops/common.h"
-#include "tensor/layout.h"
-#include "tensor/volume.h"
+#include "tensor/core/volume.h"
+#include "tensor/layout/layout.h"
 
 namespace voxgrad::ops {
 namespace {

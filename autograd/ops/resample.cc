@@ -1,8 +1,8 @@
 // resample: interpolates a volume on a grid with another number of voxels over the same extent.
-#include "tensor/resample.h"
+#include "tensor/resample/resample.h"
 
 #include "autograd/ops/common.h"
-#include "tensor/volume.h"
+#include "tensor/core/volume.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -1,6 +1,6 @@
 // rms_norm: root-mean-square normalisation over the last axis (Zhang and Sennrich 2019).
 #include "autograd/ops/common.h"
-#include "tensor/row_norm.h"
+#include "tensor/norm/row_norm.h"
 
 namespace voxgrad::ops {
 namespace {

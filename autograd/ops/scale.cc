@@ -1,6 +1,6 @@
 // scale: y = factor x + offset with two numbers.
 #include "autograd/ops/common.h"
-#include "tensor/elementwise.h"
+#include "tensor/elementwise/elementwise.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -1,7 +1,7 @@
 // slice_channels: y[..., c] = x[..., first + c], c < count.
 #include "autograd/ops/common.h"
-#include "tensor/layout.h"
-#include "tensor/reduce.h"
+#include "tensor/core/reduce.h"
+#include "tensor/layout/layout.h"
 
 namespace voxgrad::ops {
 namespace {

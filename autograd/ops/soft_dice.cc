@@ -2,7 +2,7 @@
 // D_k = (2 I_k + smooth) / (P_k + Y_k + smooth) with I = sum p y, P = sum p, Y = sum y over batch and space.
 // p is the softmax of the logits and y the one-hot label.
 #include "autograd/ops/common.h"
-#include "tensor/losses.h"
+#include "tensor/loss/losses.h"
 
 namespace voxgrad::ops {
 namespace {

@@ -1,5 +1,5 @@
 // softmax: softmax(x / temperature) over the last axis.
-#include "tensor/softmax.h"
+#include "tensor/loss/softmax.h"
 
 #include "autograd/ops/common.h"
 

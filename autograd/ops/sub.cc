@@ -1,6 +1,6 @@
 // sub: y = a - b for tensors of equal shape.
 #include "autograd/ops/common.h"
-#include "tensor/elementwise.h"
+#include "tensor/elementwise/elementwise.h"
 
 namespace voxgrad::ops {
 namespace {

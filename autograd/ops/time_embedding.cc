@@ -1,6 +1,6 @@
 // time_embedding: the sinusoidal embedding of time steps (Vaswani et al. 2017). Not differentiated.
 #include "autograd/ops/common.h"
-#include "tensor/embedding.h"
+#include "tensor/elementwise/embedding.h"
 
 namespace voxgrad::ops {
 namespace {

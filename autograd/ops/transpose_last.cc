@@ -1,6 +1,6 @@
 // transpose_last: swaps the last two axes.
 #include "autograd/ops/common.h"
-#include "tensor/layout.h"
+#include "tensor/layout/layout.h"
 
 namespace voxgrad::ops {
 namespace {

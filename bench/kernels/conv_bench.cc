@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <string>
 
-#include "tensor/conv.h"
-#include "tensor/cpu/isa.h"
-#include "tensor/peak.h"
-#include "tensor/random.h"
+#include "tensor/conv/conv.h"
+#include "tensor/core/cpu/isa.h"
+#include "tensor/core/peak.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad::bench {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
-#include "tensor/cpu/isa.h"
-#include "tensor/parallel.h"
-#include "tensor/peak.h"
+#include "tensor/core/cpu/isa.h"
+#include "tensor/core/parallel.h"
+#include "tensor/core/peak.h"
 
 int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i)

@@ -1,12 +1,12 @@
 // Passes limited by memory, as a fraction of what a copy of the same tensor moves; and matrix products.
 #include <benchmark/benchmark.h>
 
-#include "tensor/attention.h"
-#include "tensor/gemm.h"
-#include "tensor/norm.h"
-#include "tensor/optim.h"
-#include "tensor/peak.h"
-#include "tensor/random.h"
+#include "tensor/attention/attention.h"
+#include "tensor/core/peak.h"
+#include "tensor/core/random.h"
+#include "tensor/gemm/gemm.h"
+#include "tensor/norm/norm.h"
+#include "tensor/optimizer/optimizer.h"
 
 namespace voxgrad::bench {
 namespace {

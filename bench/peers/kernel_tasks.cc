@@ -1,8 +1,8 @@
 // One convolution, and one instance norm with leaky ReLU, forward and backward.
 #include "bench/peers/worker.h"
 #include "io/safetensors.h"
-#include "tensor/conv.h"
-#include "tensor/norm.h"
+#include "tensor/conv/conv.h"
+#include "tensor/norm/norm.h"
 
 namespace voxgrad::bench {
 namespace {

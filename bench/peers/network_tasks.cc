@@ -6,9 +6,9 @@
 #include "io/safetensors.h"
 #include "methods/pgrd.h"
 #include "optim/optimizer.h"
-#include "tensor/elementwise.h"
-#include "tensor/graph.h"
-#include "tensor/random.h"
+#include "tensor/core/graph.h"
+#include "tensor/core/random.h"
+#include "tensor/elementwise/elementwise.h"
 
 namespace voxgrad::bench {
 namespace {

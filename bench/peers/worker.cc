@@ -7,9 +7,9 @@
 
 #include "io/safetensors.h"
 #include "io/system_info.h"
-#include "tensor/cpu/isa.h"
-#include "tensor/parallel.h"
-#include "tensor/peak.h"
+#include "tensor/core/cpu/isa.h"
+#include "tensor/core/parallel.h"
+#include "tensor/core/peak.h"
 
 namespace voxgrad::bench {
 namespace {

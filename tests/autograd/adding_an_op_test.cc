@@ -42,10 +42,10 @@ TEST(AddingAnOp, TheExampleIsRight) {
 
 // The page names these.
 TEST(AddingAnOp, ThePageNamesThingsThatExist) {
-  for (const char* path :
-       {"autograd/ops/list.h", "autograd/ops/list.cc", "autograd/ops.h", "autograd/ops/add.cc",
-        "tensor/cpu/ranges.h", "tensor/math.h", "tensor/softmax.cc", "tensor/resample.cc",
-        "tests/autograd/large_ops_test.cc", "tests/golden/make_goldens.py", "docs/ops.md"})
+  for (const char* path : {"autograd/ops/list.h", "autograd/ops/list.cc", "autograd/ops.h",
+                           "autograd/ops/add.cc", "tensor/core/cpu/ranges.h", "tensor/core/math.h",
+                           "tensor/loss/softmax.cc", "tensor/resample/resample.cc",
+                           "tests/autograd/large_ops_test.cc", "tests/golden/make_goldens.py", "docs/ops.md"})
     EXPECT_FALSE(read(path).empty()) << path;
 }
 

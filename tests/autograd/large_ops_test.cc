@@ -8,8 +8,8 @@
 
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
-#include "tensor/parallel.h"
-#include "tensor/random.h"
+#include "tensor/core/parallel.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad {
 namespace {

@@ -6,7 +6,7 @@
 #include "autograd/finite_check.h"
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
-#include "tensor/finite.h"
+#include "tensor/core/finite.h"
 
 namespace voxgrad {
 namespace {

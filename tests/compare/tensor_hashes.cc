@@ -4,7 +4,7 @@
 
 #include "io/safetensors.h"
 #include "io/sha256.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 int main(int argc, char** argv) {
   try {

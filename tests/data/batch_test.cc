@@ -7,7 +7,7 @@
 #include "data/augment.h"
 #include "data/patches.h"
 #include "data/phantom.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 #include "tests/data/fixture.h"
 
 namespace voxgrad {

@@ -12,7 +12,7 @@
 #include "data/patches.h"
 #include "data/phantom.h"
 #include "io/safetensors.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 #include "tests/data/fixture.h"
 
 namespace voxgrad {

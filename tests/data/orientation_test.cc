@@ -8,7 +8,7 @@
 #include "data/grid.h"
 #include "data/plan.h"
 #include "data/preprocess.h"
-#include "tensor/random.h"
+#include "tensor/core/random.h"
 #include "tests/data/fixture.h"
 
 namespace voxgrad {

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 namespace {

@@ -8,8 +8,8 @@
 #include "data/nonzero.h"
 #include "data/phantom.h"
 #include "data/resample.h"
-#include "tensor/parallel.h"
-#include "tensor/random.h"
+#include "tensor/core/parallel.h"
+#include "tensor/core/random.h"
 #include "tests/data/fixture.h"
 
 namespace voxgrad {

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "data/patches.h"
-#include "tensor/random.h"
-#include "tensor/window.h"
+#include "tensor/core/random.h"
+#include "tensor/layout/window.h"
 
 namespace voxgrad {
 namespace {

@@ -9,9 +9,9 @@
 #include <functional>
 #include <limits>
 
-#include "tensor/allocator.h"
-#include "tensor/parallel.h"
-#include "tensor/random.h"
+#include "tensor/core/allocator.h"
+#include "tensor/core/parallel.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad {
 namespace {

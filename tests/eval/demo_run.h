@@ -11,7 +11,7 @@
 #include "run/folder.h"
 #include "run/log.h"
 #include "run/manifest.h"
-#include "tensor/random.h"
+#include "tensor/core/random.h"
 #include "tests/eval/mean_softmax.h"
 
 namespace voxgrad::testing_data {

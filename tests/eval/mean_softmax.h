@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "tensor/tensor.h"
+#include "tensor/core/tensor.h"
 
 namespace voxgrad {
 

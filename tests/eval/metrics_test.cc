@@ -11,8 +11,8 @@
 #include "eval/reliability.h"
 #include "eval/statistics.h"
 #include "eval/uncertainty.h"
-#include "tensor/parallel.h"
-#include "tensor/random.h"
+#include "tensor/core/parallel.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "io/config.h"
 #include "memory_file.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace voxgrad;

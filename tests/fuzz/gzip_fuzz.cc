@@ -3,7 +3,7 @@
 
 #include "io/gzip.h"
 #include "memory_file.h"
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace {
 

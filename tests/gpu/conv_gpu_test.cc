@@ -3,7 +3,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "tensor/conv.h"
+#include "tensor/conv/conv.h"
 #include "tests/gpu/gpu_check.h"
 
 namespace voxgrad {

@@ -1,15 +1,15 @@
 // Devices without a device: names, the reasons for which a CUDA device cannot be used, and tensors on a fake
 // one whose memory is the host's (fake_module.cc). Order matters where the whole program runs as one process:
 // the module that is opened first stays.
-#include "tensor/device.h"
+#include "tensor/core/device.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
 #include "autograd/ops.h"
-#include "tensor/elementwise.h"
-#include "tensor/gpu.h"
+#include "tensor/core/gpu.h"
+#include "tensor/elementwise/elementwise.h"
 
 namespace voxgrad {
 namespace {

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "tensor/cuda/module.h"
-#include "tensor/error.h"
+#include "tensor/core/cuda/module.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad::cuda {
 namespace {

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <string>
 
-#include "tensor/gpu.h"
-#include "tensor/random.h"
+#include "tensor/core/gpu.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad::test {
 

@@ -9,8 +9,8 @@
 #include "nn/losses.h"
 #include "nn/unet.h"
 #include "optim/optimizer.h"
-#include "tensor/gpu.h"
-#include "tensor/random.h"
+#include "tensor/core/gpu.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad {
 namespace {

@@ -1,9 +1,9 @@
 // Kernels on the device at sizes that cross blocks and chunks, in f32 and bf16, against f32 on the CPU;
 // Philox to the bit; memory, graphs and pinned input.
-#include "tensor/attention.h"
-#include "tensor/losses.h"
-#include "tensor/reduce.h"
-#include "tensor/softmax.h"
+#include "tensor/attention/attention.h"
+#include "tensor/core/reduce.h"
+#include "tensor/loss/losses.h"
+#include "tensor/loss/softmax.h"
 #include "tests/gpu/gpu_check.h"
 
 namespace voxgrad {

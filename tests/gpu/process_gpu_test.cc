@@ -1,14 +1,14 @@
 // The residual process, windows, random numbers of a step and input on the device: the bits of the CPU.
 // What they read of a step lies in device memory, so a graph that holds them replays with other constants.
-#include "tensor/process.h"
+#include "tensor/process/process.h"
 
 #include "autograd/ops.h"
 #include "diffusion/residual.h"
-#include "tensor/elementwise.h"
-#include "tensor/graph.h"
-#include "tensor/input_queue.h"
-#include "tensor/layout.h"
-#include "tensor/window.h"
+#include "tensor/core/graph.h"
+#include "tensor/core/input_queue.h"
+#include "tensor/elementwise/elementwise.h"
+#include "tensor/layout/layout.h"
+#include "tensor/layout/window.h"
 #include "tests/gpu/gpu_check.h"
 
 namespace voxgrad {

@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <functional>
 
-#include "tensor/gpu.h"
-#include "tensor/random.h"
+#include "tensor/core/gpu.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad {
 namespace {

@@ -4,7 +4,7 @@
 #include "nn/losses.h"
 #include "nn/unet.h"
 #include "optim/optimizer.h"
-#include "tensor/graph.h"
+#include "tensor/core/graph.h"
 #include "tests/gpu/gpu_check.h"
 
 namespace voxgrad {

@@ -9,7 +9,7 @@
 #include "io/nifti.h"
 #include "io/sha256.h"
 #include "nifti_craft.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace voxgrad {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 #include "tests/temporary_folder.h"
 
 namespace voxgrad::testing {

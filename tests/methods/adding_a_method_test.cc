@@ -27,7 +27,7 @@ TEST(AddingAMethod, ThePageNamesFilesThatExist) {
   for (const char* path :
        {"methods/method.h", "methods/registry.cc", "methods/segmenter.h", "methods/volume.h", "train/stage.h",
         "nn/unet.h", "nn/layers.h", "nn/latent.h", "nn/coordinates.h", "nn/losses.h", "autograd/ops.h",
-        "tensor/random.h", "tests/methods/train_test.cc", "tests/methods/golden_test.cc"}) {
+        "tensor/core/random.h", "tests/methods/train_test.cc", "tests/methods/golden_test.cc"}) {
     EXPECT_FALSE(source(path).empty());
     EXPECT_NE(page.find(path), std::string::npos) << path;
   }

@@ -5,7 +5,7 @@
 #include "io/sha256.h"
 #include "methods/model.h"
 #include "methods/prediction.h"
-#include "tensor/cpu/isa.h"
+#include "tensor/core/cpu/isa.h"
 #include "tests/temporary_folder.h"
 
 namespace voxgrad {

@@ -11,7 +11,7 @@
 #include "methods/registry.h"
 #include "methods/training.h"
 #include "run/folder.h"
-#include "tensor/cpu/isa.h"
+#include "tensor/core/cpu/isa.h"
 #include "tests/parameter_name.h"
 #include "tests/temporary_folder.h"
 

@@ -10,7 +10,7 @@
 
 #include "methods/pgrd.h"
 #include "methods/volume.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 #include "tests/methods/small_sampling.h"
 
 namespace voxgrad {

@@ -1,7 +1,7 @@
 // A small time-conditioned network with all that a GroupSampler needs, for tests of sampling.
 #pragma once
 #include "methods/group_sampler.h"
-#include "tensor/random.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad::test {
 

@@ -7,8 +7,8 @@
 #include "methods/validation.h"
 #include "run/log.h"
 #include "run/manifest.h"
-#include "tensor/conv.h"
-#include "tensor/parallel.h"
+#include "tensor/conv/conv.h"
+#include "tensor/core/parallel.h"
 #include "tests/methods/trained_phantom.h"
 
 namespace voxgrad {

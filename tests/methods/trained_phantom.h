@@ -13,7 +13,7 @@
 #include "methods/registry.h"
 #include "methods/training.h"
 #include "run/folder.h"
-#include "tensor/parallel.h"
+#include "tensor/core/parallel.h"
 #include "tests/temporary_folder.h"
 
 namespace voxgrad::testing {

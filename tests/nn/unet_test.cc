@@ -9,8 +9,8 @@
 
 #include "autograd/gradcheck.h"
 #include "nn/losses.h"
-#include "tensor/parallel.h"
-#include "tensor/random.h"
+#include "tensor/core/parallel.h"
+#include "tensor/core/random.h"
 #include "tests/nn/parameter_gradient.h"
 
 namespace voxgrad {

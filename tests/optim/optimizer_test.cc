@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "tensor/random.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad {
 namespace {

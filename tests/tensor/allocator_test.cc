@@ -1,5 +1,5 @@
 // Which blocks are reused, and that idle ones go back before the process grows past what it needed at once.
-#include "tensor/allocator.h"
+#include "tensor/core/allocator.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <cstring>
 #include <vector>
 
-#include "tensor/error.h"
-#include "tensor/random.h"
+#include "tensor/core/error.h"
+#include "tensor/core/random.h"
 
 namespace voxgrad {
 namespace {

@@ -1,8 +1,8 @@
 // The kernels of bf16 tensors against the plain loops in double precision on the same (rounded) numbers, on
 // every instruction set: avx512bf16 has kernels of its own, amx some more, the others widen.
-#include "tensor/conv.h"
-#include "tensor/convert.h"
-#include "tensor/norm.h"
+#include "tensor/conv/conv.h"
+#include "tensor/core/convert.h"
+#include "tensor/norm/norm.h"
 #include "tests/tensor/kernel_check.h"
 
 namespace voxgrad {

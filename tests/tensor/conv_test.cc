@@ -1,8 +1,8 @@
 // Every direct convolution kernel of every instruction set against the plain loop in double precision, and
 // the same bits with any number of threads. (tests/tensor/winograd_test.cc has the other algorithm.)
-#include "tensor/conv.h"
+#include "tensor/conv/conv.h"
 
-#include "tensor/trace.h"
+#include "tensor/core/trace.h"
 #include "tests/tensor/kernel_check.h"
 
 namespace voxgrad {

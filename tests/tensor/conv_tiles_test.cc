@@ -1,13 +1,13 @@
 // Convolutions on tiles: the same code on plain loops, on every CPU, and on the instructions where the CPU
 // has them. bf16_test.cc runs the public functions on every instruction set.
-#include "tensor/cpu/conv_tiles.h"
+#include "tensor/conv/cpu/tiles.h"
 
-#include "tensor/convert.h"
-#include "tensor/cpu/amx.h"
-#include "tensor/cpu/conv_passes.h"
-#include "tensor/cpu/conv_weights.h"
-#include "tensor/cpu/tiles.h"
-#include "tensor/trace.h"
+#include "tensor/conv/cpu/passes.h"
+#include "tensor/conv/cpu/weights.h"
+#include "tensor/core/convert.h"
+#include "tensor/core/cpu/amx.h"
+#include "tensor/core/trace.h"
+#include "tensor/gemm/cpu/tiles.h"
 #include "tests/tensor/kernel_check.h"
 
 namespace voxgrad {

@@ -1,6 +1,6 @@
 // The pool of the CUDA backend on host memory: what it hands out, joins, caps, and keeps for a captured
 // graph.
-#include "tensor/cuda/pool.h"
+#include "tensor/core/cuda/pool.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad::cuda {
 namespace {

@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "tensor/cuda/conv_problem.h"
-#include "tensor/cuda/library.h"
+#include "tensor/conv/cuda/problem.h"
+#include "tensor/core/cuda/library.h"
 
 namespace voxgrad::cuda {
 namespace {

@@ -1,5 +1,5 @@
 // Matrix products on every implementation against the plain loop in double precision.
-#include "tensor/gemm.h"
+#include "tensor/gemm/gemm.h"
 
 #include "tests/tensor/gemm_case.h"
 

@@ -1,12 +1,12 @@
 // Matrix products and attention on tiles, by the plain loops that stand for the instructions.
-#include "tensor/attention.h"
-#include "tensor/convert.h"
-#include "tensor/cpu/amx.h"
-#include "tensor/cpu/attention.h"
-#include "tensor/cpu/gemm.h"
-#include "tensor/cpu/tiles.h"
-#include "tensor/gemm.h"
-#include "tensor/trace.h"
+#include "tensor/attention/attention.h"
+#include "tensor/attention/cpu/attention.h"
+#include "tensor/core/convert.h"
+#include "tensor/core/cpu/amx.h"
+#include "tensor/core/trace.h"
+#include "tensor/gemm/cpu/gemm.h"
+#include "tensor/gemm/cpu/tiles.h"
+#include "tensor/gemm/gemm.h"
 #include "tests/tensor/gemm_case.h"
 
 namespace voxgrad {

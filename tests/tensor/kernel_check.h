@@ -5,11 +5,11 @@
 #include <cmath>
 #include <vector>
 
-#include "tensor/conv.h"
-#include "tensor/cpu/isa.h"
-#include "tensor/parallel.h"
-#include "tensor/random.h"
-#include "tensor/tensor.h"
+#include "tensor/conv/conv.h"
+#include "tensor/core/cpu/isa.h"
+#include "tensor/core/parallel.h"
+#include "tensor/core/random.h"
+#include "tensor/core/tensor.h"
 
 namespace voxgrad::test {
 

@@ -1,11 +1,11 @@
 // The elementary functions against the C library in double precision, and Philox against its published
 // vectors.
-#include "tensor/math.h"
+#include "tensor/core/math.h"
 
 #include <gtest/gtest.h>
 
-#include "tensor/random.h"
-#include "tensor/ref/random.h"
+#include "tensor/core/random.h"
+#include "tensor/core/ref/random.h"
 
 namespace voxgrad {
 namespace {

@@ -1,7 +1,7 @@
 // Normalisation kernels of every instruction set against the plain loop in double precision.
-#include "tensor/norm.h"
+#include "tensor/norm/norm.h"
 
-#include "tensor/math.h"
+#include "tensor/core/math.h"
 #include "tests/tensor/kernel_check.h"
 
 namespace voxgrad {
@@ -128,7 +128,7 @@ TEST(Norm, SameBitsWithAnyNumberOfThreadsAndOnAvx2AndAvx512) {
 }
 
 // With mean 0, rstd 1, scale 1 and shift 0 the forward pass is the activation alone: the vector functions are
-// those of tensor/math.h bit by bit.
+// those of tensor/core/math.h bit by bit.
 TEST(Norm, ActivationsUseTheBitsOfOurOwnElementaryFunctions) {
   const int64_t n = 4001;
   Tensor x = Tensor::empty({1, n, 1});

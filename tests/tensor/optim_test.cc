@@ -1,5 +1,5 @@
 // Optimizer kernels of every instruction set against the plain loop in double precision.
-#include "tensor/optim.h"
+#include "tensor/optimizer/optimizer.h"
 
 #include "tests/tensor/kernel_check.h"
 

@@ -1,12 +1,12 @@
 // The runtime: what is asked for, what the environment overrides, what the process then computes with.
-#include "tensor/runtime.h"
+#include "tensor/core/runtime.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
-#include "tensor/conv.h"
-#include "tensor/error.h"
+#include "tensor/conv/conv.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad {
 namespace {

@@ -1,5 +1,5 @@
 // Seeds of the parts of an experiment: values that must never change, and that no two parts share one.
-#include "tensor/seed.h"
+#include "tensor/core/seed.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kLargest = ~uint64_t{0};
 
-// Computed in Python from the definition in tensor/seed.h.
+// Computed in Python from the definition in tensor/core/seed.h.
 TEST(Seed, ChildrenHaveTheirValuesForEver) {
   EXPECT_EQ(Seed{0}.child("").value, 0xA6BBC8DCBE30928Cu);
   EXPECT_EQ(Seed{1}.child("member").value, 0x5775F6D8AD72EF84u);

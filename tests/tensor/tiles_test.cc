@@ -1,14 +1,14 @@
 // Tiles: the plain loops against the definition of TDPBF16PS, the instructions against the plain loops, and
 // the permission to use them.
-#include "tensor/cpu/tiles.h"
+#include "tensor/gemm/cpu/tiles.h"
 
 #include <array>
 #include <bit>
 #include <cerrno>
 #include <random>
 
-#include "tensor/cpu/amx.h"
-#include "tensor/error.h"
+#include "tensor/core/cpu/amx.h"
+#include "tensor/core/error.h"
 #include "tests/tensor/kernel_check.h"
 
 namespace voxgrad {

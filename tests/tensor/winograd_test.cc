@@ -1,8 +1,8 @@
 // Winograd's F(2, 3) convolutions: right to a stated error on every instruction set and in bf16, the same
 // bits with any number of threads and in any batch, and only where the rule says so.
-#include "tensor/conv.h"
-#include "tensor/convert.h"
-#include "tensor/trace.h"
+#include "tensor/conv/conv.h"
+#include "tensor/core/convert.h"
+#include "tensor/core/trace.h"
 #include "tests/tensor/kernel_check.h"
 
 namespace voxgrad {

@@ -2,7 +2,7 @@
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
 #include "autograd/ops/list.h"
-#include "tensor/cpu/ranges.h"
+#include "tensor/core/cpu/ranges.h"
 #include "tests/autograd/example/softplus_kernel.h"
 
 namespace voxgrad::ops {

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "tensor/math.h"
+#include "tensor/core/math.h"
 
 namespace voxgrad::ref {
 

@@ -1,4 +1,4 @@
-// The functions of cuDNN's backend API that tensor/cuda calls: descriptors are attributes as they were set,
+// The functions of cuDNN's backend API that tensor/*/cuda calls: descriptors are attributes as they were set,
 // convolutions are plain loops over the strides of their tensors. They stand in the emulated module itself,
 // which VOXGRAD_CUDNN then names.
 //

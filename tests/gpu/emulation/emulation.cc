@@ -390,7 +390,7 @@ void finish_copies() {
 
 }  // namespace emulation
 
-// The functions of the CUDA runtime that tensor/cuda calls.
+// The functions of the CUDA runtime that tensor/*/cuda calls.
 using emulation::last_error;
 
 cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }

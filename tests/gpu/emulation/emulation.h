@@ -1,4 +1,4 @@
-// CUDA kernels on the host: the sources of tensor/cuda, rewritten a little (rewrite.cmake), are compiled by
+// CUDA kernels on the host: the sources of tensor/*/cuda, rewritten a little (rewrite.cmake), are compiled by
 // the host's compiler against this header and run by emulation.cc. What is checked is that kernels are right,
 // not that they are fast: a block's threads are fibers that switch at barriers, blocks run one after the
 // other, and both run in another order at every launch. Built with -fsanitize=address it finds accesses

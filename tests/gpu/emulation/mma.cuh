@@ -1,6 +1,6 @@
-// tensor/cuda/mma.cuh by plain loops, after the layouts of fragments in the PTX manual.
+// tensor/gemm/cuda/mma.cuh by plain loops, after the layouts of fragments in the PTX manual.
 #pragma once
-#include "tensor/cuda/device.cuh"
+#include "tensor/core/cuda/device.cuh"
 
 namespace voxgrad::cuda {
 

@@ -1,9 +1,9 @@
 // The pool of the emulated device: every tensor is an allocation of its own, of its exact size, so that
-// AddressSanitizer sees accesses outside of it and after its end. (The real one, tensor/cuda/pool.cc, has
-// tests of its own.)
-#include "tensor/cuda/pool.h"
+// AddressSanitizer sees accesses outside of it and after its end. (The real one, tensor/core/cuda/pool.cc,
+// has tests of its own.)
+#include "tensor/core/cuda/pool.h"
 
-#include "tensor/error.h"
+#include "tensor/core/error.h"
 
 namespace voxgrad::cuda {
 

@@ -1,5 +1,5 @@
 # Rewrites a CUDA source for the host's compiler (emulation.h): launches and shared memory; the rest is plain C++.
-#   cmake -DFROM=tensor/cuda/x.cu -DTO=x.cu.cc -P rewrite.cmake
+#   cmake -DFROM=x.cu -DTO=x.cu.cc -P rewrite.cmake
 file(READ ${FROM} text)
 # kernel<arguments><<<configuration>>>(...)
 string(REGEX REPLACE "([a-z0-9_]+(<[^<>;{}()]*(<[^<>;{}()]*>)?[^<>;{}()]*>)?)[ \n]*<<<"

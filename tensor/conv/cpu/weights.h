@@ -1,0 +1,19 @@
+// Gradients of the weights and bias of a convolution, or of a transposed one, on the CPU.
+#pragma once
+#include <vector>
+
+#include "tensor/conv/conv.h"
+#include "tensor/conv/ref/conv.h"
+#include "tensor/core/cpu/kernels.h"
+
+namespace voxgrad::cpu {
+
+/// dbias may be null. T: float or bf16; gradients of weights are f32.
+template <class T>
+void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p,
+                             const std::vector<ref::Part<const T>>& x, const T* dy, float* dw, float* dbias);
+template <class T>
+void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& p, const T* x, const T* dy,
+                                       float* dw, float* dbias);
+
+}  // namespace voxgrad::cpu

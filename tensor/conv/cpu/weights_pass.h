@@ -1,0 +1,90 @@
+// What the f32 and the bf16 drivers of the gradients of weights share: how the work is described.
+#pragma once
+#include <vector>
+
+#include "tensor/conv/conv.h"
+#include "tensor/conv/ref/conv.h"
+#include "tensor/core/cpu/kernels.h"
+
+namespace voxgrad::cpu {
+
+// A line of taps: which row of x meets which row of dy. Row (z, y) of the grid reads x at (z * x_stride[0] +
+// x_z, ..) and dy at (z * dy_stride[0] + dy_z, ..).
+struct Line {
+  int64_t x_z, x_y, dy_z, dy_y, dy_x;
+  int64_t first_tap;  // flat index of tap 0 along W in w
+};
+
+struct WeightsPass {
+  int64_t n;
+  Triple grid;  // rows (n, z, y) are summed over; grid[2] places each
+  Triple x_extent, dy_extent;
+  Triple x_stride, dy_stride;
+  int64_t taps, pad;  // along W
+  std::vector<Line> lines;
+  std::vector<ref::Part<const void>> x;
+  const void* dy;
+  int64_t cin, cout;
+  float* dw;
+  float* dbias;
+  const Bf16Kernels* bf16;  // null: x and dy are f32
+};
+
+struct Group {
+  size_t part;
+  int64_t x_first, channels;  // of the part
+  int64_t in_first;           // of all inputs
+  int64_t out_first, lanes;
+  int64_t out_vectors() const { return (lanes + kLanes - 1) / kLanes; }
+  int64_t offset;  // of its sums in a partition
+};
+
+// The rows that a line of taps pairs for row r of the grid, as places of x and dy; false where the line lies
+// outside x.
+inline bool rows_of(const WeightsPass& p, const Line& line, int64_t r, int64_t& x, int64_t& dy) {
+  const int64_t n = r / (p.grid[0] * p.grid[1]), z = r / p.grid[1] % p.grid[0], y = r % p.grid[1];
+  const int64_t xz = z * p.x_stride[0] + line.x_z, xy = y * p.x_stride[1] + line.x_y;
+  if (xz < 0 || xz >= p.x_extent[0] || xy < 0 || xy >= p.x_extent[1]) return false;
+  x = ref::place(p.x_extent, n, xz, xy, 0);
+  dy = ref::place(p.dy_extent, n, z * p.dy_stride[0] + line.dy_z, y * p.dy_stride[1] + line.dy_y, line.dy_x);
+  return true;
+}
+
+// Which pairs of places a row of pairs holds: column i the places first + i * advance and `distance` further,
+// zero where they lie outside the row.
+struct PairColumns {
+  int64_t first, advance, distance, count;
+};
+
+// Rows of pairs of a chunk, made when a line of taps first asks for them (tensor/conv/cpu/weights_bf16.cc).
+class PairRows {
+ public:
+  PairRows(const WeightsPass& p, int64_t chunk_rows);
+  // Sums of one group over rows [first, last), one line of taps after the other.
+  void run_chunk(const Group& g, int64_t first, int64_t last, float* sums);
+
+ private:
+  // Rows of one tensor: `made` lists the rows in the order of their slots.
+  struct Rows {
+    PairColumns columns;
+    int64_t size;  // floats of a slot
+    Tensor slots;
+    std::vector<int32_t> slot;  // by row; -1: not made
+    std::vector<size_t> made;
+
+    void allocate(int64_t rows, int64_t most);
+    float* find(size_t row, bool& fresh);
+    void clear();
+  };
+  void make(const Bf16Bits* from, int64_t step, int64_t width, int64_t lanes, const PairColumns& columns,
+            float* out, int64_t out_step) const;
+  const float* x_row(const Group& g, int64_t place);
+  const float* dy_row(const Group& g, int64_t place);
+
+  const WeightsPass& p_;
+  int64_t pairs_;  // that a run of a row takes
+  Rows x_, dy_;
+  std::vector<WeightsRow> rows_;
+};
+
+}  // namespace voxgrad::cpu

@@ -1,0 +1,91 @@
+// Convolution plans: for each problem, the first implementation of an ordered list that neither declines nor
+// fails its one check against the plain f32 kernel (conv_check.cu). Chosen by rules and heuristics, never by
+// timing; kept with the context.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "tensor/conv/cuda/problem.h"
+#include "tensor/core/cuda/context.h"
+
+namespace voxgrad::cuda {
+
+/// The arrays of one pass. x holds dx in the backward pass of the data. Weights are in the order of the
+/// problem.
+struct ConvArrays {
+  Part x[kMaxParts];
+  void* y;           ///< y or dy
+  const void* w;     ///< not in the backward pass of the weights
+  void* dw;          ///< only there
+  const void* bias;  ///< forward only, may be null; only implementations that say so use it
+};
+
+using ConvRunner = std::function<void(Context&, const ConvPlanProblem&, const ConvArrays&)>;
+
+struct ConvPlan {
+  ConvRunner run;
+  bool adds_bias = false;
+  std::string text;  ///< implementation, engine, error, and what declined before it
+};
+
+/// A device that an implementation left unusable: nothing that could be tried after it would run.
+class DeviceLost : public Error {
+  using Error::Error;
+};
+
+struct ConvPlans {
+  std::map<std::string, ConvPlan> plans;
+};
+
+/// What an implementation is asked with: it offers runners until one is taken.
+class ConvOffer {
+ public:
+  ConvOffer(Context& c, const ConvPlanProblem& p) : context_(c), problem_(p) {}
+  /// Runs it once on random data and compares. True: taken, stop.
+  bool offer(const std::string& name, ConvRunner run, bool adds_bias = false);
+  void decline(const std::string& name, const std::string& why) { declined_ += name + ": " + why + "; "; }
+  bool taken() const { return static_cast<bool>(plan_.run); }
+  ConvPlan& plan() { return plan_; }
+  const std::string& declined() const { return declined_; }
+
+ private:
+  Context& context_;
+  const ConvPlanProblem& problem_;
+  ConvPlan plan_;
+  std::string declined_;
+};
+
+/// The plan of a problem, made at first use. Throws while a graph is captured and none is there yet.
+const ConvPlan& conv_plan(Context& c, const ConvPlanProblem& p);
+
+// The implementations, in the order in which they are asked.
+void offer_conv_head(Context& c, const ConvPlanProblem& p, ConvOffer& o);         // conv_head.cu
+void offer_conv_first(Context& c, const ConvPlanProblem& p, ConvOffer& o);        // conv_first.cu
+void offer_conv_mma(Context& c, const ConvPlanProblem& p, ConvOffer& o);          // conv_mma.cu
+void offer_conv_mma_weights(Context& c, const ConvPlanProblem& p, ConvOffer& o);  // conv_mma_weights.cu
+void offer_conv_cudnn(Context& c, const ConvPlanProblem& p, ConvOffer& o);        // conv_cudnn.cc
+void offer_conv_general(Context& c, const ConvPlanProblem& p, ConvOffer& o);      // conv_general.cu
+
+// conv_check.cu
+/// Fills arrays with fixed random numbers; `scale` keeps sums near 1.
+void fill_random(Context& c, DType type, int64_t n, uint32_t which, float scale, void* y);
+/// The error of what a runner wrote, as in allowed_error, on a sample of its results. Waits.
+double conv_error(Context& c, const ConvPlanProblem& p, const ConvArrays& a);
+
+// conv_pack.cu
+/// out [cout, taps, channels] = the weights of input channels [first, first + channels), in the type of x.
+void pack_weights(Context& c, const ConvPlanProblem& p, int64_t first, int64_t channels, const void* w,
+                  void* out);
+/// The reverse, for gradients: `from` is f32 or bf16.
+void unpack_weights(Context& c, const ConvPlanProblem& p, int64_t first, int64_t channels, DType from,
+                    const void* packed, void* dw);
+/// y [places, channels] += bias
+void add_bias(Context& c, DType type, DType bias_type, int64_t places, int64_t channels, const void* bias,
+              void* y);
+/// bias gradient: sum of dy over all places
+void sum_bias(Context& c, DType type, DType bias_type, int64_t places, int64_t channels, const void* dy,
+              void* dbias);
+
+}  // namespace voxgrad::cuda

@@ -1,0 +1,70 @@
+#include "tensor/core/convert.h"
+
+#include "tensor/core/cpu/dispatch.h"
+#include "tensor/core/gpu.h"
+#include "tensor/core/parallel.h"
+
+namespace voxgrad {
+namespace {
+
+constexpr int64_t kGrain = 1 << 15;
+
+const cpu::Bf16Kernels* kernels() {
+  const cpu::KernelTable* const table = cpu::kernel_table(cpu_isa());
+  return table ? table->bf16 : nullptr;
+}
+const cpu::Bf16Bits* bits_of(const bf16* p) { return reinterpret_cast<const cpu::Bf16Bits*>(p); }
+cpu::Bf16Bits* bits_of(bf16* p) { return reinterpret_cast<cpu::Bf16Bits*>(p); }
+
+}  // namespace
+
+void convert(const Tensor& x, Tensor& y) {
+  require(x.defined() && y.defined() && x.shape() == y.shape(), "[convert] expected tensors of one shape");
+  if (gpu::runs_on(x, y)) return gpu::convert(x, y);
+  const cpu::Bf16Kernels* const k = kernels();
+  if (x.dtype() == DType::f32 && y.dtype() == DType::bf16) {
+    const float* const from = x.data<float>();
+    bf16* const to = y.mutable_data<bf16>();
+    parallel_ranges(x.numel(), kGrain, [&](int64_t begin, int64_t end) {
+      if (k)
+        k->from_f32(from + begin, bits_of(to + begin), end - begin);
+      else
+        for (int64_t i = begin; i < end; ++i) to[i] = bf16(from[i]);
+    });
+  } else if (x.dtype() == DType::bf16 && y.dtype() == DType::f32) {
+    const bf16* const from = x.data<bf16>();
+    float* const to = y.mutable_data<float>();
+    parallel_ranges(x.numel(), kGrain, [&](int64_t begin, int64_t end) {
+      if (k)
+        k->to_f32(bits_of(from + begin), to + begin, end - begin);
+      else
+        for (int64_t i = begin; i < end; ++i) to[i] = static_cast<float>(from[i]);
+    });
+  } else {
+    fail(ErrorCode::internal, "[convert] expected f32 and bf16, got ", x.dtype(), " and ", y.dtype());
+  }
+}
+
+Tensor converted(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  Tensor y = Tensor::empty(x.shape(), dtype);
+  convert(x, y);
+  return y;
+}
+
+Tensor rounded_to_bf16(const Tensor& x) { return converted(converted(x, DType::bf16), DType::f32); }
+
+void add_bf16(Tensor& sum, const Tensor& x) {
+  require(sum.shape() == x.shape(), "[add_bf16] expected shape ", sum.shape(), ", got ", x.shape());
+  bf16* const a = sum.mutable_data<bf16>();
+  const bf16* const b = x.data<bf16>();
+  const cpu::Bf16Kernels* const k = kernels();
+  parallel_ranges(sum.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    if (k)
+      k->add(bits_of(a + begin), bits_of(b + begin), end - begin);
+    else
+      for (int64_t i = begin; i < end; ++i) a[i] = bf16(static_cast<float>(a[i]) + static_cast<float>(b[i]));
+  });
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,18 @@
+// Conversion between f32 and bf16, in parallel; Tensor::to converts between all types, one element after the
+// other.
+#pragma once
+#include "tensor/core/tensor.h"
+
+namespace voxgrad {
+
+/// A copy of f32 or bf16 values as bf16 (rounded to nearest, ties to even) or f32; x itself where it has the
+/// type already.
+Tensor converted(const Tensor& x, DType dtype);
+/// y = x, converted; y has the shape of x.
+void convert(const Tensor& x, Tensor& y);
+/// f32 values rounded to bf16 and back: what a kernel of bf16 tensors makes of its weights.
+Tensor rounded_to_bf16(const Tensor& x);
+/// sum += x for bf16 tensors of one shape, added in f32 and rounded.
+void add_bf16(Tensor& sum, const Tensor& x);
+
+}  // namespace voxgrad

@@ -1,0 +1,147 @@
+#include "tensor/core/cpu/isa.h"
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <set>
+
+#include "tensor/core/cpu/amx.h"
+#include "tensor/core/cpu/kernels.h"
+#include "tensor/core/error.h"
+#include "tensor/core/trace.h"
+
+namespace voxgrad {
+
+// One a file set compiled for it (tensor/core/cpu/isa/table.cc).
+namespace portable {
+const cpu::KernelTable& kernel_table();
+}
+namespace avx2 {
+const cpu::KernelTable& kernel_table();
+}
+namespace avx512 {
+const cpu::KernelTable& kernel_table();
+}
+namespace avx512bf16 {
+const cpu::Bf16Kernels& bf16_kernels();  // tensor/core/cpu/isa/bf16/table.cc
+}
+namespace amx {
+const cpu::TileKernels& tile_kernels();  // tensor/gemm/cpu/isa/amx/tiles.cc
+}
+
+namespace {
+
+constexpr std::array<CpuIsa, 6> kAll{CpuIsa::ref,    CpuIsa::portable,   CpuIsa::avx2,
+                                     CpuIsa::avx512, CpuIsa::avx512bf16, CpuIsa::amx};
+std::atomic<int> chosen{-1};
+
+CpuIsa best() {
+  CpuIsa isa = CpuIsa::ref;
+  for (CpuIsa i : kAll)
+    if (cpu_has(i)) isa = i;
+  return isa;
+}
+
+CpuIsa parse(std::string_view name) {
+  if (name == "auto" || name.empty()) return best();
+  for (CpuIsa i : kAll)
+    if (name == name_of(i)) return i;
+  fail(ErrorCode::usage,
+       "[cpu] expected instruction set auto, ref, portable, avx2, avx512, avx512bf16 or amx, got '", name,
+       "'");
+}
+
+}  // namespace
+
+std::string_view name_of(CpuIsa isa) {
+  constexpr std::array<std::string_view, 6> names{"ref", "portable", "avx2", "avx512", "avx512bf16", "amx"};
+  return names[static_cast<size_t>(isa)];
+}
+
+bool cpu_has(CpuIsa isa) {
+#if defined(VOXGRAD_X86_KERNELS)
+  // The compiler's run-time table also asks the operating system whether it saves the wide registers.
+  __builtin_cpu_init();
+  if (isa == CpuIsa::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (isa == CpuIsa::avx512)
+    return cpu_has(CpuIsa::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  if (isa == CpuIsa::avx512bf16) return cpu_has(CpuIsa::avx512) && __builtin_cpu_supports("avx512bf16");
+  if (isa == CpuIsa::amx) return cpu_has(CpuIsa::avx512bf16) && cpu::amx_state().usable;
+  return true;
+#else
+  return isa == CpuIsa::ref || isa == CpuIsa::portable;
+#endif
+}
+
+CpuIsa cpu_isa() {
+  const int c = chosen.load(std::memory_order_relaxed);
+  if (c >= 0) return static_cast<CpuIsa>(c);
+  const char* wanted = std::getenv("VOXGRAD_CPU_ISA");
+  set_cpu_isa(wanted ? std::string_view(wanted) : std::string_view("auto"));
+  return static_cast<CpuIsa>(chosen.load(std::memory_order_relaxed));
+}
+
+void set_cpu_isa(CpuIsa isa) {
+  if (!cpu_has(isa))
+    fail(ErrorCode::device, "[cpu] expected instruction set ", name_of(isa), ", got a CPU that has only ",
+         name_of(best()), isa == CpuIsa::amx ? cat("; AMX: ", cpu::amx_state().text) : "");
+  chosen.store(static_cast<int>(isa), std::memory_order_relaxed);
+}
+
+void set_cpu_isa(std::string_view name) { set_cpu_isa(parse(name)); }
+
+namespace cpu {
+const KernelTable* kernel_table(CpuIsa isa) {
+  if (!cpu_has(isa)) return nullptr;
+  switch (isa) {
+    case CpuIsa::ref:
+      return nullptr;
+    case CpuIsa::portable:
+      return &portable::kernel_table();
+#if defined(VOXGRAD_X86_KERNELS)
+    case CpuIsa::avx2:
+      return &avx2::kernel_table();
+    case CpuIsa::avx512:
+      return &avx512::kernel_table();
+    case CpuIsa::avx512bf16: {
+      static const KernelTable with_bf16 = [] {
+        KernelTable t = avx512::kernel_table();
+        t.bf16 = &avx512bf16::bf16_kernels();
+        return t;
+      }();
+      return &with_bf16;
+    }
+    case CpuIsa::amx: {
+      static const KernelTable with_tiles = [] {
+        KernelTable t = *kernel_table(CpuIsa::avx512bf16);
+        t.tiles = &amx::tile_kernels();
+        return t;
+      }();
+      return &with_tiles;
+    }
+#else
+    case CpuIsa::avx2:
+    case CpuIsa::avx512:
+    case CpuIsa::avx512bf16:
+    case CpuIsa::amx:
+      return nullptr;
+#endif
+  }
+  return nullptr;
+}
+}  // namespace cpu
+
+namespace detail {
+void trace_kernel(std::string_view op, std::string_view chosen_name, const std::string& problem,
+                  const std::string& declined, double flops) {
+  if (!tracing()) return;
+  const std::string text = cat(problem, "; ", chosen_name, declined.empty() ? "" : "; ", declined);
+  trace({"kernel", std::string(op), text, 0, flops});
+  static std::set<std::string> reported;  // tracing is single-threaded (trace.h)
+  if (chosen_name == "ref" && cpu_isa() != CpuIsa::ref && flops > 1e7 &&
+      reported.insert(cat(op, text)).second)
+    trace({"warning", std::string(op), cat("large problem runs on the reference kernel: ", text), 0, flops});
+}
+}  // namespace detail
+}  // namespace voxgrad

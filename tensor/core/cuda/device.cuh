@@ -1,0 +1,135 @@
+// What the kernels share: vectors of adjacent elements as float, launches, block sums in a fixed order.
+#pragma once
+#include <cuda_bf16.h>
+
+#include <algorithm>
+
+#include "tensor/core/cuda/context.h"
+#include "tensor/core/cuda/kernels.h"
+
+namespace voxgrad::cuda {
+
+constexpr int kThreads = 256;
+
+__host__ __device__ constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+__device__ inline float to_float(float v) { return v; }
+__device__ inline float to_float(bf16 v) { return __uint_as_float(static_cast<uint32_t>(v.bits) << 16); }
+template <class T>
+__device__ inline T from_float(float v) {
+  if constexpr (sizeof(T) == 4) {
+    return v;
+  } else {
+    bf16 b;
+    b.bits = __bfloat16_as_ushort(__float2bfloat16_rn(v));
+    return b;
+  }
+}
+
+/// N adjacent elements, one access of N * sizeof(T) bytes where that is 16 or less.
+template <class T, int N>
+struct alignas(N * sizeof(T) > 16 ? 16 : N * sizeof(T)) Pack {
+  T v[N];
+};
+
+template <int N, class T>
+__device__ inline void load(const T* p, float (&v)[N]) {
+  const Pack<T, N> pack = *reinterpret_cast<const Pack<T, N>*>(p);
+#pragma unroll
+  for (int i = 0; i < N; ++i) v[i] = to_float(pack.v[i]);
+}
+template <int N, class T>
+__device__ inline void store(T* p, const float (&v)[N]) {
+  Pack<T, N> pack;
+#pragma unroll
+  for (int i = 0; i < N; ++i) pack.v[i] = from_float<T>(v[i]);
+  *reinterpret_cast<Pack<T, N>*>(p) = pack;
+}
+
+/// Elements of a 16-byte access.
+template <class T>
+constexpr int kWidth = 16 / static_cast<int>(sizeof(T));
+
+/// Calls f with a value of the element type of t (float or bf16).
+template <class F>
+void visit_type(DType t, F&& f) {
+  if (t == DType::f32) return f(float{});
+  if (t == DType::bf16) return f(bf16{});
+  fail(ErrorCode::internal, "expected f32 or bf16, got ", t);
+}
+
+inline bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
+
+/// Blocks for n independent pieces of work, each thread walking with the grid's stride.
+inline int grid_for(int64_t n) {
+  return static_cast<int>(std::clamp<int64_t>(ceil_div(n, kThreads), 1, 8192));
+}
+
+/// One thread an element: calls f(i) for i in [0, n) on the device. Results must not depend on the grid.
+template <class F>
+__global__ void __launch_bounds__(kThreads) each_kernel(int64_t n, F f) {
+  const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < n; i += step) f(i);
+}
+template <class F>
+void for_each(Context& c, int64_t n, F f) {
+  if (n <= 0) return;
+  each_kernel<<<grid_for(n), kThreads, 0, c.stream>>>(n, f);
+  check_launch(c.op);
+}
+
+/// The sum over a block of kThreads threads, by halving: one order. All threads get it.
+__device__ inline double block_sum(double v) {
+  __shared__ double part[kThreads];
+  __syncthreads();  // an earlier use may still be read
+  part[threadIdx.x] = v;
+  __syncthreads();
+  for (int half = kThreads / 2; half > 0; half /= 2) {
+    if (static_cast<int>(threadIdx.x) < half) part[threadIdx.x] += part[threadIdx.x + half];
+    __syncthreads();
+  }
+  return part[0];
+}
+
+/// Sums over a warp by butterfly: every lane gets the same bits.
+__device__ inline float warp_sum(float v) {
+#pragma unroll
+  for (int lane = 16; lane > 0; lane /= 2) v += __shfl_xor_sync(0xffffffffu, v, lane);
+  return v;
+}
+__device__ inline double warp_sum(double v) {
+#pragma unroll
+  for (int lane = 16; lane > 0; lane /= 2) v += __shfl_xor_sync(0xffffffffu, v, lane);
+  return v;
+}
+__device__ inline float warp_max(float v) {
+#pragma unroll
+  for (int lane = 16; lane > 0; lane /= 2) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, lane));
+  return v;
+}
+
+/// Blocks of a sum over n elements: depends on n alone.
+inline int64_t sum_blocks(int64_t n) { return std::clamp<int64_t>(ceil_div(n, 16 * kThreads), 1, 1024); }
+
+/// values[k] = sum over blocks b of parts[b, k], k < width, b in order.
+void sum_parts(Context& c, int64_t blocks, int64_t width, const double* parts, double* values);
+
+template <class F>
+__global__ void __launch_bounds__(kThreads) sum_kernel(int64_t n, F f, double* parts) {
+  double sum = 0;
+  const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < n; i += step) sum += f(i);
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+/// *out = sum of f(i) over i in [0, n), f on the device.
+template <class F>
+void sum_each(Context& c, int64_t n, double* out, F f) {
+  const int64_t blocks = sum_blocks(n);
+  const Scratch parts(c, static_cast<uint64_t>(blocks) * sizeof(double));
+  sum_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, c.stream>>>(n, f, parts.as<double>());
+  check_launch(c.op);
+  sum_parts(c, blocks, 1, parts.as<double>(), out);
+}
+
+}  // namespace voxgrad::cuda

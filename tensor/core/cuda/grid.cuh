@@ -1,0 +1,51 @@
+// Kernels over voxels: a thread has a voxel and N adjacent channels.
+#pragma once
+#include "tensor/core/cuda/device.cuh"
+
+namespace voxgrad::cuda {
+
+/// Flat index of channel 0 of a voxel.
+__host__ __device__ inline int64_t flat(const VolumeShape& v, int64_t n, int64_t z, int64_t y, int64_t x) {
+  return (((n * v.d + z) * v.h + y) * v.w + x) * v.c;
+}
+
+template <int N, class F>
+__global__ void __launch_bounds__(kThreads) voxel_kernel(VolumeShape v, int packs, F f) {
+  const int row = static_cast<int>(v.w) * packs, plane = static_cast<int>(blockIdx.z);
+  const int depth = static_cast<int>(v.d);
+  for (int i = static_cast<int>(blockIdx.x * kThreads + threadIdx.x); i < row;
+       i += static_cast<int>(gridDim.x) * kThreads)
+    f(static_cast<int64_t>(plane / depth), plane % depth, static_cast<int>(blockIdx.y), i / packs,
+      i % packs * N);
+}
+
+/// Calls f(sample, z, y, x, channel) on the device for every voxel of v and every N-th channel.
+template <int N, class F>
+void for_each_voxel(Context& c, const VolumeShape& v, F f) {
+  if (v.n * v.d * v.h * v.w * v.c == 0) return;
+  const int64_t packs = v.c / N, row = v.w * packs;
+  require(v.n * v.d <= 65535 && v.h <= 65535 && row < (int64_t{1} << 30),
+          "expected a volume with at most 65535 slices and rows, got ", v.n, " x ", v.d, " x ", v.h, " x ",
+          v.w);
+  const dim3 grid(static_cast<unsigned>(grid_for(row)), static_cast<unsigned>(v.h),
+                  static_cast<unsigned>(v.n * v.d));
+  voxel_kernel<N><<<grid, kThreads, 0, c.stream>>>(v, static_cast<int>(packs), f);
+  check_launch(c.op);
+}
+
+/// Calls f.operator()<N>() with N the elements of 16 bytes where channels and pointers allow it, else 1.
+template <class T, class F>
+void visit_width(int64_t channels, bool vectors, F&& f) {
+  if (vectors && channels % kWidth<T> == 0)
+    f.template operator()<kWidth<T>>();
+  else
+    f.template operator()<1>();
+}
+
+// resample.cu
+Status resample(Context* context, DType type, const int32_t* along, const VolumeShape* in,
+                const VolumeShape* out, const void* x, void* y);
+Status resample_backward(Context* context, DType type, const int32_t* along, const VolumeShape* in,
+                         const VolumeShape* out, const void* dy, void* dx);
+
+}  // namespace voxgrad::cuda

@@ -1,0 +1,20 @@
+// The one exported function.
+#include "tensor/core/cuda/kernels.h"
+
+namespace voxgrad::cuda {
+namespace {
+
+const char* last_error() { return failure_text().c_str(); }
+
+}  // namespace
+}  // namespace voxgrad::cuda
+
+extern "C" __attribute__((visibility("default"))) const voxgrad::cuda::Module* voxgrad_cuda_module() {
+  using namespace voxgrad::cuda;
+  static const Module module{kAbiVersion,         sizeof(Module),    VOXGRAD_VERSION,   last_error,
+                             device_functions,    memory_functions,  graph_functions,   conv_functions,
+                             norm_functions,      element_functions, reduce_functions,  softmax_functions,
+                             attention_functions, loss_functions,    optim_functions,   grid_functions,
+                             layout_functions,    random_functions,  process_functions, gemm_functions};
+  return &module;
+}

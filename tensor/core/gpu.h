@@ -1,0 +1,151 @@
+// The functions of tensor/*.h for tensors on a CUDA device: each is called by its namesake there, after that
+// has checked the shapes, and passes plain pointers to the module. Only tensor/*.cc includes this.
+#pragma once
+#include <array>
+#include <span>
+
+#include "tensor/conv/conv.h"
+#include "tensor/core/cuda/module.h"
+#include "tensor/core/tensor.h"
+#include "tensor/elementwise/elementwise.h"
+#include "tensor/norm/norm.h"
+#include "tensor/optimizer/optimizer.h"
+#include "tensor/resample/resample.h"
+
+namespace voxgrad::gpu {
+
+// device.cc
+const cuda::Module& module();
+cuda::Context* context(const Device& device);
+/// Throws what the module reports.
+void check(cuda::Status status);
+
+/// Whether an operation runs on a CUDA device: its first tensor says. Throws where another lives elsewhere.
+template <class... Rest>
+bool runs_on(const Tensor& first, const Rest&... rest) {
+  [[maybe_unused]] const auto same = [&](const Tensor& t) {
+    require(!t.defined() || t.device() == first.device(), "[", current_op(), "] expected all tensors on ",
+            first.device().str(), ", got one on ", t.device().str());
+  };
+  (same(rest), ...);
+  return first.defined() && first.device().is_cuda();
+}
+
+// Copies between devices (either side may be the CPU), and one value.
+void copy(const Tensor& from, const Tensor& to);
+double read_item(const Tensor& t);
+void zero(const Tensor& t);
+void convert(const Tensor& from, const Tensor& to);
+
+// gpu_conv.cc
+void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tensor& w, const Tensor& bias,
+                    Tensor& y);
+void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& w, std::span<Tensor> dx,
+                          std::span<const int64_t> channels);
+void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, const Tensor& dy, Tensor& dw,
+                             Tensor* dbias);
+void conv_transpose3d_forward(const ConvProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias,
+                              Tensor& y);
+void conv_transpose3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& w, Tensor& dx);
+void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, const Tensor& dy, Tensor& dw,
+                                       Tensor* dbias);
+/// One line a convolution plan made so far on the device.
+std::string conv_report(const Device& device);
+
+// gpu_ops.cc
+void norm_stats(const Tensor& x, int64_t groups, double eps, Tensor& mean, Tensor& rstd);
+void norm_act_forward(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& scale,
+                      const Tensor& shift, Act act, double slope, Tensor& y);
+void norm_act_backward(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& scale,
+                       const Tensor& shift, Act act, double slope, const Tensor& dy, Tensor& dx,
+                       Tensor& dscale, Tensor& dshift);
+void row_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, Tensor& mean,
+                      Tensor& rstd, Tensor& y);
+void row_norm_backward(const Tensor& x, const Tensor& gamma, bool centred, const Tensor& mean,
+                       const Tensor& rstd, const Tensor& dy, Tensor& dx, Tensor& dgamma, Tensor& dbeta);
+void unary_forward(Unary f, const Tensor& x, double parameter, Tensor& y);
+void unary_backward(Unary f, const Tensor& value, double parameter, const Tensor& dy, Tensor& dx);
+void binary(cuda::Binary f, const Tensor& a, const Tensor& b, Tensor& y);
+void scale(const Tensor& x, double factor, double offset, Tensor& y);
+void axpby(const Tensor& p, const Tensor& a, const Tensor& q, const Tensor& b, Tensor& y);
+void dropout(const Tensor& x, uint32_t threshold, double keep, const Tensor& key, uint64_t first, Tensor& y);
+void channel_affine(const Tensor& x, const Tensor& factor, int64_t factor_rows, const Tensor& shift,
+                    int64_t shift_rows, Tensor& y);
+void channel_sum(const Tensor& x, const Tensor& y, double weight, int64_t rows, Tensor& sum);
+void norm_modulation(const Tensor& gamma, const Tensor& beta, const Tensor& scale, const Tensor& shift,
+                     Tensor& factor, Tensor& offset);
+void norm_modulation_backward(const Tensor& gamma, const Tensor& beta, const Tensor& scale,
+                              const Tensor& dfactor, const Tensor& doffset, Tensor& dgamma, Tensor& dbeta,
+                              Tensor& dscale);
+void time_embedding(const Tensor& t, double max_period, Tensor& y);
+double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp);
+void kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double divisor,
+                     Tensor& value);
+void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp,
+                          double divisor, const Tensor& upstream, Tensor& dmq, Tensor& dsq, Tensor& dmp,
+                          Tensor& dsp);
+double sum_all(const Tensor& x);
+double squared_distance(const Tensor& x, const Tensor& y);
+double sum_of_squares(const Tensor& x);
+// The same as value [1] = the sum / divisor, which stays on the device.
+void sum_all(const Tensor& x, double divisor, Tensor& value);
+void squared_distance(const Tensor& x, const Tensor& y, double divisor, Tensor& value);
+void fill(const Tensor& x, double value);
+void softmax_forward(const Tensor& x, double temperature, Tensor& y);
+void softmax_backward(const Tensor& y, const Tensor& dy, double temperature, Tensor& dx);
+void log_softmax_forward(const Tensor& x, Tensor& y);
+void log_softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx);
+double cross_entropy_sum(const Tensor& logits, const Tensor& label);
+void cross_entropy_sum(const Tensor& logits, const Tensor& label, double divisor, Tensor& value);
+void cross_entropy_backward(const Tensor& logits, const Tensor& label, double divisor, const Tensor& upstream,
+                            Tensor& dlogits);
+void soft_dice_sums(const Tensor& logits, const Tensor& label, Tensor& p, Tensor& sums);
+void soft_dice_value(const Tensor& sums, int64_t first, double smooth, Tensor& value);
+void soft_dice_slopes(const Tensor& sums, int64_t first, double smooth, const Tensor& upstream, Tensor& hit,
+                      Tensor& all);
+void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit, const Tensor& all,
+                        Tensor& dlogits);
+void scaled_difference(const Tensor& x, const Tensor& y, double divisor, const Tensor& upstream, Tensor& dx);
+void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y);
+void resample_backward(const Tensor& dy, const Interpolations& along, Tensor& dx);
+void max_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y, Tensor& tap);
+void max_pool_backward(const Tensor& tap, const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx);
+void avg_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y);
+void avg_pool_backward(const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx);
+void copy_columns(const Tensor& x, int64_t from, Tensor& y, int64_t to, int64_t count);
+void shift_volume(const Tensor& x, const std::array<int64_t, 3>& offset, double value, Tensor& y);
+void transpose_last(const Tensor& x, Tensor& y);
+void broadcast_places(const Tensor& x, double factor, Tensor& y);
+void gemm(const cuda::GemmCall& call, const Tensor& a, const Tensor& b, Tensor& c);
+void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, const AdamStep& o);
+void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, const SgdStep& o);
+void set_constants(UpdateBuffers& buffers, const AdamStep& o);
+void set_constants(UpdateBuffers& buffers, const SgdStep& o);
+void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, UpdateBuffers& buffers,
+               double clip_norm);
+void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, UpdateBuffers& buffers,
+              double clip_norm);
+
+// gpu_attention.cc
+void attention_forward(const Tensor& q, const Tensor& k, const Tensor& v, double scale, Tensor& y,
+                       Tensor& log_sum);
+void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, double scale, const Tensor& y,
+                        const Tensor& log_sum, const Tensor& dy, Tensor& dq, Tensor& dk, Tensor& dv);
+
+// gpu_process.cc
+/// `normal`: else uniform.
+void random(Tensor& y, const Philox& generator, uint64_t first, bool normal, const Tensor& offset);
+void random_columns(const Tensor& table, Stream stream, const Tensor& key, const Tensor& y);
+void noise_residual(const Tensor& constants, const Tensor& label, const Tensor& pi, const Tensor& eps,
+                    Tensor& input, Tensor& target, Tensor& state);
+void precondition_state(const Tensor& constants, const Tensor& state, Tensor& input);
+void estimate_clean(const Tensor& constants, const Tensor& state, const Tensor& pi, const Tensor& network,
+                    Tensor& y0);
+void reverse_residual(const Tensor& constants, const Tensor& y0, const Tensor& pi, const Tensor& z,
+                      Tensor& state, Tensor& previous);
+void clip_to_probabilities(const Tensor& x, Tensor& p);
+void add_window(const Tensor& x, const Tensor& weight, const Triple& corner, Tensor& sum);
+void divide_places(Tensor& sum, const Tensor& weight);
+void subsample(const Tensor& x, const Triple& factor, Tensor& y);
+
+}  // namespace voxgrad::gpu

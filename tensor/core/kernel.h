@@ -1,0 +1,104 @@
+// How an operation is computed: its call, and the list of its implementations.
+//
+// A call is a plain struct of extents and pointers. It is the one signature of an operation: the plain loops, the
+// vector kernels of the CPU and the kernels of a CUDA device all take the same struct. A family declares its calls in
+// tensor/FAMILY/calls.h. Its .cc file checks the tensors, fills in the call, and hands it to run() with the list of
+// implementations. The preferred implementation comes first, the plain loop last. The first one of the tensors' device
+// that does not decline computes the call.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "tensor/core/cpu/isa.h"
+#include "tensor/core/gpu.h"
+#include "tensor/core/tensor.h"
+#include "tensor/core/trace.h"
+
+namespace voxgrad {
+
+/// One way to compute a call.
+template <class Call>
+struct Implementation {
+  std::string_view name;                 ///< in traces, and where a user asks for it
+  const char* (*declines)(const Call&);  ///< why it does not take this call, or null; null pointer: takes all
+  void (*run)(const Call&);
+  Device::Kind device = Device::Kind::cpu;
+};
+
+/// The kernel of the CUDA backend that has the call's name. Waits where the call says so.
+template <class Call>
+void run_on_cuda(const Call& call) {
+  static const cuda::Kernel kernel = gpu::kernel(Call::kOp, sizeof(Call));
+  gpu::check(kernel(gpu::context(call.device), &call));
+}
+template <class Call>
+constexpr Implementation<Call> kCuda{"cuda", nullptr, run_on_cuda<Call>, Device::Kind::cuda};
+
+/// Prefers the implementation `name` of the operation `op` where it does not decline. "auto": none is preferred.
+void prefer_implementation(const std::string& op, const std::string& name);
+/// "auto" where none is preferred.
+std::string preferred_implementation(std::string_view op);
+
+namespace detail {
+extern bool any_preferred;
+void report_kernel(const char* op, std::string_view chosen, const KernelCall& call, std::string problem,
+                   const std::string& declined, double flops);
+[[noreturn]] void no_implementation(const char* op, const KernelCall& call, const std::string& declined);
+}  // namespace detail
+
+/// Computes the call by the first implementation on its device that does not decline. While tracing, a call that has
+/// str() and flops() is reported with the choice and with what declined. Throws ErrorCode::device where all decline.
+template <class Call, size_t N>
+void run(const Implementation<Call> (&list)[N], const Call& call) {
+  const auto why_not = [&](const Implementation<Call>& i) { return i.declines ? i.declines(call) : nullptr; };
+  const auto compute = [&](const Implementation<Call>& i, const std::string& declined) {
+    if constexpr (requires { call.str(); })
+      if (tracing()) detail::report_kernel(Call::kOp, i.name, call, call.str(), declined, call.flops());
+    i.run(call);
+  };
+  if (detail::any_preferred) {
+    const std::string wanted = preferred_implementation(Call::kOp);
+    for (const Implementation<Call>& i : list)
+      if (i.name == wanted && i.device == call.device.kind && !why_not(i)) return compute(i, "");
+  }
+  std::string declined;
+  for (const Implementation<Call>& i : list) {
+    if (i.device != call.device.kind) continue;
+    const char* const why = why_not(i);
+    if (!why) return compute(i, declined);
+    if (tracing()) declined += cat("; ", i.name, " declined: ", why);
+  }
+  detail::no_implementation(Call::kOp, call, declined);
+}
+
+/// Why the kernels of an instruction set do not take a call, null where they do: they compute in f32, and in bf16 where
+/// the CPU has its instructions.
+const char* simd_declines(const KernelCall& call);
+/// Why a call is not computed by widening bf16 to f32: it is not bf16.
+const char* widened_declines(const KernelCall& call);
+
+/// The device of all these tensors; undefined ones do not count. Throws ErrorCode::device where they differ.
+template <class... Rest>
+Device device_of(const Tensor& first, const Rest&... rest) {
+  (void)gpu::runs_on(first, rest...);
+  return first.device();
+}
+
+/// The elements of a tensor for a call, null where it is undefined. Throws unless they are of the type.
+void* elements(const Tensor& t, DType type);
+template <class T>
+T* elements(const Tensor& t) {
+  return static_cast<T*>(elements(t, dtype_of<T>()));
+}
+
+/// The pointers of a call by element type.
+template <class T>
+T* as(void* p) {
+  return static_cast<T*>(p);
+}
+template <class T>
+const T* as(const void* p) {
+  return static_cast<const T*>(p);
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,55 @@
+#include "tensor/core/runtime.h"
+
+#include <cstdlib>
+
+#include "tensor/conv/conv.h"
+#include "tensor/core/error.h"
+
+namespace voxgrad {
+namespace {
+
+bool given(const char* variable) {
+  const char* const value = std::getenv(variable);
+  return value && *value;
+}
+
+}  // namespace
+
+void RuntimeOptions::declare(OptionList& options) {
+  options.table("runtime", OptionUse::runtime)
+      .word("instruction_set", instruction_set,
+            {"auto", "ref", "portable", "avx2", "avx512", "avx512bf16", "amx"},
+            "widest instructions of the CPU kernels; auto: the widest that the CPU has (VOXGRAD_CPU_ISA "
+            "overrides)")
+      .word("winograd", winograd, {"auto", "on", "off"},
+            "whether convolutions may run by Winograd's algorithm; auto is on; off: direct sums "
+            "(VOXGRAD_WINOGRAD=0 or 1 overrides)")
+      .word(
+          "precision", precision, {"auto", "fp32", "tf32", "bf16"},
+          "of the networks, in training and prediction; auto is fp32; bf16: activations and products in "
+          "bf16, weights, sums, statistics and optimizer in fp32; tf32: factors of products rounded to TF32, "
+          "on CUDA devices only")
+      .word("graphs", graphs, {"auto", "on", "off"},
+            "whether repeated work of a CUDA device is recorded once and replayed; auto is on; the same bits "
+            "either way (VOXGRAD_CUDA_GRAPHS=0 or 1 overrides)");
+}
+
+bool Runtime::winograd() const { return winograd_allowed(); }
+
+Runtime::Runtime(const RuntimeOptions& options, const Device& device, bool nondeterministic)
+    : device_(device), precision_(parse_precision(options.precision == "auto" ? "fp32" : options.precision)) {
+  require_precision(device, precision_);
+  if (nondeterministic && !device.is_cuda())
+    fail(ErrorCode::usage, "--nondeterministic: expected with --device cuda; the CPU has one way");
+  if (options.instruction_set != "auto" && !given("VOXGRAD_CPU_ISA")) set_cpu_isa(options.instruction_set);
+  if (options.winograd != "auto" && !given("VOXGRAD_WINOGRAD")) allow_winograd(options.winograd == "on");
+  if (options.graphs != "auto" && !given("VOXGRAD_CUDA_GRAPHS"))
+    device_options().graphs = options.graphs == "on";
+  (void)cpu_isa();  // a wrong environment variable is told now
+  (void)winograd_allowed();
+  device_options().tf32 = precision_ == Precision::tf32;
+  device_options().nondeterministic = nondeterministic;
+  require_device(device);
+}
+
+}  // namespace voxgrad

@@ -1,0 +1,125 @@
+// tensor/: the ground floor. error.h, shape.h, dtype.h (types), allocator.h (memory), parallel.h (threads),
+// random.h (Philox), seed.h, math.h (own elementary functions), trace.h (what ran), tensor.h (this file);
+// then one header a family of kernels, which checks shapes and chooses between cpu/ and ref/: conv.h, gemm.h,
+// norm.h, row_norm.h, elementwise.h, channelwise.h, softmax.h, losses.h, reduce.h, layout.h, pool.h,
+// resample.h, optim.h, process.h (residual diffusion), window.h; graph.h and input_queue.h are for CUDA
+// devices, peak.h measures the machine.
+//
+// A tensor is storage + offset + shape + dtype, dense, channels last: what is in memory is what the shape
+// says. There are no strides. Copying a Tensor shares its storage.
+#pragma once
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "tensor/core/device.h"
+#include "tensor/core/dtype.h"
+#include "tensor/core/shape.h"
+
+namespace voxgrad {
+
+/// A block of memory on a device; freed with its last owner.
+class Storage {
+ public:
+  explicit Storage(size_t bytes, const Device& device = Device::cpu());
+  /// Host memory that `owner` holds and that nobody may write.
+  Storage(std::shared_ptr<const void> owner, const void* data, size_t bytes);
+  ~Storage();
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  void* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  const Device& device() const { return device_; }
+
+ private:
+  void* data_;
+  size_t bytes_;
+  Device device_;
+  std::shared_ptr<const void> owner_;  // of memory that is not ours
+};
+
+class Tensor {
+ public:
+  Tensor() = default;  ///< undefined: no storage
+  /// On default_device(), as zeros and full.
+  static Tensor empty(const Shape& shape, DType dtype = DType::f32);
+  static Tensor empty_on(const Device& device, const Shape& shape, DType dtype = DType::f32);
+  static Tensor zeros(const Shape& shape, DType dtype = DType::f32);
+  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
+  /// On the CPU.
+  template <class T>
+  static Tensor from(const Shape& shape, const std::vector<T>& values) {
+    require(static_cast<int64_t>(values.size()) == shape.numel(), "[tensor] expected ", shape.numel(),
+            " values for shape ", shape, ", got ", values.size());
+    Tensor t = empty_on(Device::cpu(), shape, dtype_of<T>());
+    if (!values.empty()) std::memcpy(t.raw(), values.data(), t.nbytes());
+    return t;
+  }
+
+  /// Elements for reading only, on the CPU, in memory that `owner` holds (a mapped file): it lives as long as
+  /// the last tensor over it. `data` is aligned to the element type.
+  static Tensor over(std::shared_ptr<const void> owner, const void* data, const Shape& shape, DType dtype);
+
+  bool defined() const { return storage_ != nullptr; }
+  const Shape& shape() const { return shape_; }
+  int64_t dim(int axis) const { return shape_[axis]; }
+  int rank() const { return shape_.rank(); }
+  DType dtype() const { return dtype_; }
+  Device device() const { return storage_ ? storage_->device() : Device::cpu(); }
+  int64_t numel() const { return shape_.numel(); }
+  size_t nbytes() const { return static_cast<size_t>(numel()) * size_of(dtype_); }
+
+  /// Elements for reading. Throws unless T is the element type.
+  template <class T>
+  const T* data() const {
+    return mutable_data<T>();
+  }
+  /// Elements for writing; only the owner of a fresh tensor (or an optimizer) writes.
+  template <class T>
+  T* mutable_data() const {
+    require(defined(), "[tensor] expected a defined tensor");
+    require(dtype_ == dtype_of<T>(), "[tensor] expected ", dtype_of<T>(), ", got ", dtype_);
+    if (device().is_cuda()) refuse_host_access();
+    return static_cast<T*>(raw());
+  }
+  /// The same, for code that hands the pointer to the tensor's device.
+  template <class T>
+  T* mutable_data_on_device() const {
+    require(defined(), "[tensor] expected a defined tensor");
+    require(dtype_ == dtype_of<T>(), "[", current_op(), "] expected ", dtype_of<T>(), ", got ", dtype_);
+    return static_cast<T*>(raw());
+  }
+  void* raw() const { return static_cast<char*>(storage_->data()) + offset_ * size_of(dtype_); }
+
+  /// The same elements under another shape of equal size; shares storage.
+  Tensor reshape(const Shape& shape) const;
+  /// `shape.numel()` elements from flat element `first` on; shares storage.
+  Tensor view(int64_t first, const Shape& shape) const;
+  /// Rows [first, first + count) of axis 0; shares storage.
+  Tensor rows(int64_t first, int64_t count) const;
+  Tensor clone() const;
+  /// A converted copy (this tensor itself where the type is the same already).
+  Tensor to(DType dtype) const;
+  /// A copy on a device (this tensor itself where it is there already).
+  Tensor to(const Device& device) const;
+  /// Overwrites the elements with those of a tensor of the same shape and type, on any device.
+  void copy_from(const Tensor& from) const;
+  /// The single element of a one-element tensor.
+  double item() const;
+  template <class T>
+  std::vector<T> to_vector() const {
+    const Tensor host = to(Device::cpu());
+    return std::vector<T>(host.data<T>(), host.data<T>() + numel());
+  }
+  long use_count() const { return storage_.use_count(); }
+
+ private:
+  /// Throws ErrorCode::device: never a silent copy to another device.
+  [[noreturn]] void refuse_host_access() const;
+  std::shared_ptr<Storage> storage_;
+  int64_t offset_ = 0;  // in elements
+  Shape shape_;
+  DType dtype_ = DType::f32;
+};
+
+}  // namespace voxgrad

@@ -1,8 +1,0 @@
-// Direct convolution in f32.
-#include "tensor/cpu/isa/conv_row.h"
-
-namespace voxgrad::VOXGRAD_ISA {
-
-void fill_conv_rows(cpu::ConvKernels& t) { fill_rows<Single>(t); }
-
-}  // namespace voxgrad::VOXGRAD_ISA

@@ -1,0 +1,302 @@
+// A sample of C channels is cut in tiles of places, small enough for the first-level cache and independent of
+// threads and instruction set. Sums are kept in float within a tile and in double across tiles, in tile
+// order.
+#include "tensor/norm/cpu/norm.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <vector>
+
+namespace voxgrad::cpu {
+namespace {
+
+using ref::NormProblem;
+
+constexpr int64_t kTileElements = 8192;
+constexpr int64_t kTilesOfATask = 4;
+// Results of this size leave the caches before a convolution reads them, which hides the latency of memory.
+constexpr int64_t kStreamBytes = int64_t{8} << 20;
+
+// How lanes of vectors meet channels: after `lanes` elements, a multiple of lcm(C, 16), the pattern repeats.
+// At least four vectors, so that the rows of the kernels are not too short.
+int64_t lanes_of(int64_t channels) {
+  const int64_t period = std::lcm(channels, int64_t{kLanes});
+  return (4 * kLanes + period - 1) / period * period;
+}
+
+struct Layout {
+  explicit Layout(const NormProblem& p)
+      : places(p.places),
+        channels(p.channels),
+        lanes(lanes_of(p.channels)),
+        tile_places(std::max<int64_t>(1, kTileElements / lanes) * (lanes / p.channels)),
+        tiles((p.places + tile_places - 1) / tile_places),
+        elements(p.n * p.places * p.channels) {}
+  int64_t places, channels, lanes, tile_places, tiles, elements;
+  int64_t places_of(int64_t tile) const { return std::min(tile_places, places - tile * tile_places); }
+
+  // out[lane] = f(channel)
+  template <class F>
+  void expand(float* out, F&& f) const {
+    for (int64_t c = 0; c < channels; ++c) out[c] = f(c);
+    for (int64_t l = channels; l < lanes; ++l) out[l] = out[l - channels];
+  }
+};
+
+// Calls f(sample, tile) for all tiles.
+template <class F>
+void for_tiles(const NormProblem& p, const Layout& layout, F&& f) {
+  parallel_ranges(p.n * layout.tiles, kTilesOfATask, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) f(t / layout.tiles, t % layout.tiles);
+  });
+}
+
+template <class T>
+const auto& kernels_of(const KernelTable& k) {
+  if constexpr (std::is_same_v<T, float>)
+    return k.norm;
+  else
+    return k.bf16->norm;
+}
+
+// bf16 as the kernels see it.
+template <class T>
+auto bits_of(T* p) {
+  if constexpr (std::is_same_v<std::remove_const_t<T>, bf16>)
+    return reinterpret_cast<std::conditional_t<std::is_const_v<T>, const Bf16Bits, Bf16Bits>*>(p);
+  else
+    return p;
+}
+
+// Cuts `elements` elements in matrices of whole vectors and calls f(piece, first lane of the tables). The
+// end, less than a vector, goes through a buffer whose other lanes hold fill[lane] (or zero).
+template <class T, class F>
+void for_pieces(const Layout& layout, int64_t elements, const T* x, const T* dy, T* out, const T* fill,
+                F&& f) {
+  const int64_t rows = elements / layout.lanes, rest = elements % layout.lanes, vectors = rest / kLanes;
+  const auto at = [](const T* p, int64_t i) { return p ? p + i : nullptr; };
+  const bool stream = out && layout.elements * static_cast<int64_t>(sizeof(T)) >= kStreamBytes &&
+                      reinterpret_cast<uintptr_t>(out) % 64 == 0;
+  if (rows) f(NormPiece<T>{x, dy, out, rows, layout.lanes / kLanes, stream}, int64_t{0});
+  int64_t i = rows * layout.lanes;
+  if (vectors) f(NormPiece<T>{x + i, at(dy, i), out ? out + i : nullptr, 1, vectors, false}, int64_t{0});
+  i += vectors * kLanes;
+  const int64_t tail = elements - i, lane = vectors * kLanes;
+  if (tail == 0) return;
+  std::array<T, kLanes> x_end{}, dy_end{}, out_end{};
+  if (fill) std::copy_n(fill + lane, kLanes, x_end.data());
+  std::copy_n(x + i, tail, x_end.data());
+  if (dy) std::copy_n(dy + i, tail, dy_end.data());
+  f(NormPiece<T>{x_end.data(), dy_end.data(), out_end.data(), 1, 1, false}, lane);
+  if (out) std::copy_n(out_end.data(), tail, out + i);
+}
+
+// sums[c] = sum over the lanes of channel c; lanes is a multiple of channels.
+template <class T>
+void fold_lanes(const Layout& layout, const float* lanes, T* sums) {
+  std::fill_n(sums, layout.channels, T(0));
+  for (int64_t l = 0; l < layout.lanes; l += layout.channels)
+    for (int64_t c = 0; c < layout.channels; ++c) sums[c] += static_cast<T>(lanes[l + c]);
+}
+
+// A float as an element of T, and back.
+template <class T>
+T stored(float x) {
+  if constexpr (std::is_same_v<T, float>)
+    return x;
+  else
+    return bf16(x).bits;
+}
+template <class T>
+float representable(float x) {
+  return std::is_same_v<T, float> ? x : static_cast<float>(bf16(x));
+}
+
+// Mean of each channel over one tile, and the sum of squares about it: the means first, then, from the cache,
+// the squares about them, corrected for the rounding of the means.
+template <class T>
+void tile_moments(const NormKernels<T>& k, const Layout& layout, const T* x, int64_t places, float* scratch,
+                  double* mean, double* squares) {
+  const int64_t elements = places * layout.channels;
+  const double n = static_cast<double>(places);
+  float *sums = scratch, *pivot = sums + layout.lanes, *products = pivot + layout.lanes;
+  std::fill_n(sums, layout.lanes, 0.0f);
+  constexpr T* kNone = nullptr;
+  for_pieces<T>(layout, elements, x, kNone, kNone, kNone,
+                [&](const NormPiece<T>& piece, int64_t lane) { k.sum(piece, sums + lane); });
+  fold_lanes(layout, sums, mean);
+  // The pivot has the type of x, so that lanes without a place can hold it.
+  std::vector<T> fill(static_cast<size_t>(layout.lanes));
+  layout.expand(pivot, [&](int64_t c) { return representable<T>(static_cast<float>(mean[c] / n)); });
+  for (size_t i = 0; i < fill.size(); ++i) fill[i] = stored<T>(pivot[i]);
+  std::fill_n(sums, layout.lanes, 0.0f);
+  std::fill_n(products, layout.lanes, 0.0f);
+  for_pieces<T>(layout, elements, x, kNone, kNone, fill.data(), [&](const NormPiece<T>& piece, int64_t lane) {
+    k.squares(piece, pivot + lane, sums + lane, products + lane);
+  });
+  fold_lanes(layout, sums, mean);
+  fold_lanes(layout, products, squares);
+  for (int64_t c = 0; c < layout.channels; ++c) {
+    const double d = mean[c] / n;
+    squares[c] = std::max(0.0, squares[c] - d * mean[c]);
+    mean[c] = double{pivot[c]} + d;
+  }
+}
+
+// Tables of one sample, one value a lane. factor = rstd * scale.
+struct Tables {
+  explicit Tables(int64_t lanes) : values(static_cast<size_t>(5 * lanes)), lanes_(lanes) {}
+  float* row(int64_t i) { return values.data() + i * lanes_; }
+  NormTables at(int64_t lane, float slope) {
+    return {row(0) + lane, row(1) + lane, row(2) + lane, row(3) + lane, row(4) + lane, slope};
+  }
+  std::vector<float> values;
+
+ private:
+  int64_t lanes_;
+};
+
+std::vector<Tables> make_tables(const NormProblem& p, const Layout& layout, const float* mean,
+                                const float* rstd, const float* scale, const float* shift) {
+  std::vector<Tables> tables(static_cast<size_t>(p.n), Tables(layout.lanes));
+  for (int64_t n = 0; n < p.n; ++n) {
+    Tables& t = tables[static_cast<size_t>(n)];
+    const int64_t m = n % p.modulated * p.channels;
+    layout.expand(t.row(0), [&](int64_t c) { return mean[n * p.groups + p.group_of(c)]; });
+    layout.expand(t.row(1), [&](int64_t c) { return rstd[n * p.groups + p.group_of(c)] * scale[m + c]; });
+    layout.expand(t.row(2), [&](int64_t c) { return shift[m + c]; });
+  }
+  return tables;
+}
+
+}  // namespace
+
+template <class T>
+void norm_stats(const KernelTable& k, const NormProblem& p, const T* x, double eps, float* mean,
+                float* rstd) {
+  const Layout layout(p);
+  const auto size = static_cast<size_t>(p.n * layout.tiles * p.channels);
+  std::vector<double> means(size), squares(size);
+  for_tiles(p, layout, [&](int64_t n, int64_t tile) {
+    std::vector<float> scratch(static_cast<size_t>(3 * layout.lanes));
+    const auto at = static_cast<size_t>((n * layout.tiles + tile) * p.channels);
+    tile_moments(kernels_of<T>(k), layout,
+                 bits_of(x) + (n * p.places + tile * layout.tile_places) * p.channels, layout.places_of(tile),
+                 scratch.data(), &means[at], &squares[at]);
+  });
+  // The moments of a group: the mean of the means, then the squares of tiles and of their means about it.
+  const int64_t width = p.channels / p.groups;
+  parallel_ranges(p.n * p.groups, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const auto first = static_cast<size_t>(i / p.groups * layout.tiles * p.channels + i % p.groups * width);
+      const auto visit = [&](auto&& f) {
+        for (int64_t tile = 0; tile < layout.tiles; ++tile)
+          for (int64_t c = 0; c < width; ++c)
+            f(static_cast<double>(layout.places_of(tile)),
+              first + static_cast<size_t>(tile * p.channels + c));
+      };
+      double sum = 0, total = 0;
+      visit([&](double n, size_t at) { sum += n * means[at]; });
+      const double m = sum / p.group_size();
+      visit([&](double n, size_t at) { total += squares[at] + n * (means[at] - m) * (means[at] - m); });
+      mean[i] = static_cast<float>(m);
+      rstd[i] = static_cast<float>(1 / math::sqrt(total / p.group_size() + eps));
+    }
+  });
+}
+
+template <class T>
+void norm_act_forward(const KernelTable& k, const NormProblem& p, const T* x, const float* mean,
+                      const float* rstd, const float* scale, const float* shift, Act act, float slope, T* y) {
+  const Layout layout(p);
+  std::vector<Tables> tables = make_tables(p, layout, mean, rstd, scale, shift);
+  const auto function = kernels_of<T>(k).forward[static_cast<size_t>(act)];
+  for_tiles(p, layout, [&](int64_t n, int64_t tile) {
+    const int64_t first = (n * p.places + tile * layout.tile_places) * p.channels;
+    using B = std::remove_pointer_t<decltype(bits_of(y))>;
+    constexpr B* kNone = nullptr;
+    for_pieces<B>(layout, layout.places_of(tile) * p.channels, bits_of(x) + first, kNone, bits_of(y) + first,
+                  kNone, [&](const NormPiece<B>& piece, int64_t lane) {
+                    function(piece, tables[static_cast<size_t>(n)].at(lane, slope));
+                  });
+  });
+}
+
+template <class T>
+void norm_act_backward(const KernelTable& k, const NormProblem& p, const T* x, const float* mean,
+                       const float* rstd, const float* scale, const float* shift, Act act, float slope,
+                       const T* dy, T* dx, float* dscale, float* dshift) {
+  using B = std::remove_pointer_t<decltype(bits_of(dx))>;
+  constexpr B* kNone = nullptr;
+  const NormKernels<B>& kernels = kernels_of<T>(k);
+  const Layout layout(p);
+  const auto a = static_cast<size_t>(act);
+  std::vector<Tables> tables = make_tables(p, layout, mean, rstd, scale, shift);
+
+  // First pass: sums of du and of du * (x - mean) for each tile and channel.
+  std::vector<double> partial(static_cast<size_t>(p.n * layout.tiles * p.channels * 2));
+  for_tiles(p, layout, [&](int64_t n, int64_t tile) {
+    std::vector<float> sums(static_cast<size_t>(2 * layout.lanes));
+    float* const products = sums.data() + layout.lanes;
+    const int64_t first = (n * p.places + tile * layout.tile_places) * p.channels;
+    for_pieces<B>(layout, layout.places_of(tile) * p.channels, bits_of(x) + first, bits_of(dy) + first, kNone,
+                  kNone, [&](const NormPiece<B>& piece, int64_t lane) {
+                    kernels.backward_sums[a](piece, tables[static_cast<size_t>(n)].at(lane, slope),
+                                             sums.data() + lane, products + lane);
+                  });
+    double* const to = &partial[static_cast<size_t>((n * layout.tiles + tile) * p.channels * 2)];
+    fold_lanes(layout, sums.data(), to);
+    fold_lanes(layout, products, to + p.channels);
+  });
+
+  // Sums over tiles; then the means over each group, as tables of the second pass.
+  parallel_for(p.n, [&](int64_t n) {
+    std::vector<double> total(static_cast<size_t>(2 * p.channels));
+    for (int64_t tile = 0; tile < layout.tiles; ++tile) {
+      const double* const from = &partial[static_cast<size_t>((n * layout.tiles + tile) * p.channels * 2)];
+      for (size_t i = 0; i < total.size(); ++i) total[i] += from[i];
+    }
+    std::vector<double> mean_h(static_cast<size_t>(p.groups)), mean_h_xhat(mean_h);
+    for (int64_t c = 0; c < p.channels; ++c) {
+      const auto g = static_cast<size_t>(p.group_of(c));
+      const double r = rstd[n * p.groups + p.group_of(c)];
+      const double sum = total[static_cast<size_t>(c)],
+                   product = total[static_cast<size_t>(p.channels + c)] * r;
+      dshift[n * p.channels + c] = static_cast<float>(sum);
+      dscale[n * p.channels + c] = static_cast<float>(product);
+      const double weight = scale[n % p.modulated * p.channels + c] / p.group_size();
+      mean_h[g] += sum * weight;
+      mean_h_xhat[g] += product * weight;
+    }
+    Tables& t = tables[static_cast<size_t>(n)];
+    const auto rate = [&](int64_t c) { return double{rstd[n * p.groups + p.group_of(c)]}; };
+    layout.expand(t.row(3), [&](int64_t c) {
+      return static_cast<float>(-rate(c) * mean_h[static_cast<size_t>(p.group_of(c))]);
+    });
+    layout.expand(t.row(4), [&](int64_t c) {
+      return static_cast<float>(-rate(c) * rate(c) * mean_h_xhat[static_cast<size_t>(p.group_of(c))]);
+    });
+  });
+
+  for_tiles(p, layout, [&](int64_t n, int64_t tile) {
+    const int64_t first = (n * p.places + tile * layout.tile_places) * p.channels;
+    for_pieces<B>(layout, layout.places_of(tile) * p.channels, bits_of(x) + first, bits_of(dy) + first,
+                  bits_of(dx) + first, kNone, [&](const NormPiece<B>& piece, int64_t lane) {
+                    kernels.backward[a](piece, tables[static_cast<size_t>(n)].at(lane, slope));
+                  });
+  });
+}
+
+#define VOXGRAD_NORM(T)                                                                               \
+  template void norm_stats(const KernelTable&, const NormProblem&, const T*, double, float*, float*); \
+  template void norm_act_forward(const KernelTable&, const NormProblem&, const T*, const float*,      \
+                                 const float*, const float*, const float*, Act, float, T*);           \
+  template void norm_act_backward(const KernelTable&, const NormProblem&, const T*, const float*,     \
+                                  const float*, const float*, const float*, Act, float, const T*, T*, \
+                                  float*, float*);
+VOXGRAD_NORM(float)
+VOXGRAD_NORM(bf16)
+#undef VOXGRAD_NORM
+
+}  // namespace voxgrad::cpu

@@ -1,0 +1,53 @@
+// What norm.cu and norm_backward.cu share.
+#pragma once
+#include "tensor/core/cuda/columns.cuh"
+
+namespace voxgrad::cuda {
+
+/// Coefficients of N adjacent channels of a sample: u = (x - mean) factor + shift.
+template <int N>
+struct NormCoefficients {
+  float mean[N], rstd[N], factor[N], shift[N];
+  __device__ NormCoefficients(const NormShape& s, int64_t n, int channel, const float* means,
+                              const float* rstds, const float* scales, const float* shifts) {
+    const int64_t width = s.channels / s.groups, row = (s.modulated == 1 ? 0 : n) * s.channels;
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      const int64_t g = n * s.groups + (channel + i) / width;
+      mean[i] = means[g];
+      rstd[i] = rstds[g];
+      factor[i] = rstds[g] * scales[row + channel + i];
+      shift[i] = shifts[row + channel + i];
+    }
+  }
+};
+
+template <class F>
+void visit_act(Act act, F&& f) {
+  switch (act) {
+    case Act::none:
+      return f.template operator()<Act::none>();
+    case Act::relu:
+      return f.template operator()<Act::relu>();
+    case Act::leaky_relu:
+      return f.template operator()<Act::leaky_relu>();
+    case Act::silu:
+      return f.template operator()<Act::silu>();
+    case Act::gelu:
+      return f.template operator()<Act::gelu>();
+  }
+  fail(ErrorCode::internal, "expected a known activation");
+}
+
+// norm_backward.cu
+Status norm_backward(Context* context, const NormShape* shape, DType type, const void* x, const float* mean,
+                     const float* rstd, const float* scale, const float* shift, Act act, float slope,
+                     const void* dy, void* dx, float* dscale, float* dshift);
+// row_norm.cu
+Status row_norm_forward(Context* context, DType type, int64_t rows, int64_t width, const void* x,
+                        const float* gamma, const float* beta, double eps, float* mean, float* rstd, void* y);
+Status row_norm_backward(Context* context, DType type, int64_t rows, int64_t width, const void* x,
+                         const float* gamma, bool centred, const float* mean, const float* rstd,
+                         const void* dy, void* dx, float* dgamma, float* dbeta);
+
+}  // namespace voxgrad::cuda
