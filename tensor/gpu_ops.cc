@@ -34,8 +34,11 @@ class Result {
   Tensor values_;
 };
 
-cuda::NormShape norm_shape(const Tensor& x, int64_t groups, int64_t modulated) {
-  cuda::NormShape s{x.dim(0), 1, x.dim(-1), groups, modulated};
+struct Places {
+  int64_t n, places, channels;
+};
+Places places_of(const Tensor& x) {
+  Places s{x.dim(0), 1, x.dim(-1)};
   for (int i = 1; i + 1 < x.rank(); ++i) s.places *= x.dim(i);
   return s;
 }
@@ -75,40 +78,6 @@ void convert(const Tensor& from, const Tensor& to) {
   check(module().element.convert(of(from), from.dtype(), to.dtype(), from.numel(), from.raw(), to.raw()));
 }
 
-void norm_stats(const Tensor& x, int64_t groups, double eps, Tensor& mean, Tensor& rstd) {
-  const cuda::NormShape s = norm_shape(x, groups, 1);
-  check(module().norm.stats(of(x), &s, x.dtype(), x.raw(), eps, table(mean), table(rstd)));
-}
-
-void norm_act_forward(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& scale,
-                      const Tensor& shift, Act act, double slope, Tensor& y) {
-  const cuda::NormShape s = norm_shape(x, mean.dim(1), scale.dim(0));
-  check(module().norm.forward(of(x), &s, x.dtype(), x.raw(), table(mean), table(rstd), table(scale),
-                              table(shift), act, f32(slope), y.raw()));
-}
-
-void norm_act_backward(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& scale,
-                       const Tensor& shift, Act act, double slope, const Tensor& dy, Tensor& dx,
-                       Tensor& dscale, Tensor& dshift) {
-  const cuda::NormShape s = norm_shape(x, mean.dim(1), scale.dim(0));
-  check(module().norm.backward(of(x), &s, x.dtype(), x.raw(), table(mean), table(rstd), table(scale),
-                               table(shift), act, f32(slope), dy.raw(), dx.raw(), table(dscale),
-                               table(dshift)));
-}
-
-void row_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, Tensor& mean,
-                      Tensor& rstd, Tensor& y) {
-  check(module().norm.row_forward(of(x), x.dtype(), rows_of(x), x.dim(-1), x.raw(), table(gamma), table(beta),
-                                  eps, table(mean), table(rstd), y.raw()));
-}
-
-void row_norm_backward(const Tensor& x, const Tensor& gamma, bool centred, const Tensor& mean,
-                       const Tensor& rstd, const Tensor& dy, Tensor& dx, Tensor& dgamma, Tensor& dbeta) {
-  check(module().norm.row_backward(of(x), x.dtype(), rows_of(x), x.dim(-1), x.raw(), table(gamma), centred,
-                                   table(mean), table(rstd), dy.raw(), dx.raw(), table(dgamma),
-                                   table(dbeta)));
-}
-
 void unary_forward(Unary f, const Tensor& x, double parameter, Tensor& y) {
   check(module().element.unary(of(x), static_cast<cuda::Unary>(f), x.dtype(), x.numel(), x.raw(),
                                f32(parameter), y.raw()));
@@ -141,30 +110,16 @@ void dropout(const Tensor& x, uint32_t threshold, double keep, const Tensor& key
 
 void channel_affine(const Tensor& x, const Tensor& factor, int64_t factor_rows, const Tensor& shift,
                     int64_t shift_rows, Tensor& y) {
-  const cuda::NormShape s = norm_shape(x, 1, 1);
+  const Places s = places_of(x);
   check(module().element.channel_affine(of(x), x.dtype(), s.n, s.places, s.channels, x.raw(), table(factor),
                                         factor_rows, table(shift), shift_rows, y.raw()));
 }
 
 void channel_sum(const Tensor& x, const Tensor& y, double weight, int64_t rows, Tensor& sum) {
-  cuda::NormShape s = norm_shape(x, 1, 1);
+  Places s = places_of(x);
   if (rows == 1) s.places *= s.n, s.n = 1;
   check(module().reduce.channel_sum(of(x), x.dtype(), s.n, s.places, s.channels, x.raw(), raw(y), weight,
                                     table(sum)));
-}
-
-void norm_modulation(const Tensor& gamma, const Tensor& beta, const Tensor& scale, const Tensor& shift,
-                     Tensor& factor, Tensor& offset) {
-  check(module().norm.modulation(of(factor), factor.dim(0), factor.dim(1), table(gamma), table(beta),
-                                 table(scale), table(shift), table(factor), table(offset)));
-}
-
-void norm_modulation_backward(const Tensor& gamma, const Tensor& beta, const Tensor& scale,
-                              const Tensor& dfactor, const Tensor& doffset, Tensor& dgamma, Tensor& dbeta,
-                              Tensor& dscale) {
-  check(module().norm.modulation_backward(of(dfactor), dfactor.dim(0), dfactor.dim(1), table(gamma),
-                                          table(beta), table(scale), table(dfactor), table(doffset),
-                                          table(dgamma), table(dbeta), table(dscale), nullptr));
 }
 
 void time_embedding(const Tensor& t, double max_period, Tensor& y) {
@@ -354,7 +309,7 @@ void transpose_last(const Tensor& x, Tensor& y) {
 }
 
 void broadcast_places(const Tensor& x, double factor, Tensor& y) {
-  const cuda::NormShape s = norm_shape(y, 1, 1);
+  const Places s = places_of(y);
   check(module().layout.broadcast_places(of(y), y.dtype(), s.n, s.places, s.channels, x.raw(), f32(factor),
                                          y.raw()));
 }

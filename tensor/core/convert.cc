@@ -16,30 +16,49 @@ const cpu::Bf16Kernels* kernels() {
 const cpu::Bf16Bits* bits_of(const bf16* p) { return reinterpret_cast<const cpu::Bf16Bits*>(p); }
 cpu::Bf16Bits* bits_of(bf16* p) { return reinterpret_cast<cpu::Bf16Bits*>(p); }
 
+void narrow(int64_t n, const float* from, bf16* to) {
+  const cpu::Bf16Kernels* const k = kernels();
+  parallel_ranges(n, kGrain, [&](int64_t begin, int64_t end) {
+    if (k)
+      k->from_f32(from + begin, bits_of(to + begin), end - begin);
+    else
+      for (int64_t i = begin; i < end; ++i) to[i] = bf16(from[i]);
+  });
+}
+
+void widen(int64_t n, const bf16* from, float* to) {
+  const cpu::Bf16Kernels* const k = kernels();
+  parallel_ranges(n, kGrain, [&](int64_t begin, int64_t end) {
+    if (k)
+      k->to_f32(bits_of(from + begin), to + begin, end - begin);
+    else
+      for (int64_t i = begin; i < end; ++i) to[i] = static_cast<float>(from[i]);
+  });
+}
+
 }  // namespace
+
+Widened::Widened(const void* elements, int64_t n) {
+  if (!elements) return;
+  values_ = Tensor::empty_on(Device::cpu(), {n});
+  widen(n, static_cast<const bf16*>(elements), data());
+}
+
+Widened::Widened(int64_t n) : values_(Tensor::empty_on(Device::cpu(), {n})) {}
+
+float* Widened::data() const { return values_.defined() ? values_.mutable_data<float>() : nullptr; }
+
+void Widened::round_to(void* elements) const {
+  if (elements) narrow(values_.numel(), data(), static_cast<bf16*>(elements));
+}
 
 void convert(const Tensor& x, Tensor& y) {
   require(x.defined() && y.defined() && x.shape() == y.shape(), "[convert] expected tensors of one shape");
   if (gpu::runs_on(x, y)) return gpu::convert(x, y);
-  const cpu::Bf16Kernels* const k = kernels();
   if (x.dtype() == DType::f32 && y.dtype() == DType::bf16) {
-    const float* const from = x.data<float>();
-    bf16* const to = y.mutable_data<bf16>();
-    parallel_ranges(x.numel(), kGrain, [&](int64_t begin, int64_t end) {
-      if (k)
-        k->from_f32(from + begin, bits_of(to + begin), end - begin);
-      else
-        for (int64_t i = begin; i < end; ++i) to[i] = bf16(from[i]);
-    });
+    narrow(x.numel(), x.data<float>(), y.mutable_data<bf16>());
   } else if (x.dtype() == DType::bf16 && y.dtype() == DType::f32) {
-    const bf16* const from = x.data<bf16>();
-    float* const to = y.mutable_data<float>();
-    parallel_ranges(x.numel(), kGrain, [&](int64_t begin, int64_t end) {
-      if (k)
-        k->to_f32(bits_of(from + begin), to + begin, end - begin);
-      else
-        for (int64_t i = begin; i < end; ++i) to[i] = static_cast<float>(from[i]);
-    });
+    widen(x.numel(), x.data<bf16>(), y.mutable_data<float>());
   } else {
     fail(ErrorCode::internal, "[convert] expected f32 and bf16, got ", x.dtype(), " and ", y.dtype());
   }

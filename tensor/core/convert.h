@@ -10,6 +10,20 @@ namespace voxgrad {
 Tensor converted(const Tensor& x, DType dtype);
 /// y = x, converted; y has the shape of x.
 void convert(const Tensor& x, Tensor& y);
+/// bf16 elements of a call in f32, for implementations that compute so; on the CPU.
+class Widened {
+ public:
+  /// A copy of n elements; null: no elements, and data() is null.
+  Widened(const void* bf16_elements, int64_t n);
+  /// Memory for n elements of a result.
+  explicit Widened(int64_t n);
+  float* data() const;
+  /// Rounds all elements to bf16, into memory for as many; null: does nothing.
+  void round_to(void* bf16_elements) const;
+
+ private:
+  Tensor values_;
+};
 /// f32 values rounded to bf16 and back: what a kernel of bf16 tensors makes of its weights.
 Tensor rounded_to_bf16(const Tensor& x);
 /// sum += x for bf16 tensors of one shape, added in f32 and rounded.

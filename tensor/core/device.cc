@@ -59,6 +59,12 @@ const cuda::Module& module() {
   return opened;
 }
 
+cuda::Kernel kernel(const char* op, uint32_t call_bytes) {
+  const cuda::Kernel found = module().kernel(op, call_bytes);
+  if (!found) fail(ErrorCode::device, "[", op, "] expected a kernel of the CUDA backend, which has none");
+  return found;
+}
+
 void check(cuda::Status status) {
   if (status != 0) throw Error(static_cast<ErrorCode>(status), module().last_error());
 }

@@ -8,7 +8,6 @@
 #include "tensor/core/cuda/module.h"
 #include "tensor/core/tensor.h"
 #include "tensor/elementwise/elementwise.h"
-#include "tensor/norm/norm.h"
 #include "tensor/optimizer/optimizer.h"
 #include "tensor/resample/resample.h"
 
@@ -17,6 +16,8 @@ namespace voxgrad::gpu {
 // device.cc
 const cuda::Module& module();
 cuda::Context* context(const Device& device);
+/// The backend's kernel for a call. Throws ErrorCode::device where it has none.
+cuda::Kernel kernel(const char* op, uint32_t call_bytes);
 /// Throws what the module reports.
 void check(cuda::Status status);
 
@@ -53,16 +54,6 @@ void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, co
 std::string conv_report(const Device& device);
 
 // gpu_ops.cc
-void norm_stats(const Tensor& x, int64_t groups, double eps, Tensor& mean, Tensor& rstd);
-void norm_act_forward(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& scale,
-                      const Tensor& shift, Act act, double slope, Tensor& y);
-void norm_act_backward(const Tensor& x, const Tensor& mean, const Tensor& rstd, const Tensor& scale,
-                       const Tensor& shift, Act act, double slope, const Tensor& dy, Tensor& dx,
-                       Tensor& dscale, Tensor& dshift);
-void row_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, Tensor& mean,
-                      Tensor& rstd, Tensor& y);
-void row_norm_backward(const Tensor& x, const Tensor& gamma, bool centred, const Tensor& mean,
-                       const Tensor& rstd, const Tensor& dy, Tensor& dx, Tensor& dgamma, Tensor& dbeta);
 void unary_forward(Unary f, const Tensor& x, double parameter, Tensor& y);
 void unary_backward(Unary f, const Tensor& value, double parameter, const Tensor& dy, Tensor& dx);
 void binary(cuda::Binary f, const Tensor& a, const Tensor& b, Tensor& y);
@@ -72,11 +63,6 @@ void dropout(const Tensor& x, uint32_t threshold, double keep, const Tensor& key
 void channel_affine(const Tensor& x, const Tensor& factor, int64_t factor_rows, const Tensor& shift,
                     int64_t shift_rows, Tensor& y);
 void channel_sum(const Tensor& x, const Tensor& y, double weight, int64_t rows, Tensor& sum);
-void norm_modulation(const Tensor& gamma, const Tensor& beta, const Tensor& scale, const Tensor& shift,
-                     Tensor& factor, Tensor& offset);
-void norm_modulation_backward(const Tensor& gamma, const Tensor& beta, const Tensor& scale,
-                              const Tensor& dfactor, const Tensor& doffset, Tensor& dgamma, Tensor& dbeta,
-                              Tensor& dscale);
 void time_embedding(const Tensor& t, double max_period, Tensor& y);
 double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp);
 void kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double divisor,

@@ -26,18 +26,6 @@ std::string preferred_implementation(std::string_view op) {
   return known == preferences().end() ? "auto" : known->second;
 }
 
-const char* simd_declines(const KernelCall& call) {
-  const CpuIsa isa = cpu_isa();
-  if (isa == CpuIsa::ref) return "the instruction set is ref";
-  if (call.type == DType::f32) return nullptr;
-  if (call.type == DType::bf16) return isa >= CpuIsa::avx512bf16 ? nullptr : "no bf16 instructions";
-  return "not f32 or bf16";
-}
-
-const char* widened_declines(const KernelCall& call) {
-  return call.type == DType::bf16 ? nullptr : "not bf16";
-}
-
 void* elements(const Tensor& t, DType type) {
   if (!t.defined()) return nullptr;
   require(t.dtype() == type, "[", current_op(), "] expected ", type, ", got ", t.dtype());
@@ -48,20 +36,29 @@ namespace detail {
 
 bool any_preferred = false;
 
-void report_kernel(const char* op, std::string_view chosen, const KernelCall& call, std::string problem,
-                   const std::string& declined, double flops) {
-  if (call.type != DType::f32) problem += cat(' ', call.type);
-  const std::string text = cat(problem, "; ", chosen,
-                               call.device.is_cuda() ? cat(' ', call.device.str()) : cat(' ', name_of(cpu_isa())), declined);
+const char* simd_declines(DType type) {
+  const CpuIsa isa = cpu_isa();
+  if (isa == CpuIsa::ref) return "the instruction set is ref";
+  if (type == DType::f32) return nullptr;
+  if (type == DType::bf16) return isa >= CpuIsa::avx512bf16 ? nullptr : "no bf16 instructions";
+  return "not f32 or bf16";
+}
+
+void report_kernel(const char* op, std::string_view chosen, const Device& device, DType type,
+                   std::string problem, const std::string& declined, double flops) {
+  if (type != DType::f32) problem += cat(' ', type);
+  const std::string text =
+      cat(problem, "; ", chosen, device.is_cuda() ? cat(' ', device.str()) : cat(' ', name_of(cpu_isa())),
+          declined);
   trace({"kernel", op, text, 0, flops});
   static std::set<std::string> reported;  // tracing is single-threaded (trace.h)
-  if (chosen == "ref" && call.type != DType::f64 && cpu_isa() != CpuIsa::ref && flops > 1e7 &&
+  if (chosen == "ref" && type != DType::f64 && cpu_isa() != CpuIsa::ref && flops > 1e7 &&
       reported.insert(cat(op, text)).second)
     trace({"warning", op, cat("large problem runs on the plain loop: ", text), 0, flops});
 }
 
-void no_implementation(const char* op, const KernelCall& call, const std::string& declined) {
-  fail(ErrorCode::device, "[", op, "] expected an implementation for ", call.type, " on ", call.device.str(), declined);
+void no_implementation(const char* op, const Device& device, DType type, const std::string& declined) {
+  fail(ErrorCode::device, "[", op, "] expected an implementation for ", type, " on ", device.str(), declined);
 }
 
 }  // namespace detail

@@ -1,10 +1,15 @@
 // How an operation is computed: its call, and the list of its implementations.
 //
-// A call is a plain struct of extents and pointers. It is the one signature of an operation: the plain loops, the
-// vector kernels of the CPU and the kernels of a CUDA device all take the same struct. A family declares its calls in
-// tensor/FAMILY/calls.h. Its .cc file checks the tensors, fills in the call, and hands it to run() with the list of
-// implementations. The preferred implementation comes first, the plain loop last. The first one of the tensors' device
-// that does not decline computes the call.
+// A call is a plain struct of extents and pointers. It is the one signature of an operation: the plain loops,
+// the vector kernels of the CPU and the kernels of a CUDA device all take the same struct. A family declares
+// its calls in tensor/FAMILY/calls.h. Each has the name of its operation (kOp), the device of all its
+// pointers (device), and the type of the activations (type). A pointer to elements of that type, or of its
+// parameter type, is void.
+//
+// The family's .cc file checks the tensors, fills in the call, and hands it to run() with the list of
+// implementations. The preferred implementation comes first, the plain loop last. The first one of the
+// tensors' device that does not decline computes the call. A call that has str() and flops() is reported in
+// the trace.
 #pragma once
 #include <string>
 #include <string_view>
@@ -34,26 +39,31 @@ void run_on_cuda(const Call& call) {
 template <class Call>
 constexpr Implementation<Call> kCuda{"cuda", nullptr, run_on_cuda<Call>, Device::Kind::cuda};
 
-/// Prefers the implementation `name` of the operation `op` where it does not decline. "auto": none is preferred.
+/// Prefers the implementation `name` of the operation `op` where it does not decline. "auto": none is
+/// preferred.
 void prefer_implementation(const std::string& op, const std::string& name);
 /// "auto" where none is preferred.
 std::string preferred_implementation(std::string_view op);
 
 namespace detail {
 extern bool any_preferred;
-void report_kernel(const char* op, std::string_view chosen, const KernelCall& call, std::string problem,
-                   const std::string& declined, double flops);
-[[noreturn]] void no_implementation(const char* op, const KernelCall& call, const std::string& declined);
+void report_kernel(const char* op, std::string_view chosen, const Device& device, DType type,
+                   std::string problem, const std::string& declined, double flops);
+[[noreturn]] void no_implementation(const char* op, const Device& device, DType type,
+                                    const std::string& declined);
+const char* simd_declines(DType type);
 }  // namespace detail
 
-/// Computes the call by the first implementation on its device that does not decline. While tracing, a call that has
-/// str() and flops() is reported with the choice and with what declined. Throws ErrorCode::device where all decline.
+/// Computes the call by the first implementation on its device that does not decline. While tracing, a call
+/// that has str() and flops() is reported with the choice and with what declined. Throws ErrorCode::device
+/// where all decline.
 template <class Call, size_t N>
 void run(const Implementation<Call> (&list)[N], const Call& call) {
   const auto why_not = [&](const Implementation<Call>& i) { return i.declines ? i.declines(call) : nullptr; };
   const auto compute = [&](const Implementation<Call>& i, const std::string& declined) {
     if constexpr (requires { call.str(); })
-      if (tracing()) detail::report_kernel(Call::kOp, i.name, call, call.str(), declined, call.flops());
+      if (tracing())
+        detail::report_kernel(Call::kOp, i.name, call.device, call.type, call.str(), declined, call.flops());
     i.run(call);
   };
   if (detail::any_preferred) {
@@ -68,14 +78,20 @@ void run(const Implementation<Call> (&list)[N], const Call& call) {
     if (!why) return compute(i, declined);
     if (tracing()) declined += cat("; ", i.name, " declined: ", why);
   }
-  detail::no_implementation(Call::kOp, call, declined);
+  detail::no_implementation(Call::kOp, call.device, call.type, declined);
 }
 
-/// Why the kernels of an instruction set do not take a call, null where they do: they compute in f32, and in bf16 where
-/// the CPU has its instructions.
-const char* simd_declines(const KernelCall& call);
+/// Why the kernels of an instruction set do not take a call, null where they do: they compute in f32, and in
+/// bf16 where the CPU has its instructions.
+template <class Call>
+const char* simd_declines(const Call& call) {
+  return detail::simd_declines(call.type);
+}
 /// Why a call is not computed by widening bf16 to f32: it is not bf16.
-const char* widened_declines(const KernelCall& call);
+template <class Call>
+const char* widened_declines(const Call& call) {
+  return call.type == DType::bf16 ? nullptr : "not bf16";
+}
 
 /// The device of all these tensors; undefined ones do not count. Throws ErrorCode::device where they differ.
 template <class... Rest>

@@ -202,38 +202,6 @@ struct WeightsPairRun {
 };
 using WeightsPairRunFn = void (*)(const WeightsPairRun&);
 
-/// A piece of a normalised tensor as a matrix of vectors. With C channels the lanes repeat their channels
-/// after `columns` = C / gcd(C, 16) vectors: that is a row, and every table holds one value for each of its
-/// lanes. T: float or Bf16Bits; statistics and tables are float.
-template <class T>
-struct NormPiece {
-  const T* x;
-  const T* dy;  ///< backward only
-  T* out;       ///< y or dx
-  int64_t rows, columns;
-  bool stream;  ///< store past the cache; `out` is then 64-byte aligned
-};
-
-/// y = act(u), u = (x - mean) * factor + shift, factor = rstd * scale.
-struct NormTables {
-  const float *mean, *factor, *shift;
-  const float *offset, *gain;  ///< of dx = du * factor + offset + (x - mean) * gain
-  float slope;
-};
-
-template <class T>
-struct NormKernels {
-  /// sums[lane] += column sums of x.
-  void (*sum)(const NormPiece<T>& p, float* sums);
-  /// sums[lane] += sum of x - pivot; squares[lane] += sum of its square.
-  void (*squares)(const NormPiece<T>& p, const float* pivot, float* sums, float* squares);
-  /// By activation, in the order of enum class Act.
-  void (*forward[5])(const NormPiece<T>& p, const NormTables& t);
-  /// With du = dy * act'(u): sums[lane] += du; products[lane] += du * (x - mean).
-  void (*backward_sums[5])(const NormPiece<T>& p, const NormTables& t, float* sums, float* products);
-  void (*backward[5])(const NormPiece<T>& p, const NormTables& t);
-};
-
 /// Constants of an optimizer step, prepared in double (tensor/optimizer/cpu/optimizer.cc).
 struct AdamConstants {
   float beta1, beta2, rest1, rest2, grad_scale, l2, keep, rate, inverse, eps, average;
@@ -263,7 +231,6 @@ struct Bf16Kernels {
   /// The pair of weights a[i], b[i] (b may be null: zeros), rounded to bf16.
   void (*pack)(const float* a, const float* b, int64_t n, float* out);
   WinogradKernels<Bf16Bits> winograd;
-  NormKernels<Bf16Bits> norm;
   void (*from_f32)(const float* x, Bf16Bits* y, int64_t n);
   void (*to_f32)(const Bf16Bits* x, float* y, int64_t n);
   /// sum[i] = sum[i] + x[i], rounded to bf16.
@@ -357,7 +324,6 @@ struct KernelTable {
   ConvWeightsKernels weights;
   WinogradKernels<float> winograd;
   WinogradWeightsKernels winograd_weights;
-  NormKernels<float> norm;
   OptimKernels optim;
   /// `steps` rounds of independent multiply-adds on up to 24 x 16 floats, in place; returns the operations.
   double (*fma_chains)(int64_t steps, float* result);

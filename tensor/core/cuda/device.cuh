@@ -11,6 +11,16 @@ namespace voxgrad::cuda {
 
 constexpr int kThreads = 256;
 
+/// The pointers of a call by element type.
+template <class T>
+T* as(void* p) {
+  return static_cast<T*>(p);
+}
+template <class T>
+const T* as(const void* p) {
+  return static_cast<const T*>(p);
+}
+
 __host__ __device__ constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 __device__ inline float to_float(float v) { return v; }

@@ -23,8 +23,8 @@ struct EntryOf<kFunction> {
   static constexpr KernelEntry entry{Call::kOp, sizeof(Call), run};
 };
 
-/// The entry of a function void(Context&, const Call&): names the op, makes the device current, turns errors into
-/// codes.
+/// The entry of a function void(Context&, const Call&): names the op, makes the device current, turns errors
+/// into codes.
 template <auto kFunction>
 constexpr KernelEntry kEntry = EntryOf<kFunction>::entry;
 

@@ -1,6 +1,6 @@
 // The families of functions that module.cc gathers; each is defined by the file of its name.
 #pragma once
-#include "tensor/core/cuda/context.h"
+#include "tensor/core/cuda/entry.h"
 
 namespace voxgrad::cuda {
 
@@ -8,7 +8,6 @@ extern const DeviceFns device_functions;        // context.cc
 extern const MemoryFns memory_functions;        // memory.cc
 extern const GraphFns graph_functions;          // graph.cc
 extern const ConvFns conv_functions;            // conv.cc
-extern const NormFns norm_functions;            // norm.cu
 extern const ElementFns element_functions;      // element.cu
 extern const ReduceFns reduce_functions;        // reduce.cu
 extern const SoftmaxFns softmax_functions;      // softmax.cu
@@ -20,5 +19,7 @@ extern const LayoutFns layout_functions;        // layout.cu
 extern const RandomFns random_functions;        // random.cu
 extern const ProcessFns process_functions;      // process.cu
 extern const GemmFns gemm_functions;            // gemm.cc
+
+extern const std::span<const KernelEntry> norm_kernels;  // norm/cuda/norm.cu
 
 }  // namespace voxgrad::cuda

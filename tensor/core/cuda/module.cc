@@ -1,4 +1,6 @@
 // The one exported function.
+#include <cstring>
+
 #include "tensor/core/cuda/kernels.h"
 
 namespace voxgrad::cuda {
@@ -6,15 +8,22 @@ namespace {
 
 const char* last_error() { return failure_text().c_str(); }
 
+Kernel kernel(const char* op, uint32_t call_bytes) {
+  for (const std::span<const KernelEntry> family : {norm_kernels})
+    for (const KernelEntry& e : family)
+      if (e.call_bytes == call_bytes && std::strcmp(e.op, op) == 0) return e.run;
+  return nullptr;
+}
+
 }  // namespace
 }  // namespace voxgrad::cuda
 
 extern "C" __attribute__((visibility("default"))) const voxgrad::cuda::Module* voxgrad_cuda_module() {
   using namespace voxgrad::cuda;
-  static const Module module{kAbiVersion,         sizeof(Module),    VOXGRAD_VERSION,   last_error,
-                             device_functions,    memory_functions,  graph_functions,   conv_functions,
-                             norm_functions,      element_functions, reduce_functions,  softmax_functions,
-                             attention_functions, loss_functions,    optim_functions,   grid_functions,
-                             layout_functions,    random_functions,  process_functions, gemm_functions};
+  static const Module module{
+      kAbiVersion,      sizeof(Module),    VOXGRAD_VERSION,     last_error,        kernel,
+      device_functions, memory_functions,  graph_functions,     conv_functions,    element_functions,
+      reduce_functions, softmax_functions, attention_functions, loss_functions,    optim_functions,
+      grid_functions,   layout_functions,  random_functions,    process_functions, gemm_functions};
   return &module;
 }

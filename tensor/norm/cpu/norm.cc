@@ -8,10 +8,14 @@
 #include <numeric>
 #include <vector>
 
+#include "tensor/core/cpu/tables.h"
+#include "tensor/core/kernel.h"
+#include "tensor/core/math.h"
+#include "tensor/core/parallel.h"
+#include "tensor/norm/cpu/kernels.h"
+
 namespace voxgrad::cpu {
 namespace {
-
-using ref::NormProblem;
 
 constexpr int64_t kTileElements = 8192;
 constexpr int64_t kTilesOfATask = 4;
@@ -26,7 +30,7 @@ int64_t lanes_of(int64_t channels) {
 }
 
 struct Layout {
-  explicit Layout(const NormProblem& p)
+  explicit Layout(const NormShape& p)
       : places(p.places),
         channels(p.channels),
         lanes(lanes_of(p.channels)),
@@ -46,18 +50,18 @@ struct Layout {
 
 // Calls f(sample, tile) for all tiles.
 template <class F>
-void for_tiles(const NormProblem& p, const Layout& layout, F&& f) {
+void for_tiles(const NormShape& p, const Layout& layout, F&& f) {
   parallel_ranges(p.n * layout.tiles, kTilesOfATask, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) f(t / layout.tiles, t % layout.tiles);
   });
 }
 
 template <class T>
-const auto& kernels_of(const KernelTable& k) {
+const auto& kernels_of() {
   if constexpr (std::is_same_v<T, float>)
-    return k.norm;
+    return *norm_kernels(cpu_isa());
   else
-    return k.bf16->norm;
+    return *norm_kernels_bf16(cpu_isa());
 }
 
 // bf16 as the kernels see it.
@@ -157,8 +161,11 @@ struct Tables {
   int64_t lanes_;
 };
 
-std::vector<Tables> make_tables(const NormProblem& p, const Layout& layout, const float* mean,
-                                const float* rstd, const float* scale, const float* shift) {
+template <class Call>
+std::vector<Tables> make_tables(const Call& call, const Layout& layout) {
+  const NormShape& p = call.shape;
+  const float *const mean = as<float>(call.mean), *const rstd = as<float>(call.rstd),
+                     *const scale = as<float>(call.scale), *const shift = as<float>(call.shift);
   std::vector<Tables> tables(static_cast<size_t>(p.n), Tables(layout.lanes));
   for (int64_t n = 0; n < p.n; ++n) {
     Tables& t = tables[static_cast<size_t>(n)];
@@ -170,18 +177,18 @@ std::vector<Tables> make_tables(const NormProblem& p, const Layout& layout, cons
   return tables;
 }
 
-}  // namespace
-
 template <class T>
-void norm_stats(const KernelTable& k, const NormProblem& p, const T* x, double eps, float* mean,
-                float* rstd) {
+void stats(const NormStats& call) {
+  const NormShape& p = call.shape;
+  const T* const x = as<T>(call.x);
+  float *const mean = as<float>(call.mean), *const rstd = as<float>(call.rstd);
   const Layout layout(p);
   const auto size = static_cast<size_t>(p.n * layout.tiles * p.channels);
   std::vector<double> means(size), squares(size);
   for_tiles(p, layout, [&](int64_t n, int64_t tile) {
     std::vector<float> scratch(static_cast<size_t>(3 * layout.lanes));
     const auto at = static_cast<size_t>((n * layout.tiles + tile) * p.channels);
-    tile_moments(kernels_of<T>(k), layout,
+    tile_moments(kernels_of<T>(), layout,
                  bits_of(x) + (n * p.places + tile * layout.tile_places) * p.channels, layout.places_of(tile),
                  scratch.data(), &means[at], &squares[at]);
   });
@@ -201,17 +208,20 @@ void norm_stats(const KernelTable& k, const NormProblem& p, const T* x, double e
       const double m = sum / p.group_size();
       visit([&](double n, size_t at) { total += squares[at] + n * (means[at] - m) * (means[at] - m); });
       mean[i] = static_cast<float>(m);
-      rstd[i] = static_cast<float>(1 / math::sqrt(total / p.group_size() + eps));
+      rstd[i] = static_cast<float>(1 / math::sqrt(total / p.group_size() + call.eps));
     }
   });
 }
 
 template <class T>
-void norm_act_forward(const KernelTable& k, const NormProblem& p, const T* x, const float* mean,
-                      const float* rstd, const float* scale, const float* shift, Act act, float slope, T* y) {
+void forward(const NormActForward& call) {
+  const NormShape& p = call.shape;
+  const T* const x = as<T>(call.x);
+  T* const y = as<T>(call.y);
+  const float slope = static_cast<float>(call.slope);
   const Layout layout(p);
-  std::vector<Tables> tables = make_tables(p, layout, mean, rstd, scale, shift);
-  const auto function = kernels_of<T>(k).forward[static_cast<size_t>(act)];
+  std::vector<Tables> tables = make_tables(call, layout);
+  const auto function = kernels_of<T>().forward[static_cast<size_t>(call.act)];
   for_tiles(p, layout, [&](int64_t n, int64_t tile) {
     const int64_t first = (n * p.places + tile * layout.tile_places) * p.channels;
     using B = std::remove_pointer_t<decltype(bits_of(y))>;
@@ -224,15 +234,19 @@ void norm_act_forward(const KernelTable& k, const NormProblem& p, const T* x, co
 }
 
 template <class T>
-void norm_act_backward(const KernelTable& k, const NormProblem& p, const T* x, const float* mean,
-                       const float* rstd, const float* scale, const float* shift, Act act, float slope,
-                       const T* dy, T* dx, float* dscale, float* dshift) {
+void backward(const NormActBackward& call) {
+  const NormShape& p = call.shape;
+  const T *const x = as<T>(call.x), *const dy = as<T>(call.dy);
+  T* const dx = as<T>(call.dx);
+  const float *const rstd = as<float>(call.rstd), *const scale = as<float>(call.scale);
+  float *const dscale = as<float>(call.dscale), *const dshift = as<float>(call.dshift);
+  const float slope = static_cast<float>(call.slope);
   using B = std::remove_pointer_t<decltype(bits_of(dx))>;
   constexpr B* kNone = nullptr;
-  const NormKernels<B>& kernels = kernels_of<T>(k);
+  const NormKernels<B>& kernels = kernels_of<T>();
   const Layout layout(p);
-  const auto a = static_cast<size_t>(act);
-  std::vector<Tables> tables = make_tables(p, layout, mean, rstd, scale, shift);
+  const auto a = static_cast<size_t>(call.act);
+  std::vector<Tables> tables = make_tables(call, layout);
 
   // First pass: sums of du and of du * (x - mean) for each tile and channel.
   std::vector<double> partial(static_cast<size_t>(p.n * layout.tiles * p.channels * 2));
@@ -288,15 +302,17 @@ void norm_act_backward(const KernelTable& k, const NormProblem& p, const T* x, c
   });
 }
 
-#define VOXGRAD_NORM(T)                                                                               \
-  template void norm_stats(const KernelTable&, const NormProblem&, const T*, double, float*, float*); \
-  template void norm_act_forward(const KernelTable&, const NormProblem&, const T*, const float*,      \
-                                 const float*, const float*, const float*, Act, float, T*);           \
-  template void norm_act_backward(const KernelTable&, const NormProblem&, const T*, const float*,     \
-                                  const float*, const float*, const float*, Act, float, const T*, T*, \
-                                  float*, float*);
-VOXGRAD_NORM(float)
-VOXGRAD_NORM(bf16)
-#undef VOXGRAD_NORM
+}  // namespace
+
+void norm_stats(const NormStats& c) { c.type == DType::bf16 ? stats<bf16>(c) : stats<float>(c); }
+void norm_act_forward(const NormActForward& c) {
+  c.type == DType::bf16 ? forward<bf16>(c) : forward<float>(c);
+}
+void norm_act_backward(const NormActBackward& c) {
+  c.type == DType::bf16 ? backward<bf16>(c) : backward<float>(c);
+}
 
 }  // namespace voxgrad::cpu
+
+VOXGRAD_KERNEL_TABLE(cpu::NormKernels<float>, norm_kernels)
+VOXGRAD_BF16_KERNEL_TABLE(cpu::NormKernels<cpu::Bf16Bits>, norm_kernels_bf16)

@@ -1,20 +1,19 @@
-// Normalisation with activation on the CPU: drivers of the kernels in tensor/norm/cpu/isa/norm.h. T, the type
-// of x and y and of their gradients, is float or bf16; everything else is f32.
+// Normalisation with activation by the vector kernels of tensor/norm/cpu/isa/, for f32 and bf16.
 #pragma once
+#include "tensor/core/cpu/isa.h"
 #include "tensor/core/cpu/kernels.h"
-#include "tensor/norm/ref/norm.h"
+#include "tensor/norm/calls.h"
 
 namespace voxgrad::cpu {
 
 template <class T>
-void norm_stats(const KernelTable& k, const ref::NormProblem& p, const T* x, double eps, float* mean,
-                float* rstd);
-template <class T>
-void norm_act_forward(const KernelTable& k, const ref::NormProblem& p, const T* x, const float* mean,
-                      const float* rstd, const float* scale, const float* shift, Act act, float slope, T* y);
-template <class T>
-void norm_act_backward(const KernelTable& k, const ref::NormProblem& p, const T* x, const float* mean,
-                       const float* rstd, const float* scale, const float* shift, Act act, float slope,
-                       const T* dy, T* dx, float* dscale, float* dshift);
+struct NormKernels;
+/// The kernels of an instruction set, null where there are none.
+const NormKernels<float>* norm_kernels(CpuIsa isa);
+const NormKernels<Bf16Bits>* norm_kernels_bf16(CpuIsa isa);
+
+void norm_stats(const NormStats& call);
+void norm_act_forward(const NormActForward& call);
+void norm_act_backward(const NormActBackward& call);
 
 }  // namespace voxgrad::cpu

@@ -106,17 +106,20 @@ void run(Context& c, const NormShape& s, const Gradient<kAct, T>& f, T* dx, floa
 
 }  // namespace
 
-Status norm_backward(Context* context, const NormShape* shape, DType type, const void* x, const float* mean,
-                     const float* rstd, const float* scale, const float* shift, Act act, float slope,
-                     const void* dy, void* dx, float* dscale, float* dshift) {
-  return enter(context, "norm_act_backward", [&](Context& c) {
-    if (shape->n * shape->places * shape->channels == 0) return;
-    visit_type(type, [&]<class T>(T) {
-      visit_act(act, [&]<Act kAct>() {
-        const Gradient<kAct, T> f{
-            *shape, static_cast<const T*>(x), static_cast<const T*>(dy), mean, rstd, scale, shift, slope};
-        run(c, *shape, f, static_cast<T*>(dx), dscale, dshift);
-      });
+void norm_act_backward(Context& c, const NormActBackward& call) {
+  const NormShape& s = call.shape;
+  if (s.numel() == 0) return;
+  visit_type(call.type, [&]<class T>(T) {
+    visit_act(call.act, [&]<Act kAct>() {
+      const Gradient<kAct, T> f{s,
+                                as<T>(call.x),
+                                as<T>(call.dy),
+                                as<float>(call.mean),
+                                as<float>(call.rstd),
+                                as<float>(call.scale),
+                                as<float>(call.shift),
+                                static_cast<float>(call.slope)};
+      run(c, s, f, as<T>(call.dx), as<float>(call.dscale), as<float>(call.dshift));
     });
   });
 }

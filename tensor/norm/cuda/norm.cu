@@ -2,6 +2,7 @@
 // tensor/norm/ref/norm.h. Two passes each: sums a channel (columns.cuh), then one pass over the elements in
 // which a thread keeps the coefficients of its channels.
 #include "tensor/core/cuda/columns.cuh"
+#include "tensor/core/cuda/entry.h"
 #include "tensor/norm/cuda/norm.cuh"
 #include "tensor/norm/ref/activation.h"
 
@@ -60,18 +61,16 @@ struct Statistics {
   }
 };
 
-Status stats(Context* context, const NormShape* shape, DType type, const void* x, double eps, float* mean,
-             float* rstd) {
-  return enter(context, "norm_stats", [&](Context& c) {
-    const NormShape s = *shape;
-    if (s.n * s.places * s.channels == 0) return;
-    visit_type(type, [&]<class T>(T) {
-      const T* const p = static_cast<const T*>(x);
-      const Columns k = make_columns<T>(s.n, s.places, s.channels, aligned(x));
-      const Scratch sums(c, static_cast<uint64_t>(2 * s.n * s.channels) * sizeof(double));
-      column_sums<T>(c, k, Shifted<T>{p, s.places * s.channels}, sums.as<double>());
-      for_each(c, s.n * s.groups, Statistics<T>{s, p, sums.as<double>(), eps, mean, rstd});
-    });
+void norm_stats(Context& c, const NormStats& call) {
+  const NormShape& s = call.shape;
+  if (s.numel() == 0) return;
+  visit_type(call.type, [&]<class T>(T) {
+    const T* const x = as<T>(call.x);
+    const Columns k = make_columns<T>(s.n, s.places, s.channels, aligned(x));
+    const Scratch sums(c, static_cast<uint64_t>(2 * s.n * s.channels) * sizeof(double));
+    column_sums<T>(c, k, Shifted<T>{x, s.places * s.channels}, sums.as<double>());
+    for_each(c, s.n * s.groups,
+             Statistics<T>{s, x, sums.as<double>(), call.eps, as<float>(call.mean), as<float>(call.rstd)});
   });
 }
 
@@ -98,9 +97,14 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <Act kAct, class T>
-void run_forward(Context& c, const NormShape& s, const T* x, const float* mean, const float* rstd,
-                 const float* scale, const float* shift, float slope, T* y) {
+void run_forward(Context& c, const NormActForward& call) {
+  const NormShape& s = call.shape;
+  const T* const x = as<T>(call.x);
+  T* const y = as<T>(call.y);
   const Columns k = make_columns<T>(s.n, s.places, s.channels, aligned(x) && aligned(y));
+  const float *const mean = as<float>(call.mean), *const rstd = as<float>(call.rstd),
+                     *const scale = as<float>(call.scale), *const shift = as<float>(call.shift);
+  const float slope = static_cast<float>(call.slope);
   if (k.width == 1)
     forward_kernel<kAct, 1>
         <<<k.grid(), k.block(), 0, c.stream>>>(s, k, x, mean, rstd, scale, shift, slope, y);
@@ -110,17 +114,10 @@ void run_forward(Context& c, const NormShape& s, const T* x, const float* mean, 
   check_launch(c.op);
 }
 
-Status forward(Context* context, const NormShape* shape, DType type, const void* x, const float* mean,
-               const float* rstd, const float* scale, const float* shift, Act act, float slope, void* y) {
-  return enter(context, "norm_act_forward", [&](Context& c) {
-    if (shape->n * shape->places * shape->channels == 0) return;
-    visit_type(type, [&]<class T>(T) {
-      visit_act(act, [&]<Act kAct>() {
-        run_forward<kAct>(c, *shape, static_cast<const T*>(x), mean, rstd, scale, shift, slope,
-                          static_cast<T*>(y));
-      });
-    });
-  });
+void norm_act_forward(Context& c, const NormActForward& call) {
+  if (call.shape.numel() == 0) return;
+  visit_type(call.type,
+             [&]<class T>(T) { visit_act(call.act, [&]<Act kAct>() { run_forward<kAct, T>(c, call); }); });
 }
 
 // factor = gamma (1 + scale), offset = beta (1 + scale) + shift
@@ -135,18 +132,17 @@ struct Modulate {
   }
 };
 
-Status modulation(Context* context, int64_t n, int64_t channels, const float* gamma, const float* beta,
-                  const float* scale, const float* shift, float* factor, float* offset) {
-  return enter(context, "modulation", [&](Context& c) {
-    for_each(c, n * channels, Modulate{channels, gamma, beta, scale, shift, factor, offset});
-  });
+void norm_modulation(Context& c, const NormModulation& call) {
+  for_each(c, call.n * call.channels,
+           Modulate{call.channels, as<float>(call.gamma), as<float>(call.beta), as<float>(call.scale),
+                    as<float>(call.shift), as<float>(call.factor), as<float>(call.offset)});
 }
 
 // One thread a channel, samples in order.
 struct ModulateBackward {
   int64_t n, channels;
   const float *gamma, *beta, *scale, *dfactor, *doffset;
-  float *dgamma, *dbeta, *dscale, *dshift;
+  float *dgamma, *dbeta, *dscale;
   __device__ void operator()(int64_t c) const {
     float g = 0, b = 0;
     for (int64_t k = 0; k < n; ++k) {
@@ -155,26 +151,26 @@ struct ModulateBackward {
       g += dfactor[i] * s;
       b += doffset[i] * s;
       if (dscale) dscale[i] = dfactor[i] * gamma[c] + doffset[i] * beta[c];
-      if (dshift) dshift[i] = doffset[i];
     }
     if (dgamma) dgamma[c] = g;
     if (dbeta) dbeta[c] = b;
   }
 };
 
-Status modulation_backward(Context* context, int64_t n, int64_t channels, const float* gamma,
-                           const float* beta, const float* scale, const float* dfactor, const float* doffset,
-                           float* dgamma, float* dbeta, float* dscale, float* dshift) {
-  return enter(context, "modulation_backward", [&](Context& c) {
-    for_each(
-        c, channels,
-        ModulateBackward{n, channels, gamma, beta, scale, dfactor, doffset, dgamma, dbeta, dscale, dshift});
-  });
+void norm_modulation_backward(Context& c, const NormModulationBackward& call) {
+  for_each(c, call.channels,
+           ModulateBackward{call.n, call.channels, as<float>(call.gamma), as<float>(call.beta),
+                            as<float>(call.scale), as<float>(call.dfactor), as<float>(call.doffset),
+                            as<float>(call.dgamma), as<float>(call.dbeta), as<float>(call.dscale)});
 }
+
+constexpr KernelEntry kEntries[] = {
+    kEntry<norm_stats>,       kEntry<norm_act_forward>,         kEntry<norm_act_backward>,
+    kEntry<norm_modulation>,  kEntry<norm_modulation_backward>, kEntry<row_norm_forward>,
+    kEntry<row_norm_backward>};
 
 }  // namespace
 
-extern const NormFns norm_functions{
-    stats, forward, norm_backward, modulation, modulation_backward, row_norm_forward, row_norm_backward};
+extern const std::span<const KernelEntry> norm_kernels{kEntries};
 
 }  // namespace voxgrad::cuda

@@ -1,6 +1,7 @@
-// What norm.cu and norm_backward.cu share.
+// What norm.cu and backward.cu share.
 #pragma once
 #include "tensor/core/cuda/columns.cuh"
+#include "tensor/norm/calls.h"
 
 namespace voxgrad::cuda {
 
@@ -39,15 +40,8 @@ void visit_act(Act act, F&& f) {
   fail(ErrorCode::internal, "expected a known activation");
 }
 
-// norm_backward.cu
-Status norm_backward(Context* context, const NormShape* shape, DType type, const void* x, const float* mean,
-                     const float* rstd, const float* scale, const float* shift, Act act, float slope,
-                     const void* dy, void* dx, float* dscale, float* dshift);
-// row_norm.cu
-Status row_norm_forward(Context* context, DType type, int64_t rows, int64_t width, const void* x,
-                        const float* gamma, const float* beta, double eps, float* mean, float* rstd, void* y);
-Status row_norm_backward(Context* context, DType type, int64_t rows, int64_t width, const void* x,
-                         const float* gamma, bool centred, const float* mean, const float* rstd,
-                         const void* dy, void* dx, float* dgamma, float* dbeta);
+void norm_act_backward(Context& c, const NormActBackward& call);  // backward.cu
+void row_norm_forward(Context& c, const RowNormForward& call);    // row_norm.cu
+void row_norm_backward(Context& c, const RowNormBackward& call);
 
 }  // namespace voxgrad::cuda

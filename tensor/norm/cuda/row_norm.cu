@@ -84,34 +84,29 @@ unsigned blocks(int64_t rows) { return static_cast<unsigned>(ceil_div(rows, kWar
 
 }  // namespace
 
-Status row_norm_forward(Context* context, DType type, int64_t rows, int64_t width, const void* x,
-                        const float* gamma, const float* beta, double eps, float* mean, float* rstd,
-                        void* y) {
-  return enter(context, "row_norm_forward", [&](Context& c) {
-    if (rows * width == 0) return;
-    visit_type(type, [&]<class T>(T) {
-      forward_kernel<<<blocks(rows), kThreads, 0, c.stream>>>(rows, width, static_cast<const T*>(x), gamma,
-                                                              beta, eps, mean, rstd, static_cast<T*>(y));
-      check_launch(c.op);
-    });
+void row_norm_forward(Context& c, const RowNormForward& call) {
+  if (call.rows * call.width == 0) return;
+  visit_type(call.type, [&]<class T>(T) {
+    forward_kernel<<<blocks(call.rows), kThreads, 0, c.stream>>>(
+        call.rows, call.width, as<T>(call.x), as<float>(call.gamma), as<float>(call.beta), call.eps,
+        as<float>(call.mean), as<float>(call.rstd), as<T>(call.y));
+    check_launch(c.op);
   });
 }
 
-Status row_norm_backward(Context* context, DType type, int64_t rows, int64_t width, const void* x,
-                         const float* gamma, bool centred, const float* mean, const float* rstd,
-                         const void* dy, void* dx, float* dgamma, float* dbeta) {
-  return enter(context, "row_norm_backward", [&](Context& c) {
-    if (rows * width == 0) return;
-    visit_type(type, [&]<class T>(T) {
-      const T *const p = static_cast<const T*>(x), *const g = static_cast<const T*>(dy);
-      backward_kernel<<<blocks(rows), kThreads, 0, c.stream>>>(rows, width, p, gamma, centred, mean, rstd, g,
-                                                               static_cast<T*>(dx));
-      check_launch(c.op);
-      const Columns k = make_columns<T>(1, rows, width, aligned(p) && aligned(g));
-      const Scratch sums(c, static_cast<uint64_t>(2 * width) * sizeof(double));
-      column_sums<T>(c, k, Parameters<T>{p, g, mean, rstd, width}, sums.as<double>());
-      for_each(c, width, Split{sums.as<double>(), width, dgamma, dbeta});
-    });
+void row_norm_backward(Context& c, const RowNormBackward& call) {
+  const int64_t rows = call.rows, width = call.width;
+  if (rows * width == 0) return;
+  const float *const mean = as<float>(call.mean), *const rstd = as<float>(call.rstd);
+  visit_type(call.type, [&]<class T>(T) {
+    const T *const x = as<T>(call.x), *const dy = as<T>(call.dy);
+    backward_kernel<<<blocks(rows), kThreads, 0, c.stream>>>(rows, width, x, as<float>(call.gamma),
+                                                             call.centred, mean, rstd, dy, as<T>(call.dx));
+    check_launch(c.op);
+    const Columns k = make_columns<T>(1, rows, width, aligned(x) && aligned(dy));
+    const Scratch sums(c, static_cast<uint64_t>(2 * width) * sizeof(double));
+    column_sums<T>(c, k, Parameters<T>{x, dy, mean, rstd, width}, sums.as<double>());
+    for_each(c, width, Split{sums.as<double>(), width, as<float>(call.dgamma), as<float>(call.dbeta)});
   });
 }
 

@@ -5,22 +5,14 @@
 
 #include "tensor/core/math.h"
 #include "tensor/core/parallel.h"
-#include "tensor/norm/norm.h"
+#include "tensor/norm/calls.h"
 #include "tensor/norm/ref/activation.h"
 
 namespace voxgrad::ref {
 
-/// Extents of a normalisation: x is [n, places, channels], with `groups` groups of adjacent channels.
-struct NormProblem {
-  int64_t n, places, channels, groups;
-  int64_t modulated;  ///< rows of scale and shift: n, or 1 for all samples
-  int64_t group_of(int64_t c) const { return c / (channels / groups); }
-  double group_size() const { return static_cast<double>(places) * static_cast<double>(channels / groups); }
-};
-
 /// Two passes: the mean, then the squares about it.
 template <class T>
-void norm_stats(const NormProblem& p, const T* x, double eps, T* mean, T* rstd) {
+void norm_stats(const NormShape& p, const T* x, double eps, T* mean, T* rstd) {
   const int64_t width = p.channels / p.groups;
   parallel_for(p.n * p.groups, [&](int64_t k) {
     const T* const first = x + (k / p.groups) * p.places * p.channels + (k % p.groups) * width;
@@ -39,7 +31,7 @@ void norm_stats(const NormProblem& p, const T* x, double eps, T* mean, T* rstd) 
 }
 
 template <class T>
-void norm_act_forward(const NormProblem& p, const T* x, const T* mean, const T* rstd, const T* scale,
+void norm_act_forward(const NormShape& p, const T* x, const T* mean, const T* rstd, const T* scale,
                       const T* shift, Act act, T slope, T* y) {
   parallel_for(p.n, [&](int64_t n) {
     for (int64_t s = 0; s < p.places; ++s)
@@ -54,7 +46,7 @@ void norm_act_forward(const NormProblem& p, const T* x, const T* mean, const T* 
 /// With du = dy * act'(u): dshift = sum du, dscale = sum du * xhat, and for x, through mean and variance,
 /// dx = rstd * (h - mean(h) - xhat * mean(h * xhat)), h = du * scale, means over the group.
 template <class T>
-void norm_act_backward(const NormProblem& p, const T* x, const T* mean, const T* rstd, const T* scale,
+void norm_act_backward(const NormShape& p, const T* x, const T* mean, const T* rstd, const T* scale,
                        const T* shift, Act act, T slope, const T* dy, T* dx, T* dscale, T* dshift) {
   parallel_for(p.n, [&](int64_t n) {
     std::vector<double> sum_du(static_cast<size_t>(p.channels)), sum_du_xhat(sum_du);

@@ -3,6 +3,9 @@
 
 namespace voxgrad::VOXGRAD_ISA {
 
-void fill_norm(cpu::NormKernels<float>& t) { fill_norm_kernels(t); }
+const cpu::NormKernels<float>& norm_kernels() {
+  static const cpu::NormKernels<float> table = make_norm_kernels<float>();
+  return table;
+}
 
 }  // namespace voxgrad::VOXGRAD_ISA

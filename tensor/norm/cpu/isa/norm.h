@@ -1,8 +1,8 @@
 // Normalisation with activation, channels last: column sums and element-wise passes over matrices of vectors.
 // T is the type in memory: float or bf16; arithmetic is in f32.
 #pragma once
-#include "tensor/core/cpu/isa/tables.h"
 #include "tensor/core/cpu/isa/vec_math.h"
+#include "tensor/norm/cpu/kernels.h"
 
 namespace voxgrad::VOXGRAD_ISA {
 namespace {
@@ -211,7 +211,8 @@ void fill_activation(cpu::NormKernels<T>& t) {
 }
 
 template <class T>
-void fill_norm_kernels(cpu::NormKernels<T>& t) {
+cpu::NormKernels<T> make_norm_kernels() {
+  cpu::NormKernels<T> t{};
   t.sum = sum<T>;
   t.squares = squares<T>;
   fill_activation<kNone>(t);
@@ -219,6 +220,7 @@ void fill_norm_kernels(cpu::NormKernels<T>& t) {
   fill_activation<kLeaky>(t);
   fill_activation<kSilu>(t);
   fill_activation<kGelu>(t);
+  return t;
 }
 
 }  // namespace

@@ -58,7 +58,6 @@ const cpu::Bf16Kernels& bf16_kernels() {
     fill_bf16_rows(t.conv);
     fill_bf16_weights(t);
     fill_bf16_winograd(t.winograd);
-    fill_bf16_norm(t.norm);
     t.from_f32 = from_f32;
     t.to_f32 = to_f32;
     t.add = add;

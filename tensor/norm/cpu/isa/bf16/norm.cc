@@ -3,6 +3,9 @@
 
 namespace voxgrad::VOXGRAD_ISA {
 
-void fill_bf16_norm(cpu::NormKernels<cpu::Bf16Bits>& t) { fill_norm_kernels(t); }
+const cpu::NormKernels<cpu::Bf16Bits>& norm_kernels_bf16() {
+  static const cpu::NormKernels<cpu::Bf16Bits> table = make_norm_kernels<cpu::Bf16Bits>();
+  return table;
+}
 
 }  // namespace voxgrad::VOXGRAD_ISA
