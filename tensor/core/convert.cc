@@ -1,7 +1,8 @@
 #include "tensor/core/convert.h"
 
-#include "tensor/core/cpu/dispatch.h"
-#include "tensor/core/gpu.h"
+#include "tensor/core/calls.h"
+#include "tensor/core/cpu/kernels.h"
+#include "tensor/core/kernel.h"
 #include "tensor/core/parallel.h"
 
 namespace voxgrad {
@@ -36,6 +37,17 @@ void widen(int64_t n, const bf16* from, float* to) {
   });
 }
 
+void plain_convert(const Convert& c) {
+  if (c.type == DType::f32 && c.to == DType::bf16)
+    narrow(c.n, as<float>(c.x), as<bf16>(c.y));
+  else if (c.type == DType::bf16 && c.to == DType::f32)
+    widen(c.n, as<bf16>(c.x), as<float>(c.y));
+  else
+    fail(ErrorCode::internal, "[convert] expected f32 and bf16, got ", c.type, " and ", c.to);
+}
+
+constexpr Implementation<Convert> kConvert[] = {kCuda<Convert>, {"ref", nullptr, plain_convert}};
+
 }  // namespace
 
 Widened::Widened(const void* elements, int64_t n) {
@@ -54,14 +66,12 @@ void Widened::round_to(void* elements) const {
 
 void convert(const Tensor& x, Tensor& y) {
   require(x.defined() && y.defined() && x.shape() == y.shape(), "[convert] expected tensors of one shape");
-  if (gpu::runs_on(x, y)) return gpu::convert(x, y);
-  if (x.dtype() == DType::f32 && y.dtype() == DType::bf16) {
-    narrow(x.numel(), x.data<float>(), y.mutable_data<bf16>());
-  } else if (x.dtype() == DType::bf16 && y.dtype() == DType::f32) {
-    widen(x.numel(), x.data<bf16>(), y.mutable_data<float>());
-  } else {
-    fail(ErrorCode::internal, "[convert] expected f32 and bf16, got ", x.dtype(), " and ", y.dtype());
-  }
+  run(kConvert, {.device = device_of(x, y),
+                 .type = x.dtype(),
+                 .to = y.dtype(),
+                 .n = x.numel(),
+                 .x = x.raw(),
+                 .y = y.raw()});
 }
 
 Tensor converted(const Tensor& x, DType dtype) {

@@ -8,7 +8,7 @@ namespace voxgrad {
 /// A copy of f32 or bf16 values as bf16 (rounded to nearest, ties to even) or f32; x itself where it has the
 /// type already.
 Tensor converted(const Tensor& x, DType dtype);
-/// y = x, converted; y has the shape of x.
+/// y = x, converted between f32 and bf16; y has the shape of x. On any device.
 void convert(const Tensor& x, Tensor& y);
 /// bf16 elements of a call in f32, for implementations that compute so; on the CPU.
 class Widened {

@@ -7,7 +7,6 @@
 #include "tensor/conv/conv.h"
 #include "tensor/core/cuda/module.h"
 #include "tensor/core/tensor.h"
-#include "tensor/elementwise/elementwise.h"
 #include "tensor/optimizer/optimizer.h"
 #include "tensor/resample/resample.h"
 
@@ -36,7 +35,6 @@ bool runs_on(const Tensor& first, const Rest&... rest) {
 void copy(const Tensor& from, const Tensor& to);
 double read_item(const Tensor& t);
 void zero(const Tensor& t);
-void convert(const Tensor& from, const Tensor& to);
 
 // gpu_conv.cc
 void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tensor& w, const Tensor& bias,
@@ -54,29 +52,12 @@ void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, co
 std::string conv_report(const Device& device);
 
 // gpu_ops.cc
-void unary_forward(Unary f, const Tensor& x, double parameter, Tensor& y);
-void unary_backward(Unary f, const Tensor& value, double parameter, const Tensor& dy, Tensor& dx);
-void binary(cuda::Binary f, const Tensor& a, const Tensor& b, Tensor& y);
-void scale(const Tensor& x, double factor, double offset, Tensor& y);
-void axpby(const Tensor& p, const Tensor& a, const Tensor& q, const Tensor& b, Tensor& y);
-void dropout(const Tensor& x, uint32_t threshold, double keep, const Tensor& key, uint64_t first, Tensor& y);
-void channel_affine(const Tensor& x, const Tensor& factor, int64_t factor_rows, const Tensor& shift,
-                    int64_t shift_rows, Tensor& y);
-void channel_sum(const Tensor& x, const Tensor& y, double weight, int64_t rows, Tensor& sum);
-void time_embedding(const Tensor& t, double max_period, Tensor& y);
 double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp);
 void kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double divisor,
                      Tensor& value);
 void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp,
                           double divisor, const Tensor& upstream, Tensor& dmq, Tensor& dsq, Tensor& dmp,
                           Tensor& dsp);
-double sum_all(const Tensor& x);
-double squared_distance(const Tensor& x, const Tensor& y);
-double sum_of_squares(const Tensor& x);
-// The same as value [1] = the sum / divisor, which stays on the device.
-void sum_all(const Tensor& x, double divisor, Tensor& value);
-void squared_distance(const Tensor& x, const Tensor& y, double divisor, Tensor& value);
-void fill(const Tensor& x, double value);
 void softmax_forward(const Tensor& x, double temperature, Tensor& y);
 void softmax_backward(const Tensor& y, const Tensor& dy, double temperature, Tensor& dx);
 void log_softmax_forward(const Tensor& x, Tensor& y);
@@ -119,9 +100,6 @@ void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, doubl
                         const Tensor& log_sum, const Tensor& dy, Tensor& dq, Tensor& dk, Tensor& dv);
 
 // gpu_process.cc
-/// `normal`: else uniform.
-void random(Tensor& y, const Philox& generator, uint64_t first, bool normal, const Tensor& offset);
-void random_columns(const Tensor& table, Stream stream, const Tensor& key, const Tensor& y);
 void noise_residual(const Tensor& constants, const Tensor& label, const Tensor& pi, const Tensor& eps,
                     Tensor& input, Tensor& target, Tensor& state);
 void precondition_state(const Tensor& constants, const Tensor& state, Tensor& input);

@@ -1,53 +1,83 @@
 #include "tensor/core/random.h"
 
-#include "tensor/core/gpu.h"
+#include "tensor/core/calls.h"
+#include "tensor/core/kernel.h"
 #include "tensor/core/parallel.h"
 #include "tensor/core/ref/random.h"
 
 namespace voxgrad {
 namespace {
 
-template <class Block>
-Tensor fill(Tensor t, uint64_t first, Block block) {
-  float* out = t.mutable_data<float>();
-  parallel_ranges(t.numel(), 1 << 14, [&](int64_t begin, int64_t end) {
+Philox generator_of(const RandomNumbers& c) {
+  Philox g{c.seed, static_cast<Stream>(c.stream), c.draw};
+  if (c.offset) {
+    g.seed += static_cast<uint64_t>(c.offset[0]);
+    g.draw += static_cast<uint32_t>(c.offset[1]);
+  }
+  return g;
+}
+
+void plain_numbers(const RandomNumbers& c) {
+  const Philox g = generator_of(c);
+  parallel_ranges(c.n, 1 << 14, [&](int64_t begin, int64_t end) {
     uint64_t loaded = ~uint64_t{0};
     std::array<float, 4> values{};
     for (int64_t i = begin; i < end; ++i) {
-      const uint64_t element = first + static_cast<uint64_t>(i);
-      if (element / 4 != loaded) values = block(loaded = element / 4);
-      out[i] = values[element % 4];
+      const uint64_t element = c.first + static_cast<uint64_t>(i);
+      if (element / 4 != loaded) {
+        loaded = element / 4;
+        if (c.normal)
+          values = g.normals(loaded);
+        else
+          for (uint64_t k = 0; k < 4; ++k) values[k] = g.uniform(4 * loaded + k);
+      }
+      c.y[i] = values[element % 4];
     }
   });
-  return t;
 }
 
-Tensor on_gpu(const Shape& shape, const Philox& g, uint64_t first, bool normal) {
-  Tensor t = Tensor::empty(shape);
-  gpu::random(t, g, first, normal, {});
-  return t;
+void plain_columns(const RandomColumns& c) {
+  const Philox generator{static_cast<uint64_t>(c.key[0]), static_cast<Stream>(c.stream),
+                         static_cast<uint32_t>(c.key[1])};
+  parallel_ranges(c.count, 1 << 12, [&](int64_t begin, int64_t end) {
+    ref::random_columns(generator, begin, end, c.rows, c.columns, c.count, c.table, c.y);
+  });
 }
 
-Tensor normals(const Tensor& t, const Philox& g, uint64_t first) {
-  return fill(t, first, [&](uint64_t b) { return g.normals(b); });
+constexpr Implementation<RandomNumbers> kNumbers[] = {kCuda<RandomNumbers>, {"ref", nullptr, plain_numbers}};
+constexpr Implementation<RandomColumns> kColumns[] = {kCuda<RandomColumns>, {"ref", nullptr, plain_columns}};
+
+void draw(const Tensor& y, bool normal, const Philox& g, uint64_t first, const Tensor& offset) {
+  run(kNumbers, {.device = device_of(y, offset),
+                 .type = y.dtype(),
+                 .normal = normal,
+                 .seed = g.seed,
+                 .stream = static_cast<uint32_t>(g.stream),
+                 .draw = g.draw,
+                 .offset = elements<int64_t>(offset),
+                 .first = first,
+                 .n = y.numel(),
+                 .y = elements<float>(y)});
 }
 
 }  // namespace
 
-Tensor random_normal(const Shape& shape, const Philox& g, uint64_t first) {
-  if (default_device().is_cuda()) return on_gpu(shape, g, first, true);
-  return normals(Tensor::empty(shape), g, first);
+Tensor random_normal(const Shape& shape, const Philox& generator, uint64_t first) {
+  const Tensor y = Tensor::empty(shape);
+  draw(y, true, generator, first, {});
+  return y;
 }
 
-void fill_normal(Tensor& y, const Philox& g, const Tensor& offset) {
+Tensor random_uniform(const Shape& shape, const Philox& generator, uint64_t first) {
+  const Tensor y = Tensor::empty(shape);
+  draw(y, false, generator, first, {});
+  return y;
+}
+
+void fill_normal(Tensor& y, const Philox& generator, const Tensor& offset) {
   require(!offset.defined() || offset.shape() == Shape{2},
           "[random] expected an offset of seed and draw, got ", offset.shape());
-  if (gpu::runs_on(y, offset)) return gpu::random(y, g, 0, true, offset);
-  const int64_t* const by = offset.defined() ? offset.data<int64_t>() : nullptr;
-  normals(
-      y,
-      by ? Philox{g.seed + static_cast<uint64_t>(by[0]), g.stream, g.draw + static_cast<uint32_t>(by[1])} : g,
-      0);
+  draw(y, true, generator, 0, offset);
 }
 
 StepRandom::StepRandom(const Device& device) : key_(Tensor::empty_on(device, {2}, DType::i64)) { set(0, 0); }
@@ -70,9 +100,7 @@ Philox philox_of(const Tensor& key, Stream stream) {
 
 void fill_normal(Tensor& y, const StepRandom& random, Stream stream, uint32_t site) {
   const OpScope scope("random");
-  const uint64_t first = first_of_site(site, y.numel());
-  if (gpu::runs_on(y, random.key())) return gpu::random(y, {0, stream, 0}, first, true, random.key());
-  normals(y, philox_of(random.key(), stream), first);
+  draw(y, true, {0, stream, 0}, first_of_site(site, y.numel()), random.key());
 }
 
 Tensor random_columns(const Tensor& table, const StepRandom& random, Stream stream, int64_t count) {
@@ -80,26 +108,17 @@ Tensor random_columns(const Tensor& table, const StepRandom& random, Stream stre
   require(table.rank() == 2 && table.dim(1) > 0 && table.dim(1) < (int64_t{1} << 32) && count >= 0,
           "[random_columns] expected a table [R, T] with 0 < T < 2^32 and a count, got ", table.shape(),
           " and ", count);
-  const int64_t rows = table.dim(0), columns = table.dim(1);
-  const Tensor y = Tensor::empty_on(table.device(), {rows, count});
-  if (gpu::runs_on(table, random.key())) {
-    gpu::random_columns(table, stream, random.key(), y);
-    return y;
-  }
-  const Philox generator = philox_of(random.key(), stream);
-  const float* const from = table.data<float>();
-  float* const to = y.mutable_data<float>();
-  parallel_ranges(count, 1 << 12, [=](int64_t begin, int64_t end) {
-    ref::random_columns(generator, begin, end, rows, columns, count, from, to);
-  });
+  const Tensor y = Tensor::empty_on(table.device(), {table.dim(0), count});
+  run(kColumns, {.device = device_of(table, random.key()),
+                 .type = DType::f32,
+                 .stream = static_cast<uint32_t>(stream),
+                 .key = elements<int64_t>(random.key()),
+                 .rows = table.dim(0),
+                 .columns = table.dim(1),
+                 .count = count,
+                 .table = elements<float>(table),
+                 .y = elements<float>(y)});
   return y;
-}
-
-Tensor random_uniform(const Shape& shape, const Philox& g, uint64_t first) {
-  if (default_device().is_cuda()) return on_gpu(shape, g, first, false);
-  return fill(Tensor::empty(shape), first, [&](uint64_t b) {
-    return std::array{g.uniform(4 * b), g.uniform(4 * b + 1), g.uniform(4 * b + 2), g.uniform(4 * b + 3)};
-  });
 }
 
 }  // namespace voxgrad

@@ -1,7 +1,9 @@
 #include "tensor/core/tensor.h"
 
 #include "tensor/core/allocator.h"
+#include "tensor/core/convert.h"
 #include "tensor/core/gpu.h"
+#include "tensor/core/reduce.h"
 
 namespace voxgrad {
 namespace {
@@ -88,7 +90,7 @@ Tensor Tensor::zeros(const Shape& shape, DType dtype) {
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
   Tensor t = empty(shape, dtype);
-  if (t.device().is_cuda()) return gpu::fill(t, value), t;
+  if (t.device().is_cuda()) return fill(t, value), t;
   visit(dtype, [&]<class T>(T*) {
     T* p = t.mutable_data<T>();
     const T v = convert<T>(value);
@@ -133,7 +135,7 @@ Tensor Tensor::clone() const {
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
   Tensor t = empty_on(device(), shape_, dtype);
-  if (device().is_cuda()) return gpu::convert(*this, t), t;
+  if (device().is_cuda()) return voxgrad::convert(*this, t), t;
   visit(dtype_, [&]<class From>(From*) {
     visit(dtype, [&]<class To>(To*) {
       const From* in = data<From>();

@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "tensor/core/cpu/ranges.h"
-#include "tensor/core/gpu.h"
+#include "tensor/core/kernel.h"
+#include "tensor/elementwise/calls.h"
 #include "tensor/elementwise/ref/channelwise.h"
 
 namespace voxgrad {
@@ -86,6 +87,37 @@ void sum_f32(const Extents& e, const float* x, const float* y, double* sum) {
     }
 }
 
+void affine(const ChannelAffine& c) {
+  visit_float(c.type, c.kOp, [&]<class T>(T) {
+    const T *const x = as<T>(c.x), *const f = as<T>(c.factor), *const s = as<T>(c.shift);
+    T* const y = as<T>(c.y);
+    if constexpr (std::is_same_v<T, float>) {
+      affine_f32({c.n, c.places, c.channels}, x, f, c.factor_rows, s, c.shift_rows, y);
+    } else {
+      const int64_t each = c.places * c.channels;
+      for (int64_t n = 0; n < c.n; ++n)
+        ref::channel_affine(1, c.places, c.channels, x + n * each,
+                            f ? f + (c.factor_rows == 1 ? 0 : n * c.channels) : nullptr,
+                            s ? s + (c.shift_rows == 1 ? 0 : n * c.channels) : nullptr, y + n * each);
+    }
+  });
+}
+
+void sum(const ChannelSum& c) {
+  std::vector<double> total(static_cast<size_t>(c.n * c.channels));
+  visit_float(c.type, c.kOp, [&]<class T>(T) {
+    if constexpr (std::is_same_v<T, float>)
+      sum_f32({c.n, c.places, c.channels}, as<T>(c.x), as<T>(c.y), total.data());
+    else
+      ref::channel_sum(c.n, c.places, c.channels, as<T>(c.x), as<T>(c.y), total.data());
+    T* const out = as<T>(c.sum);
+    for (size_t i = 0; i < total.size(); ++i) out[i] = static_cast<T>(c.weight * total[i]);
+  });
+}
+
+constexpr Implementation<ChannelAffine> kAffine[] = {kCuda<ChannelAffine>, {"ref", nullptr, affine}};
+constexpr Implementation<ChannelSum> kSum[] = {kCuda<ChannelSum>, {"ref", nullptr, sum}};
+
 }  // namespace
 
 void channel_affine(const Tensor& x, const Tensor& factor, const Tensor& shift, Tensor& y) {
@@ -93,39 +125,32 @@ void channel_affine(const Tensor& x, const Tensor& factor, const Tensor& shift, 
   const int64_t shift_rows = shift.defined() ? rows_of("channel_affine", shift, x) : 1;
   const Extents e = extents("channel_affine", x, std::max(factor_rows, shift_rows));
   require(y.shape() == x.shape(), "[channel_affine] expected y of shape ", x.shape(), ", got ", y.shape());
-  if (gpu::runs_on(x, factor, shift, y))
-    return gpu::channel_affine(x, factor, factor_rows, shift, shift_rows, y);
-  visit_float(x.dtype(), "channel_affine", [&]<class T>(T) {
-    const T* const f = factor.defined() ? factor.data<T>() : nullptr;
-    const T* const s = shift.defined() ? shift.data<T>() : nullptr;
-    if constexpr (std::is_same_v<T, float>) {
-      affine_f32(e, x.data<T>(), f, factor_rows, s, shift_rows, y.mutable_data<T>());
-    } else {
-      const int64_t each = e.places * e.channels;
-      for (int64_t n = 0; n < e.n; ++n)
-        ref::channel_affine(1, e.places, e.channels, x.data<T>() + n * each,
-                            f ? f + (factor_rows == 1 ? 0 : n * e.channels) : nullptr,
-                            s ? s + (shift_rows == 1 ? 0 : n * e.channels) : nullptr,
-                            y.mutable_data<T>() + n * each);
-    }
-  });
+  run(kAffine, {.device = device_of(x, factor, shift, y),
+                .type = x.dtype(),
+                .n = e.n,
+                .places = e.places,
+                .channels = e.channels,
+                .x = x.raw(),
+                .factor = elements(factor, x.dtype()),
+                .factor_rows = factor_rows,
+                .shift = elements(shift, x.dtype()),
+                .shift_rows = shift_rows,
+                .y = elements(y, x.dtype())});
 }
 
 void channel_sum(const Tensor& x, const Tensor& y, double weight, Tensor& sum) {
   const Extents e = extents("channel_sum", x, rows_of("channel_sum", sum, x));
   require(!y.defined() || y.shape() == x.shape(), "[channel_sum] expected factors of one shape, got ",
           x.shape(), " and ", y.shape());
-  if (gpu::runs_on(x, y, sum)) return gpu::channel_sum(x, y, weight, e.n, sum);
-  std::vector<double> total(static_cast<size_t>(e.n * e.channels));
-  visit_float(x.dtype(), "channel_sum", [&]<class T>(T) {
-    const T* const py = y.defined() ? y.data<T>() : nullptr;
-    if constexpr (std::is_same_v<T, float>)
-      sum_f32(e, x.data<T>(), py, total.data());
-    else
-      ref::channel_sum(e.n, e.places, e.channels, x.data<T>(), py, total.data());
-    T* const out = sum.mutable_data<T>();
-    for (size_t i = 0; i < total.size(); ++i) out[i] = static_cast<T>(weight * total[i]);
-  });
+  run(kSum, {.device = device_of(x, y, sum),
+             .type = x.dtype(),
+             .n = e.n,
+             .places = e.places,
+             .channels = e.channels,
+             .x = x.raw(),
+             .y = elements(y, x.dtype()),
+             .weight = weight,
+             .sum = sum.raw()});
 }
 
 }  // namespace voxgrad

@@ -2,7 +2,8 @@
 
 #include "tensor/core/cpu/philox.h"
 #include "tensor/core/cpu/ranges.h"
-#include "tensor/core/gpu.h"
+#include "tensor/core/kernel.h"
+#include "tensor/elementwise/calls.h"
 #include "tensor/elementwise/ref/elementwise.h"
 
 namespace voxgrad {
@@ -32,15 +33,69 @@ void visit_unary(Unary f, F&& call) {
   }
 }
 
-// Runs loop(n, a, b, y) over ranges.
-template <class Loop>
-void binary(std::string_view op, const Tensor& a, const Tensor& b, Tensor& y, Loop&& loop) {
-  expect_like(op, b, a);
-  expect_like(op, y, a);
-  visit_float(a.dtype(), op, [&]<class T>(T) {
-    const T *pa = a.data<T>(), *pb = b.data<T>();
-    T* const py = y.mutable_data<T>();
-    cpu::for_ranges<T>(a.numel(), [&](int64_t i, int64_t end) { loop(end - i, pa + i, pb + i, py + i); });
+// The plain loops over ranges: the compiler makes vectors of them.
+void unary(const UnaryForward& c) {
+  visit_unary(c.function, [&]<class F>(F) {
+    visit_float(c.type, c.kOp, [&]<class T>(T) {
+      const T* const x = as<T>(c.x);
+      T* const y = as<T>(c.y);
+      const T parameter = static_cast<T>(c.parameter);
+      cpu::for_ranges<T>(
+          c.n, [=](int64_t i, int64_t end) { ref::unary_forward<F>(end - i, x + i, parameter, y + i); });
+    });
+  });
+}
+
+void unary_gradient(const UnaryBackward& c) {
+  visit_unary(c.function, [&]<class F>(F) {
+    visit_float(c.type, c.kOp, [&]<class T>(T) {
+      const T *const value = as<T>(c.value), *const dy = as<T>(c.dy);
+      T* const dx = as<T>(c.dx);
+      const T parameter = static_cast<T>(c.parameter);
+      cpu::for_ranges<T>(c.n, [=](int64_t i, int64_t end) {
+        ref::unary_backward<F>(end - i, value + i, parameter, dy + i, dx + i);
+      });
+    });
+  });
+}
+
+void binary(const BinaryForward& c) {
+  visit_float(c.type, c.kOp, [&]<class T>(T) {
+    const T *const a = as<T>(c.a), *const b = as<T>(c.b);
+    T* const y = as<T>(c.y);
+    cpu::for_ranges<T>(c.n, [=, f = c.function](int64_t i, int64_t end) {
+      if (f == Binary::add)
+        ref::add(end - i, a + i, b + i, y + i);
+      else if (f == Binary::sub)
+        ref::sub(end - i, a + i, b + i, y + i);
+      else
+        ref::mul(end - i, a + i, b + i, y + i);
+    });
+  });
+}
+
+void scale_ranges(const Scale& c) {
+  visit_float(c.type, c.kOp, [&]<class T>(T) {
+    const T* const x = as<T>(c.x);
+    T* const y = as<T>(c.y);
+    const T factor = static_cast<T>(c.factor), offset = static_cast<T>(c.offset);
+    cpu::for_ranges<T>(c.n,
+                       [=](int64_t i, int64_t end) { ref::scale(end - i, x + i, factor, offset, y + i); });
+  });
+}
+
+void axpby_ranges(const Axpby& c) {
+  visit_float(c.type, c.kOp, [&]<class T>(T) {
+    const T *const a = as<T>(c.a), *const b = as<T>(c.b), *const p = as<T>(c.p), *const q = as<T>(c.q);
+    T* const y = as<T>(c.y);
+    for (int64_t r = 0; r < c.rows; ++r)
+      cpu::for_ranges<T>(c.width, [=, first = r * c.width](int64_t begin, int64_t end) {
+        const int64_t i = first + begin;
+        if (b)
+          ref::combine(end - begin, p[r], a + i, q[r], b + i, y + i);
+        else
+          ref::scale(end - begin, a + i, p[r], T(0), y + i);
+      });
   });
 }
 
@@ -62,29 +117,57 @@ void dropout_f32(uint64_t first, int64_t n, const float* x, const Philox& random
   ref::dropout(first + static_cast<uint64_t>(i), n - i, x + i, random, threshold, keep, y + i);
 }
 
-// Whether it ran on a CUDA device.
-bool binary_on_gpu(const char* op, cuda::Binary f, const Tensor& a, const Tensor& b, Tensor& y) {
-  if (!gpu::runs_on(a, b, y)) return false;
+template <class T, class Factor>
+void dropout_ranges(const Dropout& c) {
+  const Philox random{static_cast<uint64_t>(c.key[0]), Stream::dropout, static_cast<uint32_t>(c.key[1])};
+  const T* const x = as<T>(c.x);
+  T* const y = as<T>(c.y);
+  const Factor keep = static_cast<Factor>(c.keep);
+  cpu::for_ranges<T>(c.n, [=, first = c.first, threshold = c.threshold](int64_t i, int64_t end) {
+    const uint64_t element = first + static_cast<uint64_t>(i);
+    if constexpr (std::is_same_v<T, float>)
+      dropout_f32(element, end - i, x + i, random, threshold, keep, y + i);
+    else
+      ref::dropout(element, end - i, x + i, random, threshold, keep, y + i);
+  });
+}
+
+void dropout_any(const Dropout& c) {
+  if (c.type == DType::bf16) return dropout_ranges<bf16, float>(c);
+  visit_float(c.type, c.kOp, [&]<class T>(T) { dropout_ranges<T, T>(c); });
+}
+
+constexpr Implementation<UnaryForward> kUnary[] = {kCuda<UnaryForward>, {"ref", nullptr, unary}};
+constexpr Implementation<UnaryBackward> kUnaryBackward[] = {kCuda<UnaryBackward>,
+                                                            {"ref", nullptr, unary_gradient}};
+constexpr Implementation<BinaryForward> kBinary[] = {kCuda<BinaryForward>, {"ref", nullptr, binary}};
+constexpr Implementation<Scale> kScale[] = {kCuda<Scale>, {"ref", nullptr, scale_ranges}};
+constexpr Implementation<Axpby> kAxpby[] = {kCuda<Axpby>, {"ref", nullptr, axpby_ranges}};
+constexpr Implementation<Dropout> kDropout[] = {kCuda<Dropout>, {"ref", nullptr, dropout_any}};
+
+void run_binary(const char* op, Binary f, const Tensor& a, const Tensor& b, Tensor& y) {
   expect_like(op, b, a);
   expect_like(op, y, a);
-  gpu::binary(f, a, b, y);
-  return true;
+  run(kBinary, {.device = device_of(a, b, y),
+                .type = a.dtype(),
+                .function = f,
+                .n = a.numel(),
+                .a = a.raw(),
+                .b = b.raw(),
+                .y = y.raw()});
 }
 
 }  // namespace
 
 void unary_forward(Unary f, const Tensor& x, double parameter, Tensor& y) {
   expect_like("unary", y, x);
-  if (gpu::runs_on(x, y)) return gpu::unary_forward(f, x, parameter, y);
-  visit_unary(f, [&]<class F>(F) {
-    visit_float(x.dtype(), "unary", [&]<class T>(T) {
-      const T* const px = x.data<T>();
-      T* const py = y.mutable_data<T>();
-      cpu::for_ranges<T>(x.numel(), [=](int64_t i, int64_t end) {
-        ref::unary_forward<F>(end - i, px + i, static_cast<T>(parameter), py + i);
-      });
-    });
-  });
+  run(kUnary, {.device = device_of(x, y),
+               .type = x.dtype(),
+               .function = f,
+               .parameter = parameter,
+               .n = x.numel(),
+               .x = x.raw(),
+               .y = y.raw()});
 }
 
 bool backward_from_output(Unary f) {
@@ -96,44 +179,29 @@ bool backward_from_output(Unary f) {
 void unary_backward(Unary f, const Tensor& value, double parameter, const Tensor& dy, Tensor& dx) {
   expect_like("unary", dy, value);
   expect_like("unary", dx, value);
-  if (gpu::runs_on(value, dy, dx)) return gpu::unary_backward(f, value, parameter, dy, dx);
-  visit_unary(f, [&]<class F>(F) {
-    visit_float(value.dtype(), "unary", [&]<class T>(T) {
-      const T *pv = value.data<T>(), *pdy = dy.data<T>();
-      T* const pdx = dx.mutable_data<T>();
-      cpu::for_ranges<T>(value.numel(), [=](int64_t i, int64_t end) {
-        ref::unary_backward<F>(end - i, pv + i, static_cast<T>(parameter), pdy + i, pdx + i);
-      });
-    });
-  });
+  run(kUnaryBackward, {.device = device_of(value, dy, dx),
+                       .type = value.dtype(),
+                       .function = f,
+                       .parameter = parameter,
+                       .n = value.numel(),
+                       .value = value.raw(),
+                       .dy = dy.raw(),
+                       .dx = dx.raw()});
 }
 
-void add(const Tensor& a, const Tensor& b, Tensor& y) {
-  if (binary_on_gpu("add", cuda::Binary::add, a, b, y)) return;
-  binary("add", a, b, y,
-         [](int64_t n, const auto* pa, const auto* pb, auto* py) { ref::add(n, pa, pb, py); });
-}
-void sub(const Tensor& a, const Tensor& b, Tensor& y) {
-  if (binary_on_gpu("sub", cuda::Binary::sub, a, b, y)) return;
-  binary("sub", a, b, y,
-         [](int64_t n, const auto* pa, const auto* pb, auto* py) { ref::sub(n, pa, pb, py); });
-}
-void mul(const Tensor& a, const Tensor& b, Tensor& y) {
-  if (binary_on_gpu("mul", cuda::Binary::mul, a, b, y)) return;
-  binary("mul", a, b, y,
-         [](int64_t n, const auto* pa, const auto* pb, auto* py) { ref::mul(n, pa, pb, py); });
-}
+void add(const Tensor& a, const Tensor& b, Tensor& y) { run_binary("add", Binary::add, a, b, y); }
+void sub(const Tensor& a, const Tensor& b, Tensor& y) { run_binary("sub", Binary::sub, a, b, y); }
+void mul(const Tensor& a, const Tensor& b, Tensor& y) { run_binary("mul", Binary::mul, a, b, y); }
 
 void scale(const Tensor& x, double factor, double offset, Tensor& y) {
   expect_like("scale", y, x);
-  if (gpu::runs_on(x, y)) return gpu::scale(x, factor, offset, y);
-  visit_float(x.dtype(), "scale", [&]<class T>(T) {
-    const T* const px = x.data<T>();
-    T* const py = y.mutable_data<T>();
-    cpu::for_ranges<T>(x.numel(), [=](int64_t i, int64_t end) {
-      ref::scale(end - i, px + i, static_cast<T>(factor), static_cast<T>(offset), py + i);
-    });
-  });
+  run(kScale, {.device = device_of(x, y),
+               .type = x.dtype(),
+               .n = x.numel(),
+               .x = x.raw(),
+               .factor = factor,
+               .offset = offset,
+               .y = y.raw()});
 }
 
 void axpby(const Tensor& p, const Tensor& a, const Tensor& q, const Tensor& b, Tensor& y) {
@@ -144,45 +212,32 @@ void axpby(const Tensor& p, const Tensor& a, const Tensor& q, const Tensor& b, T
     expect_like("axpby", b, a);
     expect_like("axpby", q, p);
   }
-  if (gpu::runs_on(a, p, q, b, y)) return gpu::axpby(p, a, q, b, y);
-  visit_float(a.dtype(), "axpby", [&]<class T>(T) {
-    const T *pa = a.data<T>(), *pp = p.data<T>();
-    const T *pb = b.defined() ? b.data<T>() : nullptr, *pq = b.defined() ? q.data<T>() : nullptr;
-    T* const py = y.mutable_data<T>();
-    const int64_t each = a.dim(0) ? a.numel() / a.dim(0) : 0;
-    for (int64_t n = 0; n < a.dim(0); ++n)
-      cpu::for_ranges<T>(each, [=](int64_t begin, int64_t end) {
-        const int64_t i = n * each + begin;
-        if (pb)
-          ref::combine(end - begin, pp[n], pa + i, pq[n], pb + i, py + i);
-        else
-          ref::scale(end - begin, pa + i, pp[n], T(0), py + i);
-      });
-  });
+  const DType factors = parameter_dtype(a.dtype());
+  run(kAxpby, {.device = device_of(a, p, q, b, y),
+               .type = a.dtype(),
+               .rows = a.dim(0),
+               .width = a.dim(0) ? a.numel() / a.dim(0) : 0,
+               .p = elements(p, factors),
+               .a = a.raw(),
+               .q = elements(q, factors),
+               .b = elements(b, a.dtype()),
+               .y = y.raw()});
 }
 
 void dropout(const Tensor& x, double p, const Tensor& key, uint32_t site, Tensor& y) {
   const OpScope scope("dropout");
   expect_like("dropout", y, x);
   require(p >= 0 && p < 1, "[dropout] expected a probability in [0, 1), got ", p);
-  const auto threshold = static_cast<uint32_t>(p * 0x1p32);
-  const uint64_t first = first_of_site(site, x.numel());
-  if (gpu::runs_on(x, key, y)) return gpu::dropout(x, threshold, 1 / (1 - p), key, first, y);
-  const Philox random = philox_of(key, Stream::dropout);
-  const auto run = [&]<class T, class Factor>(T, Factor keep) {
-    const T* const px = x.data<T>();
-    T* const py = y.mutable_data<T>();
-    cpu::for_ranges<T>(x.numel(), [=](int64_t i, int64_t end) {
-      const uint64_t element = first + static_cast<uint64_t>(i);
-      if constexpr (std::is_same_v<T, float>)
-        dropout_f32(element, end - i, px + i, random, threshold, keep, py + i);
-      else
-        ref::dropout(element, end - i, px + i, random, threshold, keep, py + i);
-    });
-  };
-  const double keep = 1 / (1 - p);
-  if (x.dtype() == DType::bf16) return run(bf16{}, static_cast<float>(keep));
-  visit_float(x.dtype(), "dropout", [&]<class T>(T type) { run(type, static_cast<T>(keep)); });
+  require(key.shape() == Shape{2}, "[dropout] expected a key of seed and step, got ", key.shape());
+  run(kDropout, {.device = device_of(x, key, y),
+                 .type = x.dtype(),
+                 .key = elements<int64_t>(key),
+                 .first = first_of_site(site, x.numel()),
+                 .n = x.numel(),
+                 .threshold = static_cast<uint32_t>(p * 0x1p32),
+                 .keep = 1 / (1 - p),
+                 .x = x.raw(),
+                 .y = y.raw()});
 }
 
 }  // namespace voxgrad

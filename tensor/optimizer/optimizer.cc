@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "tensor/core/calls.h"
 #include "tensor/core/cpu/dispatch.h"
 #include "tensor/core/gpu.h"
+#include "tensor/core/kernel.h"
+#include "tensor/core/reduce.h"
 #include "tensor/optimizer/cpu/optimizer.h"
 #include "tensor/optimizer/ref/optimizer.h"
 
@@ -98,7 +101,12 @@ void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, 
 double sum_of_squares(const Tensor& x) {
   const char* const op = "sum_of_squares";
   require(x.defined(), "[", op, "] expected a defined tensor");
-  if (gpu::runs_on(x)) return gpu::sum_of_squares(x);
+  if (gpu::runs_on(x)) {
+    const Result r(x.device());
+    run_on_cuda(
+        SumOfSquares{.device = x.device(), .type = x.dtype(), .n = x.numel(), .x = x.raw(), .sum = r.data()});
+    return r.read();
+  }
   return visit_float(x.dtype(), op, [&]<class T>(T) {
     return cpu::dispatch<T>(
         op, nullptr, 2.0 * static_cast<double>(x.numel()), [&] { return text(x); },

@@ -86,8 +86,6 @@ Module make() {
   m.graph.end = end;
   m.graph.abandon = abandon;
   m.conv = {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
-  m.element = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
-  m.reduce = {nothing, nothing, nothing, nothing, nothing};
   m.softmax = {nothing, nothing, nothing, nothing};
   m.attention = {nothing, nothing};
   m.loss = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
@@ -95,7 +93,6 @@ Module make() {
   m.grid = {nothing, nothing, nothing, nothing, nothing, nothing};
   m.layout = {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.process = {nothing, nothing, nothing, nothing, nothing};
-  m.random = {nothing, nothing, nothing, nothing};
   m.gemm = {nothing};
   return m;
 }

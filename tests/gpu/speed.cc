@@ -74,8 +74,8 @@ void memory_speed(int64_t n, int64_t e) {
   const Shape flat{int64_t{1} << 25};
   Tensor p = noise(flat, DType::f32), m = empty(flat, DType::f32), v = empty(flat, DType::f32),
          ema = p.clone();
-  gpu::fill(m, 0);
-  gpu::fill(v, 0);
+  fill(m, 0);
+  fill(v, 0);
   const Tensor g = noise(flat, DType::f32);
   row("Adam + average, 32 M parameters", seconds([&] { gpu::adam_step(p, g, m, v, ema, {}); }),
       9.0 * 4 * static_cast<double>(flat.numel()), "GB/s");

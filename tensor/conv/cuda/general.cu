@@ -200,8 +200,8 @@ void run(Context& c, const ConvPlanProblem& q, const ConvArrays& arrays) {
   const Scratch f32(c, weights ? 0 : static_cast<uint64_t>(q.weights()) * sizeof(float));
   const float* w = static_cast<const float*>(arrays.w);
   if (!weights && q.weight_type != DType::f32) {
-    if (element_functions.convert(&c, q.weight_type, DType::f32, q.weights(), arrays.w, f32.as<void>()) != 0)
-      fail(ErrorCode::device, failure_text());
+    convert(c,
+            {.type = q.weight_type, .to = DType::f32, .n = q.weights(), .x = arrays.w, .y = f32.as<void>()});
     w = f32.as<float>();
   }
   visit_type(q.type, [&]<class T>(T) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tensor/core/calls.h"
 #include "tensor/core/cuda/context.h"
 #include "tensor/core/cuda/kernels.h"
 
@@ -55,6 +56,8 @@ __device__ inline void store(T* p, const float (&v)[N]) {
   for (int i = 0; i < N; ++i) pack.v[i] = from_float<T>(v[i]);
   *reinterpret_cast<Pack<T, N>*>(p) = pack;
 }
+
+void convert(Context& c, const Convert& call);
 
 /// Elements of a 16-byte access.
 template <class T>

@@ -8,18 +8,18 @@ extern const DeviceFns device_functions;        // context.cc
 extern const MemoryFns memory_functions;        // memory.cc
 extern const GraphFns graph_functions;          // graph.cc
 extern const ConvFns conv_functions;            // conv.cc
-extern const ElementFns element_functions;      // element.cu
-extern const ReduceFns reduce_functions;        // reduce.cu
 extern const SoftmaxFns softmax_functions;      // softmax.cu
 extern const AttentionFns attention_functions;  // attention.cu
 extern const LossFns loss_functions;            // loss.cu
 extern const OptimFns optim_functions;          // optim.cu
 extern const GridFns grid_functions;            // pool_grid.cu
 extern const LayoutFns layout_functions;        // layout.cu
-extern const RandomFns random_functions;        // random.cu
 extern const ProcessFns process_functions;      // process.cu
 extern const GemmFns gemm_functions;            // gemm.cc
 
-extern const std::span<const KernelEntry> norm_kernels;  // norm/cuda/norm.cu
+extern const std::span<const KernelEntry> random_kernels;       // core/cuda/random.cu
+extern const std::span<const KernelEntry> reduce_kernels;       // core/cuda/reduce.cu
+extern const std::span<const KernelEntry> elementwise_kernels;  // elementwise/cuda/elementwise.cu
+extern const std::span<const KernelEntry> norm_kernels;         // norm/cuda/norm.cu
 
 }  // namespace voxgrad::cuda

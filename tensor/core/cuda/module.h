@@ -122,50 +122,6 @@ struct ConvFns {
   Status (*report)(Context* context, char* text, uint64_t size, uint64_t* needed);
 };
 
-enum class Unary : int32_t {
-  relu,
-  leaky_relu,
-  silu,
-  gelu,
-  sigmoid,
-  exp
-};  // as in tensor/elementwise/elementwise.h
-enum class Binary : int32_t { add, sub, mul };
-
-struct ElementFns {
-  Status (*unary)(Context* context, Unary f, DType type, int64_t n, const void* x, float parameter, void* y);
-  Status (*unary_backward)(Context* context, Unary f, DType type, int64_t n, const void* value,
-                           float parameter, const void* dy, void* dx);
-  Status (*binary)(Context* context, Binary f, DType type, int64_t n, const void* a, const void* b, void* y);
-  Status (*scale)(Context* context, DType type, int64_t n, const void* x, float factor, float offset,
-                  void* y);
-  /// y = p[i] a[i] + q[i] b[i] with p, q [rows] f32 and a, b [rows, width]; b may be null.
-  Status (*axpby)(Context* context, DType type, int64_t rows, int64_t width, const float* p, const void* a,
-                  const float* q, const void* b, void* y);
-  Status (*convert)(Context* context, DType from, DType to, int64_t n, const void* x, void* y);
-  Status (*fill)(Context* context, DType type, int64_t n, double value, void* y);
-  /// y = x factor[n, c] + shift[n, c], f32 tables of `rows` rows (n or 1); null: 1 and 0.
-  Status (*channel_affine)(Context* context, DType type, int64_t n, int64_t places, int64_t channels,
-                           const void* x, const float* factor, int64_t factor_rows, const float* shift,
-                           int64_t shift_rows, void* y);
-  /// y[r, :] = [sin(t w_i), cos(t w_i)], f32.
-  Status (*time_embedding)(Context* context, int64_t n, int64_t size, double max_period, const float* t,
-                           float* y);
-};
-
-/// Results are f64 in device memory.
-struct ReduceFns {
-  Status (*sum)(Context* context, DType type, int64_t n, const void* x, double* out);
-  Status (*squares)(Context* context, DType type, int64_t n, const void* x, double* out);
-  Status (*squared_distance)(Context* context, DType type, int64_t n, const void* x, const void* y,
-                             double* out);
-  /// sum[n, c] (f32) = weight times the sum over places of x y; a null y is 1.
-  Status (*channel_sum)(Context* context, DType type, int64_t n, int64_t places, int64_t channels,
-                        const void* x, const void* y, double weight, float* sum);
-  /// y = x / divisor, one number: a loss from its sum.
-  Status (*quotient)(Context* context, const double* x, double divisor, float* y);
-};
-
 struct SoftmaxFns {
   Status (*forward)(Context* context, DType type, int64_t rows, int64_t classes, const void* x, float inverse,
                     void* y);
@@ -296,25 +252,6 @@ struct ProcessFns {
   Status (*clip_rows)(Context* context, int64_t rows, int64_t classes, const float* x, float* p);
 };
 
-/// Philox of tensor/core/random.h, bit for bit. `offset` (two numbers in device memory, may be null) is added
-/// to seed and draw.
-struct RandomKey {
-  uint64_t seed;
-  uint32_t stream, draw;
-  const int64_t* offset;
-};
-struct RandomFns {
-  Status (*normal)(Context* context, const RandomKey* key, uint64_t first, int64_t n, float* y);
-  Status (*uniform)(Context* context, const RandomKey* key, uint64_t first, int64_t n, float* y);
-  /// y[i] = x[i] keep, where the word of element first + i is at least `threshold`, else 0; first is a
-  /// multiple of 4.
-  Status (*dropout)(Context* context, const RandomKey* key, DType type, uint64_t first, int64_t n,
-                    const void* x, uint32_t threshold, float keep, void* y);
-  /// y [rows, count]: column i is column Philox::below(i, columns) of table [rows, columns], columns < 2^32.
-  Status (*columns)(Context* context, const RandomKey* key, int64_t rows, int64_t columns, int64_t count,
-                    const float* table, float* y);
-};
-
 /// c = alpha op(a) op(b) + beta c a batch, row major: op(a) [m, k], op(b) [k, n], c [m, n]. Strides in
 /// elements between matrices of a batch; 0: the same for all.
 struct GemmCall {
@@ -341,15 +278,12 @@ struct Module {
   MemoryFns memory;
   GraphFns graph;
   ConvFns conv;
-  ElementFns element;
-  ReduceFns reduce;
   SoftmaxFns softmax;
   AttentionFns attention;
   LossFns loss;
   OptimFns optim;
   GridFns grid;
   LayoutFns layout;
-  RandomFns random;
   ProcessFns process;
   GemmFns gemm;
 };

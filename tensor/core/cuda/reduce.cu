@@ -1,5 +1,5 @@
 // Sums over whole arrays and over places, in double, in an order that depends on shapes alone.
-#include "tensor/core/cuda/columns.cuh"
+#include "tensor/core/calls.h"
 #include "tensor/core/cuda/device.cuh"
 
 namespace voxgrad::cuda {
@@ -42,70 +42,93 @@ struct Distance {
   }
 };
 
-Status sum(Context* context, DType type, int64_t n, const void* x, double* out) {
-  return enter(context, "sum", [&](Context& c) {
-    visit_type(type, [&]<class T>(T) { sum_each(c, n, out, Plain<T>{static_cast<const T*>(x)}); });
+void sum_all(Context& c, const SumAll& call) {
+  visit_type(call.type, [&]<class T>(T) { sum_each(c, call.n, call.sum, Plain<T>{as<T>(call.x)}); });
+}
+
+void sum_of_squares(Context& c, const SumOfSquares& call) {
+  visit_type(call.type, [&]<class T>(T) { sum_each(c, call.n, call.sum, Square<T>{as<T>(call.x)}); });
+}
+
+void squared_distance(Context& c, const SquaredDistance& call) {
+  visit_type(call.type, [&]<class T>(T) {
+    sum_each(c, call.n, call.sum, Distance<T>{as<T>(call.x), as<T>(call.y)});
   });
 }
 
-Status squares(Context* context, DType type, int64_t n, const void* x, double* out) {
-  return enter(context, "sum_of_squares", [&](Context& c) {
-    visit_type(type, [&]<class T>(T) { sum_each(c, n, out, Square<T>{static_cast<const T*>(x)}); });
-  });
-}
-
-Status squared_distance(Context* context, DType type, int64_t n, const void* x, const void* y, double* out) {
-  return enter(context, "squared_distance", [&](Context& c) {
-    visit_type(type, [&]<class T>(T) {
-      sum_each(c, n, out, Distance<T>{static_cast<const T*>(x), static_cast<const T*>(y)});
-    });
-  });
-}
-
-// Summands of columns.cuh: x y, and nothing.
-template <class T>
-struct Product {
-  const T *x, *y;
-  template <int N>
-  __device__ auto prepare(int64_t, int) const {
-    return [*this](int64_t at, float(&a)[N], float(&b)[N]) {
-      load<N>(x + at, a);
-      float v[N];
-      if (y) load<N>(y + at, v);
-#pragma unroll
-      for (int k = 0; k < N; ++k) {
-        a[k] *= y ? v[k] : 1.0f;
-        b[k] = 0;
-      }
-    };
-  }
-};
-
-Status channel_sum(Context* context, DType type, int64_t n, int64_t places, int64_t channels, const void* x,
-                   const void* y, double weight, float* out) {
-  return enter(context, "channel_sum", [&](Context& c) {
-    visit_type(type, [&]<class T>(T) {
-      const Columns k = make_columns<T>(n, places, channels, aligned(x) && aligned(y));
-      const Scratch sums(c, static_cast<uint64_t>(2 * n * channels) * sizeof(double));
-      column_sums<T>(c, k, Product<T>{static_cast<const T*>(x), static_cast<const T*>(y)}, sums.as<double>());
-      for_each(c, n * channels, Weighted{sums.as<double>(), weight, out, channels});
-    });
-  });
-}
-
-struct Quotient {
+struct Divide {
   const double* x;
   double divisor;
   float* y;
   __device__ void operator()(int64_t) const { *y = static_cast<float>(*x / divisor); }
 };
 
-Status quotient(Context* context, const double* x, double divisor, float* y) {
-  return enter(context, "quotient", [&](Context& c) { for_each(c, 1, Quotient{x, divisor, y}); });
+void quotient(Context& c, const Quotient& call) {
+  for_each(c, 1, Divide{call.x, call.divisor, as<float>(call.y)});
 }
+
+template <class T>
+void fill_array(Context& c, int64_t n, T value, T* y) {
+  for_each(c, n, [=] __device__(int64_t i) { y[i] = value; });
+}
+
+void fill(Context& c, const Fill& call) {
+  const int64_t n = call.n;
+  switch (call.type) {
+    case DType::f32:
+      return fill_array(c, n, static_cast<float>(call.value), as<float>(call.y));
+    case DType::f64:
+      return fill_array(c, n, call.value, as<double>(call.y));
+    case DType::bf16:
+      return fill_array(c, n, bf16(static_cast<float>(call.value)), as<bf16>(call.y));
+    case DType::i64:
+      return fill_array(c, n, static_cast<int64_t>(call.value), as<int64_t>(call.y));
+    case DType::i32:
+      return fill_array(c, n, static_cast<int32_t>(call.value), as<int32_t>(call.y));
+    case DType::u8:
+      return fill_array(c, n, static_cast<uint8_t>(call.value), as<uint8_t>(call.y));
+  }
+}
+
+template <class T>
+struct Repeat {
+  const T* value;
+  float factor;
+  T* y;
+  __device__ void operator()(int64_t i) const { y[i] = from_float<T>(to_float(*value) * factor); }
+};
+
+void fill_quotient(Context& c, const FillQuotient& call) {
+  visit_type(call.type, [&]<class T>(T) {
+    for_each(c, call.n, Repeat<T>{as<T>(call.value), static_cast<float>(1 / call.divisor), as<T>(call.y)});
+  });
+}
+
+template <class From, class To>
+struct ConvertOne {
+  const From* x;
+  To* y;
+  __device__ void operator()(int64_t i) const { y[i] = from_float<To>(to_float(x[i])); }
+};
 
 }  // namespace
 
-extern const ReduceFns reduce_functions{sum, squares, squared_distance, channel_sum, quotient};
+void convert(Context& c, const Convert& call) {
+  visit_type(call.type, [&]<class From>(From) {
+    visit_type(call.to, [&]<class To>(To) {
+      for_each(c, call.n, ConvertOne<From, To>{as<From>(call.x), as<To>(call.y)});
+    });
+  });
+}
+
+namespace {
+
+constexpr KernelEntry kEntries[] = {kEntry<sum_all>,  kEntry<sum_of_squares>, kEntry<squared_distance>,
+                                    kEntry<quotient>, kEntry<fill>,           kEntry<fill_quotient>,
+                                    kEntry<convert>};
+
+}  // namespace
+
+extern const std::span<const KernelEntry> reduce_kernels{kEntries};
 
 }  // namespace voxgrad::cuda
