@@ -23,8 +23,8 @@
 #include "tensor/core/cpu/isa.h"
 #include "tensor/core/graph.h"
 #include "tensor/core/parallel.h"
-#include "tensor/core/peak.h"
 #include "tensor/core/random.h"
+#include "tensor/gemm/peak.h"
 
 namespace voxgrad::apps {
 namespace {

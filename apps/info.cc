@@ -13,6 +13,7 @@
 #include "tensor/core/cpu/isa.h"
 #include "tensor/core/device.h"
 #include "tensor/core/parallel.h"
+#include "tensor/core/runtime.h"
 
 namespace voxgrad::apps {
 namespace {

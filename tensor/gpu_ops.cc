@@ -218,10 +218,6 @@ void broadcast_places(const Tensor& x, double factor, Tensor& y) {
                                          y.raw()));
 }
 
-void gemm(const cuda::GemmCall& call, const Tensor& a, const Tensor& b, Tensor& c) {
-  check(module().gemm.multiply(of(c), &call, a.raw(), b.raw(), c.raw()));
-}
-
 namespace {
 
 template <class Factors>

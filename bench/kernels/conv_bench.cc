@@ -10,8 +10,9 @@
 
 #include "tensor/conv/conv.h"
 #include "tensor/core/cpu/isa.h"
-#include "tensor/core/peak.h"
 #include "tensor/core/random.h"
+#include "tensor/core/runtime.h"
+#include "tensor/gemm/peak.h"
 
 namespace voxgrad::bench {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "tensor/core/cpu/isa.h"
 #include "tensor/core/parallel.h"
-#include "tensor/core/peak.h"
+#include "tensor/gemm/peak.h"
 
 int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i)

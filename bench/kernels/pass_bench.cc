@@ -2,9 +2,9 @@
 #include <benchmark/benchmark.h>
 
 #include "tensor/attention/attention.h"
-#include "tensor/core/peak.h"
 #include "tensor/core/random.h"
 #include "tensor/gemm/gemm.h"
+#include "tensor/gemm/peak.h"
 #include "tensor/norm/norm.h"
 #include "tensor/optimizer/optimizer.h"
 

@@ -9,7 +9,7 @@
 #include "io/system_info.h"
 #include "tensor/core/cpu/isa.h"
 #include "tensor/core/parallel.h"
-#include "tensor/core/peak.h"
+#include "tensor/gemm/peak.h"
 
 namespace voxgrad::bench {
 namespace {

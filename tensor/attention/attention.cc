@@ -1,20 +1,18 @@
 #include "tensor/attention/attention.h"
 
+#include "tensor/attention/calls.h"
 #include "tensor/attention/cpu/attention.h"
+#include "tensor/attention/ref/attention.h"
 #include "tensor/core/convert.h"
-#include "tensor/core/cpu/isa.h"
-#include "tensor/core/gpu.h"
-#include "tensor/core/trace.h"
+#include "tensor/core/kernel.h"
 
 namespace voxgrad {
 namespace {
 
-using ref::AttentionSizes;
-
-AttentionSizes sizes_of(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
+AttentionShape shape_of(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
                         const Tensor& log_sum) {
   require(q.rank() == 4 && k.rank() == 4 && v.rank() == 4, "[attention] expected tensors of rank 4");
-  const AttentionSizes s{q.dim(0), q.dim(1), k.dim(1), q.dim(2), q.dim(3), v.dim(3)};
+  const AttentionShape s{q.dim(0), q.dim(1), k.dim(1), q.dim(2), q.dim(3), v.dim(3)};
   require(s.keys >= 1 && s.width >= 1 && k.shape() == Shape{s.n, s.keys, s.heads, s.width} &&
               v.shape() == Shape{s.n, s.keys, s.heads, s.values} &&
               y.shape() == Shape{s.n, s.queries, s.heads, s.values} &&
@@ -27,91 +25,134 @@ AttentionSizes sizes_of(const Tensor& q, const Tensor& k, const Tensor& v, const
   return s;
 }
 
-// The products for f32 numbers that are those of bf16 tensors (`half`) or not.
-cpu::Products products_for(bool half) {
-  const cpu::KernelTable* const kernels = cpu::kernel_table(cpu_isa());
-  return {kernels, half && kernels ? kernels->tiles : nullptr};
+// Elements of q and of tensors like it.
+int64_t queries(const AttentionShape& s) { return s.n * s.queries * s.heads * s.width; }
+int64_t keys(const AttentionShape& s) { return s.n * s.keys * s.heads * s.width; }
+int64_t values(const AttentionShape& s) { return s.n * s.keys * s.heads * s.values; }
+int64_t outputs(const AttentionShape& s) { return s.n * s.queries * s.heads * s.values; }
+
+// In f32, with products by the vector kernels, or by tiles where the numbers are those of bf16 tensors.
+void compute(const AttentionForward& c, const cpu::TileKernels* tiles) {
+  cpu::attention_forward({cpu::row_kernels(cpu_isa()), tiles}, c);
+}
+void compute(const AttentionBackward& c, const cpu::TileKernels* tiles) {
+  cpu::attention_backward({cpu::row_kernels(cpu_isa()), tiles}, c);
 }
 
-void report(const char* op, const AttentionSizes& s, std::string_view chosen, int products,
-            const char* type = "") {
-  if (!tracing()) return;
-  const double scores = static_cast<double>(s.n * s.heads * s.queries) * static_cast<double>(s.keys);
-  detail::trace_kernel(
-      op, chosen,
-      cat(s.n * s.heads, " x [", s.queries, ", ", s.keys, "], width ", s.width, ", values ", s.values, type),
-      "", scores * products * static_cast<double>(s.width + s.values));
-}
-// What multiplies bf16 tensors.
-void report_bf16(const char* op, const AttentionSizes& s, const cpu::Products& p, int products) {
-  report(op, s, p.tiles ? name_of(CpuIsa::amx) : "tiles", products,
-         p.tiles ? " tiles bf16" : " bf16 widened to f32");
+void widen(const AttentionForward& c, const cpu::TileKernels* tiles) {
+  const Widened q(c.q, queries(c.shape)), k(c.k, keys(c.shape)), v(c.v, values(c.shape)), y(outputs(c.shape));
+  AttentionForward f = c;
+  f.type = DType::f32;
+  f.q = q.data();
+  f.k = k.data();
+  f.v = v.data();
+  f.y = y.data();
+  compute(f, tiles);
+  y.round_to(c.y);
 }
 
-Tensor like_f32(const Tensor& t) { return Tensor::empty(t.shape(), DType::f32); }
+void widen(const AttentionBackward& c, const cpu::TileKernels* tiles) {
+  const Widened q(c.q, queries(c.shape)), k(c.k, keys(c.shape)), v(c.v, values(c.shape)),
+      y(c.y, outputs(c.shape)), dy(c.dy, outputs(c.shape));
+  const Widened dq(queries(c.shape)), dk(keys(c.shape)), dv(values(c.shape));
+  AttentionBackward f = c;
+  f.type = DType::f32;
+  f.q = q.data();
+  f.k = k.data();
+  f.v = v.data();
+  f.y = y.data();
+  f.dy = dy.data();
+  f.dq = dq.data();
+  f.dk = dk.data();
+  f.dv = dv.data();
+  compute(f, tiles);
+  dq.round_to(c.dq);
+  dk.round_to(c.dk);
+  dv.round_to(c.dv);
+}
+
+template <class Call>
+const char* tiles_decline(const Call& c) {
+  if (c.type != DType::bf16) return kOtherType;
+  return cpu_isa() == CpuIsa::amx ? nullptr : "no AMX";
+}
+template <class Call>
+void by_tiles(const Call& c) {
+  widen(c, cpu::tile_kernels(cpu_isa()));
+}
+template <class Call>
+const char* blocks_decline(const Call& c) {
+  return c.type == DType::f32 ? nullptr : kOtherType;
+}
+template <class Call>
+void by_blocks(const Call& c) {
+  compute(c, nullptr);
+}
+template <class Call>
+void widened(const Call& c) {
+  widen(c, nullptr);
+}
+
+void plain(const AttentionForward& c) {
+  visit_float(c.type, c.kOp, [&]<class T>(T) {
+    ref::attention_forward(c.shape, static_cast<T>(c.scale), as<T>(c.q), as<T>(c.k), as<T>(c.v), as<T>(c.y),
+                           as<T>(c.log_sum));
+  });
+}
+void plain(const AttentionBackward& c) {
+  visit_float(c.type, c.kOp, [&]<class T>(T) {
+    ref::attention_backward(c.shape, static_cast<T>(c.scale), as<T>(c.q), as<T>(c.k), as<T>(c.v), as<T>(c.y),
+                            as<T>(c.log_sum), as<T>(c.dy), as<T>(c.dq), as<T>(c.dk), as<T>(c.dv));
+  });
+}
+
+// The matrix of scores is computed in blocks, so it is never stored as a whole.
+template <class Call>
+constexpr Implementation<Call> kAttention[] = {
+    kCuda<Call>,
+    {"tiles", tiles_decline, by_tiles},
+    {"blocks", blocks_decline, by_blocks},
+    {"widened to f32", widened_declines, widened},
+    {"ref", nullptr, plain},
+};
 
 }  // namespace
 
+std::string AttentionShape::str() const {
+  return cat(n * heads, " x [", queries, ", ", keys, "], width ", width, ", values ", values);
+}
+
 void attention_forward(const Tensor& q, const Tensor& k, const Tensor& v, double scale, Tensor& y,
                        Tensor& log_sum) {
-  const char* const op = "attention_forward";
-  const AttentionSizes s = sizes_of(q, k, v, y, log_sum);
-  if (gpu::runs_on(q, k, v, y, log_sum)) return gpu::attention_forward(q, k, v, scale, y, log_sum);
-  if (q.dtype() == DType::bf16) {
-    const cpu::Products products = products_for(true);
-    report_bf16(op, s, products, 2);
-    const Tensor wide_q = converted(q, DType::f32), wide_k = converted(k, DType::f32),
-                 wide_v = converted(v, DType::f32);
-    const Tensor wide = like_f32(y);
-    cpu::attention_forward(products, s, static_cast<float>(scale), wide_q.data<float>(), wide_k.data<float>(),
-                           wide_v.data<float>(), wide.mutable_data<float>(), log_sum.mutable_data<float>());
-    return convert(wide, y);
-  }
-  visit_float(q.dtype(), op, [&]<class T>(T) {
-    const T *const pq = q.data<T>(), *const pk = k.data<T>(), *const pv = v.data<T>();
-    T *const py = y.mutable_data<T>(), *const pl = log_sum.mutable_data<T>();
-    report(op, s, std::is_same_v<T, float> ? "tiles" : "ref", 2);
-    if constexpr (std::is_same_v<T, float>)
-      cpu::attention_forward(products_for(false), s, static_cast<float>(scale), pq, pk, pv, py, pl);
-    else
-      ref::attention_forward(s, scale, pq, pk, pv, py, pl);
-  });
+  run(kAttention<AttentionForward>, {.device = device_of(q, k, v, y, log_sum),
+                                     .type = q.dtype(),
+                                     .shape = shape_of(q, k, v, y, log_sum),
+                                     .scale = scale,
+                                     .q = q.raw(),
+                                     .k = k.raw(),
+                                     .v = v.raw(),
+                                     .y = y.raw(),
+                                     .log_sum = log_sum.raw()});
 }
 
 void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, double scale, const Tensor& y,
                         const Tensor& log_sum, const Tensor& dy, Tensor& dq, Tensor& dk, Tensor& dv) {
-  const char* const op = "attention_backward";
-  const AttentionSizes s = sizes_of(q, k, v, y, log_sum);
-  require(dy.shape() == y.shape() && dy.dtype() == y.dtype(), "[", op, "] expected dy ", y.dtype(), " ",
-          y.shape(), ", got ", dy.dtype(), " ", dy.shape());
-  if (gpu::runs_on(q, k, v, y, log_sum, dy, dq, dk, dv))
-    return gpu::attention_backward(q, k, v, scale, y, log_sum, dy, dq, dk, dv);
-  if (q.dtype() == DType::bf16) {
-    const cpu::Products products = products_for(true);
-    report_bf16(op, s, products, 7);
-    const Tensor wide_q = converted(q, DType::f32), wide_k = converted(k, DType::f32),
-                 wide_v = converted(v, DType::f32), wide_y = converted(y, DType::f32),
-                 wide_dy = converted(dy, DType::f32);
-    const Tensor wide_dq = like_f32(dq), wide_dk = like_f32(dk), wide_dv = like_f32(dv);
-    cpu::attention_backward(products, s, static_cast<float>(scale), wide_q.data<float>(),
-                            wide_k.data<float>(), wide_v.data<float>(), wide_y.data<float>(),
-                            log_sum.data<float>(), wide_dy.data<float>(), wide_dq.mutable_data<float>(),
-                            wide_dk.mutable_data<float>(), wide_dv.mutable_data<float>());
-    convert(wide_dq, dq);
-    convert(wide_dk, dk);
-    return convert(wide_dv, dv);
-  }
-  visit_float(q.dtype(), op, [&]<class T>(T) {
-    const T *const pq = q.data<T>(), *const pk = k.data<T>(), *const pv = v.data<T>(),
-                   *const py = y.data<T>(), *const pl = log_sum.data<T>(), *const pdy = dy.data<T>();
-    T *const pdq = dq.mutable_data<T>(), *const pdk = dk.mutable_data<T>(), *const pdv = dv.mutable_data<T>();
-    report(op, s, std::is_same_v<T, float> ? "tiles" : "ref", 7);
-    if constexpr (std::is_same_v<T, float>)
-      cpu::attention_backward(products_for(false), s, static_cast<float>(scale), pq, pk, pv, py, pl, pdy, pdq,
-                              pdk, pdv);
-    else
-      ref::attention_backward(s, scale, pq, pk, pv, py, pl, pdy, pdq, pdk, pdv);
-  });
+  const AttentionShape s = shape_of(q, k, v, y, log_sum);
+  require(dy.shape() == y.shape() && dy.dtype() == y.dtype(), "[", AttentionBackward::kOp, "] expected dy ",
+          y.dtype(), " ", y.shape(), ", got ", dy.dtype(), " ", dy.shape());
+  run(kAttention<AttentionBackward>, {.device = device_of(q, k, v, y, log_sum, dy, dq, dk, dv),
+                                      .type = q.dtype(),
+                                      .shape = s,
+                                      .scale = scale,
+                                      .q = q.raw(),
+                                      .k = k.raw(),
+                                      .v = v.raw(),
+                                      .y = y.raw(),
+                                      .log_sum = log_sum.raw(),
+                                      .dy = dy.raw(),
+                                      .dq = elements(dq, q.dtype()),
+                                      .dk = elements(dk, q.dtype()),
+                                      .dv = elements(dv, q.dtype())});
 }
 
 }  // namespace voxgrad

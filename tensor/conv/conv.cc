@@ -1,17 +1,238 @@
 #include "tensor/conv/conv.h"
 
+#include <vector>
+
+#include "tensor/conv/calls.h"
 #include "tensor/conv/cpu/passes.h"
 #include "tensor/conv/cpu/weights.h"
 #include "tensor/conv/cpu/winograd.h"
 #include "tensor/conv/ref/conv.h"
 #include "tensor/core/convert.h"
-#include "tensor/core/cpu/dispatch.h"
-#include "tensor/core/gpu.h"
+#include "tensor/core/kernel.h"
 
 namespace voxgrad {
 namespace {
 
-using ref::Part;
+using cpu::ConvAlgorithm;
+
+void widened(const Conv3dForward& call);
+void widened(const Conv3dBackwardData& call);
+void widened(const Conv3dBackwardWeights& call);
+void widened(const ConvTranspose3dForward& call);
+void widened(const ConvTranspose3dBackwardData& call);
+void widened(const ConvTranspose3dBackwardWeights& call);
+
+template <class T>
+std::vector<ref::Part<const T>> inputs(const ConvPart* x, int64_t parts) {
+  std::vector<ref::Part<const T>> list;
+  for (int64_t i = 0; i < parts; ++i) list.push_back({as<T>(x[i].data), x[i].channels});
+  return list;
+}
+template <class T>
+std::vector<ref::Part<T>> outputs(const ConvPart* x, int64_t parts) {
+  std::vector<ref::Part<T>> list;
+  for (int64_t i = 0; i < parts; ++i) list.push_back({as<T>(x[i].data), x[i].channels});
+  return list;
+}
+
+// The kernels of the CPU, by algorithm. T is float or bf16; weights are f32.
+template <class T>
+void compute(ConvAlgorithm how, const Conv3dForward& c) {
+  cpu::conv3d_forward(how, cpu::conv_tables(cpu_isa()), c.problem, inputs<T>(c.x, c.parts), as<float>(c.w),
+                      as<float>(c.bias), as<T>(c.y));
+}
+template <class T>
+void compute(ConvAlgorithm how, const Conv3dBackwardData& c) {
+  cpu::conv3d_backward_data(how, cpu::conv_tables(cpu_isa()), c.problem, as<T>(c.dy), as<float>(c.w),
+                            outputs<T>(c.dx, c.parts));
+}
+template <class T>
+void compute(ConvAlgorithm how, const Conv3dBackwardWeights& c) {
+  cpu::conv3d_backward_weights(how, cpu::conv_tables(cpu_isa()), c.problem, inputs<T>(c.x, c.parts),
+                               as<T>(c.dy), as<float>(c.dw), as<float>(c.dbias));
+}
+template <class T>
+void compute(ConvAlgorithm how, const ConvTranspose3dForward& c) {
+  cpu::conv_transpose3d_forward(how, cpu::conv_tables(cpu_isa()), c.problem, as<T>(c.x), as<float>(c.w),
+                                as<float>(c.bias), as<T>(c.y));
+}
+template <class T>
+void compute(ConvAlgorithm how, const ConvTranspose3dBackwardData& c) {
+  cpu::conv_transpose3d_backward_data(how, cpu::conv_tables(cpu_isa()), c.problem, as<T>(c.dy),
+                                      as<float>(c.w), as<T>(c.dx));
+}
+template <class T>
+void compute(ConvAlgorithm how, const ConvTranspose3dBackwardWeights& c) {
+  cpu::conv_transpose3d_backward_weights(how, cpu::conv_tables(cpu_isa()), c.problem, as<T>(c.x), as<T>(c.dy),
+                                         as<float>(c.dw), as<float>(c.dbias));
+}
+
+template <ConvAlgorithm kHow, class Call>
+void kernels(const Call& c) {
+  if (c.type == DType::bf16)
+    compute<bf16>(kHow, c);
+  else
+    compute<float>(kHow, c);
+}
+
+// The plain loops.
+template <class T>
+void plain_loop(const Conv3dForward& c) {
+  ref::conv3d_forward(c.problem, inputs<T>(c.x, c.parts), as<T>(c.w), as<T>(c.bias), as<T>(c.y));
+}
+template <class T>
+void plain_loop(const Conv3dBackwardData& c) {
+  ref::conv3d_backward_data(c.problem, as<T>(c.dy), as<T>(c.w), outputs<T>(c.dx, c.parts));
+}
+template <class T>
+void plain_loop(const Conv3dBackwardWeights& c) {
+  ref::conv3d_backward_weights(c.problem, inputs<T>(c.x, c.parts), as<T>(c.dy), as<T>(c.dw), as<T>(c.dbias));
+}
+template <class T>
+void plain_loop(const ConvTranspose3dForward& c) {
+  ref::conv_transpose3d_forward(c.problem, as<T>(c.x), as<T>(c.w), as<T>(c.bias), as<T>(c.y));
+}
+template <class T>
+void plain_loop(const ConvTranspose3dBackwardData& c) {
+  ref::conv_transpose3d_backward_data(c.problem, as<T>(c.dy), as<T>(c.w), as<T>(c.dx));
+}
+template <class T>
+void plain_loop(const ConvTranspose3dBackwardWeights& c) {
+  ref::conv_transpose3d_backward_weights(c.problem, as<T>(c.x), as<T>(c.dy), as<T>(c.dw), as<T>(c.dbias));
+}
+template <class Call>
+void plain(const Call& c) {
+  visit_float(c.type, c.kOp, [&]<class T>(T) { plain_loop<T>(c); });
+}
+
+template <class Call>
+const char* tiles_decline(const Call& c) {
+  if (c.type != DType::bf16) return kOtherType;
+  if (cpu_isa() < CpuIsa::amx) return "no AMX";
+  return cpu::direct_conv_declines(c.problem);
+}
+template <class Call>
+const char* winograd_declines(const Call& c) {
+  const char* const why = simd_declines(c);
+  return why ? why : cpu::winograd_declines(c.problem);
+}
+template <class Call>
+const char* direct_declines(const Call& c) {
+  const char* const why = simd_declines(c);
+  return why ? why : cpu::direct_conv_declines(c.problem);
+}
+
+// The implementations of a pass, the preferred one first.
+template <class Call>
+constexpr Implementation<Call> kConv[] = {
+    kCuda<Call>,
+    {"tiles", tiles_decline, kernels<ConvAlgorithm::tiles>},
+    {"Winograd", winograd_declines, kernels<ConvAlgorithm::winograd>},
+    {"direct", direct_declines, kernels<ConvAlgorithm::direct>},
+    {"widened to f32", widened_declines, widened},
+    {"ref", nullptr, plain},
+};
+template <class Call>
+constexpr Implementation<Call> kConvTranspose[] = {
+    kCuda<Call>,
+    {"tiles", tiles_decline, kernels<ConvAlgorithm::tiles>},
+    {"direct", direct_declines, kernels<ConvAlgorithm::direct>},
+    {"widened to f32", widened_declines, widened},
+    {"ref", nullptr, plain},
+};
+
+// bf16 where no kernel for bf16 takes a problem: activations are widened (exact), weights are rounded as a
+// kernel for bf16 rounds them, f32 computes, results are rounded. The same numbers but for the order of sums.
+int64_t places(const ConvProblem& p, const Triple& extent) { return p.n * extent[0] * extent[1] * extent[2]; }
+int64_t in_places(const ConvProblem& p) { return places(p, p.in); }
+int64_t out_places(const ConvProblem& p) { return places(p, p.out); }
+int64_t weight_count(const ConvProblem& p) {
+  return p.kernel[0] * p.kernel[1] * p.kernel[2] * p.cin * p.cout;
+}
+
+// f32 copies of parts; those whose data is null stay null.
+struct WidenedParts {
+  std::vector<Widened> values;
+  std::vector<ConvPart> parts;
+
+  WidenedParts(const ConvProblem& p, const ConvPart* x, int64_t count, bool inputs) {
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t n = in_places(p) * x[i].channels;
+      values.push_back(inputs || !x[i].data ? Widened(x[i].data, n) : Widened(n));
+      parts.push_back({values.back().data(), x[i].channels});
+    }
+  }
+};
+
+void widened(const Conv3dForward& c) {
+  const WidenedParts x(c.problem, c.x, c.parts, true);
+  const Tensor w = rounded_to_bf16(as<float>(c.w), weight_count(c.problem));
+  const Widened y(out_places(c.problem) * c.problem.cout);
+  Conv3dForward f = c;
+  f.type = DType::f32;
+  f.x = x.parts.data();
+  f.w = w.raw();
+  f.y = y.data();
+  run(kConv<Conv3dForward>, f);
+  y.round_to(c.y);
+}
+
+void widened(const Conv3dBackwardData& c) {
+  const Widened dy(c.dy, out_places(c.problem) * c.problem.cout);
+  const Tensor w = rounded_to_bf16(as<float>(c.w), weight_count(c.problem));
+  const WidenedParts dx(c.problem, c.dx, c.parts, false);
+  Conv3dBackwardData f = c;
+  f.type = DType::f32;
+  f.dy = dy.data();
+  f.w = w.raw();
+  f.dx = dx.parts.data();
+  run(kConv<Conv3dBackwardData>, f);
+  for (int64_t i = 0; i < c.parts; ++i) dx.values[static_cast<size_t>(i)].round_to(c.dx[i].data);
+}
+
+void widened(const Conv3dBackwardWeights& c) {
+  const WidenedParts x(c.problem, c.x, c.parts, true);
+  const Widened dy(c.dy, out_places(c.problem) * c.problem.cout);
+  Conv3dBackwardWeights f = c;
+  f.type = DType::f32;
+  f.x = x.parts.data();
+  f.dy = dy.data();
+  run(kConv<Conv3dBackwardWeights>, f);
+}
+
+void widened(const ConvTranspose3dForward& c) {
+  const Widened x(c.x, in_places(c.problem) * c.problem.cin), y(out_places(c.problem) * c.problem.cout);
+  const Tensor w = rounded_to_bf16(as<float>(c.w), weight_count(c.problem));
+  ConvTranspose3dForward f = c;
+  f.type = DType::f32;
+  f.x = x.data();
+  f.w = w.raw();
+  f.y = y.data();
+  run(kConvTranspose<ConvTranspose3dForward>, f);
+  y.round_to(c.y);
+}
+
+void widened(const ConvTranspose3dBackwardData& c) {
+  const Widened dy(c.dy, out_places(c.problem) * c.problem.cout), dx(in_places(c.problem) * c.problem.cin);
+  const Tensor w = rounded_to_bf16(as<float>(c.w), weight_count(c.problem));
+  ConvTranspose3dBackwardData f = c;
+  f.type = DType::f32;
+  f.dy = dy.data();
+  f.w = w.raw();
+  f.dx = dx.data();
+  run(kConvTranspose<ConvTranspose3dBackwardData>, f);
+  dx.round_to(c.dx);
+}
+
+void widened(const ConvTranspose3dBackwardWeights& c) {
+  const Widened x(c.x, in_places(c.problem) * c.problem.cin),
+      dy(c.dy, out_places(c.problem) * c.problem.cout);
+  ConvTranspose3dBackwardWeights f = c;
+  f.type = DType::f32;
+  f.x = x.data();
+  f.dy = dy.data();
+  run(kConvTranspose<ConvTranspose3dBackwardWeights>, f);
+}
 
 void expect(const Tensor& t, const Shape& shape, DType dtype, const char* op, const char* what) {
   require(t.defined() && t.shape() == shape && t.dtype() == dtype, "[", op, "] expected ", what, " ", dtype,
@@ -33,33 +254,40 @@ void expect_inputs(const ConvProblem& p, std::span<const Tensor> x, DType dtype,
   require(channels == p.cin, "[", op, "] expected inputs with ", p.cin, " channels in all, got ", channels);
 }
 
+// Weights have the parameter type of the activations; on a CUDA device they may be bf16 too.
+DType weight_type(const Tensor& activations, const Tensor& w) {
+  const bool in_bf16 = activations.device().is_cuda() && activations.dtype() == DType::bf16 && w.defined() &&
+                       w.dtype() == DType::bf16;
+  return in_bf16 ? DType::bf16 : parameter_dtype(activations.dtype());
+}
+
+ConvMode mode() { return {device_options().tf32, !device_options().nondeterministic}; }
+
 void expect_bias(const ConvProblem& p, const Tensor& bias, DType dtype, const char* op) {
   if (bias.defined()) expect(bias, {p.cout}, dtype, op, "bias");
 }
 
-template <class T>
-std::vector<Part<const T>> parts_of(std::span<const Tensor> x) {
-  std::vector<Part<const T>> parts;
-  for (const Tensor& t : x) parts.push_back({t.data<T>(), t.dim(4)});
+std::vector<ConvPart> parts_of(std::span<const Tensor> x) {
+  std::vector<ConvPart> parts;
+  for (const Tensor& t : x) parts.push_back({t.raw(), t.dim(4)});
   return parts;
 }
 
 // Widths of the inputs from the wanted gradients, `channels`, and cin.
-template <class T>
-std::vector<Part<T>> gradient_parts(const ConvProblem& p, std::span<Tensor> dx,
-                                    std::span<const int64_t> channels, DType dtype) {
-  const char* const op = "conv3d_backward_data";
+std::vector<ConvPart> gradient_parts(const ConvProblem& p, std::span<Tensor> dx,
+                                     std::span<const int64_t> channels, DType dtype) {
+  const char* const op = Conv3dBackwardData::kOp;
   require(channels.empty() || channels.size() == dx.size(), "[", op, "] expected ", dx.size(),
           " channel counts, got ", channels.size());
-  std::vector<Part<T>> parts;
+  std::vector<ConvPart> parts;
   int64_t known = 0, unknown = 0;
   for (size_t i = 0; i < dx.size(); ++i) {
-    Part<T> part{nullptr, channels.empty() ? 0 : channels[i]};
+    ConvPart part{nullptr, channels.empty() ? 0 : channels[i]};
     if (dx[i].defined()) {
       require(dx[i].rank() == 5, "[", op, "] expected gradients of rank 5, got ", dx[i].shape());
       const int64_t width = channels.empty() ? dx[i].dim(4) : channels[i];
       expect(dx[i], volume(p.n, p.in, width), dtype, op, "dx");
-      part = {dx[i].mutable_data<T>(), width};
+      part = {dx[i].raw(), width};
     }
     known += part.channels;
     unknown += part.channels == 0;
@@ -73,28 +301,7 @@ std::vector<Part<T>> gradient_parts(const ConvProblem& p, std::span<Tensor> dx,
   return parts;
 }
 
-// Problems in bf16 that no bf16 kernel takes are computed in f32: the activations widened (exact), the
-// weights rounded as a bf16 kernel rounds them, the results rounded. The same numbers but for the order of
-// sums.
-std::vector<Tensor> widened(std::span<const Tensor> x) {
-  std::vector<Tensor> out;
-  for (const Tensor& t : x) out.push_back(converted(t, DType::f32));
-  return out;
-}
-
-// The problem for the trace, with the algorithm.
-template <class T>
-std::string described(const ConvProblem& p) {
-  const cpu::KernelTable* const table = cpu::kernel_table(cpu_isa());
-  const bool tiles = std::is_same_v<T, bf16> && table && table->tiles;
-  const bool winograd = !std::is_same_v<T, double> && table && !tiles && cpu::winograd_takes(p);
-  return p.str() + (winograd ? " Winograd" : "");
-}
-
-template <class T>
-T* optional_data(const Tensor* t) {
-  return t && t->defined() ? t->mutable_data<T>() : nullptr;
-}
+void* optional(const Tensor* t) { return t && t->defined() ? t->raw() : nullptr; }
 
 }  // namespace
 
@@ -163,204 +370,126 @@ ConvProblem make_conv_transpose_problem(const Shape& x, const Shape& w) {
 
 void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tensor& w, const Tensor& bias,
                     Tensor& y) {
-  const char* const op = "conv3d_forward";
-  const DType t = y.dtype(), tw = parameter_dtype(t);
+  const char* const op = Conv3dForward::kOp;
+  const DType t = y.dtype(), tw = weight_type(y, w);
   expect(w, weights(p), tw, op, "weights");
   expect_inputs(p, x, t, op);
   expect_bias(p, bias, tw, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
-  if (gpu::runs_on(y, w, bias, x[0], x.back())) return gpu::conv3d_forward(p, x, w, bias, y);
-  if (t == DType::bf16) {
-    return cpu::dispatch_bf16(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<bf16>(p); },
-        [&](const auto& k) {
-          cpu::conv3d_forward(k, p, parts_of<bf16>(x), w.data<float>(), optional_data<float>(&bias),
-                              y.mutable_data<bf16>());
-        },
-        [&] {
-          Tensor y32 = Tensor::empty(y.shape());
-          conv3d_forward(p, widened(x), rounded_to_bf16(w), bias, y32);
-          convert(y32, y);
-        },
-        true);
-  }
-  visit_float(t, op, [&]<class T>(T) {
-    cpu::dispatch<T>(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<T>(p); },
-        [&](const auto& k) {
-          return cpu::conv3d_forward(k, p, parts_of<T>(x), w.data<T>(), optional_data<T>(&bias),
-                                     y.mutable_data<T>());
-        },
-        [&] {
-          ref::conv3d_forward(p, parts_of<T>(x), w.data<T>(), optional_data<T>(&bias), y.mutable_data<T>());
-        });
-  });
+  const auto parts = parts_of(x);
+  run(kConv<Conv3dForward>, {.device = device_of(y, w, bias, x[0], x.back()),
+                             .type = t,
+                             .weight_type = tw,
+                             .mode = mode(),
+                             .problem = p,
+                             .x = parts.data(),
+                             .parts = static_cast<int64_t>(parts.size()),
+                             .w = w.raw(),
+                             .bias = optional(&bias),
+                             .y = y.raw()});
 }
 
 void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& w, std::span<Tensor> dx,
                           std::span<const int64_t> channels) {
-  const char* const op = "conv3d_backward_data";
-  const DType t = dy.dtype(), tw = parameter_dtype(t);
+  const char* const op = Conv3dBackwardData::kOp;
+  const DType t = dy.dtype(), tw = weight_type(dy, w);
   expect(w, weights(p), tw, op, "weights");
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
-  if (gpu::runs_on(dy, w)) return gpu::conv3d_backward_data(p, dy, w, dx, channels);
-  if (t == DType::bf16) {
-    const auto parts = gradient_parts<bf16>(p, dx, channels, t);
-    return cpu::dispatch_bf16(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<bf16>(p); },
-        [&](const auto& k) { cpu::conv3d_backward_data(k, p, dy.data<bf16>(), w.data<float>(), parts); },
-        [&] {
-          std::vector<Tensor> dx32;
-          std::vector<int64_t> widths;
-          for (size_t i = 0; i < parts.size(); ++i) {
-            widths.push_back(parts[i].channels);
-            dx32.push_back(dx[i].defined() ? Tensor::empty(dx[i].shape()) : Tensor());
-          }
-          conv3d_backward_data(p, converted(dy, DType::f32), rounded_to_bf16(w), dx32, widths);
-          for (size_t i = 0; i < parts.size(); ++i)
-            if (dx[i].defined()) convert(dx32[i], dx[i]);
-        },
-        true);
-  }
-  visit_float(t, op, [&]<class T>(T) {
-    const auto parts = gradient_parts<T>(p, dx, channels, t);
-    cpu::dispatch<T>(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<T>(p); },
-        [&](const auto& k) { return cpu::conv3d_backward_data(k, p, dy.data<T>(), w.data<T>(), parts); },
-        [&] { ref::conv3d_backward_data(p, dy.data<T>(), w.data<T>(), parts); });
-  });
+  const auto parts = gradient_parts(p, dx, channels, t);
+  run(kConv<Conv3dBackwardData>, {.device = device_of(dy, w),
+                                  .type = t,
+                                  .weight_type = tw,
+                                  .mode = mode(),
+                                  .problem = p,
+                                  .dy = dy.raw(),
+                                  .w = w.raw(),
+                                  .dx = parts.data(),
+                                  .parts = static_cast<int64_t>(parts.size())});
 }
 
 void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, const Tensor& dy, Tensor& dw,
                              Tensor* dbias) {
-  const char* const op = "conv3d_backward_weights";
-  const DType t = dy.dtype();
+  const char* const op = Conv3dBackwardWeights::kOp;
+  const DType t = dy.dtype(), tw = weight_type(dy, dw);
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   expect_inputs(p, x, t, op);
-  expect(dw, weights(p), parameter_dtype(t), op, "dw");
-  if (dbias) expect(*dbias, {p.cout}, parameter_dtype(t), op, "dbias");
-  if (gpu::runs_on(dy, dw, x[0], x.back())) return gpu::conv3d_backward_weights(p, x, dy, dw, dbias);
-  if (t == DType::bf16)
-    return cpu::dispatch_bf16(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<bf16>(p); },
-        [&](const auto& k) {
-          cpu::conv3d_backward_weights(k, p, parts_of<bf16>(x), dy.data<bf16>(), dw.mutable_data<float>(),
-                                       optional_data<float>(dbias));
-        },
-        [&] { conv3d_backward_weights(p, widened(x), converted(dy, DType::f32), dw, dbias); }, true);
-  visit_float(t, op, [&]<class T>(T) {
-    cpu::dispatch<T>(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return described<T>(p); },
-        [&](const auto& k) {
-          return cpu::conv3d_backward_weights(k, p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
-                                              optional_data<T>(dbias));
-        },
-        [&] {
-          ref::conv3d_backward_weights(p, parts_of<T>(x), dy.data<T>(), dw.mutable_data<T>(),
-                                       optional_data<T>(dbias));
-        });
-  });
+  expect(dw, weights(p), tw, op, "dw");
+  if (dbias) expect(*dbias, {p.cout}, tw, op, "dbias");
+  const auto parts = parts_of(x);
+  run(kConv<Conv3dBackwardWeights>, {.device = device_of(dy, dw, x[0], x.back()),
+                                     .type = t,
+                                     .weight_type = tw,
+                                     .mode = mode(),
+                                     .problem = p,
+                                     .x = parts.data(),
+                                     .parts = static_cast<int64_t>(parts.size()),
+                                     .dy = dy.raw(),
+                                     .dw = dw.raw(),
+                                     .dbias = optional(dbias)});
 }
 
 void conv_transpose3d_forward(const ConvProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias,
                               Tensor& y) {
-  const char* const op = "conv_transpose3d_forward";
-  const DType t = x.dtype(), tw = parameter_dtype(t);
+  const char* const op = ConvTranspose3dForward::kOp;
+  const DType t = x.dtype(), tw = weight_type(x, w);
   expect(w, weights(p), tw, op, "weights");
   expect(x, volume(p.n, p.in, p.cin), t, op, "x");
   expect_bias(p, bias, tw, op);
   expect(y, volume(p.n, p.out, p.cout), t, op, "y");
-  if (gpu::runs_on(x, w, bias, y)) return gpu::conv_transpose3d_forward(p, x, w, bias, y);
-  if (t == DType::bf16)
-    return cpu::dispatch_bf16(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
-        [&](const auto& k) {
-          cpu::conv_transpose3d_forward(k, p, x.data<bf16>(), w.data<float>(), optional_data<float>(&bias),
-                                        y.mutable_data<bf16>());
-        },
-        [&] {
-          Tensor y32 = Tensor::empty(y.shape());
-          conv_transpose3d_forward(p, converted(x, DType::f32), rounded_to_bf16(w), bias, y32);
-          convert(y32, y);
-        },
-        true);
-  visit_float(t, op, [&]<class T>(T) {
-    cpu::dispatch<T>(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
-        [&](const auto& k) {
-          return cpu::conv_transpose3d_forward(k, p, x.data<T>(), w.data<T>(), optional_data<T>(&bias),
-                                               y.mutable_data<T>());
-        },
-        [&] {
-          ref::conv_transpose3d_forward(p, x.data<T>(), w.data<T>(), optional_data<T>(&bias),
-                                        y.mutable_data<T>());
-        });
-  });
+  run(kConvTranspose<ConvTranspose3dForward>, {.device = device_of(x, w, bias, y),
+                                               .type = t,
+                                               .weight_type = tw,
+                                               .mode = mode(),
+                                               .problem = p,
+                                               .x = x.raw(),
+                                               .w = w.raw(),
+                                               .bias = optional(&bias),
+                                               .y = y.raw()});
 }
 
 void conv_transpose3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& w, Tensor& dx) {
-  const char* const op = "conv_transpose3d_backward_data";
-  const DType t = dy.dtype(), tw = parameter_dtype(t);
+  const char* const op = ConvTranspose3dBackwardData::kOp;
+  const DType t = dy.dtype(), tw = weight_type(dy, w);
   expect(w, weights(p), tw, op, "weights");
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   expect(dx, volume(p.n, p.in, p.cin), t, op, "dx");
-  if (gpu::runs_on(dy, w, dx)) return gpu::conv_transpose3d_backward_data(p, dy, w, dx);
-  if (t == DType::bf16)
-    return cpu::dispatch_bf16(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
-        [&](const auto& k) {
-          cpu::conv_transpose3d_backward_data(k, p, dy.data<bf16>(), w.data<float>(),
-                                              dx.mutable_data<bf16>());
-        },
-        [&] {
-          Tensor dx32 = Tensor::empty(dx.shape());
-          conv_transpose3d_backward_data(p, converted(dy, DType::f32), rounded_to_bf16(w), dx32);
-          convert(dx32, dx);
-        },
-        true);
-  visit_float(t, op, [&]<class T>(T) {
-    cpu::dispatch<T>(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
-        [&](const auto& k) {
-          return cpu::conv_transpose3d_backward_data(k, p, dy.data<T>(), w.data<T>(), dx.mutable_data<T>());
-        },
-        [&] { ref::conv_transpose3d_backward_data(p, dy.data<T>(), w.data<T>(), dx.mutable_data<T>()); });
-  });
+  run(kConvTranspose<ConvTranspose3dBackwardData>, {.device = device_of(dy, w, dx),
+                                                    .type = t,
+                                                    .weight_type = tw,
+                                                    .mode = mode(),
+                                                    .problem = p,
+                                                    .dy = dy.raw(),
+                                                    .w = w.raw(),
+                                                    .dx = dx.raw()});
 }
 
 void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, const Tensor& dy, Tensor& dw,
                                        Tensor* dbias) {
-  const char* const op = "conv_transpose3d_backward_weights";
-  const DType t = dy.dtype();
+  const char* const op = ConvTranspose3dBackwardWeights::kOp;
+  const DType t = dy.dtype(), tw = weight_type(dy, dw);
   expect(dy, volume(p.n, p.out, p.cout), t, op, "dy");
   expect(x, volume(p.n, p.in, p.cin), t, op, "x");
-  expect(dw, weights(p), parameter_dtype(t), op, "dw");
-  if (dbias) expect(*dbias, {p.cout}, parameter_dtype(t), op, "dbias");
-  if (gpu::runs_on(x, dy, dw)) return gpu::conv_transpose3d_backward_weights(p, x, dy, dw, dbias);
-  if (t == DType::bf16)
-    return cpu::dispatch_bf16(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
-        [&](const auto& k) {
-          cpu::conv_transpose3d_backward_weights(k, p, x.data<bf16>(), dy.data<bf16>(),
-                                                 dw.mutable_data<float>(), optional_data<float>(dbias));
-        },
-        [&] {
-          conv_transpose3d_backward_weights(p, converted(x, DType::f32), converted(dy, DType::f32), dw,
-                                            dbias);
-        },
-        true);
-  visit_float(t, op, [&]<class T>(T) {
-    cpu::dispatch<T>(
-        op, cpu::direct_conv_declines(p), p.flops(), [&] { return p.str(); },
-        [&](const auto& k) {
-          return cpu::conv_transpose3d_backward_weights(k, p, x.data<T>(), dy.data<T>(), dw.mutable_data<T>(),
-                                                        optional_data<T>(dbias));
-        },
-        [&] {
-          ref::conv_transpose3d_backward_weights(p, x.data<T>(), dy.data<T>(), dw.mutable_data<T>(),
-                                                 optional_data<T>(dbias));
-        });
-  });
+  expect(dw, weights(p), tw, op, "dw");
+  if (dbias) expect(*dbias, {p.cout}, tw, op, "dbias");
+  run(kConvTranspose<ConvTranspose3dBackwardWeights>, {.device = device_of(x, dy, dw),
+                                                       .type = t,
+                                                       .weight_type = tw,
+                                                       .mode = mode(),
+                                                       .problem = p,
+                                                       .x = x.raw(),
+                                                       .dy = dy.raw(),
+                                                       .dw = dw.raw(),
+                                                       .dbias = optional(dbias)});
+}
+
+std::string convolution_report(const Device& device) {
+  if (!device.is_cuda()) return {};
+  uint64_t size = 0;
+  run_on_cuda(ConvReport{device, nullptr, 0, &size});
+  std::string text(size + 1, '\0');
+  run_on_cuda(ConvReport{device, text.data(), text.size(), &size});
+  text.resize(size);
+  return text;
 }
 
 }  // namespace voxgrad

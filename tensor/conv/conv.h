@@ -25,13 +25,9 @@ struct ConvProblem {
   std::string str() const;
 };
 
-/// Whether convolutions of 3x3x3 or 1x3x3 taps and stride 1 may run by Winograd's minimal filtering on the
-/// CPU, in f32 and in bf16 (docs/results/winograd.md): faster. In f32 errors of outputs and gradients of
-/// inputs are no larger, those of gradients of weights up to six times; in bf16 outputs have two and a half
-/// times the error. True unless the environment variable VOXGRAD_WINOGRAD is 0: then, and in f64, sums are
-/// direct.
-bool winograd_allowed();
-void allow_winograd(bool yes);
+/// One line a convolution plan that a CUDA device has made so far: problem, implementation, engine,
+/// workspace, error, and what declined. Empty for the CPU.
+std::string convolution_report(const Device& device);
 
 /// Shape of x [N, D, H, W, *] with `cin` channels in all, weights [kD, kH, kW, Cin, Cout]; computes `out`.
 /// Throws when ranks, channels, strides or extents do not fit.

@@ -2,23 +2,22 @@
 
 #include "tensor/core/calls.h"
 #include "tensor/core/cpu/kernels.h"
+#include "tensor/core/cpu/tables.h"
 #include "tensor/core/kernel.h"
 #include "tensor/core/parallel.h"
+
+VOXGRAD_BF16_KERNEL_TABLE(cpu::Bf16Kernels, bf16_kernels)
 
 namespace voxgrad {
 namespace {
 
 constexpr int64_t kGrain = 1 << 15;
 
-const cpu::Bf16Kernels* kernels() {
-  const cpu::KernelTable* const table = cpu::kernel_table(cpu_isa());
-  return table ? table->bf16 : nullptr;
-}
 const cpu::Bf16Bits* bits_of(const bf16* p) { return reinterpret_cast<const cpu::Bf16Bits*>(p); }
 cpu::Bf16Bits* bits_of(bf16* p) { return reinterpret_cast<cpu::Bf16Bits*>(p); }
 
 void narrow(int64_t n, const float* from, bf16* to) {
-  const cpu::Bf16Kernels* const k = kernels();
+  const cpu::Bf16Kernels* const k = cpu::bf16_kernels(cpu_isa());
   parallel_ranges(n, kGrain, [&](int64_t begin, int64_t end) {
     if (k)
       k->from_f32(from + begin, bits_of(to + begin), end - begin);
@@ -28,7 +27,7 @@ void narrow(int64_t n, const float* from, bf16* to) {
 }
 
 void widen(int64_t n, const bf16* from, float* to) {
-  const cpu::Bf16Kernels* const k = kernels();
+  const cpu::Bf16Kernels* const k = cpu::bf16_kernels(cpu_isa());
   parallel_ranges(n, kGrain, [&](int64_t begin, int64_t end) {
     if (k)
       k->to_f32(bits_of(from + begin), to + begin, end - begin);
@@ -83,11 +82,19 @@ Tensor converted(const Tensor& x, DType dtype) {
 
 Tensor rounded_to_bf16(const Tensor& x) { return converted(converted(x, DType::bf16), DType::f32); }
 
+Tensor rounded_to_bf16(const float* x, int64_t n) {
+  const Tensor narrowed = Tensor::empty_on(Device::cpu(), {n}, DType::bf16);
+  Tensor y = Tensor::empty_on(Device::cpu(), {n});
+  narrow(n, x, narrowed.mutable_data<bf16>());
+  widen(n, narrowed.data<bf16>(), y.mutable_data<float>());
+  return y;
+}
+
 void add_bf16(Tensor& sum, const Tensor& x) {
   require(sum.shape() == x.shape(), "[add_bf16] expected shape ", sum.shape(), ", got ", x.shape());
   bf16* const a = sum.mutable_data<bf16>();
   const bf16* const b = x.data<bf16>();
-  const cpu::Bf16Kernels* const k = kernels();
+  const cpu::Bf16Kernels* const k = cpu::bf16_kernels(cpu_isa());
   parallel_ranges(sum.numel(), kGrain, [&](int64_t begin, int64_t end) {
     if (k)
       k->add(bits_of(a + begin), bits_of(b + begin), end - begin);

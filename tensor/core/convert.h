@@ -26,6 +26,8 @@ class Widened {
 };
 /// f32 values rounded to bf16 and back: what a kernel of bf16 tensors makes of its weights.
 Tensor rounded_to_bf16(const Tensor& x);
+/// The same for n numbers on the CPU: [n].
+Tensor rounded_to_bf16(const float* x, int64_t n);
 /// sum += x for bf16 tensors of one shape, added in f32 and rounded.
 void add_bf16(Tensor& sum, const Tensor& x);
 

@@ -143,10 +143,6 @@ void reset_peak_memory(const Device& device) {
   gpu::check(gpu::module().memory.reset_peak(gpu::context(device)));
 }
 
-std::string convolution_report(const Device& device) {
-  return device.is_cuda() ? gpu::conv_report(device) : std::string();
-}
-
 void synchronize(const Device& device) {
   if (device.is_cuda()) gpu::check(gpu::module().device.wait(gpu::context(device)));
 }

@@ -34,8 +34,6 @@ void require_precision(const Device& device, Precision precision);
 void require_device(const Device& device);
 /// Name, memory and libraries of a device that is open, a few lines.
 std::string describe_device(const Device& device);
-/// One line a convolution plan made so far: problem, implementation, engine, workspace, error, what declined.
-std::string convolution_report(const Device& device);
 /// Bytes in tensors on a CUDA device, and the most since the last call of reset_peak_memory.
 struct DeviceMemory {
   uint64_t live, peak;

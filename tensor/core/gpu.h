@@ -4,7 +4,6 @@
 #include <array>
 #include <span>
 
-#include "tensor/conv/conv.h"
 #include "tensor/core/cuda/module.h"
 #include "tensor/core/tensor.h"
 #include "tensor/optimizer/optimizer.h"
@@ -35,21 +34,6 @@ bool runs_on(const Tensor& first, const Rest&... rest) {
 void copy(const Tensor& from, const Tensor& to);
 double read_item(const Tensor& t);
 void zero(const Tensor& t);
-
-// gpu_conv.cc
-void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tensor& w, const Tensor& bias,
-                    Tensor& y);
-void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& w, std::span<Tensor> dx,
-                          std::span<const int64_t> channels);
-void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, const Tensor& dy, Tensor& dw,
-                             Tensor* dbias);
-void conv_transpose3d_forward(const ConvProblem& p, const Tensor& x, const Tensor& w, const Tensor& bias,
-                              Tensor& y);
-void conv_transpose3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& w, Tensor& dx);
-void conv_transpose3d_backward_weights(const ConvProblem& p, const Tensor& x, const Tensor& dy, Tensor& dw,
-                                       Tensor* dbias);
-/// One line a convolution plan made so far on the device.
-std::string conv_report(const Device& device);
 
 // gpu_ops.cc
 double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp);
@@ -83,7 +67,6 @@ void copy_columns(const Tensor& x, int64_t from, Tensor& y, int64_t to, int64_t 
 void shift_volume(const Tensor& x, const std::array<int64_t, 3>& offset, double value, Tensor& y);
 void transpose_last(const Tensor& x, Tensor& y);
 void broadcast_places(const Tensor& x, double factor, Tensor& y);
-void gemm(const cuda::GemmCall& call, const Tensor& a, const Tensor& b, Tensor& c);
 void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, const AdamStep& o);
 void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, const SgdStep& o);
 void set_constants(UpdateBuffers& buffers, const AdamStep& o);
@@ -92,12 +75,6 @@ void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& 
                double clip_norm);
 void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, UpdateBuffers& buffers,
               double clip_norm);
-
-// gpu_attention.cc
-void attention_forward(const Tensor& q, const Tensor& k, const Tensor& v, double scale, Tensor& y,
-                       Tensor& log_sum);
-void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, double scale, const Tensor& y,
-                        const Tensor& log_sum, const Tensor& dy, Tensor& dq, Tensor& dk, Tensor& dv);
 
 // gpu_process.cc
 void noise_residual(const Tensor& constants, const Tensor& label, const Tensor& pi, const Tensor& eps,

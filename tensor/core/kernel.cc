@@ -41,7 +41,7 @@ const char* simd_declines(DType type) {
   if (isa == CpuIsa::ref) return "the instruction set is ref";
   if (type == DType::f32) return nullptr;
   if (type == DType::bf16) return isa >= CpuIsa::avx512bf16 ? nullptr : "no bf16 instructions";
-  return "not f32 or bf16";
+  return kOtherType;
 }
 
 void report_kernel(const char* op, std::string_view chosen, const Device& device, DType type,

@@ -30,6 +30,9 @@ struct Implementation {
   Device::Kind device = Device::Kind::cpu;
 };
 
+/// Why an implementation declines that is made for another type of activations. The trace does not repeat it.
+inline constexpr char kOtherType[] = "made for another type";
+
 /// The kernel of the CUDA backend that has the call's name. Waits where the call says so.
 template <class Call>
 void run_on_cuda(const Call& call) {
@@ -76,7 +79,7 @@ void run(const Implementation<Call> (&list)[N], const Call& call) {
     if (i.device != call.device.kind) continue;
     const char* const why = why_not(i);
     if (!why) return compute(i, declined);
-    if (tracing()) declined += cat("; ", i.name, " declined: ", why);
+    if (tracing() && why != kOtherType) declined += cat("; ", i.name, " declined: ", why);
   }
   detail::no_implementation(Call::kOp, call.device, call.type, declined);
 }
@@ -90,7 +93,7 @@ const char* simd_declines(const Call& call) {
 /// Why a call is not computed by widening bf16 to f32: it is not bf16.
 template <class Call>
 const char* widened_declines(const Call& call) {
-  return call.type == DType::bf16 ? nullptr : "not bf16";
+  return call.type == DType::bf16 ? nullptr : kOtherType;
 }
 
 /// The device of all these tensors; undefined ones do not count. Throws ErrorCode::device where they differ.

@@ -1,8 +1,9 @@
 #include "tensor/core/runtime.h"
 
+#include <atomic>
 #include <cstdlib>
+#include <string_view>
 
-#include "tensor/conv/conv.h"
 #include "tensor/core/error.h"
 
 namespace voxgrad {
@@ -13,7 +14,23 @@ bool given(const char* variable) {
   return value && *value;
 }
 
+std::atomic<int> winograd_setting{-1};  // not asked yet
+
 }  // namespace
+
+bool winograd_allowed() {
+  int now = winograd_setting.load(std::memory_order_relaxed);
+  if (now < 0) {
+    const char* const given = std::getenv("VOXGRAD_WINOGRAD");
+    const std::string_view wanted = given ? given : "";
+    if (!wanted.empty() && wanted != "0" && wanted != "1")
+      fail(ErrorCode::usage, "[cpu] expected VOXGRAD_WINOGRAD to be 0 or 1, got '", wanted, "'");
+    winograd_setting.store(now = wanted != "0", std::memory_order_relaxed);
+  }
+  return now != 0;
+}
+
+void allow_winograd(bool yes) { winograd_setting.store(yes, std::memory_order_relaxed); }
 
 void RuntimeOptions::declare(OptionList& options) {
   options.table("runtime", OptionUse::runtime)

@@ -7,6 +7,14 @@
 
 namespace voxgrad {
 
+/// Whether convolutions of 3x3x3 or 1x3x3 taps and stride 1 may run by Winograd's minimal filtering on the
+/// CPU, in f32 and in bf16. It is faster (docs/results/winograd.md). In f32 the errors of outputs and of
+/// gradients of inputs are no larger than those of direct sums, and the errors of gradients of weights are up
+/// to six times as large. In bf16 outputs have two and a half times the error. True unless the environment
+/// variable VOXGRAD_WINOGRAD is 0. If it is not allowed, and always in f64, sums are direct.
+bool winograd_allowed();
+void allow_winograd(bool yes);
+
 /// As asked. "auto" is what the CPU and the defaults make of it, or what the process was set to before.
 struct RuntimeOptions {
   std::string instruction_set = "auto";

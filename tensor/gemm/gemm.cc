@@ -1,25 +1,49 @@
 #include "tensor/gemm/gemm.h"
 
-#include "tensor/core/cpu/isa.h"
-#include "tensor/core/gpu.h"
-#include "tensor/core/trace.h"
+#include "tensor/core/kernel.h"
+#include "tensor/gemm/calls.h"
 #include "tensor/gemm/cpu/gemm.h"
 #include "tensor/gemm/ref/gemm.h"
 
 namespace voxgrad {
 namespace {
 
-// Why the tiles of the direct convolution do not take a product, which OpenBLAS then does; null when they do.
-const char* direct_declines(const cpu::GemmProblem& p) {
-  if (p.depth > 4096) return "depth above 4096: a block of B leaves the cache";
+const char* rows_decline(const Gemm& c) {
+  if (c.type != DType::f32) return kOtherType;
+  if (cpu_isa() == CpuIsa::ref) return "the instruction set is ref";
+  if (c.depth > 4096) return "depth above 4096: a block of B leaves the cache";
   return nullptr;
 }
+void rows(const Gemm& c) { cpu::gemm_rows(*cpu::row_kernels(cpu_isa()), c); }
+
+const char* openblas_declines(const Gemm& c) {
+  if (c.type != DType::f32) return kOtherType;
+  return cpu_isa() == CpuIsa::ref ? "the instruction set is ref" : nullptr;
+}
+
+void plain(const Gemm& c) {
+  visit_float(c.type, c.kOp, [&]<class T>(T) {
+    for (int64_t i = 0; i < c.batch; ++i)
+      ref::gemm(c.rows, c.columns, c.depth, as<T>(c.a) + i * c.rows * c.depth, c.transpose_a,
+                as<T>(c.b) + (c.shared_b ? 0 : i) * c.depth * c.columns, c.transpose_b,
+                as<T>(c.c) + i * c.rows * c.columns, static_cast<T>(c.alpha), static_cast<T>(c.beta));
+  });
+}
+
+constexpr Implementation<Gemm> kGemm[] = {
+    kCuda<Gemm>,
+    {"rows", rows_decline, rows},
+    {"OpenBLAS", openblas_declines, cpu::gemm_openblas},
+    {"ref", nullptr, plain},
+};
 
 }  // namespace
 
+std::string Gemm::str() const { return cat(batch, " x [", rows, ", ", columns, "], depth ", depth); }
+
 void gemm(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, Tensor& c, double alpha,
           double beta) {
-  const char* const op = "gemm";
+  const char* const op = Gemm::kOp;
   require(a.defined() && b.defined() && c.defined() && a.rank() >= 2 && b.rank() >= 2 && c.rank() == a.rank(),
           "[", op, "] expected matrices A [..., M, K], B [..., K, N] and C [..., M, N]");
   const int64_t rows = c.dim(-2), columns = c.dim(-1), depth = a.dim(transpose_a ? -2 : -1);
@@ -34,43 +58,21 @@ void gemm(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, 
           " ", a.shape(), transpose_a ? "^T, " : ", ", b.dtype(), " ", b.shape(),
           transpose_b ? "^T and " : " and ", c.dtype(), " ", c.shape());
   if (c.numel() == 0) return;
-  if (gpu::runs_on(c, a, b))
-    return gpu::gemm({c.dtype(), device_options().tf32, transpose_a, transpose_b, batch, rows, columns, depth,
-                      rows * depth, batch_b == 1 ? 0 : depth * columns, rows * columns,
-                      static_cast<float>(alpha), static_cast<float>(beta)},
-                     a, b, c);
-  const double flops = 2.0 * static_cast<double>(batch * rows) * static_cast<double>(columns * depth);
-  const auto describe = [&] { return cat(batch, " x [", rows, ", ", columns, "], depth ", depth); };
-  if (c.dtype() == DType::f32) {
-    const cpu::GemmProblem p{batch,
-                             rows,
-                             columns,
-                             depth,
-                             transpose_a,
-                             transpose_b,
-                             batch_b == 1,
-                             static_cast<float>(alpha),
-                             static_cast<float>(beta)};
-    if (cpu_isa() != CpuIsa::ref && direct_declines(p)) {
-      if (tracing())
-        detail::trace_kernel(op, cat("openblas ", cpu::openblas_core()), describe(),
-                             cat("direct declined: ", direct_declines(p)), flops);
-      cpu::gemm_openblas(p, a.data<float>(), b.data<float>(), c.mutable_data<float>());
-      return;
-    }
-    if (const cpu::KernelTable* k = cpu::kernel_table(cpu_isa())) {
-      if (tracing()) detail::trace_kernel(op, name_of(cpu_isa()), describe(), "", flops);
-      cpu::gemm(*k, p, a.data<float>(), b.data<float>(), c.mutable_data<float>());
-      return;
-    }
-  }
-  detail::trace_kernel(op, "ref", tracing() ? describe() : "", "", flops);
-  visit_float(c.dtype(), op, [&]<class T>(T) {
-    for (int64_t i = 0; i < batch; ++i)
-      ref::gemm(rows, columns, depth, a.data<T>() + i * rows * depth, transpose_a,
-                b.data<T>() + (batch_b == 1 ? 0 : i) * depth * columns, transpose_b,
-                c.mutable_data<T>() + i * rows * columns, static_cast<T>(alpha), static_cast<T>(beta));
-  });
+  run(kGemm, {.device = device_of(c, a, b),
+              .type = c.dtype(),
+              .tf32 = device_options().tf32,
+              .batch = batch,
+              .rows = rows,
+              .columns = columns,
+              .depth = depth,
+              .transpose_a = transpose_a,
+              .transpose_b = transpose_b,
+              .shared_b = batch_b == 1,
+              .alpha = static_cast<float>(alpha),
+              .beta = static_cast<float>(beta),
+              .a = a.raw(),
+              .b = b.raw(),
+              .c = c.raw()});
 }
 
 }  // namespace voxgrad

@@ -74,7 +74,7 @@ class GpuConv : public test::OnGpu, public testing::WithParamInterface<Mode> {
   void TearDown() override { device_options() = {}; }
   // For whoever reads the output (scripts/gpu-check).
   static void TearDownTestSuite() {
-    if (test::no_device().empty()) std::cout << gpu::conv_report(Device::cuda());
+    if (test::no_device().empty()) std::cout << convolution_report(Device::cuda());
   }
 };
 
@@ -87,7 +87,7 @@ std::string plan_of(const Case& k, const std::string& pass, const ConvProblem& p
   for (const int64_t c : k.channels) channels.append(channels.empty() ? "" : "+").append(std::to_string(c));
   const std::string extents = cat(" n", k.n, " in ", p.in[0], "x", p.in[1], "x", p.in[2], " ");
   const std::string end = cat(" channels ", channels, " -> ", k.cout, ": ");
-  std::istringstream report(gpu::conv_report(Device::cuda()));
+  std::istringstream report(convolution_report(Device::cuda()));
   for (std::string line; std::getline(report, line);)
     if (line.starts_with(cat(pass, " bf16 w ", weight_type(mode), " ")) && line.find(extents) != line.npos &&
         line.find(end) != line.npos) {
@@ -122,11 +122,11 @@ TEST_P(GpuConv, AllPassesAgreeWithTheCpu) {
 
     Tensor y = Tensor::empty(ys), y_gpu = Tensor::empty_on(device, ys, output_type(mode));
     conv3d_forward(p, x, seen(w, true, mode), seen(b, true, mode), y);
-    gpu::conv3d_forward(p, x_gpu, gpu(to_mode(w, true, mode)), gpu(to_mode(b, true, mode)), y_gpu);
+    conv3d_forward(p, x_gpu, gpu(to_mode(w, true, mode)), gpu(to_mode(b, true, mode)), y_gpu);
     EXPECT_LE(test::relative_error(y_gpu, y), bound(mode)) << "forward";
 
     conv3d_backward_data(p, seen(dy, false, mode), seen(w, true, mode), dx);
-    gpu::conv3d_backward_data(p, gpu(to_mode(dy, false, mode)), gpu(to_mode(w, true, mode)), dx_gpu, {});
+    conv3d_backward_data(p, gpu(to_mode(dy, false, mode)), gpu(to_mode(w, true, mode)), dx_gpu, {});
     for (size_t i = 0; i < dx.size(); ++i)
       EXPECT_LE(test::relative_error(dx_gpu[i], dx[i]), bound(mode)) << "backward data, input " << i;
 
@@ -134,7 +134,7 @@ TEST_P(GpuConv, AllPassesAgreeWithTheCpu) {
     Tensor dw_gpu = Tensor::empty_on(device, ws, weight_type(mode));
     Tensor db_gpu = Tensor::empty_on(device, {k.cout}, weight_type(mode));
     conv3d_backward_weights(p, x, seen(dy, false, mode), dw, &db);
-    gpu::conv3d_backward_weights(p, x_gpu, gpu(to_mode(dy, false, mode)), dw_gpu, &db_gpu);
+    conv3d_backward_weights(p, x_gpu, gpu(to_mode(dy, false, mode)), dw_gpu, &db_gpu);
     EXPECT_LE(test::relative_error(dw_gpu, dw), std::max(bound(mode), 1e-4)) << "backward weights";
     EXPECT_LE(test::relative_error(db_gpu, db), std::max(bound(mode), 1e-5)) << "bias";
 
@@ -147,7 +147,7 @@ TEST_P(GpuConv, AllPassesAgreeWithTheCpu) {
     }
   }
   // A kernel of our own that its check refused would be replaced without a word.
-  EXPECT_EQ(gpu::conv_report(Device::cuda()).find("kernel: wrong"), std::string::npos);
+  EXPECT_EQ(convolution_report(Device::cuda()).find("kernel: wrong"), std::string::npos);
 }
 
 TEST_P(GpuConv, TransposedAgreesWithTheCpu) {
@@ -168,13 +168,13 @@ TEST_P(GpuConv, TransposedAgreesWithTheCpu) {
            dbg = Tensor::empty_on(device, {32}, weight_type(mode));
     const Tensor xf = seen(x, false, mode), wf = seen(w, true, mode), dyf = seen(dy, false, mode);
     conv_transpose3d_forward(p, xf, wf, seen(b, true, mode), y);
-    gpu::conv_transpose3d_forward(p, xg, wg, gpu(to_mode(b, true, mode)), yg);
+    conv_transpose3d_forward(p, xg, wg, gpu(to_mode(b, true, mode)), yg);
     EXPECT_LE(test::relative_error(yg, y), bound(mode));
     conv_transpose3d_backward_data(p, dyf, wf, dx);
-    gpu::conv_transpose3d_backward_data(p, dyg, wg, dxg);
+    conv_transpose3d_backward_data(p, dyg, wg, dxg);
     EXPECT_LE(test::relative_error(dxg, dx), bound(mode));
     conv_transpose3d_backward_weights(p, xf, dyf, dw, &db);
-    gpu::conv_transpose3d_backward_weights(p, xg, dyg, dwg, &dbg);
+    conv_transpose3d_backward_weights(p, xg, dyg, dwg, &dbg);
     EXPECT_LE(test::relative_error(dwg, dw), std::max(bound(mode), 1e-4));
     EXPECT_LE(test::relative_error(dbg, db), std::max(bound(mode), 1e-5));
   }
@@ -196,11 +196,11 @@ TEST_F(GpuPlans, RunsAreTheSameToTheBit) {
     Tensor first;
     Tensor y = Tensor::empty_on(Device::cuda(), xs, t);
     std::vector<Tensor> dx{Tensor::empty_on(Device::cuda(), xs, t)};
-    gpu::conv3d_forward(p, x, w, Tensor(), y);
-    gpu::conv3d_backward_data(p, dy, w, dx, {});
+    conv3d_forward(p, x, w, Tensor(), y);
+    conv3d_backward_data(p, dy, w, dx, {});
     for (int run = 0; run < (test::emulated() ? 3 : 20); ++run) {
       Tensor dw = Tensor::empty_on(Device::cuda(), ws);
-      gpu::conv3d_backward_weights(p, x, dy, dw, nullptr);
+      conv3d_backward_weights(p, x, dy, dw, nullptr);
       if (run == 0)
         first = dw;
       else
@@ -216,8 +216,8 @@ TEST_F(GpuPlans, TheReportNamesWhatDoesAConvolution) {
   const Device device = Device::cuda();
   const std::vector<Tensor> x{gpu(noise(xs, 1))};
   Tensor y = Tensor::empty_on(device, xs);
-  gpu::conv3d_forward(make_conv_problem(xs, 8, ws, {1, 1, 1}, {1, 1, 1}), x, gpu(noise(ws, 2)), Tensor(), y);
-  const std::string report = gpu::conv_report(device);
+  conv3d_forward(make_conv_problem(xs, 8, ws, {1, 1, 1}, {1, 1, 1}), x, gpu(noise(ws, 2)), Tensor(), y);
+  const std::string report = convolution_report(device);
   const size_t line = report.find("forward f32 w f32 n1 in 6x6x6 ");
   ASSERT_NE(line, std::string::npos) << report;
   EXPECT_NE(report.find(" channels 8 -> 8: ", line), std::string::npos) << report;
@@ -249,10 +249,10 @@ TEST_F(GpuLibrary, TheFirstEngineThatIsExactRepeatableAndRightIsTaken) {
     const ConvProblem p = make_conv_problem(x, ws, {1, 1, 1}, {1, 1, 1});
     const Tensor w = gpu(noise(ws, 2)), dy = gpu(noise(ys, 3).to(t));
     Tensor y = Tensor::empty_on(Device::cuda(), ys, t), dw = Tensor::empty_on(Device::cuda(), ws);
-    if (pass == "forward") gpu::conv3d_forward(p, x, w, Tensor(), y);
-    if (pass == "backward-data") gpu::conv3d_backward_data(p, dy, w, dx, {});
-    if (pass == "backward-weights") gpu::conv3d_backward_weights(p, x, dy, dw, nullptr);
-    std::istringstream report(gpu::conv_report(Device::cuda()));
+    if (pass == "forward") conv3d_forward(p, x, w, Tensor(), y);
+    if (pass == "backward-data") conv3d_backward_data(p, dy, w, dx, {});
+    if (pass == "backward-weights") conv3d_backward_weights(p, x, dy, dw, nullptr);
+    std::istringstream report(convolution_report(Device::cuda()));
     const std::string begin = cat(pass, " ", t, " "), flags = device_options().tf32 ? " tf32 " : " w f32 n";
     std::string parts;
     for (const int64_t c : channels) parts.append(parts.empty() ? "" : "+").append(std::to_string(c));

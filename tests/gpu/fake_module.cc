@@ -85,15 +85,12 @@ Module make() {
   m.graph.begin = begin;
   m.graph.end = end;
   m.graph.abandon = abandon;
-  m.conv = {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.softmax = {nothing, nothing, nothing, nothing};
-  m.attention = {nothing, nothing};
   m.loss = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.optim = {nothing, nothing};
   m.grid = {nothing, nothing, nothing, nothing, nothing, nothing};
   m.layout = {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.process = {nothing, nothing, nothing, nothing, nothing};
-  m.gemm = {nothing};
   return m;
 }
 

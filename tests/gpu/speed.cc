@@ -130,10 +130,10 @@ void convolutions(int64_t n, DType t, const std::vector<Layer>& layers, const On
     const Tensor w = noise(ws, DType::f32), dy = noise(ys, t);
     Tensor y = empty(ys, t), dw = empty(ws, DType::f32);
     name = cat(t, " ", name, " -> ", l.out, " at ", l.extent, "^3 kernel ", l.kernel, " stride ", l.stride);
-    pass(name + " forward", p.flops(), [&] { gpu::conv3d_forward(p, x, w, Tensor(), y); });
+    pass(name + " forward", p.flops(), [&] { conv3d_forward(p, x, w, Tensor(), y); });
     if (cin > 1)  // the image needs no gradient
-      pass(name + " data", p.flops(), [&] { gpu::conv3d_backward_data(p, dy, w, dx, {}); });
-    pass(name + " weights", p.flops(), [&] { gpu::conv3d_backward_weights(p, x, dy, dw, nullptr); });
+      pass(name + " data", p.flops(), [&] { conv3d_backward_data(p, dy, w, dx, {}); });
+    pass(name + " weights", p.flops(), [&] { conv3d_backward_weights(p, x, dy, dw, nullptr); });
   }
 }
 
@@ -151,9 +151,9 @@ void make_plans(int64_t n, int64_t e, DType t) {
     const ConvProblem p = make_conv_transpose_problem(xs, ws);
     const Tensor x = noise(xs, t), w = noise(ws, DType::f32), dy = noise(ys, t);
     Tensor y = empty(ys, t), dx = empty(xs, t), dw = empty(ws, DType::f32);
-    gpu::conv_transpose3d_forward(p, x, w, Tensor(), y);
-    gpu::conv_transpose3d_backward_data(p, dy, w, dx);
-    gpu::conv_transpose3d_backward_weights(p, x, dy, dw, nullptr);
+    conv_transpose3d_forward(p, x, w, Tensor(), y);
+    conv_transpose3d_backward_data(p, dy, w, dx);
+    conv_transpose3d_backward_weights(p, x, dy, dw, nullptr);
   }
   synchronize(kDevice);
 }

@@ -9,6 +9,7 @@
 #include "run/manifest.h"
 #include "tensor/conv/conv.h"
 #include "tensor/core/parallel.h"
+#include "tensor/core/runtime.h"
 #include "tests/methods/trained_phantom.h"
 
 namespace voxgrad {

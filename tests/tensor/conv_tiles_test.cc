@@ -129,9 +129,11 @@ std::vector<ref::Part<const T>> parts_of(const std::vector<Tensor>& x) {
   return parts;
 }
 
+constexpr auto kTiles = cpu::ConvAlgorithm::tiles;
+
 // All passes on these tiles.
 Results on_tiles(const cpu::TileKernels& tiles, const Data& d) {
-  cpu::KernelTable k = *cpu::kernel_table(CpuIsa::portable);
+  cpu::ConvTables k = cpu::conv_tables(CpuIsa::portable);
   k.tiles = &tiles;
   Results r = unwritten(d, DType::bf16, DType::f32);
   const auto x = parts_of<bf16>(d.x);
@@ -141,16 +143,16 @@ Results on_tiles(const cpu::TileKernels& tiles, const Data& d) {
   float *const dw = r.dw.mutable_data<float>(), *const dbias = r.dbias.mutable_data<float>();
   EXPECT_EQ(cpu::direct_conv_declines(d.p), nullptr);
   if (d.transposed) {
-    cpu::conv_transpose3d_forward(k, d.p, x[0].data, w, bias, y);
-    cpu::conv_transpose3d_backward_data(k, d.p, dy, w, r.dx[0].mutable_data<bf16>());
-    cpu::conv_transpose3d_backward_weights(k, d.p, x[0].data, dy, dw, dbias);
+    cpu::conv_transpose3d_forward(kTiles, k, d.p, x[0].data, w, bias, y);
+    cpu::conv_transpose3d_backward_data(kTiles, k, d.p, dy, w, r.dx[0].mutable_data<bf16>());
+    cpu::conv_transpose3d_backward_weights(kTiles, k, d.p, x[0].data, dy, dw, dbias);
     return r;
   }
   std::vector<ref::Part<bf16>> dx;
   for (Tensor& t : r.dx) dx.push_back({t.mutable_data<bf16>(), t.dim(4)});
-  cpu::conv3d_forward(k, d.p, x, w, bias, y);
-  cpu::conv3d_backward_data(k, d.p, dy, w, dx);
-  cpu::conv3d_backward_weights(k, d.p, x, dy, dw, dbias);
+  cpu::conv3d_forward(kTiles, k, d.p, x, w, bias, y);
+  cpu::conv3d_backward_data(kTiles, k, d.p, dy, w, dx);
+  cpu::conv3d_backward_weights(kTiles, k, d.p, x, dy, dw, dbias);
   return r;
 }
 
@@ -208,14 +210,14 @@ TEST(TileConv, AllPassesMatchF64OnRoundedNumbers) {
 TEST(TileConv, GradientsThatAreNotWantedAreLeftOut) {
   const Data d = make({{3, 4, 5}, {32, 5, 16}, 16});
   const Results all = on_plain_tiles(d);
-  cpu::KernelTable k = *cpu::kernel_table(CpuIsa::portable);
+  cpu::ConvTables k = cpu::conv_tables(CpuIsa::portable);
   k.tiles = &cpu::plain_tile_kernels();
   for (const size_t wanted : {size_t{0}, size_t{1}, size_t{2}}) {
     Tensor dx = test::unwritten(d.x[wanted].shape(), DType::bf16);
     std::vector<ref::Part<bf16>> parts;
     for (const Tensor& x : d.x) parts.push_back({nullptr, x.dim(4)});
     parts[wanted].data = dx.mutable_data<bf16>();
-    cpu::conv3d_backward_data(k, d.p, d.dy.data<bf16>(), d.w.data<float>(), parts);
+    cpu::conv3d_backward_data(kTiles, k, d.p, d.dy.data<bf16>(), d.w.data<float>(), parts);
     test::expect_same_bits(dx, all.dx[wanted]);
   }
 }
@@ -383,7 +385,7 @@ TEST(TileConv, InstructionsGiveTheBitsOfThePlainLoops) {
     const std::vector<Tensor> plain = on_plain_tiles(d).all();
     for (const int threads : {1, 2, 3}) {
       const test::Setting setting(CpuIsa::amx, threads);
-      const std::vector<Tensor> now = on_tiles(*cpu::kernel_table(CpuIsa::amx)->tiles, d).all();
+      const std::vector<Tensor> now = on_tiles(*cpu::tile_kernels(CpuIsa::amx), d).all();
       for (size_t i = 0; i < now.size(); ++i) test::expect_same_bits(now[i], plain[i]);
     }
   }
@@ -416,7 +418,7 @@ TEST(TileConv, IsNotTakenWithLesserInstructionSets) {
     if (const auto isa = static_cast<CpuIsa>(i); cpu_has(isa)) {
       const std::string text = kernels_of(isa, make({{3, 4, 5}, {32}, 16}), r);
       EXPECT_NE(text.find("bf16"), std::string::npos) << text;
-      EXPECT_EQ(text.find("tiles"), std::string::npos) << text;
+      EXPECT_EQ(text.find("; tiles "), text.find("; tiles declined: no AMX")) << text;
       EXPECT_EQ(text.find("amx"), std::string::npos) << text;
     }
 }
@@ -429,14 +431,14 @@ TEST(TileConv, IsTakenWithTheInstructionSetAmxUnlessItDeclines) {
     const Data taken = make(c);
     const std::string text = kernels_of(CpuIsa::amx, taken, r);
     size_t passes = 0;
-    for (size_t at = 0; (at = text.find("tiles bf16; amx", at)) != std::string::npos; ++at) ++passes;
+    for (size_t at = 0; (at = text.find("bf16; tiles amx", at)) != std::string::npos; ++at) ++passes;
     EXPECT_EQ(passes, 3u) << text;
     const std::vector<Tensor> got = r.all(), want = on_plain_tiles(taken).all();
     for (size_t i = 0; i < got.size(); ++i) test::expect_same_bits(got[i], want[i]);
   }
   const std::string text =
       kernels_of(CpuIsa::amx, make({{9, 9, 9}, {2}, 3, 1, {5, 5, 5}, {3, 3, 3}, {2, 2, 2}}), r);
-  EXPECT_NE(text.find("widened to f32; amx declined: kernel above 3"), std::string::npos) << text;
+  EXPECT_NE(text.find("widened to f32 amx; tiles declined: kernel above 3"), std::string::npos) << text;
 }
 
 }  // namespace

@@ -39,9 +39,19 @@ TEST(TileGemm, MatchesF64OnRoundedNumbers) {
           for (const int threads : {1, 3}) {
             const test::Setting setting(cpu_isa(), threads);
             const Tensor got = start.clone();
-            cpu::gemm_tiles(cpu::plain_tile_kernels(),
-                            {c.batch, c.m, c.n, c.k, ta, tb, c.shared_b, 0.3f, beta}, a.data<float>(),
-                            b.data<float>(), got.mutable_data<float>());
+            cpu::gemm_tiles(cpu::plain_tile_kernels(), {.type = DType::f32,
+                                                        .batch = c.batch,
+                                                        .rows = c.m,
+                                                        .columns = c.n,
+                                                        .depth = c.k,
+                                                        .transpose_a = ta,
+                                                        .transpose_b = tb,
+                                                        .shared_b = c.shared_b,
+                                                        .alpha = 0.3f,
+                                                        .beta = beta,
+                                                        .a = a.raw(),
+                                                        .b = b.raw(),
+                                                        .c = got.raw()});
             if (!one.defined()) one = got;
             test::expect_close(got, want, bound, test::sum_tolerance(c.k));
             test::expect_same_bits(got, one);
@@ -50,11 +60,11 @@ TEST(TileGemm, MatchesF64OnRoundedNumbers) {
 }
 
 struct Attention {
-  ref::AttentionSizes s;
+  AttentionShape s;
   Tensor q, k, v, dy;  // f32 with bf16 values
 };
 
-Attention make(const ref::AttentionSizes& s) {
+Attention make(const AttentionShape& s) {
   const auto random = [](const Shape& shape, uint64_t seed) {
     return rounded_to_bf16(test::random(shape, seed));
   };
@@ -75,19 +85,34 @@ Results unwritten(const Attention& a, DType t, DType sums) {
 constexpr float kScale = 0.3f;
 
 Results on_tiles(const cpu::TileKernels& tiles, const Attention& a) {
-  const cpu::Products products{cpu::kernel_table(CpuIsa::portable), &tiles};
+  const cpu::Products products{cpu::row_kernels(CpuIsa::portable), &tiles};
   Results r = unwritten(a, DType::f32, DType::f32);
-  const auto in = [](const Tensor& t) { return t.data<float>(); };
-  const auto out = [](const Tensor& t) { return t.mutable_data<float>(); };
-  cpu::attention_forward(products, a.s, kScale, in(a.q), in(a.k), in(a.v), out(r.y), out(r.log_sum));
-  cpu::attention_backward(products, a.s, kScale, in(a.q), in(a.k), in(a.v), in(r.y), in(r.log_sum), in(a.dy),
-                          out(r.dq), out(r.dk), out(r.dv));
+  cpu::attention_forward(products, {.type = DType::f32,
+                                    .shape = a.s,
+                                    .scale = kScale,
+                                    .q = a.q.raw(),
+                                    .k = a.k.raw(),
+                                    .v = a.v.raw(),
+                                    .y = r.y.raw(),
+                                    .log_sum = r.log_sum.raw()});
+  cpu::attention_backward(products, {.type = DType::f32,
+                                     .shape = a.s,
+                                     .scale = kScale,
+                                     .q = a.q.raw(),
+                                     .k = a.k.raw(),
+                                     .v = a.v.raw(),
+                                     .y = r.y.raw(),
+                                     .log_sum = r.log_sum.raw(),
+                                     .dy = a.dy.raw(),
+                                     .dq = r.dq.raw(),
+                                     .dk = r.dk.raw(),
+                                     .dv = r.dv.raw()});
   return r;
 }
 
 // The definition in f64, and for each result a sum of magnitudes that bounds what rounding may change.
 void reference(const Attention& a, Results& want, Results& bound) {
-  const ref::AttentionSizes& s = a.s;
+  const AttentionShape& s = a.s;
   want = unwritten(a, DType::f64, DType::f64);
   attention_forward(a.q.to(DType::f64), a.k.to(DType::f64), a.v.to(DType::f64), kScale, want.y, want.log_sum);
   attention_backward(a.q.to(DType::f64), a.k.to(DType::f64), a.v.to(DType::f64), kScale, want.y, want.log_sum,
@@ -121,8 +146,8 @@ void reference(const Attention& a, Results& want, Results& bound) {
 }
 
 // Odd sizes; more queries and keys than a tile of positions; one key; several heads and samples.
-const std::vector<ref::AttentionSizes>& sizes() {
-  static const std::vector<ref::AttentionSizes> all{
+const std::vector<AttentionShape>& sizes() {
+  static const std::vector<AttentionShape> all{
       {2, 5, 7, 2, 16, 16}, {1, 97, 260, 1, 20, 7}, {1, 3, 1, 2, 33, 40}};
   return all;
 }
@@ -130,7 +155,7 @@ const std::vector<ref::AttentionSizes>& sizes() {
 // Probabilities and their gradients are rounded to bf16 before they are multiplied: half a unit in the last
 // of 8 bits, 2^-8 of each, so at most 2^-8 of the sum of magnitudes; the tenth is for the sums in f32.
 TEST(TileAttention, MatchesF64) {
-  for (const ref::AttentionSizes& s : sizes()) {
+  for (const AttentionShape& s : sizes()) {
     SCOPED_TRACE(cat(s.n, " ", s.queries, " ", s.keys, " ", s.heads, " ", s.width, " ", s.values));
     const Attention a = make(s);
     Results want, bound;
@@ -175,18 +200,18 @@ TEST(TileAttention, IsNotTakenWithLesserInstructionSetsOrInF32) {
   for (int i = 0; i <= static_cast<int>(CpuIsa::amx); ++i) {
     const auto isa = static_cast<CpuIsa>(i);
     if (!cpu_has(isa)) continue;
-    EXPECT_EQ(traced(isa, a, DType::f32, r).find("amx"), std::string::npos);
+    EXPECT_EQ(traced(isa, a, DType::f32, r).find("tiles"), std::string::npos);
     const std::string text = traced(isa, a, DType::bf16, r);
-    EXPECT_EQ(text.find("tiles bf16; amx") != std::string::npos, isa == CpuIsa::amx) << text;
+    EXPECT_EQ(text.find("bf16; tiles amx") != std::string::npos, isa == CpuIsa::amx) << text;
   }
 }
 
 TEST(TileAttention, InstructionsGiveTheBitsOfThePlainLoops) {
   if (!cpu_has(CpuIsa::amx)) GTEST_SKIP() << "AMX: " << cpu::amx_state().text;
-  for (const ref::AttentionSizes& s : sizes()) {
+  for (const AttentionShape& s : sizes()) {
     const Attention a = make(s);
     const std::vector<Tensor> plain = on_tiles(cpu::plain_tile_kernels(), a).all(),
-                              now = on_tiles(*cpu::kernel_table(CpuIsa::amx)->tiles, a).all();
+                              now = on_tiles(*cpu::tile_kernels(CpuIsa::amx), a).all();
     for (size_t i = 0; i < now.size(); ++i) test::expect_same_bits(now[i], plain[i]);
   }
 }

@@ -9,6 +9,7 @@
 #include "tensor/core/cpu/isa.h"
 #include "tensor/core/parallel.h"
 #include "tensor/core/random.h"
+#include "tensor/core/runtime.h"
 #include "tensor/core/tensor.h"
 
 namespace voxgrad::test {

@@ -137,7 +137,7 @@ TEST(Tiles, PlainLoopsFollowTheDefinition) {
 TEST(Tiles, InstructionsGiveTheBitsOfThePlainLoops) {
   if (!cpu_has(CpuIsa::amx)) GTEST_SKIP() << "AMX: " << cpu::amx_state().text;
   for (const Product& p : products())
-    expect_same(computed(*cpu::kernel_table(CpuIsa::amx)->tiles, p), computed(cpu::plain_tile_kernels(), p));
+    expect_same(computed(*cpu::tile_kernels(CpuIsa::amx), p), computed(cpu::plain_tile_kernels(), p));
 }
 
 // One element: c + sum over k of a[k] b[k], where numbers 2 k and 2 k + 1 are a pair.
@@ -207,7 +207,7 @@ TEST(Tiles, InfinitiesAndNaN) {
 
 std::vector<const cpu::TileKernels*> kernels() {
   std::vector<const cpu::TileKernels*> all{&cpu::plain_tile_kernels()};
-  if (cpu_has(CpuIsa::amx)) all.push_back(cpu::kernel_table(CpuIsa::amx)->tiles);
+  if (cpu_has(CpuIsa::amx)) all.push_back(cpu::tile_kernels(CpuIsa::amx));
   return all;
 }
 
@@ -278,16 +278,11 @@ TEST(Tiles, PermissionIsAskedOnlyWhereTheCpuHasThemAndARefusalIsSaid) {
 
 TEST(Tiles, KernelsAreHandedOutOnlyWithPermission) {
   for (const CpuIsa isa : {CpuIsa::portable, CpuIsa::avx2, CpuIsa::avx512, CpuIsa::avx512bf16})
-    if (const cpu::KernelTable* table = cpu::kernel_table(isa)) {
-      EXPECT_EQ(table->tiles, nullptr) << name_of(isa);
-    }
-  const cpu::KernelTable* const table = cpu::kernel_table(CpuIsa::amx);
-  EXPECT_EQ(table != nullptr, cpu::amx_state().usable && cpu_has(CpuIsa::avx512bf16));
-  if (table) {
-    EXPECT_NE(table->tiles, nullptr);
-    EXPECT_NE(table->bf16, nullptr);
-    return;
-  }
+    EXPECT_EQ(cpu::tile_kernels(isa), nullptr) << name_of(isa);
+  const bool permitted = cpu::amx_state().usable && cpu_has(CpuIsa::avx512bf16);
+  EXPECT_EQ(cpu::tile_kernels(CpuIsa::amx) != nullptr, permitted);
+  EXPECT_EQ(cpu::row_kernels_bf16(CpuIsa::amx) != nullptr, permitted);
+  if (permitted) return;
   try {
     set_cpu_isa("amx");
     FAIL();

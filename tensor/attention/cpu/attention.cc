@@ -5,14 +5,13 @@
 #include <vector>
 
 #include "tensor/core/cpu/rows.h"
+#include "tensor/core/kernel.h"
 #include "tensor/core/parallel.h"
 #include "tensor/gemm/cpu/gemm.h"
 #include "tensor/gemm/ref/gemm.h"
 
 namespace voxgrad::cpu {
 namespace {
-
-using ref::AttentionSizes;
 
 // Positions of a tile: those that a task keeps, and those that it goes over. A tile of scores, 96 KiB, stays
 // in a second-level cache.
@@ -24,11 +23,22 @@ struct Product {
 
   void operator()(int64_t rows, int64_t columns, int64_t depth, const float* a, const float* b,
                   bool transpose_b, float* c, float alpha, float beta) const {
-    const GemmProblem p{1, rows, columns, depth, false, transpose_b, true, alpha, beta};
+    const Gemm call{.type = DType::f32,
+                    .batch = 1,
+                    .rows = rows,
+                    .columns = columns,
+                    .depth = depth,
+                    .transpose_b = transpose_b,
+                    .shared_b = true,
+                    .alpha = alpha,
+                    .beta = beta,
+                    .a = a,
+                    .b = b,
+                    .c = c};
     if (with.tiles)
-      gemm_tiles(*with.tiles, p, a, b, c);
-    else if (with.kernels)
-      gemm(*with.kernels, p, a, b, c);
+      gemm_tiles(*with.tiles, call);
+    else if (with.rows)
+      gemm_rows(*with.rows, call);
     else
       ref::gemm(rows, columns, depth, a, false, b, transpose_b, c, alpha, beta);
   }
@@ -39,7 +49,7 @@ struct Head {
   const float* first;
   int64_t step, width;
 
-  Head(const AttentionSizes& s, int64_t which, const float* x, int64_t rows, int64_t columns)
+  Head(const AttentionShape& s, int64_t which, const float* x, int64_t rows, int64_t columns)
       : first(x + s.at(which / s.heads, which % s.heads, 0, rows, columns)),
         step(s.heads * columns),
         width(columns) {}
@@ -50,7 +60,7 @@ struct Head {
 };
 
 // The rows of a tile back to their places in x.
-void write(const AttentionSizes& s, int64_t which, float* x, int64_t rows, int64_t columns, int64_t begin,
+void write(const AttentionShape& s, int64_t which, float* x, int64_t rows, int64_t columns, int64_t begin,
            int64_t count, const std::vector<float>& tile) {
   float* const to = x + s.at(which / s.heads, which % s.heads, begin, rows, columns);
   for (int64_t i = 0; i < count; ++i)
@@ -59,7 +69,7 @@ void write(const AttentionSizes& s, int64_t which, float* x, int64_t rows, int64
 
 // f(head of a sample, first position, positions) for tiles of `positions`, in parallel.
 template <class F>
-void tiles(const AttentionSizes& s, int64_t positions, F&& f) {
+void tiles(const AttentionShape& s, int64_t positions, F&& f) {
   const int64_t each = (positions + kKept - 1) / kKept;
   parallel_for(s.n * s.heads * each, [&](int64_t task) {
     const int64_t first = task % each * kKept;
@@ -76,8 +86,11 @@ std::vector<float> zeros(int64_t n) { return std::vector<float>(static_cast<size
 
 }  // namespace
 
-void attention_forward(const Products& products, const AttentionSizes& s, float scale, const float* q,
-                       const float* k, const float* v, float* y, float* log_sum) {
+void attention_forward(const Products& products, const AttentionForward& call) {
+  const AttentionShape& s = call.shape;
+  const float scale = static_cast<float>(call.scale);
+  const float *const q = as<float>(call.q), *const k = as<float>(call.k), *const v = as<float>(call.v);
+  float *const y = as<float>(call.y), *const log_sum = as<float>(call.log_sum);
   const Product product{products};
   tiles(s, s.queries, [&](int64_t which, int64_t first, int64_t rows) {
     std::vector<float> queries, keys, values, scores = zeros(rows * kPassed), out = zeros(rows * s.values);
@@ -110,9 +123,13 @@ void attention_forward(const Products& products, const AttentionSizes& s, float 
 
 // Twice over all pairs, so that each task has its rows of a gradient to itself: by queries for dq, by keys,
 // with transposed tiles, for dk and dv.
-void attention_backward(const Products& products, const AttentionSizes& s, float scale, const float* q,
-                        const float* k, const float* v, const float* y, const float* log_sum, const float* dy,
-                        float* dq, float* dk, float* dv) {
+void attention_backward(const Products& products, const AttentionBackward& call) {
+  const AttentionShape& s = call.shape;
+  const float scale = static_cast<float>(call.scale);
+  const float *const q = as<float>(call.q), *const k = as<float>(call.k), *const v = as<float>(call.v),
+                     *const y = as<float>(call.y), *const log_sum = as<float>(call.log_sum),
+                     *const dy = as<float>(call.dy);
+  float *const dq = as<float>(call.dq), *const dk = as<float>(call.dk), *const dv = as<float>(call.dv);
   const Product product{products};
   std::vector<float> along = zeros(s.n * s.heads * s.queries);  // dy.y, in the order of log_sum
   parallel_for(s.n * s.heads, [&](int64_t which) {

@@ -126,7 +126,7 @@ __device__ float side_max(float v) {
 }
 
 template <class T, int kMost>
-__global__ void __launch_bounds__(kThreads, 2) forward_kernel(AttentionForward<T> a) {
+__global__ void __launch_bounds__(kThreads, 2) forward_kernel(ForwardArrays<T> a) {
   using G = Tile<kMost>;
   extern __shared__ float shared[];
   float *const queries = shared, *const keys = queries + G::kSize, *const scores = keys + G::kSize;
@@ -187,7 +187,7 @@ __global__ void __launch_bounds__(kThreads, 2) forward_kernel(AttentionForward<T
 }
 
 template <class T, int kMost>
-__global__ void __launch_bounds__(kThreads, 2) queries_kernel(AttentionBackward<T> a) {
+__global__ void __launch_bounds__(kThreads, 2) queries_kernel(BackwardArrays<T> a) {
   using G = Tile<kMost>;
   extern __shared__ float shared[];
   float *const queries = shared, *const grads = queries + G::kSize, *const keys = grads + G::kSize,
@@ -235,7 +235,7 @@ __global__ void __launch_bounds__(kThreads, 2) queries_kernel(AttentionBackward<
 
 // Scores are transposed here: rows are keys.
 template <class T, int kMost>
-__global__ void __launch_bounds__(kThreads, 2) keys_kernel(AttentionBackward<T> a) {
+__global__ void __launch_bounds__(kThreads, 2) keys_kernel(BackwardArrays<T> a) {
   using G = Tile<kMost>;
   extern __shared__ float shared[];
   float *const queries = shared, *const grads = queries + G::kSize, *const keys = grads + G::kSize,
@@ -311,7 +311,7 @@ void allow_shared(Kernel* kernel, size_t bytes) {
 }
 
 template <class T, int kMost>
-void launch_forward(Context& c, const AttentionForward<T>& a) {
+void launch_forward(Context& c, const ForwardArrays<T>& a) {
   using G = Tile<kMost>;
   constexpr size_t kShared = (2 * G::kSize + G::kScores) * sizeof(float);
   allow_shared(forward_kernel<T, kMost>, kShared);
@@ -321,7 +321,7 @@ void launch_forward(Context& c, const AttentionForward<T>& a) {
 }
 
 template <class T, int kMost>
-void launch_backward(Context& c, const AttentionBackward<T>& a) {
+void launch_backward(Context& c, const BackwardArrays<T>& a) {
   using G = Tile<kMost>;
   constexpr size_t kShared = (4 * G::kSize + G::kScores) * sizeof(float);
   allow_shared(queries_kernel<T, kMost>, kShared);
@@ -349,68 +349,62 @@ void visit_width(const AttentionShape& s, F&& f) {
   f(std::integral_constant<int, 128>{});
 }
 
-Status forward(Context* context, const AttentionShape* shape, DType type, float scale, const void* q,
-               const void* k, const void* v, void* y, float* log_sum) {
-  return enter(context, "attention", [&](Context& c) {
-    const AttentionShape& s = *shape;
-    visit_width(s, [&]<class Most>(Most) {
-      if (s.n * s.heads * s.queries == 0) return;
-      visit_type(type, [&]<class T>(T) {
-        const AttentionForward<T> a{s,
-                                    scale,
-                                    static_cast<const T*>(q),
-                                    static_cast<const T*>(k),
-                                    static_cast<const T*>(v),
-                                    static_cast<T*>(y),
-                                    log_sum};
-        if constexpr (sizeof(T) == 2)
-          if (fits_attention_mma(s) && aligned(q) && aligned(k) && aligned(v) && aligned(y))
-            return attention_forward_mma(c, a);
-        launch_forward<T, Most::value>(c, a);
-      });
+void attention_forward(Context& c, const AttentionForward& call) {
+  const AttentionShape& s = call.shape;
+  visit_width(s, [&]<class Most>(Most) {
+    if (s.n * s.heads * s.queries == 0) return;
+    visit_type(call.type, [&]<class T>(T) {
+      const ForwardArrays<T> a{s,
+                               static_cast<float>(call.scale),
+                               as<T>(call.q),
+                               as<T>(call.k),
+                               as<T>(call.v),
+                               as<T>(call.y),
+                               as<float>(call.log_sum)};
+      if constexpr (sizeof(T) == 2)
+        if (fits_attention_mma(s) && aligned(a.q) && aligned(a.k) && aligned(a.v) && aligned(a.y))
+          return attention_forward_mma(c, a);
+      launch_forward<T, Most::value>(c, a);
     });
   });
 }
 
-Status backward(Context* context, const AttentionShape* shape, DType type, float scale, const void* q,
-                const void* k, const void* v, const void* y, const float* log_sum, const void* dy, void* dq,
-                void* dk, void* dv) {
-  return enter(context, "attention_backward", [&](Context& c) {
-    const AttentionShape& s = *shape;
-    const int64_t rows = s.n * s.heads * s.queries;
-    visit_width(s, [&]<class Most>(Most) {
-      if (s.n * s.heads == 0) return;
-      visit_type(type, [&]<class T>(T) {
-        const Scratch along(c, static_cast<uint64_t>(rows) * sizeof(float));
-        if (rows > 0) {
-          const auto blocks = static_cast<unsigned>(ceil_div(rows, kThreads / 32));
-          along_kernel<<<blocks, kThreads, 0, c.stream>>>(s, static_cast<const T*>(y),
-                                                          static_cast<const T*>(dy), along.as<float>());
-          check_launch(c.op);
-        }
-        const AttentionBackward<T> a{s,
-                                     scale,
-                                     static_cast<const T*>(q),
-                                     static_cast<const T*>(k),
-                                     static_cast<const T*>(v),
-                                     static_cast<const T*>(dy),
-                                     log_sum,
-                                     along.as<float>(),
-                                     static_cast<T*>(dq),
-                                     static_cast<T*>(dk),
-                                     static_cast<T*>(dv)};
-        if constexpr (sizeof(T) == 2)
-          if (fits_attention_mma(s) && aligned(q) && aligned(k) && aligned(v) && aligned(dy) && aligned(dq) &&
-              aligned(dk) && aligned(dv))
-            return attention_backward_mma(c, a);
-        launch_backward<T, Most::value>(c, a);
-      });
+void attention_backward(Context& c, const AttentionBackward& call) {
+  const AttentionShape& s = call.shape;
+  const int64_t rows = s.n * s.heads * s.queries;
+  visit_width(s, [&]<class Most>(Most) {
+    if (s.n * s.heads == 0) return;
+    visit_type(call.type, [&]<class T>(T) {
+      const Scratch along(c, static_cast<uint64_t>(rows) * sizeof(float));
+      if (rows > 0) {
+        const auto blocks = static_cast<unsigned>(ceil_div(rows, kThreads / 32));
+        along_kernel<<<blocks, kThreads, 0, c.stream>>>(s, as<T>(call.y), as<T>(call.dy), along.as<float>());
+        check_launch(c.op);
+      }
+      const BackwardArrays<T> a{s,
+                                static_cast<float>(call.scale),
+                                as<T>(call.q),
+                                as<T>(call.k),
+                                as<T>(call.v),
+                                as<T>(call.dy),
+                                as<float>(call.log_sum),
+                                along.as<float>(),
+                                as<T>(call.dq),
+                                as<T>(call.dk),
+                                as<T>(call.dv)};
+      if constexpr (sizeof(T) == 2)
+        if (fits_attention_mma(s) && aligned(a.q) && aligned(a.k) && aligned(a.v) && aligned(a.dy) &&
+            aligned(a.dq) && aligned(a.dk) && aligned(a.dv))
+          return attention_backward_mma(c, a);
+      launch_backward<T, Most::value>(c, a);
     });
   });
 }
+
+constexpr KernelEntry kEntries[] = {kEntry<attention_forward>, kEntry<attention_backward>};
 
 }  // namespace
 
-extern const AttentionFns attention_functions{forward, backward};
+extern const std::span<const KernelEntry> attention_kernels{kEntries};
 
 }  // namespace voxgrad::cuda

@@ -1,6 +1,7 @@
 // What the kernels of attention share. A block works for one head of one sample: on a tile of its queries, or
 // of its keys.
 #pragma once
+#include "tensor/attention/calls.h"
 #include "tensor/core/cuda/device.cuh"
 
 namespace voxgrad::cuda {
@@ -8,7 +9,7 @@ namespace voxgrad::cuda {
 constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
 
 template <class T>
-struct AttentionForward {
+struct ForwardArrays {
   AttentionShape shape;
   float scale;
   const T *q, *k, *v;
@@ -17,7 +18,7 @@ struct AttentionForward {
 };
 /// `along` is dy.y of each row, in the order of log_sum.
 template <class T>
-struct AttentionBackward {
+struct BackwardArrays {
   AttentionShape shape;
   float scale;
   const T *q, *k, *v, *dy;
@@ -56,9 +57,9 @@ inline unsigned head_tiles(const AttentionShape& s, int64_t count, int rows) {
   return static_cast<unsigned>(s.n * s.heads * ceil_div(count, rows));
 }
 
-/// Whether the tensor-core kernels (attention_mma.cu) take it: heads of up to 64 channels, in eights.
+/// Whether the tensor-core kernels (mma.cu) take it: heads of up to 64 channels, in eights.
 bool fits_attention_mma(const AttentionShape& s);
-void attention_forward_mma(Context& c, const AttentionForward<bf16>& a);
-void attention_backward_mma(Context& c, const AttentionBackward<bf16>& a);
+void attention_forward_mma(Context& c, const ForwardArrays<bf16>& a);
+void attention_backward_mma(Context& c, const BackwardArrays<bf16>& a);
 
 }  // namespace voxgrad::cuda

@@ -135,7 +135,7 @@ __device__ void write_rows(const HeadRows<bf16>& y, int first, const float (&v)[
 }
 
 template <int kMost>
-__global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<bf16> a) {
+__global__ void __launch_bounds__(kBlock) forward_kernel(ForwardArrays<bf16> a) {
   constexpr int kQuads = Tile<kMost>::kQuads, kChunks = kRows / 16;
   __shared__ uint4 tiles[2][2][kQuads];  // keys and values, now and next
   const AttentionShape& s = a.shape;
@@ -203,7 +203,7 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<bf16> 
 }
 
 template <int kMost>
-__global__ void __launch_bounds__(kBlock) queries_kernel(AttentionBackward<bf16> a) {
+__global__ void __launch_bounds__(kBlock) queries_kernel(BackwardArrays<bf16> a) {
   constexpr int kQuads = Tile<kMost>::kQuads;
   __shared__ uint4 tiles[2][2][kQuads];  // keys and values, now and next
   const AttentionShape& s = a.shape;
@@ -253,7 +253,7 @@ __global__ void __launch_bounds__(kBlock) queries_kernel(AttentionBackward<bf16>
 
 // Scores are transposed here: rows are keys.
 template <int kMost>
-__global__ void __launch_bounds__(kBlock) keys_kernel(AttentionBackward<bf16> a) {
+__global__ void __launch_bounds__(kBlock) keys_kernel(BackwardArrays<bf16> a) {
   constexpr int kQuads = Tile<kMost>::kQuads;
   __shared__ uint4 tiles[2][2][kQuads];  // queries and their gradients, now and next
   __shared__ float sums[2][2][kRows];    // log_sum and along of these queries
@@ -307,7 +307,7 @@ __global__ void __launch_bounds__(kBlock) keys_kernel(AttentionBackward<bf16> a)
 bool narrow(const AttentionShape& s) { return s.width <= 32 && s.values <= 32; }
 
 template <int kMost>
-void launch_backward(Context& c, const AttentionBackward<bf16>& a) {
+void launch_backward(Context& c, const BackwardArrays<bf16>& a) {
   const unsigned by_query = head_tiles(a.shape, a.shape.queries, kRows),
                  by_key = head_tiles(a.shape, a.shape.keys, kRows);
   if (by_query > 0) {
@@ -324,7 +324,7 @@ bool fits_attention_mma(const AttentionShape& s) {
   return s.width % 8 == 0 && s.values % 8 == 0 && s.width <= 64 && s.values <= 64;
 }
 
-void attention_forward_mma(Context& c, const AttentionForward<bf16>& a) {
+void attention_forward_mma(Context& c, const ForwardArrays<bf16>& a) {
   const unsigned blocks = head_tiles(a.shape, a.shape.queries, kRows);
   if (narrow(a.shape))
     forward_kernel<32><<<blocks, kBlock, 0, c.stream>>>(a);
@@ -333,7 +333,7 @@ void attention_forward_mma(Context& c, const AttentionForward<bf16>& a) {
   check_launch(c.op);
 }
 
-void attention_backward_mma(Context& c, const AttentionBackward<bf16>& a) {
+void attention_backward_mma(Context& c, const BackwardArrays<bf16>& a) {
   if (narrow(a.shape))
     launch_backward<32>(c, a);
   else

@@ -3,19 +3,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "tensor/attention/calls.h"
 #include "tensor/core/math.h"
 
 namespace voxgrad::ref {
-
-/// q [n, queries, heads, width], k [n, keys, heads, width], v [n, keys, heads, values].
-struct AttentionSizes {
-  int64_t n, queries, keys, heads, width, values;
-
-  /// Where the row of a position begins in a tensor of `rows` positions of `columns` elements a head.
-  int64_t at(int64_t sample, int64_t head, int64_t position, int64_t rows, int64_t columns) const {
-    return ((sample * rows + position) * heads + head) * columns;
-  }
-};
 
 template <class T>
 T dot(int64_t n, const T* a, const T* b) {
@@ -28,7 +19,7 @@ T dot(int64_t n, const T* a, const T* b) {
 /// p_ij = exp(scale q_i.k_j - log_sum_i), y_i = sum_j p_ij v_j, where log_sum_i is the logarithm of
 /// sum_j exp(scale q_i.k_j). y [n, queries, heads, values]; log_sum [n, heads, queries].
 template <class T>
-void attention_forward(const AttentionSizes& s, T scale, const T* q, const T* k, const T* v, T* y,
+void attention_forward(const AttentionShape& s, T scale, const T* q, const T* k, const T* v, T* y,
                        T* log_sum) {
   std::vector<T> p(static_cast<size_t>(s.keys));
   for (int64_t n = 0; n < s.n; ++n)
@@ -55,7 +46,7 @@ void attention_forward(const AttentionSizes& s, T scale, const T* q, const T* k,
 /// dv_j = sum_i p_ij dy_i; with ds_ij = p_ij (dy_i.v_j - dy_i.y_i): dq_i = scale sum_j ds_ij k_j,
 /// dk_j = scale sum_i ds_ij q_i.
 template <class T>
-void attention_backward(const AttentionSizes& s, T scale, const T* q, const T* k, const T* v, const T* y,
+void attention_backward(const AttentionShape& s, T scale, const T* q, const T* k, const T* v, const T* y,
                         const T* log_sum, const T* dy, T* dq, T* dk, T* dv) {
   for (int64_t i = 0; i < s.n * s.queries * s.heads * s.width; ++i) dq[i] = 0;
   for (int64_t i = 0; i < s.n * s.keys * s.heads * s.width; ++i) dk[i] = 0;

@@ -87,7 +87,7 @@ void pack_lanes(const float* w, int64_t step, int64_t lanes, int64_t width, floa
 }
 
 // The same for the weights of two input channels; w1 may be null: zeros.
-void pack_pairs(const Bf16Kernels& k, const float* w0, const float* w1, int64_t step, int64_t lanes,
+void pack_pairs(const ConvBf16Kernels& k, const float* w0, const float* w1, int64_t step, int64_t lanes,
                 int64_t width, float* out) {
   if (step == 1) {
     k.pack(w0, w1, lanes, out);
@@ -136,6 +136,10 @@ void pack_line_of_few(const DirectConv& c, int64_t first_tap, int64_t column, in
   }
 }
 
+const RowKernels& rows_of(const ConvTables& kernels, const DirectConv& c) {
+  return c.bf16 ? *kernels.rows_bf16 : *kernels.rows;
+}
+
 // Whether the next block of `rest` output channels goes to ConvKernels::few: where a vector of output
 // channels would be half empty, and vectors of input channels would not.
 bool suits_few(const DirectConv& c, int64_t rest) {
@@ -145,7 +149,7 @@ bool suits_few(const DirectConv& c, int64_t rest) {
 }
 
 // Cuts the outputs in blocks of channels and packs weights and bias for each.
-void pack(const ConvKernels& kernels, Prepared& p) {
+void pack(const ConvTables& kernels, Prepared& p) {
   const DirectConv& c = p.conv;
   const int64_t lines = lines_of(c);
   const auto all_inputs = [&](const Block& b) {  // floats of the packed weights of a line
@@ -160,7 +164,7 @@ void pack(const ConvKernels& kernels, Prepared& p) {
   for (size_t i = 0; i < c.y.size(); ++i) {
     for (int64_t first = 0; c.y[i].data && first < c.y[i].channels;) {
       const int64_t rest = c.y[i].channels - first;
-      const int vectors = suits_few(c, rest) ? 0 : rest > kLanes ? kernels.vectors : 1;
+      const int vectors = suits_few(c, rest) ? 0 : rest > kLanes ? rows_of(kernels, c).vectors : 1;
       const int64_t lanes = std::min<int64_t>(rest, vectors > 0 ? vectors * kLanes : 4);
       p.blocks.push_back({i, first, lanes, vectors, nullptr, nullptr});
       column.push_back(channel + first);
@@ -198,7 +202,7 @@ void pack(const ConvKernels& kernels, Prepared& p) {
   });
 }
 
-void prepare(const ConvKernels& kernels, const DirectConv& conv, Prepared& p) {
+void prepare(const ConvTables& kernels, const DirectConv& conv, Prepared& p) {
   p.conv = conv;
   for (const auto& part : conv.x) p.elements += part.elements;
   if (reads_too_far(p.conv)) add_halo(p);
@@ -215,7 +219,7 @@ void prepare(const ConvKernels& kernels, const DirectConv& conv, Prepared& p) {
 
 // The tile that covers a row of `width` places with the least work, where a tile costs its places and, for
 // loading weights, about 1.5 more.
-int tile_for(const ConvKernels& kernels, int vectors, int64_t width) {
+int tile_for(const RowKernels& kernels, int vectors, int64_t width) {
   const int most = static_cast<int>(std::min<int64_t>(kernels.tile_places[vectors - 1], width));
   int best = 1;
   double least = 1e30;
@@ -228,7 +232,7 @@ int tile_for(const ConvKernels& kernels, int vectors, int64_t width) {
 }
 
 // Computes rows [first, last) of plane z of sample n for one block of channels.
-void run_rows(const ConvKernels& kernels, const Prepared& p, const Block& b, int64_t n, int64_t z,
+void run_rows(const ConvTables& kernels, const Prepared& p, const Block& b, int64_t n, int64_t z,
               int64_t first, int64_t last) {
   const DirectConv& c = p.conv;
   const Part<void>& out = c.y[b.part];
@@ -236,18 +240,18 @@ void run_rows(const ConvKernels& kernels, const Prepared& p, const Block& b, int
   int64_t all_inputs = 0;  // floats of the packed weights of a line
   for (const DirectInput& x : c.x) all_inputs += line_weights(b, taps, x.elements);
   constexpr size_t kMaxLines = 64;
-  std::array<ConvLine, kMaxLines> few;
-  std::vector<ConvLine> many;
+  std::array<RowLine, kMaxLines> few;
+  std::vector<RowLine> many;
   const size_t line_limit = static_cast<size_t>(lines_of(c)) * c.x.size();
   if (line_limit > kMaxLines) many.resize(line_limit);
-  ConvLine* const lines = many.empty() ? few.data() : many.data();
+  RowLine* const lines = many.empty() ? few.data() : many.data();
 
-  const auto function = b.vectors == 0
-                            ? kernels.few[width_of(b) / 2][taps - 1]
-                            : kernels.row[b.vectors - 1][std::max<int64_t>(taps, 1) - 1][c.stride[2] - 1]
-                                         [tile_for(kernels, b.vectors, c.grid[2]) - 1];
+  const RowKernels& rows = rows_of(kernels, c);
+  const auto function = b.vectors == 0 ? kernels.conv->few[width_of(b) / 2][taps - 1]
+                                       : rows.row[b.vectors - 1][std::max<int64_t>(taps, 1) - 1]
+                                                 [c.stride[2] - 1][tile_for(rows, b.vectors, c.grid[2]) - 1];
 
-  ConvRow row{};
+  RowSum row{};
   row.lines = lines;
   row.bias = b.bias;
   row.zeros = p.scratch.data<float>();
@@ -283,7 +287,7 @@ void run_rows(const ConvKernels& kernels, const Prepared& p, const Block& b, int
 
 }  // namespace
 
-void direct_conv(const ConvKernels& kernels, std::span<const DirectConv> passes) {
+void direct_conv(const ConvTables& kernels, std::span<const DirectConv> passes) {
   std::vector<Prepared> prepared(passes.size());
   int64_t tasks = 0;
   for (size_t i = 0; i < passes.size(); ++i) {

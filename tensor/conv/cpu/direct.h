@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "tensor/conv/conv.h"
+#include "tensor/conv/cpu/tables.h"
 #include "tensor/conv/ref/conv.h"
-#include "tensor/core/cpu/kernels.h"
 
 namespace voxgrad::cpu {
 
@@ -43,10 +43,10 @@ struct DirectConv {
   const float* w;
   Triple kernel;                               ///< of w
   int64_t w_tap, w_channel_in, w_channel_out;  ///< distances in w
-  const Bf16Kernels* bf16;                     ///< null: f32
+  const ConvBf16Kernels* bf16;                 ///< null: f32
 };
 
 /// Computes all passes (independent of each other) as one batch of tiles.
-void direct_conv(const ConvKernels& kernels, std::span<const DirectConv> passes);
+void direct_conv(const ConvTables& kernels, std::span<const DirectConv> passes);
 
 }  // namespace voxgrad::cpu

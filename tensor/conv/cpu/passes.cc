@@ -12,22 +12,14 @@ namespace {
 using ref::Part;
 
 template <class T>
-const ConvKernels& kernels_of(const KernelTable& k) {
-  if constexpr (std::is_same_v<T, float>)
-    return k.conv;
-  else
-    return k.bf16->conv;
-}
-
-template <class T>
-const Bf16Kernels* bf16_of(const KernelTable& k) {
+const ConvBf16Kernels* bf16_of(const ConvTables& k) {
   return std::is_same_v<T, float> ? nullptr : k.bf16;
 }
 
-// Whether the passes of this type run on tiles.
-template <class T>
-bool on_tiles(const KernelTable& k) {
-  return !std::is_same_v<T, float> && k.tiles;
+void compute(ConvAlgorithm how, const ConvTables& k, std::span<const DirectConv> passes) {
+  if (how == ConvAlgorithm::tiles) return tile_conv(*k.tiles, passes);
+  if (how == ConvAlgorithm::winograd) return winograd_conv(k, passes[0]);
+  direct_conv(k, passes);
 }
 
 // The inputs of a pass as the kernels want them: in bf16 an odd number of channels is made even, because the
@@ -115,10 +107,9 @@ const char* direct_conv_declines(const ConvProblem& p) {
 }
 
 template <class T>
-void conv3d_forward(const KernelTable& k, const ConvProblem& p, const std::vector<Part<const T>>& x,
-                    const float* w, const float* bias, T* y) {
-  const bool tiles = on_tiles<T>(k), winograd = !tiles && winograd_takes(p);
-  const Inputs<T> inputs(x, places(p.n, p.in), tiles || winograd);
+void conv3d_forward(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p,
+                    const std::vector<Part<const T>>& x, const float* w, const float* bias, T* y) {
+  const Inputs<T> inputs(x, places(p.n, p.in), how != ConvAlgorithm::direct);
   DirectConv c{};
   c.bf16 = bf16_of<T>(k);
   c.n = p.n;
@@ -135,16 +126,13 @@ void conv3d_forward(const KernelTable& k, const ConvProblem& p, const std::vecto
   c.w_tap = p.cin * p.cout;
   c.w_channel_in = p.cout;
   c.w_channel_out = 1;
-  if (tiles) return tile_conv(*k.tiles, {&c, 1});
-  if (winograd) return winograd_conv(k, c);
-  direct_conv(kernels_of<T>(k), {&c, 1});
+  compute(how, k, {&c, 1});
 }
 
 template <class T>
-void conv3d_backward_data(const KernelTable& k, const ConvProblem& p, const T* dy, const float* w,
-                          const std::vector<Part<T>>& dx) {
-  const bool tiles = on_tiles<T>(k), winograd = !tiles && winograd_takes(p);
-  const Inputs<T> inputs({{dy, p.cout}}, places(p.n, p.out), tiles || winograd);
+void conv3d_backward_data(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p, const T* dy,
+                          const float* w, const std::vector<Part<T>>& dx) {
+  const Inputs<T> inputs({{dy, p.cout}}, places(p.n, p.out), how != ConvAlgorithm::direct);
   std::vector<DirectConv> classes;
   for_each_parity(p.stride, [&](const Triple& parity) {
     DirectConv c{};
@@ -168,16 +156,13 @@ void conv3d_backward_data(const KernelTable& k, const ConvProblem& p, const T* d
     c.w_channel_out = p.cout;
     classes.push_back(c);
   });
-  if (tiles) return tile_conv(*k.tiles, classes);
-  if (winograd) return winograd_conv(k, classes[0]);
-  direct_conv(kernels_of<T>(k), classes);
+  compute(how, k, classes);
 }
 
 template <class T>
-void conv_transpose3d_forward(const KernelTable& k, const ConvProblem& p, const T* x, const float* w,
-                              const float* bias, T* y) {
-  const bool tiles = on_tiles<T>(k);
-  const Inputs<T> inputs({{x, p.cin}}, places(p.n, p.in), tiles);
+void conv_transpose3d_forward(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p, const T* x,
+                              const float* w, const float* bias, T* y) {
+  const Inputs<T> inputs({{x, p.cin}}, places(p.n, p.in), how != ConvAlgorithm::direct);
   std::vector<DirectConv> classes;
   for_each_parity(p.stride, [&](const Triple& parity) {
     DirectConv c{};
@@ -199,15 +184,13 @@ void conv_transpose3d_forward(const KernelTable& k, const ConvProblem& p, const 
     c.w_channel_out = 1;
     classes.push_back(c);
   });
-  if (tiles) return tile_conv(*k.tiles, classes);
-  direct_conv(kernels_of<T>(k), classes);
+  compute(how, k, classes);
 }
 
 template <class T>
-void conv_transpose3d_backward_data(const KernelTable& k, const ConvProblem& p, const T* dy, const float* w,
-                                    T* dx) {
-  const bool tiles = on_tiles<T>(k);
-  const Inputs<T> inputs({{dy, p.cout}}, places(p.n, p.out), tiles);
+void conv_transpose3d_backward_data(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p, const T* dy,
+                                    const float* w, T* dx) {
+  const Inputs<T> inputs({{dy, p.cout}}, places(p.n, p.out), how != ConvAlgorithm::direct);
   DirectConv c{};
   c.bf16 = bf16_of<T>(k);
   c.n = p.n;
@@ -223,19 +206,18 @@ void conv_transpose3d_backward_data(const KernelTable& k, const ConvProblem& p, 
   c.w_tap = p.cin * p.cout;
   c.w_channel_in = 1;
   c.w_channel_out = p.cout;
-  if (tiles) return tile_conv(*k.tiles, {&c, 1});
-  direct_conv(kernels_of<T>(k), {&c, 1});
+  compute(how, k, {&c, 1});
 }
 
-#define VOXGRAD_PASSES(T)                                                                                 \
-  template void conv3d_forward(const KernelTable&, const ConvProblem&, const std::vector<Part<const T>>&, \
-                               const float*, const float*, T*);                                           \
-  template void conv3d_backward_data(const KernelTable&, const ConvProblem&, const T*, const float*,      \
-                                     const std::vector<Part<T>>&);                                        \
-  template void conv_transpose3d_forward(const KernelTable&, const ConvProblem&, const T*, const float*,  \
-                                         const float*, T*);                                               \
-  template void conv_transpose3d_backward_data(const KernelTable&, const ConvProblem&, const T*,          \
-                                               const float*, T*);
+#define VOXGRAD_PASSES(T)                                                                                \
+  template void conv3d_forward(ConvAlgorithm, const ConvTables&, const ConvProblem&,                     \
+                               const std::vector<Part<const T>>&, const float*, const float*, T*);       \
+  template void conv3d_backward_data(ConvAlgorithm, const ConvTables&, const ConvProblem&, const T*,     \
+                                     const float*, const std::vector<Part<T>>&);                         \
+  template void conv_transpose3d_forward(ConvAlgorithm, const ConvTables&, const ConvProblem&, const T*, \
+                                         const float*, const float*, T*);                                \
+  template void conv_transpose3d_backward_data(ConvAlgorithm, const ConvTables&, const ConvProblem&,     \
+                                               const T*, const float*, T*);
 VOXGRAD_PASSES(float)
 VOXGRAD_PASSES(bf16)
 #undef VOXGRAD_PASSES

@@ -1,15 +1,19 @@
 // Forward and backward passes of convolutions and transposed convolutions on the CPU, as passes of
 // tensor/conv/cpu/direct.h. T, the type of x and y and of their gradients, is float or bf16; weights and bias
-// are always f32 (in bf16 they are rounded when they are packed).
+// are always f32: for bf16 they are rounded when they are packed.
 #pragma once
 #include <vector>
 
 #include "tensor/conv/conv.h"
 #include "tensor/conv/cpu/direct.h"
+#include "tensor/conv/cpu/tables.h"
 #include "tensor/conv/ref/conv.h"
-#include "tensor/core/cpu/kernels.h"
 
 namespace voxgrad::cpu {
+
+/// How a pass is computed: products of tiles for bf16 (tiles.h), Winograd's minimal filtering (winograd.h),
+/// or direct sums (direct.h). The caller makes sure that the problem and the instruction set allow it.
+enum class ConvAlgorithm { tiles, winograd, direct };
 
 /// Why a problem cannot run here; null when it can.
 const char* direct_conv_declines(const ConvProblem& p);
@@ -18,16 +22,16 @@ const char* direct_conv_declines(const ConvProblem& p);
 AxisTaps forward_taps(int64_t kernel, int64_t pad);
 
 template <class T>
-void conv3d_forward(const KernelTable& k, const ConvProblem& p, const std::vector<ref::Part<const T>>& x,
-                    const float* w, const float* bias, T* y);
+void conv3d_forward(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p,
+                    const std::vector<ref::Part<const T>>& x, const float* w, const float* bias, T* y);
 template <class T>
-void conv3d_backward_data(const KernelTable& k, const ConvProblem& p, const T* dy, const float* w,
-                          const std::vector<ref::Part<T>>& dx);
+void conv3d_backward_data(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p, const T* dy,
+                          const float* w, const std::vector<ref::Part<T>>& dx);
 template <class T>
-void conv_transpose3d_forward(const KernelTable& k, const ConvProblem& p, const T* x, const float* w,
-                              const float* bias, T* y);
+void conv_transpose3d_forward(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p, const T* x,
+                              const float* w, const float* bias, T* y);
 template <class T>
-void conv_transpose3d_backward_data(const KernelTable& k, const ConvProblem& p, const T* dy, const float* w,
-                                    T* dx);
+void conv_transpose3d_backward_data(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p, const T* dy,
+                                    const float* w, T* dx);
 
 }  // namespace voxgrad::cpu

@@ -194,14 +194,14 @@ void bias_on_tiles(const TileKernels& k, const ConvProblem& p, const bf16* dy, f
 }  // namespace
 
 template <class T>
-void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p, const std::vector<Part<const T>>& x,
-                             const T* dy, float* dw, float* dbias) {
+void conv3d_backward_weights(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p,
+                             const std::vector<Part<const T>>& x, const T* dy, float* dw, float* dbias) {
   if constexpr (std::is_same_v<T, bf16>)
-    if (k.tiles) {
+    if (how == ConvAlgorithm::tiles) {
       weights_on_tiles(*k.tiles, p, p.in, p.out, x, dy, p.cout, p.cout, 1, dw);
       return bias_on_tiles(*k.tiles, p, dy, dbias);
     }
-  if (winograd_takes(p)) {
+  if (how == ConvAlgorithm::winograd) {
     if constexpr (std::is_same_v<T, float>) {
       return winograd_backward_weights(k, p, x, dy, dw, dbias);
     } else {
@@ -229,14 +229,14 @@ void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p, const s
   pass.cout = p.cout;
   pass.dw = dw;
   pass.dbias = dbias;
-  backward_weights(k.weights, pass);
+  backward_weights(k.conv->weights, pass);
 }
 
 template <class T>
-void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& p, const T* x, const T* dy,
-                                       float* dw, float* dbias) {
+void conv_transpose3d_backward_weights(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p,
+                                       const T* x, const T* dy, float* dw, float* dbias) {
   if constexpr (std::is_same_v<T, bf16>)
-    if (k.tiles) {
+    if (how == ConvAlgorithm::tiles) {
       // That of a strided convolution, which reads dy, and whose output gradient is x.
       weights_on_tiles(*k.tiles, p, p.out, p.in, {{dy, p.cout}}, x, p.cin, 1, p.cout, dw);
       return bias_on_tiles(*k.tiles, p, dy, dbias);
@@ -259,16 +259,16 @@ void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& 
   pass.cout = p.cout;
   pass.dw = dw;
   pass.dbias = dbias;
-  backward_weights(k.weights, pass);
+  backward_weights(k.conv->weights, pass);
 }
 
-template void conv3d_backward_weights(const KernelTable&, const ConvProblem&,
+template void conv3d_backward_weights(ConvAlgorithm, const ConvTables&, const ConvProblem&,
                                       const std::vector<Part<const float>>&, const float*, float*, float*);
-template void conv3d_backward_weights(const KernelTable&, const ConvProblem&,
+template void conv3d_backward_weights(ConvAlgorithm, const ConvTables&, const ConvProblem&,
                                       const std::vector<Part<const bf16>>&, const bf16*, float*, float*);
-template void conv_transpose3d_backward_weights(const KernelTable&, const ConvProblem&, const float*,
-                                                const float*, float*, float*);
-template void conv_transpose3d_backward_weights(const KernelTable&, const ConvProblem&, const bf16*,
-                                                const bf16*, float*, float*);
+template void conv_transpose3d_backward_weights(ConvAlgorithm, const ConvTables&, const ConvProblem&,
+                                                const float*, const float*, float*, float*);
+template void conv_transpose3d_backward_weights(ConvAlgorithm, const ConvTables&, const ConvProblem&,
+                                                const bf16*, const bf16*, float*, float*);
 
 }  // namespace voxgrad::cpu

@@ -3,17 +3,18 @@
 #include <vector>
 
 #include "tensor/conv/conv.h"
+#include "tensor/conv/cpu/passes.h"
+#include "tensor/conv/cpu/tables.h"
 #include "tensor/conv/ref/conv.h"
-#include "tensor/core/cpu/kernels.h"
 
 namespace voxgrad::cpu {
 
 /// dbias may be null. T: float or bf16; gradients of weights are f32.
 template <class T>
-void conv3d_backward_weights(const KernelTable& k, const ConvProblem& p,
+void conv3d_backward_weights(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p,
                              const std::vector<ref::Part<const T>>& x, const T* dy, float* dw, float* dbias);
 template <class T>
-void conv_transpose3d_backward_weights(const KernelTable& k, const ConvProblem& p, const T* x, const T* dy,
-                                       float* dw, float* dbias);
+void conv_transpose3d_backward_weights(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p,
+                                       const T* x, const T* dy, float* dw, float* dbias);
 
 }  // namespace voxgrad::cpu

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "tensor/conv/conv.h"
+#include "tensor/conv/cpu/tables.h"
 #include "tensor/conv/ref/conv.h"
-#include "tensor/core/cpu/kernels.h"
 
 namespace voxgrad::cpu {
 
@@ -27,7 +27,7 @@ struct WeightsPass {
   int64_t cin, cout;
   float* dw;
   float* dbias;
-  const Bf16Kernels* bf16;  // null: x and dy are f32
+  const ConvBf16Kernels* bf16;  // null: x and dy are f32
 };
 
 struct Group {

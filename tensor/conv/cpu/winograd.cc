@@ -1,32 +1,11 @@
 #include "tensor/conv/cpu/winograd.h"
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <string_view>
 
 #include "tensor/conv/cpu/winograd_tiles.h"
+#include "tensor/core/runtime.h"
 
-namespace voxgrad {
-namespace {
-std::atomic<int> allowed{-1};  // not asked yet
-}
-
-bool winograd_allowed() {
-  int now = allowed.load(std::memory_order_relaxed);
-  if (now < 0) {
-    const char* const given = std::getenv("VOXGRAD_WINOGRAD");
-    const std::string_view wanted = given ? given : "";
-    if (!wanted.empty() && wanted != "0" && wanted != "1")
-      fail(ErrorCode::usage, "[cpu] expected VOXGRAD_WINOGRAD to be 0 or 1, got '", wanted, "'");
-    allowed.store(now = wanted != "0", std::memory_order_relaxed);
-  }
-  return now != 0;
-}
-
-void allow_winograd(bool yes) { allowed.store(yes, std::memory_order_relaxed); }
-
-namespace cpu {
+namespace voxgrad::cpu {
 namespace {
 
 using ref::Part;
@@ -115,7 +94,7 @@ void transform_weights(const WinogradWeightsKernels& k, const Prepared& p, const
   }
 }
 
-void prepare(const KernelTable& k, Prepared& p) {
+void prepare(const ConvTables& k, Prepared& p) {
   const DirectConv& c = p.conv;
   int64_t most = 0;  // zeros: a row of any input
   for (const auto& part : c.x) most = std::max(most, part.channels * c.in[2]);
@@ -123,7 +102,7 @@ void prepare(const KernelTable& k, Prepared& p) {
   for (size_t i = 0; i < c.y.size(); ++i) {
     for (int64_t first = 0; c.y[i].data && first < c.y[i].channels;) {
       const int64_t rest = c.y[i].channels - first;
-      Block b{i, first, 0, rest > kLanes ? k.conv.vectors : 1, column + first, nullptr, nullptr};
+      Block b{i, first, 0, rest > kLanes ? k.rows->vectors : 1, column + first, nullptr, nullptr};
       b.lanes = std::min(rest, b.width());
       p.blocks.push_back(b);
       size += p.points() * p.weights_point(b) + b.width();
@@ -145,7 +124,7 @@ void prepare(const KernelTable& k, Prepared& p) {
   }
   const auto blocks = static_cast<int64_t>(p.blocks.size());
   parallel_for(blocks * ((p.cin + kLanes - 1) / kLanes), [&](int64_t task) {
-    transform_weights(k.winograd_weights, p, p.blocks[static_cast<size_t>(task % blocks)],
+    transform_weights(k.conv->winograd_weights, p, p.blocks[static_cast<size_t>(task % blocks)],
                       task / blocks * kLanes);
   });
 }
@@ -181,7 +160,7 @@ void write_outputs(const WinogradKernels<T>& k, const Prepared& p, const Block& 
 
 // All outputs of tiles [first, last) for blocks [block, end).
 template <class T>
-void run_tiles(const KernelTable& table, const Prepared& p, int64_t first, int64_t last, size_t block,
+void run_tiles(const ConvTables& table, const Prepared& p, int64_t first, int64_t last, size_t block,
                size_t end) {
   const WinogradKernels<T>& k = winograd_kernels<T>(table);
   const DirectConv& c = p.conv;
@@ -236,16 +215,22 @@ const DepthPoint& depth_point(int depth_taps, int i) {
   return depth_taps == 1 ? single : points[i];
 }
 
-bool winograd_takes(const ConvProblem& p) {
-  if (!winograd_allowed()) return false;
-  for (size_t i = 0; i < 3; ++i)
-    if (p.stride[i] != 1 || (p.kernel[i] != 3 && !(i == 0 && p.kernel[0] == 1))) return false;
-  return p.n > 0 && std::min(p.cin, p.cout) >= kLeastChannels && std::max(p.cin, p.cout) >= kLanes &&
-         TileGrid(1, p.out, static_cast<int>(p.kernel[0])).count() >= kLeastTiles &&
-         TileGrid(1, p.in, static_cast<int>(p.kernel[0])).count() >= kLeastTiles;
+const char* winograd_declines(const ConvProblem& p) {
+  if (!winograd_allowed()) return "turned off";
+  for (size_t i = 0; i < 3; ++i) {
+    if (p.stride[i] != 1) return "stride above 1";
+    if (p.kernel[i] != 3 && !(i == 0 && p.kernel[0] == 1)) return "kernel other than 3x3x3 and 1x3x3";
+  }
+  if (p.n == 0) return "empty";
+  if (std::min(p.cin, p.cout) < kLeastChannels || std::max(p.cin, p.cout) < kLanes) return "few channels";
+  const int depth_taps = static_cast<int>(p.kernel[0]);
+  if (TileGrid(1, p.out, depth_taps).count() < kLeastTiles ||
+      TileGrid(1, p.in, depth_taps).count() < kLeastTiles)
+    return "small volume";
+  return nullptr;
 }
 
-void winograd_conv(const KernelTable& k, const DirectConv& conv) {
+void winograd_conv(const ConvTables& k, const DirectConv& conv) {
   Prepared p(conv);
   const int64_t count = p.grid.count();
   if (count == 0) return;
@@ -264,5 +249,4 @@ void winograd_conv(const KernelTable& k, const DirectConv& conv) {
   });
 }
 
-}  // namespace cpu
-}  // namespace voxgrad
+}  // namespace voxgrad::cpu

@@ -15,20 +15,20 @@
 
 #include "tensor/conv/conv.h"
 #include "tensor/conv/cpu/direct.h"
-#include "tensor/core/cpu/kernels.h"
+#include "tensor/conv/cpu/tables.h"
 
 namespace voxgrad::cpu {
 
-/// Whether this problem's three passes run here. Never depends on n, the number of samples: a sample has the
-/// same bits alone and in a batch.
-bool winograd_takes(const ConvProblem& p);
+/// Why the three passes of this problem do not run here, null where they do. This never depends on n, the
+/// number of samples: a sample has the same bits alone and in a batch.
+const char* winograd_declines(const ConvProblem& p);
 
 /// A forward pass or a gradient with respect to the input, as direct_conv computes it.
-void winograd_conv(const KernelTable& k, const DirectConv& conv);
+void winograd_conv(const ConvTables& k, const DirectConv& conv);
 
 /// As conv3d_backward_weights, for T = float or Bf16Bits. dbias may be null.
 template <class T>
-void winograd_backward_weights(const KernelTable& k, const ConvProblem& p,
+void winograd_backward_weights(const ConvTables& k, const ConvProblem& p,
                                const std::vector<ref::Part<const T>>& x, const T* dy, float* dw,
                                float* dbias);
 

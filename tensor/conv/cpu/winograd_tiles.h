@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "tensor/conv/cpu/tables.h"
 #include "tensor/conv/ref/conv.h"
-#include "tensor/core/cpu/kernels.h"
 
 namespace voxgrad::cpu {
 
@@ -18,9 +18,9 @@ template <class T>
 constexpr int64_t kNumbers = sizeof(float) / sizeof(T);  // of an element
 
 template <class T>
-const WinogradKernels<T>& winograd_kernels(const KernelTable& k) {
+const WinogradKernels<T>& winograd_kernels(const ConvTables& k) {
   if constexpr (std::is_same_v<T, float>)
-    return k.winograd;
+    return k.conv->winograd;
   else
     return k.bf16->winograd;
 }

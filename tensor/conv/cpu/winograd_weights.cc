@@ -98,13 +98,13 @@ struct Summing<float> {
     run.x_step = v_step;
     return run;
   }
-  static int widest(const KernelTable& k) { return k.weights.vectors; }
-  static int limit(const KernelTable& k, int vectors) { return k.weights.channels[vectors - 1][0]; }
-  static void run(const KernelTable& k, int vectors, int64_t channels, WeightsRun& run) {
+  static int widest(const ConvTables& k) { return k.conv->weights.vectors; }
+  static int limit(const ConvTables& k, int vectors) { return k.conv->weights.channels[vectors - 1][0]; }
+  static void run(const ConvTables& k, int vectors, int64_t channels, WeightsRun& run) {
     run.lanes = int64_t{vectors} * kLanes;
-    k.weights.run[vectors - 1][0][0][1][channels - 1](run);
+    k.conv->weights.run[vectors - 1][0][0][1][channels - 1](run);
   }
-  static auto bias(const KernelTable& k) { return k.weights.bias; }
+  static auto bias(const ConvTables& k) { return k.conv->weights.bias; }
 };
 
 template <>
@@ -115,18 +115,18 @@ struct Summing<Bf16Bits> {
     run.x_step = v_step / 2;  // a step of this kernel is two columns of x
     return run;
   }
-  static int widest(const KernelTable&) { return 2; }
-  static int limit(const KernelTable& k, int vectors) { return k.bf16->weights_channels[vectors - 1][0]; }
-  static void run(const KernelTable& k, int vectors, int64_t channels, WeightsPairRun& run) {
+  static int widest(const ConvTables&) { return 2; }
+  static int limit(const ConvTables& k, int vectors) { return k.bf16->weights_channels[vectors - 1][0]; }
+  static void run(const ConvTables& k, int vectors, int64_t channels, WeightsPairRun& run) {
     k.bf16->weights[vectors - 1][0][0][channels - 1](run);
   }
-  static auto bias(const KernelTable& k) { return k.bf16->bias; }
+  static auto bias(const ConvTables& k) { return k.bf16->bias; }
 };
 
 // sums[vector][channel][lane] += sum over steps (tiles, or pairs of tiles) of v[step][channel] *
 // dv[step][lane]; v_step and dv_step are the distances of two steps.
 template <class T>
-void add_products(const KernelTable& k, const PointsGroup& g, const float* v, int64_t v_step, const float* dv,
+void add_products(const ConvTables& k, const PointsGroup& g, const float* v, int64_t v_step, const float* dv,
                   int64_t dv_step, int64_t steps, float* sums) {
   const WeightsRow row{v, dv};
   auto run = Summing<T>::over(steps, v_step);
@@ -150,7 +150,7 @@ void add_products(const KernelTable& k, const PointsGroup& g, const float* v, in
 
 // bias[channel] += the output gradients of tiles [first, last).
 template <class T>
-void add_bias(const KernelTable& k, const PointsPass<T>& w, const PointsGroup& g, int64_t first, int64_t last,
+void add_bias(const ConvTables& k, const PointsPass<T>& w, const PointsGroup& g, int64_t first, int64_t last,
               float* bias) {
   for_tile_rows(w.grid, first, last, [&](const TileRow& r) {
     const int64_t columns = std::min(2 * r.count, w.p.out[2] - 2 * r.x);
@@ -167,7 +167,7 @@ void add_bias(const KernelTable& k, const PointsPass<T>& w, const PointsGroup& g
 
 // Adds tiles [first, last) to the sums of a group, for points [depth, depth_end) along D.
 template <class T>
-void sum_tiles(const KernelTable& k, const PointsPass<T>& w, const PointsGroup& g, int depth, int depth_end,
+void sum_tiles(const ConvTables& k, const PointsPass<T>& w, const PointsGroup& g, int depth, int depth_end,
                int64_t first, int64_t last, float* sums, float* bias) {
   const WinogradKernels<T>& winograd = winograd_kernels<T>(k);
   constexpr int64_t kNumber = kNumbers<T>, kTogether = kTiles * kNumber;  // the same memory for both types
@@ -204,8 +204,8 @@ void sum_tiles(const KernelTable& k, const PointsPass<T>& w, const PointsGroup& 
 }  // namespace
 
 template <class T>
-void winograd_backward_weights(const KernelTable& k, const ConvProblem& p,
-                               const std::vector<Part<const T>>& x, const T* dy, float* dw, float* dbias) {
+void winograd_backward_weights(const ConvTables& k, const ConvProblem& p, const std::vector<Part<const T>>& x,
+                               const T* dy, float* dw, float* dbias) {
   PointsPass<T> w(p, x, dy);
   const int64_t count = w.grid.count(), groups = static_cast<int64_t>(w.groups.size());
   const int64_t depth_points = w.grid.depth_points();
@@ -243,9 +243,10 @@ void winograd_backward_weights(const KernelTable& k, const ConvProblem& p,
     const int64_t c = task % kGroup;
     if (c >= g.channels) return;
     for (int64_t v = 0; v < g.out_vectors(); ++v)
-      k.winograd_weights.taps({sums + g.sums + (v * g.channels + c) * kLanes, g.point(), w.size, partitions,
-                               w.grid.depth_taps, dw + (g.in_first + c) * p.cout + g.out_first + v * kLanes,
-                               p.cin * p.cout, std::min<int64_t>(kLanes, g.lanes - v * kLanes)});
+      k.conv->winograd_weights.taps({sums + g.sums + (v * g.channels + c) * kLanes, g.point(), w.size,
+                                     partitions, w.grid.depth_taps,
+                                     dw + (g.in_first + c) * p.cout + g.out_first + v * kLanes,
+                                     p.cin * p.cout, std::min<int64_t>(kLanes, g.lanes - v * kLanes)});
   });
   if (dbias) {
     std::copy_n(bias, p.cout, dbias);
@@ -254,9 +255,9 @@ void winograd_backward_weights(const KernelTable& k, const ConvProblem& p,
   }
 }
 
-template void winograd_backward_weights(const KernelTable&, const ConvProblem&,
+template void winograd_backward_weights(const ConvTables&, const ConvProblem&,
                                         const std::vector<Part<const float>>&, const float*, float*, float*);
-template void winograd_backward_weights(const KernelTable&, const ConvProblem&,
+template void winograd_backward_weights(const ConvTables&, const ConvProblem&,
                                         const std::vector<Part<const Bf16Bits>>&, const Bf16Bits*, float*,
                                         float*);
 

@@ -66,36 +66,56 @@ bool ConvOffer::offer(const std::string& name, ConvRunner run, bool adds_bias) {
 }
 
 const ConvPlan& conv_plan(Context& c, const ConvPlanProblem& p) {
+  std::map<std::string, ConvPlan>& plans = c.part<ConvPlans>().plans;
   const std::string key = plan_key(p);
-  if (const auto known = c.plans->plans.find(key); known != c.plans->plans.end()) return known->second;
+  if (const auto known = plans.find(key); known != plans.end()) return known->second;
   require(!c.capturing(), "expected a plan for ", key, " before the capture: run the step once without");
   ConvOffer o(c, p);
   for (const auto ask : {offer_conv_head, offer_conv_first, offer_conv_mma, offer_conv_mma_weights,
                          offer_conv_cudnn, offer_conv_general}) {
     ask(c, p, o);
-    if (o.taken()) return c.plans->plans.emplace(key, std::move(o.plan())).first->second;
+    if (o.taken()) return plans.emplace(key, std::move(o.plan())).first->second;
   }
   fail(ErrorCode::device, "no implementation for ", key, ": ", o.declined());
 }
 
 namespace {
 
-ConvPlanProblem make_problem(const ConvCall& call, Pass pass, const Part* x, int32_t parts) {
+void copy3(const Triple& from, int64_t (&to)[3]) {
+  for (size_t k = 0; k < 3; ++k) to[k] = from[k];
+}
+
+ConvShape shape_of(const ConvProblem& p) {
+  ConvShape s{};
+  s.n = p.n;
+  copy3(p.in, s.in);
+  copy3(p.out, s.out);
+  copy3(p.kernel, s.kernel);
+  copy3(p.stride, s.stride);
+  copy3(p.pad, s.pad);
+  s.cin = p.cin;
+  s.cout = p.cout;
+  return s;
+}
+
+template <class Call>
+ConvPlanProblem make_problem(const Call& call, const ConvShape& shape, Pass pass, const ConvPart* x,
+                             int64_t parts) {
   require(call.type == DType::f32 || call.type == DType::bf16, "expected f32 or bf16, got ", call.type);
   require(call.weight_type == DType::f32 || (call.weight_type == DType::bf16 && call.type == DType::bf16),
           "expected weights in f32, or in bf16 with bf16 data, got ", call.weight_type);
   require(parts >= 1 && parts <= kMaxParts, "expected 1 to ", kMaxParts, " inputs, got ", parts);
   ConvPlanProblem p{};
   p.pass = pass;
-  p.shape = call.shape;
-  p.parts = parts;
+  p.shape = shape;
+  p.parts = static_cast<int>(parts);
   int64_t channels = 0;
-  for (int k = 0; k < parts; ++k) channels += p.channels[k] = x[k].channels;
+  for (int k = 0; k < p.parts; ++k) channels += p.channels[k] = x[k].channels;
   require(channels == p.shape.cin, "expected inputs with ", p.shape.cin, " channels in all, got ", channels);
   p.type = call.type;
   p.weight_type = call.weight_type;
-  p.tf32 = call.tf32 && call.type == DType::f32;
-  p.deterministic = call.deterministic;
+  p.tf32 = call.mode.tf32 && call.type == DType::f32;
+  p.deterministic = call.mode.deterministic;
   return p;
 }
 
@@ -111,125 +131,111 @@ void run_plan(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {
   conv_plan(c, p).run(c, p, a);
 }
 
-ConvPlanProblem make_adjoint(const ConvCall& call, Pass pass) {
-  ConvCall c = call;
-  c.shape = adjoint_shape(call.shape);
-  const Part all{nullptr, c.shape.cin};
-  ConvPlanProblem p = make_problem(c, pass, &all, 1);
+template <class Call>
+ConvPlanProblem make_adjoint(const Call& call, Pass pass) {
+  const ConvShape shape = adjoint_shape(shape_of(call.problem));
+  const ConvPart all{nullptr, shape.cin};
+  ConvPlanProblem p = make_problem(call, shape, pass, &all, 1);
   p.swapped = true;
   return p;
 }
 
-Status forward(Context* context, const ConvCall* call, const Part* x, int32_t parts, const void* w,
-               const void* bias, void* y) {
-  return enter(context, "conv3d_forward", [&](Context& c) {
-    const ConvPlanProblem p = make_problem(*call, Pass::forward, x, parts);
-    if (p.out_places() * p.shape.cout == 0) return;
-    ConvArrays a{};
-    for (int k = 0; k < parts; ++k) a.x[k] = x[k];
-    a.y = y;
-    a.w = w;
-    a.bias = bias;
-    expect_aligned(a, parts);
-    const ConvPlan& plan = conv_plan(c, p);
-    plan.run(c, p, a);
-    if (bias && !plan.adds_bias) add_bias(c, p.type, p.weight_type, p.out_places(), p.shape.cout, bias, y);
-  });
+void forward(Context& c, const Conv3dForward& call) {
+  const ConvPlanProblem p = make_problem(call, shape_of(call.problem), Pass::forward, call.x, call.parts);
+  if (p.out_places() * p.shape.cout == 0) return;
+  ConvArrays a{};
+  for (int k = 0; k < p.parts; ++k) a.x[k] = call.x[k];
+  a.y = call.y;
+  a.w = call.w;
+  a.bias = call.bias;
+  expect_aligned(a, p.parts);
+  const ConvPlan& plan = conv_plan(c, p);
+  plan.run(c, p, a);
+  if (call.bias && !plan.adds_bias)
+    add_bias(c, p.type, p.weight_type, p.out_places(), p.shape.cout, call.bias, call.y);
 }
 
 // Parts that nobody wants are computed into scratch memory: implementations write all of them.
-Status backward_data(Context* context, const ConvCall* call, const void* dy, const void* w, const Part* dx,
-                     int32_t parts) {
-  return enter(context, "conv3d_backward_data", [&](Context& c) {
-    const ConvPlanProblem p = make_problem(*call, Pass::backward_data, dx, parts);
-    if (p.in_places() * p.shape.cin == 0) return;
-    ConvArrays a{};
-    int64_t unwanted = 0;
-    for (int k = 0; k < parts; ++k)
-      if (!dx[k].data) unwanted = std::max(unwanted, dx[k].channels);
-    const Scratch rest(c, static_cast<uint64_t>(unwanted * p.in_places()) * size_of(p.type));
-    for (int k = 0; k < parts; ++k) a.x[k] = {dx[k].data ? dx[k].data : rest.as<void>(), dx[k].channels};
-    a.y = const_cast<void*>(dy);
-    a.w = w;
-    run_plan(c, p, a);
-  });
+void backward_data(Context& c, const Conv3dBackwardData& call) {
+  const ConvPlanProblem p =
+      make_problem(call, shape_of(call.problem), Pass::backward_data, call.dx, call.parts);
+  if (p.in_places() * p.shape.cin == 0) return;
+  ConvArrays a{};
+  int64_t unwanted = 0;
+  for (int k = 0; k < p.parts; ++k)
+    if (!call.dx[k].data) unwanted = std::max(unwanted, call.dx[k].channels);
+  const Scratch rest(c, static_cast<uint64_t>(unwanted * p.in_places()) * size_of(p.type));
+  for (int k = 0; k < p.parts; ++k)
+    a.x[k] = {call.dx[k].data ? call.dx[k].data : rest.as<void>(), call.dx[k].channels};
+  a.y = const_cast<void*>(call.dy);
+  a.w = call.w;
+  run_plan(c, p, a);
 }
 
-Status backward_weights(Context* context, const ConvCall* call, const Part* x, int32_t parts, const void* dy,
-                        void* dw, void* dbias) {
-  return enter(context, "conv3d_backward_weights", [&](Context& c) {
-    const ConvPlanProblem p = make_problem(*call, Pass::backward_weights, x, parts);
-    if (p.weights() == 0) return;
-    ConvArrays a{};
-    for (int k = 0; k < parts; ++k) a.x[k] = x[k];
-    a.y = const_cast<void*>(dy);
-    a.dw = dw;
-    run_plan(c, p, a);
-    if (dbias) sum_bias(c, p.type, p.weight_type, p.out_places(), p.shape.cout, dy, dbias);
-  });
+void backward_weights(Context& c, const Conv3dBackwardWeights& call) {
+  const ConvPlanProblem p =
+      make_problem(call, shape_of(call.problem), Pass::backward_weights, call.x, call.parts);
+  if (p.weights() == 0) return;
+  ConvArrays a{};
+  for (int k = 0; k < p.parts; ++k) a.x[k] = call.x[k];
+  a.y = const_cast<void*>(call.dy);
+  a.dw = call.dw;
+  run_plan(c, p, a);
+  if (call.dbias) sum_bias(c, p.type, p.weight_type, p.out_places(), p.shape.cout, call.dy, call.dbias);
 }
 
-Status transpose_forward(Context* context, const ConvCall* call, const void* x, const void* w,
-                         const void* bias, void* y) {
-  return enter(context, "conv_transpose3d_forward", [&](Context& c) {
-    const ConvPlanProblem p = make_adjoint(*call, Pass::backward_data);
-    if (p.in_places() * p.shape.cin == 0) return;
-    ConvArrays a{};
-    a.x[0] = {y, p.shape.cin};
-    a.y = const_cast<void*>(x);
-    a.w = w;
-    run_plan(c, p, a);
-    if (bias) add_bias(c, p.type, p.weight_type, p.in_places(), p.shape.cin, bias, y);
-  });
+void transpose_forward(Context& c, const ConvTranspose3dForward& call) {
+  const ConvPlanProblem p = make_adjoint(call, Pass::backward_data);
+  if (p.in_places() * p.shape.cin == 0) return;
+  ConvArrays a{};
+  a.x[0] = {call.y, p.shape.cin};
+  a.y = const_cast<void*>(call.x);
+  a.w = call.w;
+  run_plan(c, p, a);
+  if (call.bias) add_bias(c, p.type, p.weight_type, p.in_places(), p.shape.cin, call.bias, call.y);
 }
 
-Status transpose_backward_data(Context* context, const ConvCall* call, const void* dy, const void* w,
-                               void* dx) {
-  return enter(context, "conv_transpose3d_backward_data", [&](Context& c) {
-    const ConvPlanProblem p = make_adjoint(*call, Pass::forward);
-    if (p.out_places() * p.shape.cout == 0) return;
-    ConvArrays a{};
-    a.x[0] = {const_cast<void*>(dy), p.shape.cin};
-    a.y = dx;
-    a.w = w;
-    run_plan(c, p, a);
-  });
+void transpose_backward_data(Context& c, const ConvTranspose3dBackwardData& call) {
+  const ConvPlanProblem p = make_adjoint(call, Pass::forward);
+  if (p.out_places() * p.shape.cout == 0) return;
+  ConvArrays a{};
+  a.x[0] = {const_cast<void*>(call.dy), p.shape.cin};
+  a.y = call.dx;
+  a.w = call.w;
+  run_plan(c, p, a);
 }
 
-Status transpose_backward_weights(Context* context, const ConvCall* call, const void* x, const void* dy,
-                                  void* dw, void* dbias) {
-  return enter(context, "conv_transpose3d_backward_weights", [&](Context& c) {
-    const ConvPlanProblem p = make_adjoint(*call, Pass::backward_weights);
-    if (p.weights() == 0) return;
-    ConvArrays a{};
-    a.x[0] = {const_cast<void*>(dy), p.shape.cin};
-    a.y = const_cast<void*>(x);
-    a.dw = dw;
-    run_plan(c, p, a);
-    if (dbias) sum_bias(c, p.type, p.weight_type, p.in_places(), p.shape.cin, dy, dbias);
-  });
+void transpose_backward_weights(Context& c, const ConvTranspose3dBackwardWeights& call) {
+  const ConvPlanProblem p = make_adjoint(call, Pass::backward_weights);
+  if (p.weights() == 0) return;
+  ConvArrays a{};
+  a.x[0] = {const_cast<void*>(call.dy), p.shape.cin};
+  a.y = const_cast<void*>(call.x);
+  a.dw = call.dw;
+  run_plan(c, p, a);
+  if (call.dbias) sum_bias(c, p.type, p.weight_type, p.in_places(), p.shape.cin, call.dy, call.dbias);
 }
 
-Status report(Context* context, char* text, uint64_t size, uint64_t* needed) {
-  return enter(context, "report", [&](Context& c) {
-    std::string all;
-    for (const auto& [key, plan] : c.plans->plans) all += key + ": " + plan.text + "\n";
-    *needed = all.size();
-    if (size == 0) return;
-    const size_t n = std::min<size_t>(all.size(), size - 1);
-    std::memcpy(text, all.data(), n);
-    text[n] = 0;
-  });
+void report(Context& c, const ConvReport& call) {
+  std::string all;
+  for (const auto& [key, plan] : c.part<ConvPlans>().plans) all += key + ": " + plan.text + "\n";
+  *call.needed = all.size();
+  if (call.size == 0) return;
+  const size_t n = std::min<size_t>(all.size(), call.size - 1);
+  std::memcpy(call.text, all.data(), n);
+  call.text[n] = 0;
 }
+
+constexpr KernelEntry kEntries[] = {kEntry<forward>,
+                                    kEntry<backward_data>,
+                                    kEntry<backward_weights>,
+                                    kEntry<transpose_forward>,
+                                    kEntry<transpose_backward_data>,
+                                    kEntry<transpose_backward_weights>,
+                                    kEntry<report>};
 
 }  // namespace
 
-extern const ConvFns conv_functions{forward,
-                                    backward_data,
-                                    backward_weights,
-                                    transpose_forward,
-                                    transpose_backward_data,
-                                    transpose_backward_weights,
-                                    report};
+extern const std::span<const KernelEntry> conv_kernels{kEntries};
 
 }  // namespace voxgrad::cuda

@@ -178,7 +178,7 @@ struct CudnnPlan {
   int64_t workspace;
   std::string name;
   void run(Context& c, const void* x, const void* w, const void* y) const {
-    Cudnn& d = c.need_cudnn();
+    Cudnn& d = need_cudnn(c);
     const Scratch memory(c, static_cast<uint64_t>(workspace));
     Descriptor pack(d, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, "variant pack");
     const int64_t ids[3] = {kX, kW, kY};
@@ -347,7 +347,7 @@ bool offer_joined(Cudnn& d, const ConvPlanProblem& p, DType gradient, ConvOffer&
 
 void offer_conv_cudnn(Context& c, const ConvPlanProblem& p, ConvOffer& o) {
   try {
-    Cudnn& d = c.need_cudnn();
+    Cudnn& d = need_cudnn(c);
     const ConvMode mode = p.type == DType::bf16 ? ConvMode::bf16 : p.tf32 ? ConvMode::tf32 : ConvMode::fp32;
     if (const char* const why = cudnn_refusal(d.version, mode)) return o.decline("cuDNN", why);
     // bf16 gradients of weights are best kept in f32, where an engine does that.
@@ -364,5 +364,13 @@ void offer_conv_cudnn(Context& c, const ConvPlanProblem& p, ConvOffer& o) {
     o.decline("cuDNN", e.what());
   }
 }
+
+Cudnn& need_cudnn(Context& c) {
+  std::shared_ptr<Cudnn>& kept = c.part<ConvPlans>().cudnn;
+  if (!kept) kept = std::make_shared<Cudnn>(c.stream);
+  return *kept;
+}
+
+std::string describe_cudnn(Context& c) { return need_cudnn(c).description(); }
 
 }  // namespace voxgrad::cuda

@@ -1,5 +1,5 @@
 // Convolution plans: for each problem, the first implementation of an ordered list that neither declines nor
-// fails its one check against the plain f32 kernel (conv_check.cu). Chosen by rules and heuristics, never by
+// fails its one check against the plain f32 kernel (check.cu). Chosen by rules and heuristics, never by
 // timing; kept with the context.
 #pragma once
 #include <functional>
@@ -35,9 +35,15 @@ class DeviceLost : public Error {
   using Error::Error;
 };
 
+struct Cudnn;  // cudnn.h
+
+/// What this family keeps with a device.
 struct ConvPlans {
+  std::shared_ptr<Cudnn> cudnn;  ///< opened at first use; destroyed after the plans that use it
   std::map<std::string, ConvPlan> plans;
 };
+/// cuDNN of a device. Throws ErrorCode::device and says where it was looked for.
+Cudnn& need_cudnn(Context& c);
 
 /// What an implementation is asked with: it offers runners until one is taken.
 class ConvOffer {
@@ -61,20 +67,20 @@ class ConvOffer {
 const ConvPlan& conv_plan(Context& c, const ConvPlanProblem& p);
 
 // The implementations, in the order in which they are asked.
-void offer_conv_head(Context& c, const ConvPlanProblem& p, ConvOffer& o);         // conv_head.cu
-void offer_conv_first(Context& c, const ConvPlanProblem& p, ConvOffer& o);        // conv_first.cu
-void offer_conv_mma(Context& c, const ConvPlanProblem& p, ConvOffer& o);          // conv_mma.cu
-void offer_conv_mma_weights(Context& c, const ConvPlanProblem& p, ConvOffer& o);  // conv_mma_weights.cu
-void offer_conv_cudnn(Context& c, const ConvPlanProblem& p, ConvOffer& o);        // conv_cudnn.cc
-void offer_conv_general(Context& c, const ConvPlanProblem& p, ConvOffer& o);      // conv_general.cu
+void offer_conv_head(Context& c, const ConvPlanProblem& p, ConvOffer& o);         // head.cu
+void offer_conv_first(Context& c, const ConvPlanProblem& p, ConvOffer& o);        // first.cu
+void offer_conv_mma(Context& c, const ConvPlanProblem& p, ConvOffer& o);          // mma.cu
+void offer_conv_mma_weights(Context& c, const ConvPlanProblem& p, ConvOffer& o);  // mma_weights.cu
+void offer_conv_cudnn(Context& c, const ConvPlanProblem& p, ConvOffer& o);        // cudnn_plans.cc
+void offer_conv_general(Context& c, const ConvPlanProblem& p, ConvOffer& o);      // general.cu
 
-// conv_check.cu
+// check.cu
 /// Fills arrays with fixed random numbers; `scale` keeps sums near 1.
 void fill_random(Context& c, DType type, int64_t n, uint32_t which, float scale, void* y);
 /// The error of what a runner wrote, as in allowed_error, on a sample of its results. Waits.
 double conv_error(Context& c, const ConvPlanProblem& p, const ConvArrays& a);
 
-// conv_pack.cu
+// pack.cu
 /// out [cout, taps, channels] = the weights of input channels [first, first + channels), in the type of x.
 void pack_weights(Context& c, const ConvPlanProblem& p, int64_t first, int64_t channels, const void* w,
                   void* out);

@@ -4,9 +4,17 @@
 #include <cstdio>
 #include <string>
 
+#include "tensor/conv/calls.h"
 #include "tensor/core/cuda/module.h"
 
 namespace voxgrad::cuda {
+
+/// Extents along D, H, W, as kernels take them. For a transposed convolution kernel == stride, pad == 0, out
+/// == in * stride.
+struct ConvShape {
+  int64_t n, in[3], out[3], kernel[3], stride[3], pad[3], cin, cout;
+};
+using Part = ConvPart;
 
 enum class Pass { forward, backward_data, backward_weights };
 constexpr int kMaxParts = 4;

@@ -31,26 +31,4 @@ auto dispatch(const char* op, const char* declined, double flops, Describe&& des
   return slow();
 }
 
-/// As dispatch, for bf16: fast(kernel table) where the instruction set has bf16 kernels (avx512bf16, and amx,
-/// which has kernels on tiles beside them), else slow(), which computes with the f32 kernels on widened
-/// copies. `has_tiles`: whether this op has one on tiles.
-template <class Describe, class Fast, class Slow>
-void dispatch_bf16(const char* op, const char* declined, double flops, Describe&& describe, Fast&& fast,
-                   Slow&& slow, bool has_tiles = false) {
-  const CpuIsa isa = cpu_isa();
-  const KernelTable* const table = kernel_table(isa);
-  if (table && table->bf16 && !declined) {
-    const bool tiles = has_tiles && table->tiles;
-    if (tracing())
-      detail::trace_kernel(op, name_of(tiles ? CpuIsa::amx : CpuIsa::avx512bf16),
-                           describe() + (tiles ? " tiles bf16" : " bf16"), "", flops);
-    return fast(*table);
-  }
-  if (tracing())
-    detail::trace_kernel(op, "widened to f32", describe() + " bf16",
-                         cat(name_of(isa), " declined: ", declined ? declined : "no bf16 instructions"),
-                         flops);
-  slow();
-}
-
 }  // namespace voxgrad::cpu

@@ -22,13 +22,6 @@ const cpu::KernelTable& kernel_table();
 namespace avx512 {
 const cpu::KernelTable& kernel_table();
 }
-namespace avx512bf16 {
-const cpu::Bf16Kernels& bf16_kernels();  // tensor/core/cpu/isa/bf16/table.cc
-}
-namespace amx {
-const cpu::TileKernels& tile_kernels();  // tensor/gemm/cpu/isa/amx/tiles.cc
-}
-
 namespace {
 
 constexpr std::array<CpuIsa, 6> kAll{CpuIsa::ref,    CpuIsa::portable,   CpuIsa::avx2,
@@ -104,22 +97,9 @@ const KernelTable* kernel_table(CpuIsa isa) {
       return &avx2::kernel_table();
     case CpuIsa::avx512:
       return &avx512::kernel_table();
-    case CpuIsa::avx512bf16: {
-      static const KernelTable with_bf16 = [] {
-        KernelTable t = avx512::kernel_table();
-        t.bf16 = &avx512bf16::bf16_kernels();
-        return t;
-      }();
-      return &with_bf16;
-    }
-    case CpuIsa::amx: {
-      static const KernelTable with_tiles = [] {
-        KernelTable t = *kernel_table(CpuIsa::avx512bf16);
-        t.tiles = &amx::tile_kernels();
-        return t;
-      }();
-      return &with_tiles;
-    }
+    case CpuIsa::avx512bf16:
+    case CpuIsa::amx:
+      return &avx512::kernel_table();
 #else
     case CpuIsa::avx2:
     case CpuIsa::avx512:

@@ -3,10 +3,8 @@
 #include <cstdio>
 #include <cstring>
 
-#include "tensor/conv/cuda/cudnn.h"
-#include "tensor/conv/cuda/plans.h"
+#include "tensor/core/cuda/kernels.h"
 #include "tensor/core/cuda/upload_ring.h"
-#include "tensor/gemm/cuda/cublas.h"
 
 namespace voxgrad::cuda {
 
@@ -78,32 +76,19 @@ Context::Context(int i) : index(i) {
                                                (void)cudaFree(p);
                                              },
                                              free_memory_text});
-  plans = std::make_unique<ConvPlans>();
   uploads = std::make_unique<UploadRing>();
 }
 
 Context::~Context() {
   (void)cudaSetDevice(index);
   (void)cudaDeviceSynchronize();
-  plans.reset();
+  parts_.clear();
   uploads.reset();
-  cudnn.reset();
-  cublas.reset();
   pool.reset();
   if (released) (void)cudaEventDestroy(released);
   if (copied) (void)cudaEventDestroy(copied);
   if (copy_stream) (void)cudaStreamDestroy(copy_stream);
   if (stream) (void)cudaStreamDestroy(stream);
-}
-
-Cudnn& Context::need_cudnn() {
-  if (!cudnn) cudnn = std::make_unique<Cudnn>(stream);
-  return *cudnn;
-}
-
-Cublas& Context::need_cublas() {
-  if (!cublas) cublas = std::make_unique<Cublas>();
-  return *cublas;
 }
 
 namespace {
@@ -148,8 +133,8 @@ Status info(Context* context, DeviceInfo* out) {
     out->total_bytes = total;
     out->l2_bytes = static_cast<uint64_t>(p.l2CacheSize);
     out->shared_bytes_a_block = p.sharedMemPerBlockOptin;
-    const std::string text = line("cuDNN", [&] { return c.need_cudnn().description(); }) +
-                             line("cuBLASLt", [&] { return c.need_cublas().description(); });
+    const std::string text = line("cuDNN", [&] { return describe_cudnn(c); }) +
+                             line("cuBLASLt", [&] { return describe_cublas(c); });
     std::snprintf(out->libraries, sizeof out->libraries, "%s", text.c_str());
   });
 }

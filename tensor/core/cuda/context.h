@@ -2,6 +2,7 @@
 #pragma once
 #include <cuda_runtime.h>
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,9 +19,6 @@ void check(cudaError_t result, const char* what);
 /// Throws where the launch before failed.
 void check_launch(const char* kernel);
 
-struct ConvPlans;  // conv_plans.h
-struct Cudnn;      // cudnn.h
-struct Cublas;     // cublas.h
 class UploadRing;  // upload_ring.h
 
 struct Context {
@@ -36,16 +34,21 @@ struct Context {
   int arena = 0;                                     ///< of the capture under way; 0: none
   const char* op = "cuda";                           ///< what the boundary is doing, for error texts
   std::unique_ptr<Pool> pool;
-  std::unique_ptr<Cudnn> cudnn;
-  std::unique_ptr<Cublas> cublas;
-  std::unique_ptr<ConvPlans> plans;
   std::unique_ptr<UploadRing> uploads;
 
   bool capturing() const { return arena != 0; }
   void make_current() const { check(cudaSetDevice(index), "cudaSetDevice"); }
-  /// Opened at first use. Throws ErrorCode::device saying where it was looked for.
-  Cudnn& need_cudnn();
-  Cublas& need_cublas();
+  /// What a family keeps with a device: its plans, a library. Made at first use, destroyed with the context.
+  template <class T>
+  T& part() {
+    static constexpr char kKey = 0;
+    std::shared_ptr<void>& kept = parts_[&kKey];
+    if (!kept) kept = std::make_shared<T>();
+    return *static_cast<T*>(kept.get());
+  }
+
+ private:
+  std::map<const void*, std::shared_ptr<void>> parts_;
 };
 
 /// Memory of the pool for the length of a scope.

@@ -4,22 +4,26 @@
 
 namespace voxgrad::cuda {
 
-extern const DeviceFns device_functions;        // context.cc
-extern const MemoryFns memory_functions;        // memory.cc
-extern const GraphFns graph_functions;          // graph.cc
-extern const ConvFns conv_functions;            // conv.cc
-extern const SoftmaxFns softmax_functions;      // softmax.cu
-extern const AttentionFns attention_functions;  // attention.cu
-extern const LossFns loss_functions;            // loss.cu
-extern const OptimFns optim_functions;          // optim.cu
-extern const GridFns grid_functions;            // pool_grid.cu
-extern const LayoutFns layout_functions;        // layout.cu
-extern const ProcessFns process_functions;      // process.cu
-extern const GemmFns gemm_functions;            // gemm.cc
+extern const DeviceFns device_functions;    // context.cc
+extern const MemoryFns memory_functions;    // memory.cc
+extern const GraphFns graph_functions;      // graph.cc
+extern const SoftmaxFns softmax_functions;  // softmax.cu
+extern const LossFns loss_functions;        // loss.cu
+extern const OptimFns optim_functions;      // optim.cu
+extern const GridFns grid_functions;        // pool_grid.cu
+extern const LayoutFns layout_functions;    // layout.cu
+extern const ProcessFns process_functions;  // process.cu
 
 extern const std::span<const KernelEntry> random_kernels;       // core/cuda/random.cu
 extern const std::span<const KernelEntry> reduce_kernels;       // core/cuda/reduce.cu
 extern const std::span<const KernelEntry> elementwise_kernels;  // elementwise/cuda/elementwise.cu
+extern const std::span<const KernelEntry> conv_kernels;         // conv/cuda/conv.cc
+extern const std::span<const KernelEntry> gemm_kernels;         // gemm/cuda/gemm.cc
+extern const std::span<const KernelEntry> attention_kernels;    // attention/cuda/attention.cu
 extern const std::span<const KernelEntry> norm_kernels;         // norm/cuda/norm.cu
+
+// Version and path of a library. Throws ErrorCode::device and says where it was looked for.
+std::string describe_cudnn(Context& c);   // conv/cuda/cudnn_plans.cc
+std::string describe_cublas(Context& c);  // gemm/cuda/gemm.cc
 
 }  // namespace voxgrad::cuda

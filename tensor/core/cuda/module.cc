@@ -10,7 +10,8 @@ const char* last_error() { return failure_text().c_str(); }
 
 Kernel kernel(const char* op, uint32_t call_bytes) {
   for (const std::span<const KernelEntry> family :
-       {random_kernels, reduce_kernels, elementwise_kernels, norm_kernels})
+       {random_kernels, reduce_kernels, elementwise_kernels, conv_kernels, gemm_kernels, attention_kernels,
+        norm_kernels})
     for (const KernelEntry& e : family)
       if (e.call_bytes == call_bytes && std::strcmp(e.op, op) == 0) return e.run;
   return nullptr;
@@ -21,10 +22,9 @@ Kernel kernel(const char* op, uint32_t call_bytes) {
 
 extern "C" __attribute__((visibility("default"))) const voxgrad::cuda::Module* voxgrad_cuda_module() {
   using namespace voxgrad::cuda;
-  static const Module module{kAbiVersion,     sizeof(Module),    VOXGRAD_VERSION,     last_error,
-                             kernel,          device_functions,  memory_functions,    graph_functions,
-                             conv_functions,  softmax_functions, attention_functions, loss_functions,
-                             optim_functions, grid_functions,    layout_functions,    process_functions,
-                             gemm_functions};
+  static const Module module{
+      kAbiVersion,      sizeof(Module),   VOXGRAD_VERSION,  last_error,        kernel,
+      device_functions, memory_functions, graph_functions,  softmax_functions, loss_functions,
+      optim_functions,  grid_functions,   layout_functions, process_functions};
   return &module;
 }

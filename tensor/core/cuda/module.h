@@ -85,43 +85,6 @@ struct GraphFns {
   Status (*nodes)(Graph* graph, uint64_t* count);
 };
 
-/// A volume that holds some of a convolution's channels: element (place, c) is data[place * channels + c].
-struct Part {
-  void* data;  ///< null: not wanted
-  int64_t channels;
-};
-
-/// Extents along D, H, W. For a transposed convolution kernel == stride, pad == 0, out == in * stride.
-struct ConvShape {
-  int64_t n, in[3], out[3], kernel[3], stride[3], pad[3], cin, cout;
-};
-struct ConvCall {
-  ConvShape shape;
-  DType type;          ///< of x, y, dx, dy
-  DType weight_type;   ///< of w, bias, dw, dbias: f32 or bf16
-  bool tf32;           ///< f32 products may be rounded to TF32
-  bool deterministic;  ///< leave out engines that may differ from run to run
-};
-/// w [taps, cin, cout]; the definition is tensor/conv/ref/conv.h. Inputs are read side by side along the
-/// channels.
-struct ConvFns {
-  Status (*forward)(Context* context, const ConvCall* call, const Part* x, int32_t parts, const void* w,
-                    const void* bias, void* y);
-  Status (*backward_data)(Context* context, const ConvCall* call, const void* dy, const void* w,
-                          const Part* dx, int32_t parts);
-  Status (*backward_weights)(Context* context, const ConvCall* call, const Part* x, int32_t parts,
-                             const void* dy, void* dw, void* dbias);
-  Status (*transpose_forward)(Context* context, const ConvCall* call, const void* x, const void* w,
-                              const void* bias, void* y);
-  Status (*transpose_backward_data)(Context* context, const ConvCall* call, const void* dy, const void* w,
-                                    void* dx);
-  Status (*transpose_backward_weights)(Context* context, const ConvCall* call, const void* x, const void* dy,
-                                       void* dw, void* dbias);
-  /// Writes one line a plan (problem, implementation, engine, workspace, error against f32, what declined and
-  /// why) as a C string of at most `size` bytes; `needed` gets its length.
-  Status (*report)(Context* context, char* text, uint64_t size, uint64_t* needed);
-};
-
 struct SoftmaxFns {
   Status (*forward)(Context* context, DType type, int64_t rows, int64_t classes, const void* x, float inverse,
                     void* y);
@@ -130,20 +93,6 @@ struct SoftmaxFns {
   Status (*log_forward)(Context* context, DType type, int64_t rows, int64_t classes, const void* x, void* y);
   Status (*log_backward)(Context* context, DType type, int64_t rows, int64_t classes, const void* y,
                          const void* dy, void* dx);
-};
-
-/// q [n, queries, heads, width], k [n, keys, heads, width], v [n, keys, heads, values].
-struct AttentionShape {
-  int64_t n, queries, keys, heads, width, values;
-};
-/// y and dy [n, queries, heads, values]; log_sum [n, heads, queries] f32. Definition:
-/// tensor/attention/ref/attention.h.
-struct AttentionFns {
-  Status (*forward)(Context* context, const AttentionShape* shape, DType type, float scale, const void* q,
-                    const void* k, const void* v, void* y, float* log_sum);
-  Status (*backward)(Context* context, const AttentionShape* shape, DType type, float scale, const void* q,
-                     const void* k, const void* v, const void* y, const float* log_sum, const void* dy,
-                     void* dq, void* dk, void* dv);
 };
 
 /// Definitions: tensor/loss/ref/losses.h. A label outside [0, classes) makes the result NaN. Gradients are
@@ -252,18 +201,6 @@ struct ProcessFns {
   Status (*clip_rows)(Context* context, int64_t rows, int64_t classes, const float* x, float* p);
 };
 
-/// c = alpha op(a) op(b) + beta c a batch, row major: op(a) [m, k], op(b) [k, n], c [m, n]. Strides in
-/// elements between matrices of a batch; 0: the same for all.
-struct GemmCall {
-  DType type;
-  bool tf32, transpose_a, transpose_b;
-  int64_t batch, m, n, k, stride_a, stride_b, stride_c;
-  float alpha, beta;
-};
-struct GemmFns {
-  Status (*multiply)(Context* context, const GemmCall* call, const void* a, const void* b, void* c);
-};
-
 /// A kernel by the name of its call (tensor/core/kernel.h), which is passed as a pointer.
 using Kernel = Status (*)(Context* context, const void* call);
 
@@ -277,15 +214,12 @@ struct Module {
   DeviceFns device;
   MemoryFns memory;
   GraphFns graph;
-  ConvFns conv;
   SoftmaxFns softmax;
-  AttentionFns attention;
   LossFns loss;
   OptimFns optim;
   GridFns grid;
   LayoutFns layout;
   ProcessFns process;
-  GemmFns gemm;
 };
 
 /// The one exported function, by this name.

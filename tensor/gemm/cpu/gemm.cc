@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tensor/core/kernel.h"
 #include "tensor/core/parallel.h"
 #include "tensor/core/tensor.h"
 
@@ -11,7 +12,7 @@ namespace {
 constexpr int64_t kRows = 96;  // of a task; a multiple of the largest tiles
 
 // out[k][lane] = alpha * op(B)[k, first + lane], zero beyond the last column.
-void pack_block(const GemmProblem& p, const float* b, int64_t first, int64_t width, float* out) {
+void pack_block(const Gemm& p, const float* b, int64_t first, int64_t width, float* out) {
   const int64_t lanes = std::min(width, p.columns - first);
   for (int64_t k = 0; k < p.depth; ++k, out += width) {
     const float* const from = p.transpose_b ? b + first * p.depth + k : b + k * p.columns + first;
@@ -23,9 +24,11 @@ void pack_block(const GemmProblem& p, const float* b, int64_t first, int64_t wid
 
 }  // namespace
 
-void gemm(const KernelTable& k, const GemmProblem& p, const float* a, const float* b, float* c) {
+void gemm_rows(const RowKernels& k, const Gemm& p) {
+  const float *const a = as<float>(p.a), *const b = as<float>(p.b);
+  float* const c = as<float>(p.c);
   if (p.batch * p.rows * p.columns == 0) return;
-  const int vectors = p.columns > kLanes ? k.conv.vectors : 1;
+  const int vectors = p.columns > kLanes ? k.vectors : 1;
   const int64_t width = vectors * kLanes, blocks = (p.columns + width - 1) / width,
                 block_size = p.depth * width;
   const int64_t matrices = p.shared_b ? 1 : p.batch;
@@ -51,13 +54,13 @@ void gemm(const KernelTable& k, const GemmProblem& p, const float* a, const floa
       x = to;
     }
     if (p.beta != 0) product = Tensor::empty({rows, width});
-    const int64_t limit = k.conv.tile_places[vectors - 1];
+    const int64_t limit = k.tile_places[vectors - 1];
     const int64_t tiles = (rows + limit - 1) / limit, tile = (rows + tiles - 1) / tiles;
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t column = block * width;
-      const ConvLine line{x, weights + ((p.shared_b ? 0 : i) * blocks + block) * block_size, p.depth};
+      const RowLine line{x, weights + ((p.shared_b ? 0 : i) * blocks + block) * block_size, p.depth};
       float* const out = c + (i * p.rows + first) * p.columns + column;
-      ConvRow row{};
+      RowSum row{};
       row.lines = &line;
       row.line_count = 1;
       row.bias = row.zeros = zeros;
@@ -66,7 +69,7 @@ void gemm(const KernelTable& k, const GemmProblem& p, const float* a, const floa
       float* const result = p.beta == 0 ? out : product.mutable_data<float>();
       row.y = result;
       row.y_step = p.beta == 0 ? p.columns : width;
-      k.conv.row[vectors - 1][0][0][tile - 1](row);
+      k.row[vectors - 1][0][0][tile - 1](row);
       for (int64_t r = 0; p.beta != 0 && r < rows; ++r)
         for (int64_t j = 0; j < row.lanes; ++j)
           out[r * p.columns + j] = result[r * width + j] + p.beta * out[r * p.columns + j];

@@ -1,6 +1,7 @@
 // A matrix product on tiles is a convolution of one row of places with one tap.
 #include <algorithm>
 
+#include "tensor/core/kernel.h"
 #include "tensor/core/parallel.h"
 #include "tensor/core/tensor.h"
 #include "tensor/gemm/cpu/gemm.h"
@@ -18,7 +19,7 @@ Bf16Bits* bits(const Tensor& t) { return reinterpret_cast<Bf16Bits*>(t.mutable_d
 int64_t rounded_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 // Columns [first, first + columns) of op(B), 32 of the depth a tile.
-void pack_block(const TileKernels& k, const GemmProblem& p, const float* b, int64_t first, int64_t columns,
+void pack_block(const TileKernels& k, const Gemm& p, const float* b, int64_t first, int64_t columns,
                 Bf16Bits* out) {
   const int64_t row = p.transpose_b ? 1 : p.columns, column = p.transpose_b ? p.depth : 1;
   for (int64_t d = 0; d < p.depth; d += kTileDepth)
@@ -34,7 +35,7 @@ void pack_block(const TileKernels& k, const GemmProblem& p, const float* b, int6
 }
 
 // Rows of op(A), in rows of a multiple of 32 of the depth that were zero.
-void round_rows(const TileKernels& k, const GemmProblem& p, const float* a, int64_t rows, Bf16Bits* out) {
+void round_rows(const TileKernels& k, const Gemm& p, const float* a, int64_t rows, Bf16Bits* out) {
   const int64_t depth = rounded_up(p.depth, kTileDepth);
   std::vector<float> row(static_cast<size_t>(p.transpose_a ? p.depth : 0));
   for (int64_t r = 0; r < rows; ++r, out += depth) {
@@ -49,7 +50,9 @@ void round_rows(const TileKernels& k, const GemmProblem& p, const float* a, int6
 
 }  // namespace
 
-void gemm_tiles(const TileKernels& k, const GemmProblem& p, const float* a, const float* b, float* c) {
+void gemm_tiles(const TileKernels& k, const Gemm& p) {
+  const float *const a = as<float>(p.a), *const b = as<float>(p.b);
+  float* const c = as<float>(p.c);
   if (p.batch * p.rows * p.columns == 0) return;
   const int64_t depth = rounded_up(p.depth, kTileDepth), blocks = rounded_up(p.columns, kBlock) / kBlock,
                 block_size = depth * kBlock, matrices = p.shared_b ? 1 : p.batch;

@@ -1,5 +1,6 @@
 #include <cblas.h>
 
+#include "tensor/core/kernel.h"
 #include "tensor/core/parallel.h"
 #include "tensor/gemm/cpu/gemm.h"
 
@@ -8,7 +9,9 @@ namespace {
 constexpr int64_t kRows = 192;  // of a tile
 }
 
-void gemm_openblas(const GemmProblem& p, const float* a, const float* b, float* c) {
+void gemm_openblas(const Gemm& p) {
+  const float *const a = as<float>(p.a), *const b = as<float>(p.b);
+  float* const c = as<float>(p.c);
   const int64_t tiles = (p.rows + kRows - 1) / kRows;
   parallel_for(p.batch * tiles, [&](int64_t task) {
     const int64_t i = task / tiles, first = task % tiles * kRows;

@@ -10,7 +10,7 @@
 // types: the instructions (isa/amx/tiles.cc) and plain loops that give the same bits on every CPU
 // (tiles_plain.cc), with which tests check the kernels everywhere.
 #pragma once
-#include "tensor/core/cpu/kernels.h"
+#include "tensor/gemm/cpu/tables.h"
 
 namespace voxgrad::cpu {
 

@@ -4,7 +4,7 @@
 #pragma once
 #include <cstdint>
 
-#include "tensor/core/cpu/kernels.h"
+#include "tensor/gemm/cpu/tables.h"
 
 namespace voxgrad::cpu {
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "tensor/core/cuda/kernels.h"
+#include "tensor/gemm/calls.h"
 #include "tensor/gemm/cuda/cublas.h"
 
 namespace voxgrad::cuda {
@@ -30,7 +31,7 @@ uint32_t alignment_of(const void* p) {
 
 class Product {
  public:
-  Product(Cublas& blas, const GemmCall& call)
+  Product(Cublas& blas, const Gemm& call)
       : blas_(blas),
         g_(call),
         operation_(blas.cublasLtMatmulDescDestroy),
@@ -43,9 +44,9 @@ class Product {
                "cublasLtMatmulDescCreate");
     set_transpose(CUBLASLT_MATMUL_DESC_TRANSA, g_.transpose_b);
     set_transpose(CUBLASLT_MATMUL_DESC_TRANSB, g_.transpose_a);
-    layout(a_.value, g_.n, g_.k, g_.transpose_b, g_.stride_b);
-    layout(b_.value, g_.k, g_.m, g_.transpose_a, g_.stride_a);
-    layout(c_.value, g_.n, g_.m, false, g_.stride_c);
+    layout(a_.value, g_.columns, g_.depth, g_.transpose_b, g_.shared_b ? 0 : g_.depth * g_.columns);
+    layout(b_.value, g_.depth, g_.rows, g_.transpose_a, g_.rows * g_.depth);
+    layout(c_.value, g_.columns, g_.rows, false, g_.rows * g_.columns);
   }
 
   void run(Context& context, const void* a, const void* b, void* c) {
@@ -82,10 +83,9 @@ class Product {
   }
 
   cublasLtMatmulAlgo_t choose(const uint32_t (&alignments)[3]) {
-    const std::string key =
-        cat(g_.type, g_.tf32, g_.transpose_a, g_.transpose_b, ' ', g_.batch, ' ', g_.m, ' ', g_.n, ' ', g_.k,
-            ' ', g_.stride_a, ' ', g_.stride_b, ' ', g_.stride_c, ' ', g_.beta == 0, ' ', alignments[0], ' ',
-            alignments[1], ' ', alignments[2]);
+    const std::string key = cat(g_.type, g_.tf32, g_.transpose_a, g_.transpose_b, ' ', g_.batch, ' ', g_.rows,
+                                ' ', g_.columns, ' ', g_.depth, ' ', g_.shared_b, ' ', g_.beta == 0, ' ',
+                                alignments[0], ' ', alignments[1], ' ', alignments[2]);
     if (const auto known = blas_.algorithms.find(key); known != blas_.algorithms.end()) return known->second;
     Owned<cublasLtMatmulPreference_t> preference(blas_.cublasLtMatmulPreferenceDestroy);
     blas_.check(blas_.cublasLtMatmulPreferenceCreate(&preference.value), "cublasLtMatmulPreferenceCreate");
@@ -113,22 +113,24 @@ class Product {
   }
 
   Cublas& blas_;
-  const GemmCall g_;
+  const Gemm g_;
   Owned<cublasLtMatmulDesc_t> operation_;
   Owned<cublasLtMatrixLayout_t> a_, b_, c_;
 };
 
-Status multiply(Context* context, const GemmCall* call, const void* a, const void* b, void* c) {
-  return enter(context, "gemm", [&](Context& device) {
-    require(call->type == DType::f32 || call->type == DType::bf16, "expected f32 or bf16, got ", call->type);
-    if (call->batch * call->m * call->n == 0) return;
-    require(call->k > 0, "expected a depth of at least 1");
-    Product(device.need_cublas(), *call).run(device, a, b, c);
-  });
+void gemm(Context& c, const Gemm& call) {
+  require(call.type == DType::f32 || call.type == DType::bf16, "expected f32 or bf16, got ", call.type);
+  if (call.batch * call.rows * call.columns == 0) return;
+  require(call.depth > 0, "expected a depth of at least 1");
+  Product(c.part<Cublas>(), call).run(c, call.a, call.b, call.c);
 }
+
+constexpr KernelEntry kEntries[] = {kEntry<gemm>};
 
 }  // namespace
 
-extern const GemmFns gemm_functions{multiply};
+std::string describe_cublas(Context& c) { return c.part<Cublas>().description(); }
+
+extern const std::span<const KernelEntry> gemm_kernels{kEntries};
 
 }  // namespace voxgrad::cuda

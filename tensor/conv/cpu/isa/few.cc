@@ -2,13 +2,13 @@
 // input channels, not output channels, so that no lane is idle; what the lanes have gathered is added up at
 // the end of a tile. A lane's sum runs over lines, then vectors of channels, then taps along W; the lanes are
 // added in pairs. Both orders are the same on every instruction set.
-#include "tensor/core/cpu/isa/tables.h"
+#include "tensor/conv/cpu/isa/tables.h"
 #include "tensor/core/cpu/isa/vec.h"
 
 namespace voxgrad::VOXGRAD_ISA {
 namespace {
 
-using cpu::ConvRow;
+using cpu::RowSum;
 
 // Sums of a tile, places x output channels: one vector in the end.
 constexpr int kSums = cpu::kLanes;
@@ -82,7 +82,7 @@ VOXGRAD_INLINE Vec add_up(const Vec (&s)[kSums]) {
 
 // O output channels, K taps along W, stride 1.
 template <int O, int K>
-void conv_few(const ConvRow& r) {
+void conv_few(const RowSum& r) {
   constexpr int V = kSums / O, kColumns = V + K - 1;
   constexpr int kPlaces = kWhole ? V : 4, kOutputs = kWhole ? O : 1;  // of a part of a tile
   for (int64_t start = 0;; start += V) {
@@ -100,7 +100,7 @@ void conv_few(const ConvRow& r) {
 #pragma GCC unroll 4
         for (int o = 0; o < kOutputs; ++o) s[v][o] = zero();
       for (int64_t l = 0; l < r.line_count; ++l) {
-        const cpu::ConvLine& line = r.lines[l];
+        const cpu::RowLine& line = r.lines[l];
         const int64_t step = line.channels;
         const float* const middle = line.x + column * step;
         const float* const left = inside_left ? middle : r.zeros;
@@ -151,7 +151,7 @@ void conv_few(const ConvRow& r) {
 }
 
 template <int O>
-void fill(cpu::ConvRowFn (&t)[3]) {
+void fill(cpu::RowSumFn (&t)[3]) {
   t[0] = conv_few<O, 1>;
   t[1] = conv_few<O, 2>;
   t[2] = conv_few<O, 3>;
@@ -159,7 +159,7 @@ void fill(cpu::ConvRowFn (&t)[3]) {
 
 }  // namespace
 
-void fill_conv_few(cpu::ConvKernels& t) {
+void fill_few(cpu::ConvKernels& t) {
   fill<1>(t.few[0]);
   fill<2>(t.few[1]);
   fill<4>(t.few[2]);

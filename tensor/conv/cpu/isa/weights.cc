@@ -1,7 +1,7 @@
 // Gradient of the weights of a convolution: the sums of a few input channels, all taps along W and a block of
 // output channels stay in registers while places go by. Every sum runs over rows, then over places from left
 // to right.
-#include "tensor/core/cpu/isa/tables.h"
+#include "tensor/conv/cpu/isa/tables.h"
 #include "tensor/core/cpu/isa/vec.h"
 
 namespace voxgrad::VOXGRAD_ISA {
@@ -170,7 +170,7 @@ void fill_vectors(cpu::ConvWeightsKernels& t) {
 
 }  // namespace
 
-void fill_conv_weights(cpu::ConvWeightsKernels& t) {
+void fill_weights(cpu::ConvWeightsKernels& t) {
   t.vectors = kVectors;
   fill_vectors<1>(t);
   fill_vectors<2>(t);

@@ -6,8 +6,8 @@
 // Vectors run along the channels. T is the type of volumes and of points: float, or Bf16Bits where the
 // instruction set has products of bf16.
 #pragma once
+#include "tensor/conv/cpu/isa/tables.h"
 #include "tensor/core/cpu/isa/element.h"
-#include "tensor/core/cpu/isa/tables.h"
 #include "tensor/core/cpu/isa/vec.h"
 
 namespace voxgrad::VOXGRAD_ISA {

@@ -4,17 +4,6 @@
 
 namespace voxgrad::VOXGRAD_ISA {
 
-void fill_conv_rows(cpu::ConvKernels& t);
-void fill_conv_few(cpu::ConvKernels& t);
-void fill_conv_weights(cpu::ConvWeightsKernels& t);
-void fill_winograd(cpu::WinogradKernels<float>& t);
-void fill_winograd_weights(cpu::WinogradWeightsKernels& t);
 void fill_optim(cpu::OptimKernels& t);
-void fill_peak(cpu::KernelTable& t);
-
-// Of bf16/.
-void fill_bf16_rows(cpu::ConvKernels& t);
-void fill_bf16_weights(cpu::Bf16Kernels& t);
-void fill_bf16_winograd(cpu::WinogradKernels<cpu::Bf16Bits>& t);
 
 }  // namespace voxgrad::VOXGRAD_ISA

@@ -1,8 +1,33 @@
-// Direct convolution in f32.
+// Rows of sums in f32, and the most that the instructions can do: independent chains of multiply-adds, enough
+// to fill the pipes.
 #include "tensor/gemm/cpu/isa/row.h"
 
 namespace voxgrad::VOXGRAD_ISA {
+namespace {
 
-void fill_conv_rows(cpu::ConvKernels& t) { fill_rows<Single>(t); }
+constexpr int kChains = VOXGRAD_LEVEL == 3   ? 24
+                        : VOXGRAD_LEVEL == 2 ? 6
+                                             : 3;  // of 16 floats: what the registers hold
+
+double fma_chains(int64_t steps, float* result) {
+  Vec sum[kChains];
+#pragma GCC unroll 24
+  for (int i = 0; i < kChains; ++i)
+    sum[i] = load(result + 16 * i);  // numbers that the compiler does not know: it would merge equal chains
+  const Vec factor = broadcast(0.999f), offset = broadcast(0.001f);
+  for (int64_t s = 0; s < steps; ++s)
+#pragma GCC unroll 24
+    for (int i = 0; i < kChains; ++i) sum[i] = fma(sum[i], factor, offset);
+#pragma GCC unroll 24
+  for (int i = 0; i < kChains; ++i) store(result + 16 * i, sum[i]);
+  return 2.0 * 16 * kChains * static_cast<double>(steps);
+}
+
+}  // namespace
+
+const cpu::RowKernels& row_kernels() {
+  static const cpu::RowKernels table = make_row_kernels<Single>(fma_chains);
+  return table;
+}
 
 }  // namespace voxgrad::VOXGRAD_ISA

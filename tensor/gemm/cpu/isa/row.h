@@ -1,15 +1,15 @@
-// Direct convolution: a tile of places of one row times a block of output channels stays in registers while
+// Rows of sums: a tile of places of one row times a block of output channels stays in registers while
 // the taps and input channels go by. A sum runs over lines, then channels, then taps along W, in every tile
 // shape and on every instruction set.
 #pragma once
 #include "tensor/core/cpu/isa/element.h"
-#include "tensor/core/cpu/isa/tables.h"
 #include "tensor/core/cpu/isa/vec.h"
+#include "tensor/gemm/cpu/kernels.h"
 
 namespace voxgrad::VOXGRAD_ISA {
 namespace {
 
-using cpu::ConvRow;
+using cpu::RowSum;
 
 // Registers: AVX-512 has 32, which hold the weights of all taps along W beside 24 sums, so that one broadcast
 // serves every tap. With the 16 of AVX2 (or SSE) each tap broadcasts again.
@@ -20,7 +20,7 @@ constexpr int kTile2 = VOXGRAD_LEVEL == 3 ? 12 : 0;
 
 // V places, NB vectors of output channels, K taps along W, stride S along W.
 template <class E, int V, int NB, int K, int S>
-void conv_row(const ConvRow& r) {
+void row_sum(const RowSum& r) {
   constexpr int kColumns = (V - 1) * S + K;  // columns that a tile reads
   for (int64_t start = 0;; start += V) {
     const int64_t x0 = start + V <= r.width ? start : r.width - V;  // the last tile overlaps the one before
@@ -33,7 +33,7 @@ void conv_row(const ConvRow& r) {
 #pragma GCC unroll 2
       for (int b = 0; b < NB; ++b) sum[v][b] = load(r.bias + b * cpu::kLanes);
     for (int64_t l = 0; l < r.line_count; ++l) {
-      const cpu::ConvLine& line = r.lines[l];
+      const cpu::RowLine& line = r.lines[l];
       const int64_t step = line.channels;
       const float* const middle = line.x + column * step;
       const float* const left = inside_left ? middle : r.zeros;
@@ -104,15 +104,15 @@ void conv_row(const ConvRow& r) {
 constexpr int compiled_tile(int v) { return v <= 6 ? v : v < 12 ? v / 2 * 2 : v / 4 * 4; }
 
 template <class E, int NB, int K, int S, int V>
-void fill_tiles(cpu::ConvRowFn* table) {
+void fill_tiles(cpu::RowSumFn* table) {
   if constexpr (V > 0) {
-    table[V - 1] = conv_row<E, compiled_tile(V), NB, K, S>;
+    table[V - 1] = row_sum<E, compiled_tile(V), NB, K, S>;
     fill_tiles<E, NB, K, S, V - 1>(table);
   }
 }
 
 template <class E, int NB, int V>
-void fill_shapes(cpu::ConvKernels& t) {
+void fill_shapes(cpu::RowKernels& t) {
   if constexpr (V > 0) {
     fill_tiles<E, NB, 1, 1, V>(t.row[NB - 1][0][0]);
     fill_tiles<E, NB, 1, 2, V>(t.row[NB - 1][0][1]);
@@ -124,13 +124,16 @@ void fill_shapes(cpu::ConvKernels& t) {
 }
 
 template <class E>
-void fill_rows(cpu::ConvKernels& t) {
+cpu::RowKernels make_row_kernels(double (*chains)(int64_t, float*)) {
+  cpu::RowKernels t{};
   t.vectors = kVectors;
   t.tile_places[0] = kTile1;
   t.tile_places[1] = kTile2;
   for (int v = 1; v <= cpu::kMaxTile; ++v) t.tile[v - 1] = compiled_tile(v);
   fill_shapes<E, 1, kTile1>(t);
   fill_shapes<E, 2, kTile2>(t);
+  t.chains = chains;
+  return t;
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // Gradient of the weights of a convolution in bf16: as in f32 the sums of a few input channels, all taps
 // along W and a block of output channels stay in registers, while pairs of neighbouring places go by. Every
 // sum runs over rows, then over pairs from left to right.
+#include "tensor/conv/cpu/isa/tables.h"
 #include "tensor/core/cpu/isa/element.h"
-#include "tensor/core/cpu/isa/tables.h"
 #include "tensor/core/cpu/isa/vec.h"
 
 namespace voxgrad::VOXGRAD_ISA {
@@ -117,7 +117,7 @@ void pack(const float* a, const float* b, int64_t n, float* out) {
 }
 
 template <int NB, int K, int C>
-void fill_channels(cpu::Bf16Kernels& t) {
+void fill_channels(cpu::ConvBf16Kernels& t) {
   if constexpr (C > 0) {
     t.weights[NB - 1][K - 1][0][C - 1] = weights_run<C, NB, K, 1>;
     t.weights[NB - 1][K - 1][1][C - 1] = weights_run<C, NB, K, 2>;
@@ -126,7 +126,7 @@ void fill_channels(cpu::Bf16Kernels& t) {
 }
 
 template <int NB>
-void fill_vectors(cpu::Bf16Kernels& t) {
+void fill_vectors(cpu::ConvBf16Kernels& t) {
   fill_channels<NB, 1, channel_limit(NB, 1)>(t);
   fill_channels<NB, 2, channel_limit(NB, 2)>(t);
   fill_channels<NB, 3, channel_limit(NB, 3)>(t);
@@ -135,7 +135,7 @@ void fill_vectors(cpu::Bf16Kernels& t) {
 
 }  // namespace
 
-void fill_bf16_weights(cpu::Bf16Kernels& t) {
+void fill_bf16_weights(cpu::ConvBf16Kernels& t) {
   fill_vectors<1>(t);
   fill_vectors<2>(t);
   t.bias = bias_run;

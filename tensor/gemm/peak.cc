@@ -1,12 +1,11 @@
-#include "tensor/core/peak.h"
+#include "tensor/gemm/peak.h"
 
 #include <algorithm>
 #include <chrono>
 
-#include "tensor/core/cpu/isa.h"
-#include "tensor/core/cpu/kernels.h"
 #include "tensor/core/parallel.h"
 #include "tensor/core/tensor.h"
+#include "tensor/gemm/cpu/tables.h"
 
 namespace voxgrad {
 namespace {
@@ -40,22 +39,20 @@ double rate_of(double (*chains)(int64_t, float*)) {
 }  // namespace
 
 double fma_peak() {
-  const cpu::KernelTable* table = nullptr;
-  for (int isa = static_cast<int>(cpu_isa()); isa >= 0 && !table; --isa)
-    table = cpu::kernel_table(static_cast<CpuIsa>(isa));
-  if (!table) table = cpu::kernel_table(CpuIsa::portable);
+  const cpu::RowKernels* table = cpu::row_kernels(cpu_isa());
+  if (!table) table = cpu::row_kernels(CpuIsa::portable);
   require(table, "[peak] this build has no kernels");
-  return rate_of(table->fma_chains);
+  return rate_of(table->chains);
 }
 
 double bf16_peak() {
-  const cpu::KernelTable* const table = cpu::kernel_table(cpu_isa());
-  return table && table->bf16 ? rate_of(table->bf16->dot_chains) : 0;
+  const cpu::RowKernels* const table = cpu::row_kernels_bf16(cpu_isa());
+  return table ? rate_of(table->chains) : 0;
 }
 
 double tile_peak() {
-  const cpu::KernelTable* const table = cpu::kernel_table(cpu_isa());
-  return table && table->tiles ? rate_of(table->tiles->chains) : 0;
+  const cpu::TileKernels* const table = cpu::tile_kernels(cpu_isa());
+  return table ? rate_of(table->chains) : 0;
 }
 
 double copy_bandwidth(double bytes) {
