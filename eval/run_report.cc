@@ -98,6 +98,7 @@ void read_facts(const Manifest& m, Report& report) {
   add("Instruction set", m.runtime.instruction_set);
   if (!m.runtime.instruction_set.empty())
     add("Winograd\u2019s convolutions", m.runtime.winograd ? "where faster" : "off");
+  if (m.runtime.gemm != "auto") add("Matrix products", m.runtime.gemm);
   add("Precision", m.runtime.precision);
   add("Convolutions on the device", m.convolutions);
   if (!m.device_text.empty()) add("Recorded steps (graphs)", m.graphs ? "where they can be" : "off");

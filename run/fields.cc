@@ -158,6 +158,7 @@ RuntimeRecord runtime_from(const Fields& fields) {
   RuntimeRecord r;
   if (fields.has("instruction_set")) r.instruction_set = fields.text("instruction_set");
   if (fields.has("winograd")) r.winograd = fields.boolean("winograd");
+  if (fields.has("gemm")) r.gemm = fields.text("gemm");
   if (fields.has("precision")) r.precision = fields.text("precision");
   if (fields.has("device")) r.device = fields.text("device");
   if (fields.has("nondeterministic")) r.nondeterministic = fields.boolean("nondeterministic");

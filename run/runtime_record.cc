@@ -10,6 +10,7 @@ using nlohmann::json;
 json to_json(const RuntimeRecord& record) {
   return {{"instruction_set", record.instruction_set},
           {"winograd", record.winograd},
+          {"gemm", record.gemm},
           {"precision", record.precision},
           {"device", record.device},
           {"nondeterministic", record.nondeterministic}};

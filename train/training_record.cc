@@ -8,7 +8,11 @@
 namespace voxgrad {
 
 RuntimeRecord record_of(const Runtime& r) {
-  return {std::string(name_of(r.instruction_set())), r.winograd(), name_of(r.precision()), r.device().str(),
+  return {std::string(name_of(r.instruction_set())),
+          r.winograd(),
+          r.gemm(),
+          name_of(r.precision()),
+          r.device().str(),
           device_options().nondeterministic};
 }
 

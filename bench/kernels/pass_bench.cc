@@ -2,6 +2,7 @@
 #include <benchmark/benchmark.h>
 
 #include "tensor/attention/attention.h"
+#include "tensor/core/kernel.h"
 #include "tensor/core/random.h"
 #include "tensor/gemm/gemm.h"
 #include "tensor/gemm/peak.h"
@@ -80,29 +81,28 @@ void gradient_norm(benchmark::State& state) {
 BENCHMARK(gradient_norm)->Arg(2000000)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 // Arguments: rows, columns, depth, transpose A, transpose B.
-void matrix_product(benchmark::State& state) {
+void matrix_product(benchmark::State& state, const char* implementation) {
   const int64_t m = state.range(0), n = state.range(1), k = state.range(2);
   const bool ta = state.range(3) != 0, tb = state.range(4) != 0;
   const Tensor a = random_normal(ta ? Shape{k, m} : Shape{m, k}, {1, Stream::test, 0});
   const Tensor b = random_normal(tb ? Shape{n, k} : Shape{k, n}, {1, Stream::test, 1});
   Tensor c = Tensor::empty({m, n});
+  prefer_implementation("gemm", implementation);
   gemm(a, ta, b, tb, c);
   for (auto _ : state) gemm(a, ta, b, tb, c);
+  prefer_implementation("gemm", "auto");
   const double rate = 2.0 * static_cast<double>(m * n * k) * static_cast<double>(state.iterations());
   state.counters["GFLOPS"] = benchmark::Counter(rate / 1e9, benchmark::Counter::kIsRate);
   state.counters["of_peak"] = benchmark::Counter(rate / fma_peak(), benchmark::Counter::kIsRate);
 }
-BENCHMARK(matrix_product)
-    ->Args({1000, 64, 64, 0, 0})
-    ->Args({1000, 1000, 32, 0, 1})
-    ->Args({512, 512, 512, 0, 0})
-    ->Args({512, 512, 512, 1, 0})
-    ->Args({512, 512, 512, 0, 1})
-    ->Args({1024, 1024, 4096, 0, 0})
-    ->Args({1024, 1024, 8192, 0, 0})
-    ->ArgNames({"m", "n", "k", "ta", "tb"})
-    ->UseRealTime()
-    ->Unit(benchmark::kMillisecond);
+void product_shapes(benchmark::internal::Benchmark* b) {
+  b->Args({1000, 64, 64, 0, 0})->Args({1000, 1000, 32, 0, 1})->Args({512, 512, 512, 0, 0});
+  b->Args({512, 512, 512, 1, 0})->Args({512, 512, 512, 0, 1})->Args({1024, 1024, 4096, 0, 0});
+  b->Args({1024, 1024, 8192, 0, 0});
+  b->ArgNames({"m", "n", "k", "ta", "tb"})->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+BENCHMARK_CAPTURE(matrix_product, auto, "auto") -> Apply(product_shapes);
+BENCHMARK_CAPTURE(matrix_product, openblas, "openblas")->Apply(product_shapes);
 
 // Arguments: positions, heads, width of a head.
 template <DType kType>

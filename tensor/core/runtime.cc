@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "tensor/core/error.h"
+#include "tensor/core/kernel.h"
 
 namespace voxgrad {
 namespace {
@@ -12,6 +13,12 @@ namespace {
 bool given(const char* variable) {
   const char* const value = std::getenv(variable);
   return value && *value;
+}
+
+void prefer_gemm(const std::string& name) {
+  if (name != "auto" && name != "rows" && name != "openblas")
+    fail(ErrorCode::usage, "[cpu] expected VOXGRAD_GEMM to be auto, rows or openblas, got '", name, "'");
+  prefer_implementation("gemm", name);
 }
 
 std::atomic<int> winograd_setting{-1};  // not asked yet
@@ -41,6 +48,11 @@ void RuntimeOptions::declare(OptionList& options) {
       .word("winograd", winograd, {"auto", "on", "off"},
             "whether convolutions may run by Winograd's algorithm; auto is on; off: direct sums "
             "(VOXGRAD_WINOGRAD=0 or 1 overrides)")
+      .word("gemm", gemm, {"auto", "rows", "openblas"},
+            "what computes matrix products in f32 on the CPU; rows: the kernels of direct convolutions, up "
+            "to a depth of "
+            "4096; openblas: OpenBLAS; auto: rows where they take a product, else OpenBLAS (VOXGRAD_GEMM "
+            "overrides)")
       .word(
           "precision", precision, {"auto", "fp32", "tf32", "bf16"},
           "of the networks, in training and prediction; auto is fp32; bf16: activations and products in "
@@ -52,6 +64,7 @@ void RuntimeOptions::declare(OptionList& options) {
 }
 
 bool Runtime::winograd() const { return winograd_allowed(); }
+std::string Runtime::gemm() const { return preferred_implementation("gemm"); }
 
 Runtime::Runtime(const RuntimeOptions& options, const Device& device, bool nondeterministic)
     : device_(device), precision_(parse_precision(options.precision == "auto" ? "fp32" : options.precision)) {
@@ -62,6 +75,10 @@ Runtime::Runtime(const RuntimeOptions& options, const Device& device, bool nonde
   if (options.winograd != "auto" && !given("VOXGRAD_WINOGRAD")) allow_winograd(options.winograd == "on");
   if (options.graphs != "auto" && !given("VOXGRAD_CUDA_GRAPHS"))
     device_options().graphs = options.graphs == "on";
+  if (const char* const wanted = std::getenv("VOXGRAD_GEMM"); wanted && *wanted)
+    prefer_gemm(wanted);
+  else if (options.gemm != "auto")
+    prefer_gemm(options.gemm);
   (void)cpu_isa();  // a wrong environment variable is told now
   (void)winograd_allowed();
   device_options().tf32 = precision_ == Precision::tf32;

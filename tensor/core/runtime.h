@@ -19,6 +19,7 @@ void allow_winograd(bool yes);
 struct RuntimeOptions {
   std::string instruction_set = "auto";
   std::string winograd = "auto";
+  std::string gemm = "auto";
   std::string precision = "auto";
   std::string graphs = "auto";
   void declare(OptionList& options);
@@ -30,10 +31,10 @@ class Runtime {
   /// fp32 on the CPU; changes nothing.
   Runtime() = default;
   /// Resolves the options, makes the process compute so, and opens the device. The environment variables
-  /// VOXGRAD_CPU_ISA, VOXGRAD_WINOGRAD and VOXGRAD_CUDA_GRAPHS override the options. `nondeterministic`:
-  /// convolutions of a CUDA device may use engines whose bits differ from run to run. ErrorCode::device where
-  /// the CPU lacks the instruction set or the device cannot be opened, ErrorCode::usage where the device does
-  /// not offer the precision.
+  /// VOXGRAD_CPU_ISA, VOXGRAD_WINOGRAD, VOXGRAD_GEMM and VOXGRAD_CUDA_GRAPHS override the options.
+  /// `nondeterministic`: convolutions of a CUDA device may use engines whose bits differ from run to run.
+  /// ErrorCode::device where the CPU lacks the instruction set or the device cannot be opened,
+  /// ErrorCode::usage where the device does not offer the precision.
   Runtime(const RuntimeOptions& options, const Device& device, bool nondeterministic);
 
   const Device& device() const { return device_; }
@@ -43,6 +44,8 @@ class Runtime {
   // Of the process.
   CpuIsa instruction_set() const { return cpu_isa(); }
   bool winograd() const;
+  /// What matrix products of the CPU prefer: "auto", "rows" or "openblas".
+  std::string gemm() const;
 
  private:
   Device device_;

@@ -33,7 +33,7 @@ void plain(const Gemm& c) {
 constexpr Implementation<Gemm> kGemm[] = {
     kCuda<Gemm>,
     {"rows", rows_decline, rows},
-    {"OpenBLAS", openblas_declines, cpu::gemm_openblas},
+    {"openblas", openblas_declines, cpu::gemm_openblas},
     {"ref", nullptr, plain},
 };
 

@@ -7,6 +7,7 @@
 
 #include "autograd/gradcheck.h"
 #include "tests/autograd/example/softplus.cc"
+#include "tests/autograd/example/softplus_kernel.cc"
 
 namespace voxgrad {
 namespace {
@@ -21,7 +22,8 @@ std::string read(const std::string& path) {
 
 TEST(AddingAnOp, ThePageShowsTheFilesThatAreCompiled) {
   const std::string page = read("docs/adding-an-op.md");
-  for (const char* name : {"softplus_kernel.h", "softplus.cc"})
+  for (const char* name : {"softplus_ref.h", "softplus_calls.h", "softplus_kernel.h", "softplus_kernel.cc",
+                           "softplus.cu", "softplus.cc"})
     EXPECT_NE(page.find(cat("```cpp\n", read(cat("tests/autograd/example/", name)), "```\n")),
               std::string::npos)
         << "docs/adding-an-op.md does not show tests/autograd/example/" << name << " word by word";
@@ -42,10 +44,14 @@ TEST(AddingAnOp, TheExampleIsRight) {
 
 // The page names these.
 TEST(AddingAnOp, ThePageNamesThingsThatExist) {
-  for (const char* path : {"autograd/ops/list.h", "autograd/ops/list.cc", "autograd/ops.h",
-                           "autograd/ops/add.cc", "tensor/core/cpu/ranges.h", "tensor/core/math.h",
-                           "tensor/loss/softmax.cc", "tensor/resample/resample.cc",
-                           "tests/autograd/large_ops_test.cc", "tests/golden/make_goldens.py", "docs/ops.md"})
+  for (const char* path :
+       {"autograd/ops/list.h", "autograd/ops/list.cc", "autograd/ops.h", "autograd/ops/add.cc",
+        "autograd/ops/element.h", "tensor/core/cpu/ranges.h", "tensor/core/math.h",
+        "tensor/core/cuda/kernels.h", "tensor/core/cuda/module.cc", "tensor/elementwise/calls.h",
+        "tensor/elementwise/ref/functions.h", "tensor/elementwise/elementwise.h",
+        "tensor/elementwise/elementwise.cc", "tensor/elementwise/cuda/elementwise.cu", "tensor/conv/conv.cc",
+        "tensor/norm/calls.h", "tests/autograd/large_ops_test.cc", "tests/golden/make_goldens.py",
+        "docs/ops.md"})
     EXPECT_FALSE(read(path).empty()) << path;
 }
 

@@ -40,7 +40,7 @@ TEST(RunLog, EveryKindOfLineComesBack) {
   log.write(OtherLine{"note"});
   EXPECT_EQ(
       read_text(path),
-      R"({"kind":"start","runtime":{"device":"cuda:0","instruction_set":"avx2","nondeterministic":false,"precision":"tf32","winograd":false},"stage":"prior","step":3,"voxgrad":"0.2.0"})"
+      R"({"kind":"start","runtime":{"device":"cuda:0","gemm":"auto","instruction_set":"avx2","nondeterministic":false,"precision":"tf32","winograd":false},"stage":"prior","step":3,"voxgrad":"0.2.0"})"
       "\n"
       R"({"grad_norm":null,"kind":"step","loss":0.3333333333333333,"lr":0.001,"seconds":0.25,"stage":"prior","step":4,"terms":{"cross_entropy":0.25,"dice":null}})"
       "\n"
@@ -57,7 +57,7 @@ TEST(RunLog, EveryKindOfLineComesBack) {
   EXPECT_EQ(start.stage, "prior");
   EXPECT_EQ(start.step, 3);
   EXPECT_EQ(start.version, "0.2.0");
-  EXPECT_EQ(start.runtime, (RuntimeRecord{"avx2", false, "tf32", "cuda:0"}));
+  EXPECT_EQ(start.runtime, (RuntimeRecord{"avx2", false, "auto", "tf32", "cuda:0"}));
   const auto& read = std::get<StepLine>(lines[1]);
   EXPECT_EQ(read.stage, "prior");
   EXPECT_EQ(read.step, 4);
@@ -122,7 +122,7 @@ TEST(RunLog, ReadsFormat1) {
       "\n");
   const std::vector<LogLine> lines = read_log(folder / "log");
   ASSERT_EQ(lines.size(), 3u);
-  EXPECT_EQ(std::get<StartLine>(lines[0]).runtime, (RuntimeRecord{"avx512", false, "", "cpu"}));
+  EXPECT_EQ(std::get<StartLine>(lines[0]).runtime, (RuntimeRecord{"avx512", false, "auto", "", "cpu"}));
   EXPECT_TRUE(std::isnan(std::get<StepLine>(lines[1]).loss));
   EXPECT_EQ(std::get<StepLine>(lines[1]).gradient_norm, 1.5);
   EXPECT_TRUE(std::get<StepLine>(lines[1]).terms.empty());

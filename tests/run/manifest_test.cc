@@ -42,7 +42,7 @@ Manifest full() {
   m.model_sha256 = std::string(64, 'e');
   m.model_digest = std::string(64, 'f');
   m.prepared_data = "/cache";
-  m.runtime = {"avx512", false, "bf16", "cuda:1"};
+  m.runtime = {"avx512", false, "openblas", "bf16", "cuda:1"};
   m.threads = 3;
   m.device_text = "cuda:1 a device\nCUDA driver 12.4";
   m.convolutions = "a report";
@@ -115,6 +115,7 @@ TEST(Manifest, TheFileIsSortedAndIndented) {
   "parameters": 0,
   "runtime": {
     "device": "",
+    "gemm": "auto",
     "instruction_set": "",
     "nondeterministic": false,
     "precision": "",
@@ -166,7 +167,7 @@ TEST(Manifest, ReadsFormat1) {
   expected.parameters = 17;
   expected.threads = 4;
   expected.model_sha256 = kDigest;
-  expected.runtime = {"avx2", false, "", "cpu"};
+  expected.runtime = {"avx2", false, "auto", "", "cpu"};
   expected.machine = json{{"voxgrad", "0.1.0"},
                           {"compiler", "g++ 12.2.0"},
                           {"build", "release"},
@@ -177,7 +178,7 @@ TEST(Manifest, ReadsFormat1) {
   put_file(folder / "cuda", R"({"kernels": "avx512", "device": "cuda:1 a device\nCUDA driver 12.4",
     "convolutions": "a report", "graphs": true, "device_memory_peak": 1024})");
   const Manifest cuda = read_manifest(folder / "cuda");
-  EXPECT_EQ(cuda.runtime, (RuntimeRecord{"avx512", true, "", "cuda:1"}));
+  EXPECT_EQ(cuda.runtime, (RuntimeRecord{"avx512", true, "auto", "", "cuda:1"}));
   EXPECT_EQ(cuda.device_text, "cuda:1 a device\nCUDA driver 12.4");
   EXPECT_EQ(cuda.convolutions, "a report");
   EXPECT_TRUE(cuda.graphs);

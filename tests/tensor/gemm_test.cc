@@ -1,6 +1,7 @@
 // Matrix products on every implementation against the plain loop in double precision.
 #include "tensor/gemm/gemm.h"
 
+#include "tensor/core/kernel.h"
 #include "tests/tensor/gemm_case.h"
 
 namespace voxgrad {
@@ -8,7 +9,49 @@ namespace {
 
 using test::Setting;
 
-TEST(Gemm, MatchesF64) {
+// Which implementation computed, by the trace.
+std::string chosen(const Tensor& a, const Tensor& b, Tensor& c) {
+  std::string text;
+  const TraceSink before = set_trace_sink([&](const TraceEvent& e) { text += e.text; });
+  gemm(a, false, b, false, c);
+  set_trace_sink(before);
+  const size_t at = text.find("; ") + 2;
+  return text.substr(at, text.find(' ', at) - at);
+}
+
+// Prefers an implementation for the length of a scope.
+struct Preferred {
+  explicit Preferred(const std::string& name) { prefer_implementation("gemm", name); }
+  ~Preferred() { prefer_implementation("gemm", "auto"); }
+};
+
+TEST(Gemm, TheFirstImplementationThatDoesNotDeclineComputesUnlessAnotherIsPreferred) {
+  if (cpu_isa() == CpuIsa::ref) GTEST_SKIP() << "limited to ref";
+  const auto of_depth = [](int64_t depth, DType type = DType::f32) {
+    Tensor c = Tensor::empty({2, 3}, type);
+    return chosen(Tensor::zeros({2, depth}, type), Tensor::zeros({depth, 3}, type), c);
+  };
+  EXPECT_EQ(of_depth(4096), "rows");
+  EXPECT_EQ(of_depth(4097), "openblas");
+  EXPECT_EQ(of_depth(8, DType::f64), "ref");
+  {
+    const Preferred openblas("openblas");
+    EXPECT_EQ(of_depth(8), "openblas");
+    EXPECT_EQ(of_depth(8, DType::f64), "ref") << "the preferred one declines";
+  }
+  {
+    const Preferred rows("rows");
+    EXPECT_EQ(of_depth(4097), "openblas") << "the preferred one declines";
+  }
+  const Setting setting(CpuIsa::ref);
+  EXPECT_EQ(of_depth(8), "ref");
+}
+
+// Every implementation is asked for: depth 5000 goes to OpenBLAS anyway, the others by preference.
+class GemmBy : public testing::TestWithParam<const char*> {};
+
+TEST_P(GemmBy, MatchesF64) {
+  const Preferred preferred(GetParam());
   for (const test::GemmCase& c : {test::GemmCase{1, 1, 1, 1},
                                   {1, 5, 3, 7},
                                   {1, 97, 33, 20},
@@ -55,6 +98,9 @@ TEST(Gemm, ShapesThatDoNotFitAreRefused) {
   EXPECT_THROW(gemm(Tensor::zeros({2, 4}), false, Tensor::zeros({4, 3}, DType::f64), false, c), Error);
   gemm(Tensor::zeros({2, 4}), false, Tensor::zeros({3, 4}), true, c);
 }
+
+INSTANTIATE_TEST_SUITE_P(Implementations, GemmBy, testing::Values("auto", "openblas"),
+                         [](const testing::TestParamInfo<const char*>& i) { return std::string(i.param); });
 
 }  // namespace
 }  // namespace voxgrad

@@ -5,8 +5,8 @@
 
 #include <cstdlib>
 
-#include "tensor/conv/conv.h"
 #include "tensor/core/error.h"
+#include "tensor/core/kernel.h"
 
 namespace voxgrad {
 namespace {
@@ -16,6 +16,8 @@ class RuntimeTest : public testing::Test {
   void TearDown() override {
     unsetenv("VOXGRAD_CPU_ISA");
     unsetenv("VOXGRAD_WINOGRAD");
+    unsetenv("VOXGRAD_GEMM");
+    prefer_implementation("gemm", "auto");
     set_cpu_isa(isa_);
     allow_winograd(winograd_);
     device_options() = options_;
@@ -38,6 +40,16 @@ TEST_F(RuntimeTest, ComputesAsAsked) {
   const Runtime same({}, Device::cpu(), false);
   EXPECT_EQ(same.instruction_set(), CpuIsa::portable);
   EXPECT_EQ(same.precision(), Precision::fp32);
+}
+
+TEST_F(RuntimeTest, MatrixProductsTakeThePreferredImplementation) {
+  EXPECT_EQ(Runtime({}, Device::cpu(), false).gemm(), "auto");
+  EXPECT_EQ(Runtime({.gemm = "openblas"}, Device::cpu(), false).gemm(), "openblas");
+  EXPECT_EQ(Runtime({}, Device::cpu(), false).gemm(), "openblas") << "auto leaves it as it is";
+  setenv("VOXGRAD_GEMM", "rows", 1);
+  EXPECT_EQ(Runtime({.gemm = "openblas"}, Device::cpu(), false).gemm(), "rows");
+  setenv("VOXGRAD_GEMM", "fast", 1);
+  EXPECT_THROW(Runtime({}, Device::cpu(), false), Error);
 }
 
 TEST_F(RuntimeTest, TheEnvironmentOverrides) {

@@ -4,14 +4,28 @@
 #include "tensor/core/cuda/kernels.h"
 
 namespace voxgrad::cuda {
+
+extern const std::span<const KernelEntry> softplus_kernels;  // tests/autograd/example/softplus.cu
+
 namespace {
 
 const char* last_error() { return failure_text().c_str(); }
 
+// One line a family.
 Kernel kernel(const char* op, uint32_t call_bytes) {
-  for (const std::span<const KernelEntry> family :
-       {random_kernels, reduce_kernels, elementwise_kernels, conv_kernels, gemm_kernels, attention_kernels,
-        norm_kernels})
+  const std::span<const KernelEntry> families[] = {
+    random_kernels,
+    reduce_kernels,
+    elementwise_kernels,
+    conv_kernels,
+    gemm_kernels,
+    attention_kernels,
+    norm_kernels,
+#if defined(VOXGRAD_EXAMPLE_KERNELS)  // in the emulated backend of the tests: docs/adding-an-op.md
+    softplus_kernels,
+#endif
+  };
+  for (const auto& family : families)
     for (const KernelEntry& e : family)
       if (e.call_bytes == call_bytes && std::strcmp(e.op, op) == 0) return e.run;
   return nullptr;

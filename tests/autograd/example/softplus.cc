@@ -2,30 +2,16 @@
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
 #include "autograd/ops/list.h"
-#include "tensor/core/cpu/ranges.h"
 #include "tests/autograd/example/softplus_kernel.h"
 
 namespace voxgrad::ops {
 namespace {
 
-void forward(ForwardCall& c) {
-  visit_float(c.out.dtype(), "softplus", [&]<class T>(T) {
-    const T* const x = c.in[0].data<T>();
-    T* const y = c.out.mutable_data<T>();
-    cpu::for_ranges<T>(c.in[0].numel(),
-                       [=](int64_t i, int64_t end) { ref::softplus_forward(end - i, x + i, y + i); });
-  });
-}
+void forward(ForwardCall& c) { softplus_forward(c.in[0], c.out); }
 
 void backward(BackwardCall& c) {
   c.grad_in[0] = Tensor::empty(c.shapes[0], c.grad_out.dtype());
-  visit_float(c.grad_out.dtype(), "softplus", [&]<class T>(T) {
-    const T *const x = c.in[0].data<T>(), *const dy = c.grad_out.data<T>();
-    T* const dx = c.grad_in[0].mutable_data<T>();
-    cpu::for_ranges<T>(c.grad_out.numel(), [=](int64_t i, int64_t end) {
-      ref::softplus_backward(end - i, x + i, dy + i, dx + i);
-    });
-  });
+  softplus_backward(c.in[0], c.grad_out, c.grad_in[0]);
 }
 
 std::vector<OpSample> samples() {

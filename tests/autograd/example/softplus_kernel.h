@@ -1,24 +1,11 @@
-// softplus(x) = log(1 + exp(x)) as plain loops: the definition, the oracle, the kernel for f64.
+// y = softplus(x), f32 or f64; on CUDA devices f32 or bf16. Outputs are allocated by the caller.
 #pragma once
-#include <cstdint>
+#include "tensor/core/tensor.h"
 
-#include "tensor/core/math.h"
+namespace voxgrad {
 
-namespace voxgrad::ref {
-
-/// y = max(x, 0) + log(1 + exp(-|x|)): the same number, without overflow for large x.
-template <class T>
-void softplus_forward(int64_t n, const T* x, T* __restrict y) {
-  for (int64_t i = 0; i < n; ++i) {
-    const T magnitude = x[i] < 0 ? -x[i] : x[i];
-    y[i] = (x[i] > 0 ? x[i] : T(0)) + math::log(1 + math::exp(-magnitude));
-  }
-}
-
+void softplus_forward(const Tensor& x, Tensor& y);
 /// dx = dy sigmoid(x)
-template <class T>
-void softplus_backward(int64_t n, const T* x, const T* dy, T* __restrict dx) {
-  for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] / (1 + math::exp(-x[i]));
-}
+void softplus_backward(const Tensor& x, const Tensor& dy, Tensor& dx);
 
-}  // namespace voxgrad::ref
+}  // namespace voxgrad
