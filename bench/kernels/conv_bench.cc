@@ -10,6 +10,7 @@
 
 #include "tensor/conv/conv.h"
 #include "tensor/core/cpu/isa.h"
+#include "tensor/core/kernel.h"
 #include "tensor/core/random.h"
 #include "tensor/core/runtime.h"
 #include "tensor/gemm/peak.h"
@@ -252,7 +253,41 @@ void register_transposed(const std::string& name, CpuIsa isa) {
       [](Transposed& c) { conv_transpose3d_backward_weights(c.p, c.x, c.y, c.dw, nullptr); });
 }
 
+// The rungs of docs/one-convolution.md, each asked for by name: 32 -> 32 channels, 32^3, 3x3x3, forward.
+void register_ladder() {
+  struct Rung {
+    const char* implementation;
+    CpuIsa isa;
+    DType type;
+  };
+  for (const Rung& r : {Rung{"ref", CpuIsa::portable, DType::f32},
+                        {"direct", CpuIsa::portable, DType::f32},
+                        {"direct", CpuIsa::avx2, DType::f32},
+                        {"direct", CpuIsa::avx512, DType::f32},
+                        {"Winograd", CpuIsa::avx2, DType::f32},
+                        {"Winograd", CpuIsa::avx512, DType::f32},
+                        {"direct", CpuIsa::avx512bf16, DType::bf16},
+                        {"Winograd", CpuIsa::avx512bf16, DType::bf16},
+                        {"tiles", CpuIsa::amx, DType::bf16}}) {
+    if (!cpu_has(r.isa)) continue;
+    benchmark::RegisterBenchmark(
+        cat("ladder<", r.implementation, ", ", name_of(r.isa), ", ", r.type, ">").c_str(),
+        [r](benchmark::State& state) {
+          const Use use(r.isa);
+          Conv c(state, r.type);
+          prefer_implementation("conv3d_forward", r.implementation);
+          c.measure(state, [&] { conv3d_forward(c.p, c.x, c.w, c.bias, c.y); });
+          prefer_implementation("conv3d_forward", "auto");
+        })
+        ->Args({32, 32, 32, 1})
+        ->ArgNames({"cin", "cout", "edge", "stride"})
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+  }
+}
+
 const bool registered = [] {
+  register_ladder();
   if (!cpu_has(CpuIsa::amx)) return false;
   for (const auto& [name, isa] :
        {std::pair<std::string, CpuIsa>{"tiles", CpuIsa::amx}, {"without_tiles", CpuIsa::avx512bf16}}) {

@@ -69,6 +69,36 @@ TEST(House, EveryFolderIncludesOnlyWhatItMay) {
   EXPECT_GT(seen, 200);
 }
 
+// The inner walls of tensor/: core/ includes nothing but itself. gemm/ includes core/ and may serve every
+// family. A family includes itself, core/ and gemm/. No code lies outside of these folders.
+TEST(House, TheWallsOfTensorHold) {
+  std::set<std::string> families;
+  for (const auto& entry : fs::directory_iterator(kRoot / "tensor")) {
+    if (entry.is_directory()) families.insert(entry.path().filename());
+    const std::string ext = entry.path().extension();
+    EXPECT_TRUE(entry.is_directory() || ext == ".cmake" || ext == ".md")
+        << entry.path() << " lies in no family";
+  }
+  ASSERT_TRUE(families.count("core") && families.count("gemm") && families.count("conv"));
+  const auto second = [](const std::string& path) {
+    const size_t begin = path.find('/') + 1;
+    return path.substr(begin, path.find('/', begin) - begin);
+  };
+  int seen = 0;
+  for (const Include& i : includes_of("tensor")) {
+    if (i.header.rfind("tensor/", 0) != 0) continue;
+    const std::string from = second(i.file), to = second(i.header);
+    EXPECT_TRUE(from == to || to == "core" || (to == "gemm" && from != "core"))
+        << i.file << " includes " << i.header
+        << ": a family may include itself, tensor/core/ and tensor/gemm/";
+    ++seen;
+  }
+  EXPECT_GT(seen, 200);
+  for (const std::string& f : families)
+    EXPECT_TRUE(fs::exists(kRoot / "tensor" / f / "README.md"))
+        << f << " has no page that says what to read first";
+}
+
 TEST(House, ExternalHeadersHaveOneOwner) {
   const auto may = table();
   std::map<std::string, std::set<std::string>> users;
