@@ -1,6 +1,6 @@
-// Draws the planes of a case on canvases: image, colour, contours, cross-hair, letters. The class that extends
-// this one (Viewer in report_viewer.js) holds what is shown: data, levels, blobs, channel, controls, position,
-// centre, zoom.
+// Draws the planes of a case on canvases: image, colour, contours, cross-hair, letters. The class that
+// extends this one (Viewer in report_viewer.js) holds what is shown: data, levels, blobs, channel, controls,
+// position, centre, zoom.
 class Picture {
   // All planes have the same scale (pixels per mm), so that sizes can be compared.
   layout() {
@@ -122,8 +122,8 @@ class Picture {
     }
   }
 
-  // Draws the outlines of classes along the edges of voxels, inside the class. So they show exactly the voxels
-  // that were scored.
+  // Draws the outlines of classes along the edges of voxels, inside the class. So they show exactly the
+  // voxels that were scored.
   contours(ctx, p, role) {
     const g = this.labelGrid, { kind } = p, labels = this.values(role), solid = role === "solid";
     const w = g.shape[kind.column], h = g.shape[kind.row], slice = new Uint16Array((w + 2) * (h + 2));

@@ -53,8 +53,8 @@ class Viewer extends Picture {
       this.blobs.set(name, bits === 16 ? words(raw) : raw);
     }));
   }
-  // Called when a selection changes. Unpacks the new blobs, then draws. Until then the picture shows the blobs
-  // that are unpacked already.
+  // Called when a selection changes. Unpacks the new blobs, then draws. Until then the picture shows the
+  // blobs that are unpacked already.
   async show() {
     this.waiting = (this.waiting || 0) + 1;
     this.box.setAttribute("aria-busy", "true");
@@ -354,7 +354,8 @@ class Viewer extends Picture {
     for (let k = 0; k < 3; ++k) file[d.axis[k]] = d.flip[k] ? d.extent[k] - 1 - at[k] : at[k];
     return file;
   }
-  // The value at a position, from the finest grid that contains it, and whether it is a mean of several voxels.
+  // The value at a position, from the finest grid that contains it, and whether it is a mean of several
+  // voxels.
   at(blobs, levels, place) {
     for (let level = 0; level < blobs.length; ++level) {
       const i = levels[level].index(place), values = this.blobs.get(blobs[level]);

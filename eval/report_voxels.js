@@ -32,8 +32,8 @@ class Grid {
     if (!b.every((v, axis) => this.has(axis, v))) return -1;
     return (b[2] * this.shape[1] + b[1]) * this.shape[0] + b[0];
   }
-  // Calls f(pixel, index) for each pixel of a slice, in the order of the screen. Returns false if the box does
-  // not contain the slice.
+  // Calls f(pixel, index) for each pixel of a slice, in the order of the screen. Returns false if the box
+  // does not contain the slice.
   slice(kind, at, f) {
     const block = this.block(kind.slice, at);
     if (!this.has(kind.slice, block)) return false;
@@ -46,8 +46,8 @@ class Grid {
   }
 }
 
-// Display axes: x to the patient's left, y to posterior, z to superior. Rows of coronal and sagittal slices run
-// from superior to inferior.
+// Display axes: x to the patient's left, y to posterior, z to superior. Rows of coronal and sagittal slices
+// run from superior to inferior.
 const kinds = {
   axial: { name: "Axial", stored: "xy plane", column: 0, row: 1, slice: 2, up: false, letters: ["R", "L", "A", "P"] },
   coronal: { name: "Coronal", stored: "xz plane", column: 0, row: 2, slice: 1, up: true, letters: ["R", "L", "S", "I"] },
@@ -56,15 +56,15 @@ const kinds = {
 const ctWindows = { "brain 80/40": [80, 40], "soft tissue 400/40": [400, 40], "lung 1500/\u2212600": [1500, -600],
                     "bone 1800/400": [1800, 400] };
 
-// ---- colours: maps use the hues from violet to pink, and classes do not, so that they can be told apart ----
+// ---- colours: maps use the hues from violet to pink; classes do not, so that both can be told apart ----
 const heat = Array.from({ length: 256 }, (_, i) => [150 + 105 * i / 255, 90 * i / 255 * i / 255, 150 + 95 * i / 255]);
 const errors = [null, [120, 40, 230], [255, 120, 225], [225, 0, 170]];  // in the order of errorNames
 const errorNames = ["", "missed", "false positive", "wrong class"];
 
 // ---- outlines ----
 const steps = [[1, 0], [0, 1], [-1, 0], [0, -1]], inward = [[0, 1], [-1, 0], [0, -1], [1, 0]];
-// The closed loops around each label along the edges of voxels, clockwise. Returns a list of [label, loops]. A
-// loop is a list of corners [column, row, direction before the corner, direction after it]. `slice` has an
+// The closed loops around each label along the edges of voxels, clockwise. Returns a list of [label, loops].
+// A loop is a list of corners [column, row, direction before the corner, direction after it]. `slice` has an
 // empty border of one voxel.
 const outlines = (slice, w, h) => {
   const stride = w + 2, edges = new Map();
