@@ -1,5 +1,6 @@
 #include "tensor/core/gpu.h"
-#include "tensor/core/volume.h"
+#include "tensor/core/kernel.h"
+#include "tensor/layout/calls.h"
 #include "tensor/optimizer/ref/optimizer.h"
 
 namespace voxgrad::gpu {
@@ -44,11 +45,6 @@ Places places_of(const Tensor& x) {
 }
 
 int64_t rows_of(const Tensor& x) { return x.dim(-1) ? x.numel() / x.dim(-1) : 0; }
-
-cuda::VolumeShape shape_of(const Tensor& t) {
-  const Volume v = volume_of(current_op(), t.shape());
-  return {v.n, v.d, v.h, v.w, v.c};
-}
 
 }  // namespace
 
@@ -253,65 +249,16 @@ void scaled_difference(const Tensor& x, const Tensor& y, double divisor, const T
                                         scalar(upstream), dx.raw()));
 }
 
-namespace {
-std::array<int32_t, 3> modes_of(const Interpolations& along) {
-  return {static_cast<int32_t>(along[0]), static_cast<int32_t>(along[1]), static_cast<int32_t>(along[2])};
-}
-}  // namespace
-
-void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y) {
-  const cuda::VolumeShape in = shape_of(x), out = shape_of(y);
-  check(module().grid.resample(of(x), x.dtype(), modes_of(along).data(), &in, &out, x.raw(), y.raw()));
-}
-
-void resample_backward(const Tensor& dy, const Interpolations& along, Tensor& dx) {
-  const cuda::VolumeShape in = shape_of(dx), out = shape_of(dy);
-  check(module().grid.resample_backward(of(dy), dy.dtype(), modes_of(along).data(), &in, &out, dy.raw(),
-                                        dx.raw()));
-}
-
-void max_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y, Tensor& tap) {
-  const cuda::VolumeShape in = shape_of(x);
-  check(module().grid.max_pool(of(x), x.dtype(), &in, size.data(), x.raw(), y.raw(),
-                               tap.mutable_data_on_device<uint8_t>()));
-}
-
-void max_pool_backward(const Tensor& tap, const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx) {
-  const cuda::VolumeShape in = shape_of(dx);
-  check(module().grid.max_pool_backward(of(dy), dy.dtype(), &in, size.data(),
-                                        tap.mutable_data_on_device<uint8_t>(), dy.raw(), dx.raw()));
-}
-
-void avg_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y) {
-  const cuda::VolumeShape in = shape_of(x);
-  check(module().grid.avg_pool(of(x), x.dtype(), &in, size.data(), x.raw(), y.raw()));
-}
-
-void avg_pool_backward(const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx) {
-  const cuda::VolumeShape in = shape_of(dx);
-  check(module().grid.avg_pool_backward(of(dy), dy.dtype(), &in, size.data(), dy.raw(), dx.raw()));
-}
-
-void copy_columns(const Tensor& x, int64_t from, Tensor& y, int64_t to, int64_t count) {
-  check(module().layout.copy_columns(of(x), x.dtype(), rows_of(x), x.raw(), x.dim(-1), from, y.raw(),
-                                     y.dim(-1), to, count));
-}
-
-void shift_volume(const Tensor& x, const std::array<int64_t, 3>& offset, double value, Tensor& y) {
-  const cuda::VolumeShape from = shape_of(x), to = shape_of(y);
-  check(module().layout.shift_volume(of(x), x.dtype(), &from, x.raw(), offset.data(), value, &to, y.raw()));
-}
-
-void transpose_last(const Tensor& x, Tensor& y) {
-  const int64_t rows = x.dim(-2), columns = x.dim(-1), each = rows * columns;
-  check(module().layout.transpose(of(x), x.dtype(), each ? x.numel() / each : 0, rows, columns, x.raw(),
-                                  y.raw()));
-}
-
 void broadcast_places(const Tensor& x, double factor, Tensor& y) {
   const Places s = places_of(y);
-  check(module().layout.broadcast_places(of(y), y.dtype(), s.n, s.places, s.channels, x.raw(), f32(factor),
-                                         y.raw()));
+  run_on_cuda(BroadcastPlaces{.device = y.device(),
+                              .type = y.dtype(),
+                              .n = s.n,
+                              .places = s.places,
+                              .channels = s.channels,
+                              .x = x.raw(),
+                              .factor = factor,
+                              .y = y.raw()});
 }
 
 void gemm(const cuda::GemmCall& call, const Tensor& a, const Tensor& b, Tensor& c) {

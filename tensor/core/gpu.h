@@ -9,7 +9,6 @@
 #include "tensor/core/tensor.h"
 #include "tensor/elementwise/elementwise.h"
 #include "tensor/optimizer/optimizer.h"
-#include "tensor/resample/resample.h"
 
 namespace voxgrad::gpu {
 
@@ -92,15 +91,6 @@ void soft_dice_slopes(const Tensor& sums, int64_t first, double smooth, const Te
 void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit, const Tensor& all,
                         Tensor& dlogits);
 void scaled_difference(const Tensor& x, const Tensor& y, double divisor, const Tensor& upstream, Tensor& dx);
-void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y);
-void resample_backward(const Tensor& dy, const Interpolations& along, Tensor& dx);
-void max_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y, Tensor& tap);
-void max_pool_backward(const Tensor& tap, const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx);
-void avg_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y);
-void avg_pool_backward(const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx);
-void copy_columns(const Tensor& x, int64_t from, Tensor& y, int64_t to, int64_t count);
-void shift_volume(const Tensor& x, const std::array<int64_t, 3>& offset, double value, Tensor& y);
-void transpose_last(const Tensor& x, Tensor& y);
 void broadcast_places(const Tensor& x, double factor, Tensor& y);
 void gemm(const cuda::GemmCall& call, const Tensor& a, const Tensor& b, Tensor& c);
 void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, const AdamStep& o);
@@ -130,8 +120,5 @@ void estimate_clean(const Tensor& constants, const Tensor& state, const Tensor& 
 void reverse_residual(const Tensor& constants, const Tensor& y0, const Tensor& pi, const Tensor& z,
                       Tensor& state, Tensor& previous);
 void clip_to_probabilities(const Tensor& x, Tensor& p);
-void add_window(const Tensor& x, const Tensor& weight, const Triple& corner, Tensor& sum);
-void divide_places(Tensor& sum, const Tensor& weight);
-void subsample(const Tensor& x, const Triple& factor, Tensor& y);
 
 }  // namespace voxgrad::gpu

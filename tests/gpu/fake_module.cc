@@ -92,8 +92,6 @@ Module make() {
   m.attention = {nothing, nothing};
   m.loss = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.optim = {nothing, nothing};
-  m.grid = {nothing, nothing, nothing, nothing, nothing, nothing};
-  m.layout = {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.process = {nothing, nothing, nothing, nothing, nothing};
   m.random = {nothing, nothing, nothing, nothing};
   m.gemm = {nothing};
