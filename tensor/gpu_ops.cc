@@ -1,7 +1,6 @@
 #include "tensor/core/gpu.h"
 #include "tensor/core/kernel.h"
 #include "tensor/layout/calls.h"
-#include "tensor/optimizer/ref/optimizer.h"
 
 namespace voxgrad::gpu {
 namespace {
@@ -167,12 +166,6 @@ void squared_distance(const Tensor& x, const Tensor& y, double divisor, Tensor& 
   distance(x, y).divided(divisor, value);
 }
 
-double sum_of_squares(const Tensor& x) {
-  const Result r(x);
-  check(module().reduce.squares(of(x), x.dtype(), x.numel(), x.raw(), r.data()));
-  return r.read();
-}
-
 void fill(const Tensor& x, double value) {
   check(module().element.fill(of(x), x.dtype(), x.numel(), value, x.raw()));
 }
@@ -263,58 +256,6 @@ void broadcast_places(const Tensor& x, double factor, Tensor& y) {
 
 void gemm(const cuda::GemmCall& call, const Tensor& a, const Tensor& b, Tensor& c) {
   check(module().gemm.multiply(of(c), &call, a.raw(), b.raw(), c.raw()));
-}
-
-namespace {
-
-template <class Factors>
-void upload(const Tensor& to, const Factors& factors) {
-  check(module().memory.upload(of(to), to.raw(), &factors, sizeof factors));
-}
-
-cuda::OptimBuffers buffers(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v,
-                           const Tensor& ema) {
-  return {table(param), table(grad), table(m), table(v), table(ema), param.numel()};
-}
-
-}  // namespace
-
-void set_constants(UpdateBuffers& u, const AdamStep& o) { upload(u.constants, ref::AdamFactors<float>(o)); }
-void set_constants(UpdateBuffers& u, const SgdStep& o) { upload(u.constants, ref::SgdFactors<float>(o)); }
-
-void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, const AdamStep& o) {
-  UpdateBuffers u = make_update_buffers(param.device());
-  gpu::set_constants(u, o);
-  const cuda::OptimBuffers b = buffers(param, grad, m, v, ema);
-  check(module().optim.adam(of(param), &b, u.constants.raw(), nullptr));
-}
-
-void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, const SgdStep& o) {
-  UpdateBuffers u = make_update_buffers(param.device());
-  gpu::set_constants(u, o);
-  const cuda::OptimBuffers b = buffers(param, grad, momentum, Tensor(), ema);
-  check(module().optim.sgd(of(param), &b, u.constants.raw(), nullptr));
-}
-
-namespace {
-cuda::ClipNorm clip(const Tensor& grad, const UpdateBuffers& u, double clip_norm) {
-  check(module().reduce.squares(of(grad), grad.dtype(), grad.numel(), grad.raw(), doubles(u.squares)));
-  return {doubles(u.squares), clip_norm, nullptr};
-}
-}  // namespace
-
-void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, UpdateBuffers& u,
-               double clip_norm) {
-  const cuda::ClipNorm c = clip(grad, u, clip_norm);
-  const cuda::OptimBuffers b = buffers(param, grad, m, v, ema);
-  check(module().optim.adam(of(param), &b, u.constants.raw(), &c));
-}
-
-void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, UpdateBuffers& u,
-              double clip_norm) {
-  const cuda::ClipNorm c = clip(grad, u, clip_norm);
-  const cuda::OptimBuffers b = buffers(param, grad, momentum, Tensor(), ema);
-  check(module().optim.sgd(of(param), &b, u.constants.raw(), &c));
 }
 
 }  // namespace voxgrad::gpu

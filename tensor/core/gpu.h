@@ -8,7 +8,6 @@
 #include "tensor/core/cuda/module.h"
 #include "tensor/core/tensor.h"
 #include "tensor/elementwise/elementwise.h"
-#include "tensor/optimizer/optimizer.h"
 
 namespace voxgrad::gpu {
 
@@ -71,7 +70,6 @@ void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, 
                           Tensor& dsp);
 double sum_all(const Tensor& x);
 double squared_distance(const Tensor& x, const Tensor& y);
-double sum_of_squares(const Tensor& x);
 // The same as value [1] = the sum / divisor, which stays on the device.
 void sum_all(const Tensor& x, double divisor, Tensor& value);
 void squared_distance(const Tensor& x, const Tensor& y, double divisor, Tensor& value);
@@ -93,14 +91,6 @@ void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit,
 void scaled_difference(const Tensor& x, const Tensor& y, double divisor, const Tensor& upstream, Tensor& dx);
 void broadcast_places(const Tensor& x, double factor, Tensor& y);
 void gemm(const cuda::GemmCall& call, const Tensor& a, const Tensor& b, Tensor& c);
-void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, const AdamStep& o);
-void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, const SgdStep& o);
-void set_constants(UpdateBuffers& buffers, const AdamStep& o);
-void set_constants(UpdateBuffers& buffers, const SgdStep& o);
-void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, UpdateBuffers& buffers,
-               double clip_norm);
-void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, UpdateBuffers& buffers,
-              double clip_norm);
 
 // gpu_attention.cc
 void attention_forward(const Tensor& q, const Tensor& k, const Tensor& v, double scale, Tensor& y,

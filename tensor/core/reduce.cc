@@ -8,6 +8,13 @@
 
 namespace voxgrad {
 
+void Result::divided(double divisor, Tensor& value) const {
+  require(value.numel() == 1, "[", current_op(), "] expected one element, got ", value.shape());
+  if (!gpu::runs_on(value_, value)) return fill(value, read() / divisor);
+  gpu::check(gpu::module().reduce.quotient(gpu::context(value.device()), data(), divisor,
+                                           value.mutable_data_on_device<float>()));
+}
+
 double sum_all(const Tensor& x) {
   if (gpu::runs_on(x)) return gpu::sum_all(x);
   return visit_float(x.dtype(), "sum", [&]<class T>(T) {

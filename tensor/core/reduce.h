@@ -16,4 +16,18 @@ void fill(Tensor& x, double value);
 /// All elements value [1] / divisor; the value lies on the device of x.
 void fill(Tensor& x, const Tensor& value, double divisor);
 
+/// One number in f64 on the device that computes it: the result of a sum.
+class Result {
+ public:
+  explicit Result(const Device& device) : value_(Tensor::empty_on(device, {1}, DType::f64)) {}
+  double* data() const { return value_.mutable_data_on_device<double>(); }
+  /// The number. On a CUDA device this waits for it.
+  double read() const { return value_.item(); }
+  /// value [1] = the number / divisor.
+  void divided(double divisor, Tensor& value) const;
+
+ private:
+  Tensor value_;
+};
+
 }  // namespace voxgrad

@@ -202,21 +202,6 @@ struct WeightsPairRun {
 };
 using WeightsPairRunFn = void (*)(const WeightsPairRun&);
 
-/// Constants of an optimizer step, prepared in double (tensor/optimizer/cpu/optimizer.cc).
-struct AdamConstants {
-  float beta1, beta2, rest1, rest2, grad_scale, l2, keep, rate, inverse, eps, average;
-};
-struct SgdConstants {
-  float lr, momentum, grad_scale, decay, average;
-  bool nesterov;
-};
-struct OptimKernels {
-  void (*adam)(float* param, const float* grad, float* m, float* v, float* ema, int64_t n,
-               const AdamConstants& c);
-  void (*sgd)(float* param, const float* grad, float* buf, float* ema, int64_t n, const SgdConstants& c);
-  double (*sum_of_squares)(const float* x, int64_t n);
-};
-
 /// What an instruction set with products of bf16 offers beside its f32 kernels.
 struct Bf16Kernels {
   ConvKernels conv;
@@ -324,7 +309,6 @@ struct KernelTable {
   ConvWeightsKernels weights;
   WinogradKernels<float> winograd;
   WinogradWeightsKernels winograd_weights;
-  OptimKernels optim;
   /// `steps` rounds of independent multiply-adds on up to 24 x 16 floats, in place; returns the operations.
   double (*fma_chains)(int64_t steps, float* result);
   const Bf16Kernels* bf16;   ///< null where the instruction set has none

@@ -217,27 +217,6 @@ struct LossFns {
                                  float* dmq, float* dsq, float* dmp, float* dsp);
 };
 
-/// Constants of a step, in device memory, so that a captured step can be replayed with others. The layouts
-/// are those of ref::AdamFactors<float> and ref::SgdFactors<float> (tensor/optimizer/ref/optimizer.h).
-struct OptimBuffers {
-  float* param;
-  const float* grad;
-  float *m, *v;  ///< Adam: both moments; SGD: m is the momentum, v is not used
-  float* ema;    ///< may be null
-  int64_t n;
-};
-/// Scales the gradient to an L2 norm of at most `clip_norm` (0: not). With a norm that is not finite nothing
-/// is updated and `failed` becomes 1.
-struct ClipNorm {
-  const double* squares;  ///< sum of squares of the gradient; null: no clipping, no check
-  double clip_norm;
-  int32_t* failed;
-};
-struct OptimFns {
-  Status (*adam)(Context* context, const OptimBuffers* buffers, const void* factors, const ClipNorm* clip);
-  Status (*sgd)(Context* context, const OptimBuffers* buffers, const void* factors, const ClipNorm* clip);
-};
-
 /// The residual diffusion process (tensor/process/process.h), f32: n examples of `width` elements,
 /// `constants` is the table [kProcessConstants, n] in device memory. `shared`: pi is one example, the same
 /// for all.
@@ -305,7 +284,6 @@ struct Module {
   SoftmaxFns softmax;
   AttentionFns attention;
   LossFns loss;
-  OptimFns optim;
   RandomFns random;
   ProcessFns process;
   GemmFns gemm;

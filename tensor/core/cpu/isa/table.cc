@@ -10,7 +10,6 @@ const cpu::KernelTable& kernel_table() {
     fill_conv_weights(t.weights);
     fill_winograd(t.winograd);
     fill_winograd_weights(t.winograd_weights);
-    fill_optim(t.optim);
     fill_peak(t);
     return t;
   }();

@@ -9,7 +9,6 @@ void fill_conv_few(cpu::ConvKernels& t);
 void fill_conv_weights(cpu::ConvWeightsKernels& t);
 void fill_winograd(cpu::WinogradKernels<float>& t);
 void fill_winograd_weights(cpu::WinogradWeightsKernels& t);
-void fill_optim(cpu::OptimKernels& t);
 void fill_peak(cpu::KernelTable& t);
 
 // Of bf16/.
