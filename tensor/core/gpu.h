@@ -102,13 +102,5 @@ void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, doubl
 /// `normal`: else uniform.
 void random(Tensor& y, const Philox& generator, uint64_t first, bool normal, const Tensor& offset);
 void random_columns(const Tensor& table, Stream stream, const Tensor& key, const Tensor& y);
-void noise_residual(const Tensor& constants, const Tensor& label, const Tensor& pi, const Tensor& eps,
-                    Tensor& input, Tensor& target, Tensor& state);
-void precondition_state(const Tensor& constants, const Tensor& state, Tensor& input);
-void estimate_clean(const Tensor& constants, const Tensor& state, const Tensor& pi, const Tensor& network,
-                    Tensor& y0);
-void reverse_residual(const Tensor& constants, const Tensor& y0, const Tensor& pi, const Tensor& z,
-                      Tensor& state, Tensor& previous);
-void clip_to_probabilities(const Tensor& x, Tensor& p);
 
 }  // namespace voxgrad::gpu

@@ -91,7 +91,6 @@ Module make() {
   m.softmax = {nothing, nothing, nothing, nothing};
   m.attention = {nothing, nothing};
   m.loss = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
-  m.process = {nothing, nothing, nothing, nothing, nothing};
   m.random = {nothing, nothing, nothing, nothing};
   m.gemm = {nothing};
   return m;

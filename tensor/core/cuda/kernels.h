@@ -14,13 +14,13 @@ extern const SoftmaxFns softmax_functions;      // softmax.cu
 extern const AttentionFns attention_functions;  // attention.cu
 extern const LossFns loss_functions;            // loss.cu
 extern const RandomFns random_functions;        // random.cu
-extern const ProcessFns process_functions;      // process.cu
 extern const GemmFns gemm_functions;            // gemm.cc
 
 extern const std::span<const KernelEntry> norm_kernels;       // norm/cuda/norm.cu
 extern const std::span<const KernelEntry> layout_kernels;     // layout/cuda/layout.cu
 extern const std::span<const KernelEntry> optimizer_kernels;  // optimizer/cuda/optimizer.cu
 extern const std::span<const KernelEntry> pool_kernels;       // pool/cuda/pool.cu
+extern const std::span<const KernelEntry> process_kernels;    // process/cuda/process.cu
 extern const std::span<const KernelEntry> resample_kernels;   // resample/cuda/resample.cu
 
 }  // namespace voxgrad::cuda

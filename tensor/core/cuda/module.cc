@@ -14,6 +14,7 @@ Kernel kernel(const char* op, uint32_t call_bytes) {
            norm_kernels,
            optimizer_kernels,
            pool_kernels,
+           process_kernels,
            resample_kernels,
        })
     for (const KernelEntry& e : family)
@@ -27,9 +28,9 @@ Kernel kernel(const char* op, uint32_t call_bytes) {
 extern "C" __attribute__((visibility("default"))) const voxgrad::cuda::Module* voxgrad_cuda_module() {
   using namespace voxgrad::cuda;
   static const Module module{
-      kAbiVersion,       sizeof(Module),    VOXGRAD_VERSION,     last_error,     kernel,
-      device_functions,  memory_functions,  graph_functions,     conv_functions, element_functions,
-      reduce_functions,  softmax_functions, attention_functions, loss_functions, random_functions,
-      process_functions, gemm_functions};
+      kAbiVersion,      sizeof(Module),    VOXGRAD_VERSION,     last_error,     kernel,
+      device_functions, memory_functions,  graph_functions,     conv_functions, element_functions,
+      reduce_functions, softmax_functions, attention_functions, loss_functions, random_functions,
+      gemm_functions};
   return &module;
 }

@@ -217,23 +217,6 @@ struct LossFns {
                                  float* dmq, float* dsq, float* dmp, float* dsp);
 };
 
-/// The residual diffusion process (tensor/process/process.h), f32: n examples of `width` elements,
-/// `constants` is the table [kProcessConstants, n] in device memory. `shared`: pi is one example, the same
-/// for all.
-struct ProcessFns {
-  Status (*noise)(Context* context, int64_t n, int64_t width, int64_t classes, const float* constants,
-                  const int32_t* label, const float* pi, const float* eps, float* input, float* target,
-                  float* state);
-  Status (*precondition)(Context* context, int64_t n, int64_t width, const float* constants,
-                         const float* state, float* input);
-  Status (*clean)(Context* context, int64_t n, int64_t width, const float* constants, const float* state,
-                  const float* pi, bool shared, const float* network, float* y0);
-  /// In place on state and previous; z and previous may be null.
-  Status (*reverse)(Context* context, int64_t n, int64_t width, const float* constants, const float* y0,
-                    const float* pi, bool shared, const float* z, float* state, float* previous);
-  Status (*clip_rows)(Context* context, int64_t rows, int64_t classes, const float* x, float* p);
-};
-
 /// Philox of tensor/core/random.h, bit for bit. `offset` (two numbers in device memory, may be null) is added
 /// to seed and draw.
 struct RandomKey {
@@ -285,7 +268,6 @@ struct Module {
   AttentionFns attention;
   LossFns loss;
   RandomFns random;
-  ProcessFns process;
   GemmFns gemm;
 };
 
