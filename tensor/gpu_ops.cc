@@ -1,9 +1,5 @@
-#include "tensor/core/calls.h"
 #include "tensor/core/gpu.h"
-#include "tensor/core/kernel.h"
 #include "tensor/core/reduce.h"
-#include "tensor/core/volume.h"
-#include "tensor/optimizer/ref/optimizer.h"
 
 namespace voxgrad::gpu {
 namespace {
@@ -20,21 +16,7 @@ float* scalar(const Tensor& t) {
   return table(t);
 }
 
-struct Places {
-  int64_t n, places, channels;
-};
-Places places_of(const Tensor& x) {
-  Places s{x.dim(0), 1, x.dim(-1)};
-  for (int i = 1; i + 1 < x.rank(); ++i) s.places *= x.dim(i);
-  return s;
-}
-
 int64_t rows_of(const Tensor& x) { return x.dim(-1) ? x.numel() / x.dim(-1) : 0; }
-
-cuda::VolumeShape shape_of(const Tensor& t) {
-  const Volume v = volume_of(current_op(), t.shape());
-  return {v.n, v.d, v.h, v.w, v.c};
-}
 
 }  // namespace
 
@@ -157,121 +139,18 @@ void scaled_difference(const Tensor& x, const Tensor& y, double divisor, const T
                                         scalar(upstream), dx.raw()));
 }
 
-namespace {
-std::array<int32_t, 3> modes_of(const Interpolations& along) {
-  return {static_cast<int32_t>(along[0]), static_cast<int32_t>(along[1]), static_cast<int32_t>(along[2])};
-}
-}  // namespace
-
-void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y) {
-  const cuda::VolumeShape in = shape_of(x), out = shape_of(y);
-  check(module().grid.resample(of(x), x.dtype(), modes_of(along).data(), &in, &out, x.raw(), y.raw()));
-}
-
-void resample_backward(const Tensor& dy, const Interpolations& along, Tensor& dx) {
-  const cuda::VolumeShape in = shape_of(dx), out = shape_of(dy);
-  check(module().grid.resample_backward(of(dy), dy.dtype(), modes_of(along).data(), &in, &out, dy.raw(),
-                                        dx.raw()));
-}
-
-void max_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y, Tensor& tap) {
-  const cuda::VolumeShape in = shape_of(x);
-  check(module().grid.max_pool(of(x), x.dtype(), &in, size.data(), x.raw(), y.raw(),
-                               tap.mutable_data_on_device<uint8_t>()));
-}
-
-void max_pool_backward(const Tensor& tap, const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx) {
-  const cuda::VolumeShape in = shape_of(dx);
-  check(module().grid.max_pool_backward(of(dy), dy.dtype(), &in, size.data(),
-                                        tap.mutable_data_on_device<uint8_t>(), dy.raw(), dx.raw()));
-}
-
-void avg_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y) {
-  const cuda::VolumeShape in = shape_of(x);
-  check(module().grid.avg_pool(of(x), x.dtype(), &in, size.data(), x.raw(), y.raw()));
-}
-
-void avg_pool_backward(const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx) {
-  const cuda::VolumeShape in = shape_of(dx);
-  check(module().grid.avg_pool_backward(of(dy), dy.dtype(), &in, size.data(), dy.raw(), dx.raw()));
-}
-
-void copy_columns(const Tensor& x, int64_t from, Tensor& y, int64_t to, int64_t count) {
-  check(module().layout.copy_columns(of(x), x.dtype(), rows_of(x), x.raw(), x.dim(-1), from, y.raw(),
-                                     y.dim(-1), to, count));
-}
-
-void shift_volume(const Tensor& x, const std::array<int64_t, 3>& offset, double value, Tensor& y) {
-  const cuda::VolumeShape from = shape_of(x), to = shape_of(y);
-  check(module().layout.shift_volume(of(x), x.dtype(), &from, x.raw(), offset.data(), value, &to, y.raw()));
-}
-
-void transpose_last(const Tensor& x, Tensor& y) {
-  const int64_t rows = x.dim(-2), columns = x.dim(-1), each = rows * columns;
-  check(module().layout.transpose(of(x), x.dtype(), each ? x.numel() / each : 0, rows, columns, x.raw(),
-                                  y.raw()));
-}
-
 void broadcast_places(const Tensor& x, double factor, Tensor& y) {
   const Places s = places_of(y);
-  check(module().layout.broadcast_places(of(y), y.dtype(), s.n, s.places, s.channels, x.raw(), f32(factor),
-                                         y.raw()));
+  run_on_cuda(BroadcastPlaces{.device = y.device(),
+                              .type = y.dtype(),
+                              .n = s.n,
+                              .places = s.places,
+                              .channels = s.channels,
+                              .x = x.raw(),
+                              .factor = factor,
+                              .y = y.raw()});
 }
 
-namespace {
-
-template <class Factors>
-void upload(const Tensor& to, const Factors& factors) {
-  check(module().memory.upload(of(to), to.raw(), &factors, sizeof factors));
-}
-
-cuda::OptimBuffers buffers(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v,
-                           const Tensor& ema) {
-  return {table(param), table(grad), table(m), table(v), table(ema), param.numel()};
-}
-
-}  // namespace
-
-void set_constants(UpdateBuffers& u, const AdamStep& o) { upload(u.constants, ref::AdamFactors<float>(o)); }
-void set_constants(UpdateBuffers& u, const SgdStep& o) { upload(u.constants, ref::SgdFactors<float>(o)); }
-
-void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, const AdamStep& o) {
-  UpdateBuffers u = make_update_buffers(param.device());
-  gpu::set_constants(u, o);
-  const cuda::OptimBuffers b = buffers(param, grad, m, v, ema);
-  check(module().optim.adam(of(param), &b, u.constants.raw(), nullptr));
-}
-
-void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, const SgdStep& o) {
-  UpdateBuffers u = make_update_buffers(param.device());
-  gpu::set_constants(u, o);
-  const cuda::OptimBuffers b = buffers(param, grad, momentum, Tensor(), ema);
-  check(module().optim.sgd(of(param), &b, u.constants.raw(), nullptr));
-}
-
-namespace {
-cuda::ClipNorm clip(const Tensor& grad, const UpdateBuffers& u, double clip_norm) {
-  run_on_cuda(SumOfSquares{.device = grad.device(),
-                           .type = grad.dtype(),
-                           .n = grad.numel(),
-                           .x = grad.raw(),
-                           .sum = doubles(u.squares)});
-  return {doubles(u.squares), clip_norm, nullptr};
-}
-}  // namespace
-
-void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, UpdateBuffers& u,
-               double clip_norm) {
-  const cuda::ClipNorm c = clip(grad, u, clip_norm);
-  const cuda::OptimBuffers b = buffers(param, grad, m, v, ema);
-  check(module().optim.adam(of(param), &b, u.constants.raw(), &c));
-}
-
-void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, UpdateBuffers& u,
-              double clip_norm) {
-  const cuda::ClipNorm c = clip(grad, u, clip_norm);
-  const cuda::OptimBuffers b = buffers(param, grad, momentum, Tensor(), ema);
-  check(module().optim.sgd(of(param), &b, u.constants.raw(), &c));
 }
 
 }  // namespace voxgrad::gpu

@@ -49,16 +49,6 @@ struct SumAll {
   double* sum;
 };
 
-/// *sum = the sum of x^2.
-struct SumOfSquares {
-  static constexpr char kOp[] = "sum_of_squares";
-  Device device;
-  DType type;
-  int64_t n;
-  const void* x;
-  double* sum;
-};
-
 /// *sum = the sum of (x - y)^2.
 struct SquaredDistance {
   static constexpr char kOp[] = "squared_distance";

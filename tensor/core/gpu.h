@@ -6,8 +6,6 @@
 
 #include "tensor/core/cuda/module.h"
 #include "tensor/core/tensor.h"
-#include "tensor/optimizer/optimizer.h"
-#include "tensor/resample/resample.h"
 
 namespace voxgrad::gpu {
 
@@ -57,36 +55,5 @@ void soft_dice_slopes(const Tensor& sums, int64_t first, double smooth, const Te
 void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit, const Tensor& all,
                         Tensor& dlogits);
 void scaled_difference(const Tensor& x, const Tensor& y, double divisor, const Tensor& upstream, Tensor& dx);
-void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y);
-void resample_backward(const Tensor& dy, const Interpolations& along, Tensor& dx);
-void max_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y, Tensor& tap);
-void max_pool_backward(const Tensor& tap, const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx);
-void avg_pool_forward(const Tensor& x, const std::array<int64_t, 3>& size, Tensor& y);
-void avg_pool_backward(const Tensor& dy, const std::array<int64_t, 3>& size, Tensor& dx);
-void copy_columns(const Tensor& x, int64_t from, Tensor& y, int64_t to, int64_t count);
-void shift_volume(const Tensor& x, const std::array<int64_t, 3>& offset, double value, Tensor& y);
-void transpose_last(const Tensor& x, Tensor& y);
-void broadcast_places(const Tensor& x, double factor, Tensor& y);
-void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, const AdamStep& o);
-void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, const SgdStep& o);
-void set_constants(UpdateBuffers& buffers, const AdamStep& o);
-void set_constants(UpdateBuffers& buffers, const SgdStep& o);
-void adam_step(Tensor& param, const Tensor& grad, Tensor& m, Tensor& v, Tensor& ema, UpdateBuffers& buffers,
-               double clip_norm);
-void sgd_step(Tensor& param, const Tensor& grad, Tensor& momentum, Tensor& ema, UpdateBuffers& buffers,
-              double clip_norm);
-
-// gpu_process.cc
-void noise_residual(const Tensor& constants, const Tensor& label, const Tensor& pi, const Tensor& eps,
-                    Tensor& input, Tensor& target, Tensor& state);
-void precondition_state(const Tensor& constants, const Tensor& state, Tensor& input);
-void estimate_clean(const Tensor& constants, const Tensor& state, const Tensor& pi, const Tensor& network,
-                    Tensor& y0);
-void reverse_residual(const Tensor& constants, const Tensor& y0, const Tensor& pi, const Tensor& z,
-                      Tensor& state, Tensor& previous);
-void clip_to_probabilities(const Tensor& x, Tensor& p);
-void add_window(const Tensor& x, const Tensor& weight, const Triple& corner, Tensor& sum);
-void divide_places(Tensor& sum, const Tensor& weight);
-void subsample(const Tensor& x, const Triple& factor, Tensor& y);
 
 }  // namespace voxgrad::gpu

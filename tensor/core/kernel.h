@@ -96,6 +96,12 @@ const char* widened_declines(const Call& call) {
   return call.type == DType::bf16 ? nullptr : kOtherType;
 }
 
+/// Why an implementation in f32 does not take a call: it has another type.
+template <class Call>
+const char* f32_declines(const Call& call) {
+  return call.type == DType::f32 ? nullptr : kOtherType;
+}
+
 /// The device of all these tensors; undefined ones do not count. Throws ErrorCode::device where they differ.
 template <class... Rest>
 Device device_of(const Tensor& first, const Rest&... rest) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 
+#include "tensor/core/hd.h"
 #include "tensor/core/shape.h"
 
 namespace voxgrad {
@@ -10,9 +11,9 @@ namespace voxgrad {
 struct Volume {
   int64_t n, d, h, w, c;
   std::array<int64_t, 3> size() const { return {d, h, w}; }
-  int64_t numel() const { return n * d * h * w * c; }
+  VOXGRAD_HD int64_t numel() const { return n * d * h * w * c; }
   /// Flat index of channel 0 of a voxel.
-  int64_t at(int64_t in, int64_t z, int64_t y, int64_t x) const {
+  VOXGRAD_HD int64_t at(int64_t in, int64_t z, int64_t y, int64_t x) const {
     return (((in * d + z) * h + y) * w + x) * c;
   }
 };

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 
-#include "tensor/core/gpu.h"
+#include "tensor/core/kernel.h"
 #include "tensor/core/parallel.h"
+#include "tensor/process/calls.h"
 #include "tensor/process/ref/process.h"
 
 namespace voxgrad {
 namespace {
 
-constexpr int64_t kGrain = 1 << 15;  // elements a range
+constexpr int64_t kGrain = 1 << 15;  // elements of a range
 
 void expect_examples(std::string_view op, const Tensor& constants, const Tensor& x) {
   require(x.rank() >= 1 && constants.shape() == Shape{kProcessConstants, x.dim(0)}, "[", op,
@@ -17,111 +18,170 @@ void expect_examples(std::string_view op, const Tensor& constants, const Tensor&
           constants.shape());
 }
 
-// f(column, first element, elements) for ranges of every example.
-template <class F>
-void ranges(const Tensor& constants, const Tensor& x, int64_t width, F&& f) {
-  const int64_t examples = x.dim(0), each = examples ? x.numel() / examples : 0;
-  const float* const table = constants.data<float>();
-  for (int64_t n = 0; n < examples; ++n)
-    parallel_ranges(each / width, std::max<int64_t>(kGrain / width, 1), [&](int64_t begin, int64_t end) {
-      f(ref::ProcessColumn{table, examples, n}, n * each + begin * width, (end - begin) * width);
+int64_t width_of(const Tensor& x) { return x.dim(0) ? x.numel() / x.dim(0) : 0; }
+
+// Whether the prior is one example, the same for all of x.
+bool shared_prior(const Tensor& prior, const Tensor& x) { return prior.numel() != x.numel(); }
+
+bool prior_fits(const Tensor& prior, const Tensor& x) {
+  return prior.numel() == x.numel() || (x.dim(0) > 0 && prior.numel() == width_of(x));
+}
+
+// Calls f(column, first element, elements) for ranges of every example. A range has whole rows of `row`
+// elements.
+template <class Call, class F>
+void for_ranges(const Call& c, int64_t row, F&& f) {
+  for (int64_t n = 0; n < c.n; ++n)
+    parallel_ranges(c.width / row, std::max<int64_t>(kGrain / row, 1), [&](int64_t begin, int64_t end) {
+      f(ref::ProcessColumn{c.constants, c.n, n}, n * c.width + begin * row, (end - begin) * row);
     });
 }
 
-// Where an example's part of pi begins: pi is the same for all, or one each.
-int64_t prior_at(const Tensor& pi, const Tensor& x, int64_t element) {
-  return pi.numel() == x.numel() ? element : element % pi.numel();
+// The prior of the element i.
+template <class Call>
+const float* prior_at(const Call& c, int64_t i) {
+  return c.prior + (c.shared_prior ? i % c.width : i);
 }
 
-bool prior_fits(const Tensor& pi, const Tensor& x) {
-  return pi.numel() == x.numel() || (x.dim(0) > 0 && pi.numel() == x.numel() / x.dim(0));
+void plain_noise(const NoiseResidual& c) {
+  for_ranges(c, c.classes, [&](const ref::ProcessColumn& column, int64_t i, int64_t n) {
+    ref::noise_residual(i / c.classes, (i + n) / c.classes, c.classes, column, c.label, c.prior, c.noise,
+                        c.input, c.target, c.state);
+  });
 }
+
+void plain_precondition(const PreconditionState& c) {
+  for_ranges(c, 1, [&](const ref::ProcessColumn& column, int64_t i, int64_t n) {
+    ref::precondition_state(n, column, c.state + i, c.input + i);
+  });
+}
+
+void plain_estimate(const EstimateClean& c) {
+  for_ranges(c, 1, [&](const ref::ProcessColumn& column, int64_t i, int64_t n) {
+    ref::estimate_clean(n, column, c.state + i, prior_at(c, i), c.prediction + i, c.clean + i);
+  });
+}
+
+void plain_reverse(const ReverseResidual& c) {
+  for (int64_t n = 0; n < c.n; ++n) {
+    const ref::ProcessColumn column{c.constants, c.n, n};
+    require((c.noise || column(ProcessConstant::ancestral) == 0) &&
+                (c.previous || column(ProcessConstant::previous) == 0),
+            "[", c.kOp, "] expected the tensors that the step of example ", n, " combines");
+  }
+  for_ranges(c, 1, [&](const ref::ProcessColumn& column, int64_t i, int64_t n) {
+    ref::reverse_residual(n, column, c.clean + i, prior_at(c, i), c.noise ? c.noise + i : nullptr,
+                          c.state + i, c.previous ? c.previous + i : nullptr);
+  });
+}
+
+void plain_clip(const ClipToProbabilities& c) {
+  parallel_ranges(c.rows, std::max<int64_t>(kGrain / c.classes, 1), [&](int64_t begin, int64_t end) {
+    ref::clip_to_probabilities(end - begin, c.classes, c.x + begin * c.classes,
+                               c.probabilities + begin * c.classes);
+  });
+}
+
+// The compiler makes vectors of the plain loops.
+constexpr Implementation<NoiseResidual> kNoise[] = {kCuda<NoiseResidual>, {"ref", nullptr, plain_noise}};
+constexpr Implementation<PreconditionState> kPrecondition[] = {kCuda<PreconditionState>,
+                                                               {"ref", nullptr, plain_precondition}};
+constexpr Implementation<EstimateClean> kEstimate[] = {kCuda<EstimateClean>,
+                                                       {"ref", nullptr, plain_estimate}};
+constexpr Implementation<ReverseResidual> kReverse[] = {kCuda<ReverseResidual>,
+                                                        {"ref", nullptr, plain_reverse}};
+constexpr Implementation<ClipToProbabilities> kClip[] = {kCuda<ClipToProbabilities>,
+                                                         {"ref", nullptr, plain_clip}};
 
 }  // namespace
 
-void noise_residual(const Tensor& constants, const Tensor& label, const Tensor& pi, const Tensor& eps,
+void noise_residual(const Tensor& constants, const Tensor& label, const Tensor& prior, const Tensor& noise,
                     Tensor& input, Tensor& target, Tensor& state) {
-  expect_examples("noise_residual", constants, pi);
-  const int64_t classes = pi.dim(-1);
-  require(pi.shape() == eps.shape() && input.shape() == pi.shape() && target.shape() == pi.shape() &&
-              state.shape() == pi.shape() && label.numel() * classes == pi.numel(),
-          "[noise_residual] expected label, pi and eps of one size, got ", label.shape(), ", ", pi.shape(),
-          " and ", eps.shape());
-  if (gpu::runs_on(pi, constants, label, eps, input, target, state))
-    return gpu::noise_residual(constants, label, pi, eps, input, target, state);
-  const int32_t* const y = label.data<int32_t>();
-  const float *const p = pi.data<float>(), *const z = eps.data<float>();
-  float *const in = input.mutable_data<float>(), *const to = target.mutable_data<float>(),
-               *const r = state.mutable_data<float>();
-  ranges(constants, pi, classes, [=](const ref::ProcessColumn& c, int64_t i, int64_t n) {
-    ref::noise_residual(i / classes, (i + n) / classes, classes, c, y, p, z, in, to, r);
-  });
+  expect_examples(NoiseResidual::kOp, constants, prior);
+  const Shape& shape = prior.shape();
+  const int64_t classes = prior.dim(-1);
+  require(noise.shape() == shape && input.shape() == shape && target.shape() == shape &&
+              state.shape() == shape && label.numel() * classes == prior.numel(),
+          "[noise_residual] expected label, prior and noise of one size, got ", label.shape(), ", ", shape,
+          " and ", noise.shape());
+  run(kNoise, {.device = device_of(prior, constants, label, noise, input, target, state),
+               .type = DType::f32,
+               .n = prior.dim(0),
+               .width = width_of(prior),
+               .classes = classes,
+               .constants = elements<float>(constants),
+               .label = elements<int32_t>(label),
+               .prior = elements<float>(prior),
+               .noise = elements<float>(noise),
+               .input = elements<float>(input),
+               .target = elements<float>(target),
+               .state = elements<float>(state)});
 }
 
 void precondition_state(const Tensor& constants, const Tensor& state, Tensor& input) {
-  expect_examples("precondition_state", constants, state);
+  expect_examples(PreconditionState::kOp, constants, state);
   require(input.shape() == state.shape(), "[precondition_state] expected tensors of one shape, got ",
           state.shape(), " and ", input.shape());
-  if (gpu::runs_on(state, constants, input)) return gpu::precondition_state(constants, state, input);
-  const float* const r = state.data<float>();
-  float* const y = input.mutable_data<float>();
-  ranges(constants, state, 1, [=](const ref::ProcessColumn& c, int64_t i, int64_t n) {
-    ref::precondition_state(n, c(ProcessConstant::in), r + i, y + i);
-  });
+  run(kPrecondition, {.device = device_of(state, constants, input),
+                      .type = DType::f32,
+                      .n = state.dim(0),
+                      .width = width_of(state),
+                      .constants = elements<float>(constants),
+                      .state = elements<float>(state),
+                      .input = elements<float>(input)});
 }
 
-void estimate_clean(const Tensor& constants, const Tensor& state, const Tensor& pi, const Tensor& network,
-                    Tensor& y0) {
-  expect_examples("estimate_clean", constants, state);
-  require(state.shape() == network.shape() && y0.shape() == state.shape(),
-          "[estimate_clean] expected state and network output of one shape, got ", state.shape(), " and ",
-          network.shape());
-  require(prior_fits(pi, state), "[estimate_clean] expected pi of one example or of all, got ", pi.shape());
-  if (gpu::runs_on(state, constants, pi, network, y0))
-    return gpu::estimate_clean(constants, state, pi, network, y0);
-  const float *const r = state.data<float>(), *const p = pi.data<float>(), *const f = network.data<float>();
-  float* const y = y0.mutable_data<float>();
-  ranges(constants, state, 1, [&](const ref::ProcessColumn& c, int64_t i, int64_t n) {
-    ref::estimate_clean(n, c, r + i, p + prior_at(pi, state, i), f + i, y + i);
-  });
+void estimate_clean(const Tensor& constants, const Tensor& state, const Tensor& prior,
+                    const Tensor& prediction, Tensor& clean) {
+  expect_examples(EstimateClean::kOp, constants, state);
+  require(state.shape() == prediction.shape() && clean.shape() == state.shape(),
+          "[estimate_clean] expected state and prediction of one shape, got ", state.shape(), " and ",
+          prediction.shape());
+  require(prior_fits(prior, state), "[estimate_clean] expected the prior of one example or of all, got ",
+          prior.shape());
+  run(kEstimate, {.device = device_of(state, constants, prior, prediction, clean),
+                  .type = DType::f32,
+                  .n = state.dim(0),
+                  .width = width_of(state),
+                  .constants = elements<float>(constants),
+                  .state = elements<float>(state),
+                  .prior = elements<float>(prior),
+                  .shared_prior = shared_prior(prior, state),
+                  .prediction = elements<float>(prediction),
+                  .clean = elements<float>(clean)});
 }
 
-void reverse_residual(const Tensor& constants, const Tensor& y0, const Tensor& pi, const Tensor& z,
+void reverse_residual(const Tensor& constants, const Tensor& clean, const Tensor& prior, const Tensor& noise,
                       Tensor& state, Tensor& previous) {
-  expect_examples("reverse_residual", constants, state);
+  expect_examples(ReverseResidual::kOp, constants, state);
   const auto like_state = [&](const Tensor& t) { return !t.defined() || t.shape() == state.shape(); };
-  require(y0.shape() == state.shape() && like_state(z) && like_state(previous) && prior_fits(pi, state),
-          "[reverse_residual] expected tensors of the shape ", state.shape(), " and pi of an example, got ",
-          y0.shape(), " and ", pi.shape());
-  if (gpu::runs_on(state, constants, y0, pi, z, previous))
-    return gpu::reverse_residual(constants, y0, pi, z, state, previous);
-  const float *const y = y0.data<float>(), *const p = pi.data<float>(),
-                     *const noise = z.defined() ? z.data<float>() : nullptr;
-  float *const x = state.mutable_data<float>(), *const before = previous.defined()
-                                                                    ? previous.mutable_data<float>()
-                                                                    : nullptr;
-  for (int64_t n = 0; n < state.dim(0); ++n) {
-    const ref::ProcessColumn c{constants.data<float>(), state.dim(0), n};
-    require((noise || c(ProcessConstant::ancestral) == 0) && (before || c(ProcessConstant::previous) == 0),
-            "[reverse_residual] expected the tensors that the step of example ", n, " combines");
-  }
-  ranges(constants, state, 1, [&](const ref::ProcessColumn& c, int64_t i, int64_t n) {
-    ref::reverse_residual(n, c, y + i, p + prior_at(pi, state, i), noise ? noise + i : nullptr, x + i,
-                          before ? before + i : nullptr);
-  });
+  require(
+      clean.shape() == state.shape() && like_state(noise) && like_state(previous) && prior_fits(prior, state),
+      "[reverse_residual] expected tensors of the shape ", state.shape(),
+      " and the prior of one example or of all, got ", clean.shape(), " and ", prior.shape());
+  run(kReverse, {.device = device_of(state, constants, clean, prior, noise, previous),
+                 .type = DType::f32,
+                 .n = state.dim(0),
+                 .width = width_of(state),
+                 .constants = elements<float>(constants),
+                 .clean = elements<float>(clean),
+                 .prior = elements<float>(prior),
+                 .shared_prior = shared_prior(prior, state),
+                 .noise = elements<float>(noise),
+                 .state = elements<float>(state),
+                 .previous = elements<float>(previous)});
 }
 
-void clip_to_probabilities(const Tensor& x, Tensor& p) {
-  require(x.rank() >= 1 && x.dim(-1) >= 1 && p.shape() == x.shape(),
-          "[clip_to_probabilities] expected two tensors [..., K], got ", x.shape(), " and ", p.shape());
-  if (gpu::runs_on(x, p)) return gpu::clip_to_probabilities(x, p);
-  const int64_t classes = x.dim(-1);
-  const float* const in = x.data<float>();
-  float* const out = p.mutable_data<float>();
-  parallel_ranges(
-      x.numel() / classes, std::max<int64_t>(kGrain / classes, 1), [=](int64_t begin, int64_t end) {
-        ref::clip_to_probabilities(end - begin, classes, in + begin * classes, out + begin * classes);
-      });
+void clip_to_probabilities(const Tensor& x, Tensor& probabilities) {
+  require(x.rank() >= 1 && x.dim(-1) >= 1 && probabilities.shape() == x.shape(),
+          "[clip_to_probabilities] expected two tensors [..., K], got ", x.shape(), " and ",
+          probabilities.shape());
+  run(kClip, {.device = device_of(x, probabilities),
+              .type = DType::f32,
+              .rows = x.numel() / x.dim(-1),
+              .classes = x.dim(-1),
+              .x = elements<float>(x),
+              .probabilities = elements<float>(probabilities)});
 }
 
 }  // namespace voxgrad

@@ -1,6 +1,7 @@
-// Interpolation between grids of the same extent in space, axis by axis. Voxel i of n covers [i/n, (i+1)/n]
-// of the axis, so output i of n_out reads at (i + 1/2) n_in / n_out - 1/2 (skimage.transform.resize, which
-// nnU-Net uses, has the same convention); beyond the border the border voxel continues.
+// How resampling interpolates between two grids of the same extent in space, axis by axis. Voxel i of n
+// covers the part [i / n, (i + 1) / n] of the axis. So output i of n_out reads at the place (i + 1/2) n_in /
+// n_out - 1/2, counted in voxels of the input. (skimage.transform.resize has the same convention; nnU-Net
+// uses it.) Beyond the border the border voxel continues.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -18,12 +19,13 @@ enum class Interpolation {
 };
 using Interpolations = std::array<Interpolation, 3>;  ///< along D, H, W
 
-/// What an output of an axis reads: tap_count() inputs with their weights (the rest have weight 0).
+/// What an output of an axis reads: tap_count() inputs with their weights. The other entries have weight 0.
 struct Taps {
   std::array<int64_t, 4> index;
   std::array<double, 4> weight;
 };
 
+/// How many inputs an output reads along an axis.
 VOXGRAD_HD inline size_t tap_count(Interpolation mode) {
   return mode == Interpolation::nearest ? 1 : mode == Interpolation::linear ? 2 : 4;
 }
@@ -31,7 +33,7 @@ VOXGRAD_HD inline size_t tap_count(Interpolation mode) {
 /// What output i of n_out reads of n_in inputs.
 VOXGRAD_HD inline Taps taps_at(int64_t n_in, int64_t n_out, int64_t i, Interpolation mode) {
   const auto clamp = [n_in](int64_t k) { return k < 0 ? int64_t{0} : k < n_in ? k : n_in - 1; };
-  // The place is exactly (2 i + 1) n_in / (2 n_out) - 1 / 2: its floor and fraction from integers.
+  // The place is exactly ((2 i + 1) n_in - n_out) / (2 n_out). Integers give its floor and fraction exactly.
   const int64_t denominator = 2 * n_out, numerator = (2 * i + 1) * n_in - n_out;
   int64_t below = numerator / denominator;
   if (numerator < 0 && below * denominator != numerator) --below;

@@ -1,20 +1,22 @@
 #include "tensor/resample/resample.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "tensor/core/cpu/ranges.h"
-#include "tensor/core/gpu.h"
+#include "tensor/core/kernel.h"
+#include "tensor/resample/calls.h"
 #include "tensor/resample/ref/resample.h"
 
 namespace voxgrad {
 namespace {
 
-// One axis of a volume seen as [outer, n, inner].
+// A volume seen along one axis, [outer, n, inner]. The axis has n_in voxels before the pass and n_out after.
 struct Axis {
   int64_t outer, n_in, n_out, inner;
 };
 
-// Weights of an axis in f32, `count` an output.
+// What the outputs of an axis read, `count` inputs each, with weights in f32.
 struct FloatTaps {
   size_t count;
   std::vector<int64_t> index;
@@ -28,13 +30,13 @@ struct FloatTaps {
   }
 };
 
-// Long inner rows are cut, so that an axis with one outer row is parallel too.
+// Inner rows longer than this are cut. So a pass along an axis with one outer row is parallel too.
 constexpr int64_t kInner = 1 << 12;
 
-// y[o, i, :] = sum over taps of weight x[o, index, :].
+// y[o, i, :] = sum over its inputs of weight x[o, index, :].
 void axis_forward(const Axis& a, Interpolation mode, const float* x, float* y) {
   const FloatTaps taps(a, mode);
-  if (a.inner >= 16) {  // vectors along the inner row
+  if (a.inner >= 16) {  // long enough for vectors along the inner row
     const int64_t cuts = (a.inner + kInner - 1) / kInner;
     const int64_t items = a.outer * a.n_out * cuts, grain = cpu::row_grain(std::min(a.inner, kInner));
     parallel_ranges(items, grain, [&](int64_t begin, int64_t end) {
@@ -75,7 +77,8 @@ void axis_forward(const Axis& a, Interpolation mode, const float* x, float* y) {
   });
 }
 
-// dx[o, index, :] += weight dy[o, i, :]: a tile owns a part of the inner rows of one outer row.
+// dx[o, index, :] += weight dy[o, i, :]. A task owns a part of the inner rows of one outer row, so that no
+// two tasks add to one place.
 void axis_backward(const Axis& a, Interpolation mode, const float* dy, float* dx) {
   const FloatTaps taps(a, mode);
   const int64_t cut = a.outer > 64 ? a.inner : std::min<int64_t>(a.inner, 512),
@@ -98,7 +101,8 @@ void axis_backward(const Axis& a, Interpolation mode, const float* dy, float* dx
       });
 }
 
-// The sizes between the passes: axes D, H, W in this order, so that growing volumes grow last along W.
+// The volume before each pass and after the last one. The passes go along D, H, W in this order, so that a
+// volume that grows, grows last along W.
 std::array<Volume, 4> stages(const Volume& in, const Volume& out) {
   return {in, Volume{in.n, out.d, in.h, in.w, in.c}, Volume{in.n, out.d, out.h, in.w, in.c}, out};
 }
@@ -109,30 +113,76 @@ Axis axis_of(size_t a, const Volume& in, const Volume& out) {
   return {in.n * in.d * in.h, in.w, out.w, in.c};
 }
 
-Shape shape_of(const Volume& v) { return {v.n, v.d, v.h, v.w, v.c}; }
-
-// Passes over the axes whose size changes, in order (or in reverse); an unchanged axis has weight 1 at its
-// voxel.
-template <class Pass>
-void passes(const Volume& in, const Volume& out, const Interpolations& along, bool reverse,
-            const Tensor& from, Tensor& to, Pass&& pass) {
-  const auto stage = stages(in, out);
+// Calls pass(axis, interpolation, from, to) for the axes whose extent changes, in order or in reverse. The
+// other axes need no pass: each output reads its own voxel with weight 1.
+template <class Call, class Pass>
+void passes(const Call& c, bool reverse, const float* from, float* to, Pass&& pass) {
+  const auto stage = stages(c.in, c.out);
   std::vector<size_t> axes;
   for (size_t a = 0; a < 3; ++a)
-    if (in.size()[a] != out.size()[a]) axes.push_back(a);
-  if (axes.empty()) {
-    std::memcpy(to.raw(), from.raw(), to.nbytes());
-    return;
-  }
+    if (c.in.size()[a] != c.out.size()[a]) axes.push_back(a);
   if (reverse) std::reverse(axes.begin(), axes.end());
-  Tensor now = from;
+  Tensor held;  // what the pass before wrote
   for (size_t k = 0; k < axes.size(); ++k) {
     const size_t a = axes[k];
-    Tensor next = k + 1 == axes.size() ? to : Tensor::empty(shape_of(stage[reverse ? a : a + 1]));
-    pass(axis_of(a, stage[a], stage[a + 1]), along[a], now.data<float>(), next.mutable_data<float>());
-    now = next;
+    Tensor next;
+    if (k + 1 < axes.size())
+      next = Tensor::empty_on(Device::cpu(), {stage[reverse ? a : a + 1].numel()}, DType::f32);
+    float* const written = next.defined() ? next.mutable_data<float>() : to;
+    pass(axis_of(a, stage[a], stage[a + 1]), c.along[a], from, written);
+    from = written;
+    held = next;
   }
 }
+
+template <class Call>
+const char* copy_declines(const Call& c) {
+  if (c.in.size() != c.out.size()) return "the size changes";
+  return c.type == DType::f64 ? "f64 is computed by the plain loops" : nullptr;
+}
+
+template <class Call>
+const char* axes_decline(const Call& c) {
+  return c.in.size() == c.out.size() ? "the size does not change" : f32_declines(c);
+}
+
+template <class Call>
+void copy(const Call& c, const void* from, void* to) {
+  if (c.in.numel() > 0) std::memcpy(to, from, static_cast<size_t>(c.in.numel()) * size_of(c.type));
+}
+void copy_forward(const ResampleForward& c) { copy(c, c.x, c.y); }
+void copy_backward(const ResampleBackward& c) { copy(c, c.dy, c.dx); }
+
+void axes_forward(const ResampleForward& c) {
+  passes(c, false, as<float>(c.x), as<float>(c.y), axis_forward);
+}
+
+void axes_backward(const ResampleBackward& c) {
+  passes(c, true, as<float>(c.dy), as<float>(c.dx), axis_backward);
+}
+
+void plain_forward(const ResampleForward& c) {
+  visit_float(c.type, c.kOp,
+              [&]<class T>(T) { ref::resample_forward(c.in, c.out, c.along, as<T>(c.x), as<T>(c.y)); });
+}
+
+void plain_backward(const ResampleBackward& c) {
+  visit_float(c.type, c.kOp,
+              [&]<class T>(T) { ref::resample_backward(c.in, c.out, c.along, as<T>(c.dy), as<T>(c.dx)); });
+}
+
+constexpr Implementation<ResampleForward> kForward[] = {
+    kCuda<ResampleForward>,
+    {"copy", copy_declines, copy_forward},
+    {"axis by axis", axes_decline, axes_forward},
+    {"ref", nullptr, plain_forward},
+};
+constexpr Implementation<ResampleBackward> kBackward[] = {
+    kCuda<ResampleBackward>,
+    {"copy", copy_declines, copy_backward},
+    {"axis by axis", axes_decline, axes_backward},
+    {"ref", nullptr, plain_backward},
+};
 
 std::pair<Volume, Volume> check(const Tensor& x, const Tensor& y) {
   const Volume in = volume_of("resample", x.shape()), out = volume_of("resample", y.shape());
@@ -145,18 +195,24 @@ std::pair<Volume, Volume> check(const Tensor& x, const Tensor& y) {
 
 void resample_forward(const Tensor& x, const Interpolations& along, Tensor& y) {
   const auto [in, out] = check(x, y);
-  if (gpu::runs_on(x, y)) return gpu::resample_forward(x, along, y);
-  if (x.dtype() == DType::f64)
-    return ref::resample_forward(in, out, along, x.data<double>(), y.mutable_data<double>());
-  passes(in, out, along, false, x, y, axis_forward);
+  run(kForward, {.device = device_of(x, y),
+                 .type = x.dtype(),
+                 .in = in,
+                 .out = out,
+                 .along = along,
+                 .x = x.raw(),
+                 .y = y.raw()});
 }
 
 void resample_backward(const Tensor& dy, const Interpolations& along, Tensor& dx) {
   const auto [in, out] = check(dx, dy);
-  if (gpu::runs_on(dy, dx)) return gpu::resample_backward(dy, along, dx);
-  if (dx.dtype() == DType::f64)
-    return ref::resample_backward(in, out, along, dy.data<double>(), dx.mutable_data<double>());
-  passes(in, out, along, true, dy, dx, axis_backward);
+  run(kBackward, {.device = device_of(dy, dx),
+                  .type = dy.dtype(),
+                  .in = in,
+                  .out = out,
+                  .along = along,
+                  .dy = dy.raw(),
+                  .dx = dx.raw()});
 }
 
 }  // namespace voxgrad

@@ -87,10 +87,6 @@ Module make() {
   m.graph.abandon = abandon;
   m.softmax = {nothing, nothing, nothing, nothing};
   m.loss = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
-  m.optim = {nothing, nothing};
-  m.grid = {nothing, nothing, nothing, nothing, nothing, nothing};
-  m.layout = {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
-  m.process = {nothing, nothing, nothing, nothing, nothing};
   return m;
 }
 

@@ -11,6 +11,7 @@
 
 #include "tensor/conv/cuda/cudnn.h"
 #include "tensor/conv/cuda/plans.h"
+#include "tensor/core/cuda/copy.h"
 #include "tensor/core/cuda/kernels.h"
 
 namespace voxgrad::cuda {
@@ -280,8 +281,7 @@ void run_joined(Context& c, const ConvPlanProblem& p, const ConvArrays& a, const
   const Scratch joined(c, static_cast<uint64_t>(places * p.shape.cin) * size_of(p.type));
   const auto columns = [&](const void* x, int64_t x_width, int64_t from, void* y, int64_t y_width, int64_t to,
                            int64_t count) {
-    if (layout_functions.copy_columns(&c, p.type, places, x, x_width, from, y, y_width, to, count) != 0)
-      fail(ErrorCode::device, failure_text());
+    copy_columns(c, p.type, places, x, x_width, from, y, y_width, to, count);
   };
   ConvPlanProblem whole = p;
   whole.parts = 1;

@@ -3,25 +3,12 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
-#include <set>
 
 #include "tensor/core/cpu/amx.h"
-#include "tensor/core/cpu/kernels.h"
 #include "tensor/core/error.h"
-#include "tensor/core/trace.h"
 
 namespace voxgrad {
 
-// One a file set compiled for it (tensor/core/cpu/isa/table.cc).
-namespace portable {
-const cpu::KernelTable& kernel_table();
-}
-namespace avx2 {
-const cpu::KernelTable& kernel_table();
-}
-namespace avx512 {
-const cpu::KernelTable& kernel_table();
-}
 namespace {
 
 constexpr std::array<CpuIsa, 6> kAll{CpuIsa::ref,    CpuIsa::portable,   CpuIsa::avx2,
@@ -84,44 +71,4 @@ void set_cpu_isa(CpuIsa isa) {
 
 void set_cpu_isa(std::string_view name) { set_cpu_isa(parse(name)); }
 
-namespace cpu {
-const KernelTable* kernel_table(CpuIsa isa) {
-  if (!cpu_has(isa)) return nullptr;
-  switch (isa) {
-    case CpuIsa::ref:
-      return nullptr;
-    case CpuIsa::portable:
-      return &portable::kernel_table();
-#if defined(VOXGRAD_X86_KERNELS)
-    case CpuIsa::avx2:
-      return &avx2::kernel_table();
-    case CpuIsa::avx512:
-      return &avx512::kernel_table();
-    case CpuIsa::avx512bf16:
-    case CpuIsa::amx:
-      return &avx512::kernel_table();
-#else
-    case CpuIsa::avx2:
-    case CpuIsa::avx512:
-    case CpuIsa::avx512bf16:
-    case CpuIsa::amx:
-      return nullptr;
-#endif
-  }
-  return nullptr;
-}
-}  // namespace cpu
-
-namespace detail {
-void trace_kernel(std::string_view op, std::string_view chosen_name, const std::string& problem,
-                  const std::string& declined, double flops) {
-  if (!tracing()) return;
-  const std::string text = cat(problem, "; ", chosen_name, declined.empty() ? "" : "; ", declined);
-  trace({"kernel", std::string(op), text, 0, flops});
-  static std::set<std::string> reported;  // tracing is single-threaded (trace.h)
-  if (chosen_name == "ref" && cpu_isa() != CpuIsa::ref && flops > 1e7 &&
-      reported.insert(cat(op, text)).second)
-    trace({"warning", std::string(op), cat("large problem runs on the reference kernel: ", text), 0, flops});
-}
-}  // namespace detail
 }  // namespace voxgrad

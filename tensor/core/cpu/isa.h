@@ -24,16 +24,4 @@ void set_cpu_isa(CpuIsa isa);
 /// ErrorCode::usage for other names.
 void set_cpu_isa(std::string_view name);
 
-namespace cpu {
-struct KernelTable;
-/// The kernels compiled for `isa`; null for ref and for sets that this build or this CPU lacks.
-const KernelTable* kernel_table(CpuIsa isa);
-}  // namespace cpu
-
-namespace detail {
-/// Reports a chosen kernel; `declined` names those before it with their reasons.
-void trace_kernel(std::string_view op, std::string_view chosen, const std::string& problem,
-                  const std::string& declined, double flops);
-}  // namespace detail
-
 }  // namespace voxgrad

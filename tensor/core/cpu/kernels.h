@@ -15,31 +15,12 @@ constexpr int kLanes = 16;  ///< floats of a vector, on every instruction set
 /// Bits of a bf16 number, as the kernels see them.
 using Bf16Bits = uint16_t;
 
-/// Constants of an optimizer step, prepared in double (tensor/optimizer/cpu/optimizer.cc).
-struct AdamConstants {
-  float beta1, beta2, rest1, rest2, grad_scale, l2, keep, rate, inverse, eps, average;
-};
-struct SgdConstants {
-  float lr, momentum, grad_scale, decay, average;
-  bool nesterov;
-};
-struct OptimKernels {
-  void (*adam)(float* param, const float* grad, float* m, float* v, float* ema, int64_t n,
-               const AdamConstants& c);
-  void (*sgd)(float* param, const float* grad, float* buf, float* ema, int64_t n, const SgdConstants& c);
-  double (*sum_of_squares)(const float* x, int64_t n);
-};
-
 /// Conversion and addition by the instructions for bf16.
 struct Bf16Kernels {
   void (*from_f32)(const float* x, Bf16Bits* y, int64_t n);
   void (*to_f32)(const Bf16Bits* x, float* y, int64_t n);
   /// sum[i] = sum[i] + x[i], rounded to bf16.
   void (*add)(Bf16Bits* sum, const Bf16Bits* x, int64_t n);
-};
-
-struct KernelTable {
-  OptimKernels optim;
 };
 
 }  // namespace voxgrad::cpu

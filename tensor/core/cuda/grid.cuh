@@ -1,16 +1,12 @@
 // Kernels over voxels: a thread has a voxel and N adjacent channels.
 #pragma once
 #include "tensor/core/cuda/device.cuh"
+#include "tensor/core/volume.h"
 
 namespace voxgrad::cuda {
 
-/// Flat index of channel 0 of a voxel.
-__host__ __device__ inline int64_t flat(const VolumeShape& v, int64_t n, int64_t z, int64_t y, int64_t x) {
-  return (((n * v.d + z) * v.h + y) * v.w + x) * v.c;
-}
-
 template <int N, class F>
-__global__ void __launch_bounds__(kThreads) voxel_kernel(VolumeShape v, int packs, F f) {
+__global__ void __launch_bounds__(kThreads) voxel_kernel(Volume v, int packs, F f) {
   const int row = static_cast<int>(v.w) * packs, plane = static_cast<int>(blockIdx.z);
   const int depth = static_cast<int>(v.d);
   for (int i = static_cast<int>(blockIdx.x * kThreads + threadIdx.x); i < row;
@@ -21,8 +17,8 @@ __global__ void __launch_bounds__(kThreads) voxel_kernel(VolumeShape v, int pack
 
 /// Calls f(sample, z, y, x, channel) on the device for every voxel of v and every N-th channel.
 template <int N, class F>
-void for_each_voxel(Context& c, const VolumeShape& v, F f) {
-  if (v.n * v.d * v.h * v.w * v.c == 0) return;
+void for_each_voxel(Context& c, const Volume& v, F f) {
+  if (v.numel() == 0) return;
   const int64_t packs = v.c / N, row = v.w * packs;
   require(v.n * v.d <= 65535 && v.h <= 65535 && row < (int64_t{1} << 30),
           "expected a volume with at most 65535 slices and rows, got ", v.n, " x ", v.d, " x ", v.h, " x ",
@@ -41,11 +37,5 @@ void visit_width(int64_t channels, bool vectors, F&& f) {
   else
     f.template operator()<1>();
 }
-
-// resample.cu
-Status resample(Context* context, DType type, const int32_t* along, const VolumeShape* in,
-                const VolumeShape* out, const void* x, void* y);
-Status resample_backward(Context* context, DType type, const int32_t* along, const VolumeShape* in,
-                         const VolumeShape* out, const void* dy, void* dx);
 
 }  // namespace voxgrad::cuda

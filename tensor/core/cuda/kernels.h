@@ -9,18 +9,19 @@ extern const MemoryFns memory_functions;    // memory.cc
 extern const GraphFns graph_functions;      // graph.cc
 extern const SoftmaxFns softmax_functions;  // softmax.cu
 extern const LossFns loss_functions;        // loss.cu
-extern const OptimFns optim_functions;      // optim.cu
-extern const GridFns grid_functions;        // pool_grid.cu
-extern const LayoutFns layout_functions;    // layout.cu
-extern const ProcessFns process_functions;  // process.cu
 
 extern const std::span<const KernelEntry> random_kernels;       // core/cuda/random.cu
 extern const std::span<const KernelEntry> reduce_kernels;       // core/cuda/reduce.cu
-extern const std::span<const KernelEntry> elementwise_kernels;  // elementwise/cuda/elementwise.cu
-extern const std::span<const KernelEntry> conv_kernels;         // conv/cuda/conv.cc
-extern const std::span<const KernelEntry> gemm_kernels;         // gemm/cuda/gemm.cc
 extern const std::span<const KernelEntry> attention_kernels;    // attention/cuda/attention.cu
+extern const std::span<const KernelEntry> conv_kernels;         // conv/cuda/conv.cc
+extern const std::span<const KernelEntry> elementwise_kernels;  // elementwise/cuda/elementwise.cu
+extern const std::span<const KernelEntry> gemm_kernels;         // gemm/cuda/gemm.cc
+extern const std::span<const KernelEntry> layout_kernels;       // layout/cuda/layout.cu
 extern const std::span<const KernelEntry> norm_kernels;         // norm/cuda/norm.cu
+extern const std::span<const KernelEntry> optimizer_kernels;    // optimizer/cuda/optimizer.cu
+extern const std::span<const KernelEntry> pool_kernels;         // pool/cuda/pool.cu
+extern const std::span<const KernelEntry> process_kernels;      // process/cuda/process.cu
+extern const std::span<const KernelEntry> resample_kernels;     // resample/cuda/resample.cu
 
 // Version and path of a library. Throws ErrorCode::device and says where it was looked for.
 std::string describe_cudnn(Context& c);   // conv/cuda/cudnn_plans.cc

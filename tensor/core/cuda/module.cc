@@ -16,11 +16,16 @@ Kernel kernel(const char* op, uint32_t call_bytes) {
   const std::span<const KernelEntry> families[] = {
     random_kernels,
     reduce_kernels,
-    elementwise_kernels,
-    conv_kernels,
-    gemm_kernels,
     attention_kernels,
+    conv_kernels,
+    elementwise_kernels,
+    gemm_kernels,
+    layout_kernels,
     norm_kernels,
+    optimizer_kernels,
+    pool_kernels,
+    process_kernels,
+    resample_kernels,
 #if defined(VOXGRAD_EXAMPLE_KERNELS)  // in the emulated backend of the tests: docs/adding-an-op.md
     softplus_kernels,
 #endif
@@ -37,8 +42,7 @@ Kernel kernel(const char* op, uint32_t call_bytes) {
 extern "C" __attribute__((visibility("default"))) const voxgrad::cuda::Module* voxgrad_cuda_module() {
   using namespace voxgrad::cuda;
   static const Module module{
-      kAbiVersion,      sizeof(Module),   VOXGRAD_VERSION,  last_error,        kernel,
-      device_functions, memory_functions, graph_functions,  softmax_functions, loss_functions,
-      optim_functions,  grid_functions,   layout_functions, process_functions};
+      kAbiVersion,      sizeof(Module),   VOXGRAD_VERSION, last_error,        kernel,
+      device_functions, memory_functions, graph_functions, softmax_functions, loss_functions};
   return &module;
 }

@@ -122,85 +122,6 @@ struct LossFns {
                                  float* dmq, float* dsq, float* dmp, float* dsp);
 };
 
-/// Constants of a step, in device memory, so that a captured step can be replayed with others. The layouts
-/// are those of ref::AdamFactors<float> and ref::SgdFactors<float> (tensor/optimizer/ref/optimizer.h).
-struct OptimBuffers {
-  float* param;
-  const float* grad;
-  float *m, *v;  ///< Adam: both moments; SGD: m is the momentum, v is not used
-  float* ema;    ///< may be null
-  int64_t n;
-};
-/// Scales the gradient to an L2 norm of at most `clip_norm` (0: not). With a norm that is not finite nothing
-/// is updated and `failed` becomes 1.
-struct ClipNorm {
-  const double* squares;  ///< sum of squares of the gradient; null: no clipping, no check
-  double clip_norm;
-  int32_t* failed;
-};
-struct OptimFns {
-  Status (*adam)(Context* context, const OptimBuffers* buffers, const void* factors, const ClipNorm* clip);
-  Status (*sgd)(Context* context, const OptimBuffers* buffers, const void* factors, const ClipNorm* clip);
-};
-
-struct VolumeShape {
-  int64_t n, d, h, w, c;
-};
-/// `along` is the Interpolation (tensor/resample/interpolation.h) of each axis D, H, W.
-struct GridFns {
-  Status (*resample)(Context* context, DType type, const int32_t* along, const VolumeShape* in,
-                     const VolumeShape* out, const void* x, void* y);
-  Status (*resample_backward)(Context* context, DType type, const int32_t* along, const VolumeShape* in,
-                              const VolumeShape* out, const void* dy, void* dx);
-  Status (*max_pool)(Context* context, DType type, const VolumeShape* in, const int64_t* size, const void* x,
-                     void* y, uint8_t* tap);
-  Status (*max_pool_backward)(Context* context, DType type, const VolumeShape* in, const int64_t* size,
-                              const uint8_t* tap, const void* dy, void* dx);
-  Status (*avg_pool)(Context* context, DType type, const VolumeShape* in, const int64_t* size, const void* x,
-                     void* y);
-  Status (*avg_pool_backward)(Context* context, DType type, const VolumeShape* in, const int64_t* size,
-                              const void* dy, void* dx);
-};
-
-/// Copies between layouts; `type` says the size of an element.
-struct LayoutFns {
-  Status (*copy_columns)(Context* context, DType type, int64_t rows, const void* x, int64_t x_width,
-                         int64_t from, void* y, int64_t y_width, int64_t to, int64_t count);
-  Status (*shift_volume)(Context* context, DType type, const VolumeShape* from, const void* x,
-                         const int64_t* offset, double value, const VolumeShape* to, void* y);
-  Status (*transpose)(Context* context, DType type, int64_t batch, int64_t rows, int64_t columns,
-                      const void* x, void* y);
-  Status (*broadcast_places)(Context* context, DType type, int64_t n, int64_t places, int64_t channels,
-                             const void* x, float factor, void* y);
-  /// volume[corner + place] += weight[place] patch[place]: one window at a time, so one order of additions.
-  /// patch and volume have n samples; weight [d, h, w]; all f32; window parts outside are left out.
-  Status (*add_window)(Context* context, const VolumeShape* patch, const float* x, const float* weight,
-                       const int64_t* corner, const VolumeShape* volume, float* sum);
-  /// sum[n, place, c] /= weight[place], f32; weight [places].
-  Status (*divide_places)(Context* context, int64_t n, int64_t places, int64_t channels, const float* weight,
-                          float* sum);
-  /// Every factor[a]-th label along D, H, W, at the centre of its cell.
-  Status (*subsample)(Context* context, const VolumeShape* from, const int32_t* x, const int64_t* factor,
-                      const VolumeShape* to, int32_t* y);
-};
-
-/// The residual diffusion process (tensor/process/process.h), f32: n examples of `width` elements,
-/// `constants` is the table [kProcessConstants, n] in device memory. `shared`: pi is one example, the same
-/// for all.
-struct ProcessFns {
-  Status (*noise)(Context* context, int64_t n, int64_t width, int64_t classes, const float* constants,
-                  const int32_t* label, const float* pi, const float* eps, float* input, float* target,
-                  float* state);
-  Status (*precondition)(Context* context, int64_t n, int64_t width, const float* constants,
-                         const float* state, float* input);
-  Status (*clean)(Context* context, int64_t n, int64_t width, const float* constants, const float* state,
-                  const float* pi, bool shared, const float* network, float* y0);
-  /// In place on state and previous; z and previous may be null.
-  Status (*reverse)(Context* context, int64_t n, int64_t width, const float* constants, const float* y0,
-                    const float* pi, bool shared, const float* z, float* state, float* previous);
-  Status (*clip_rows)(Context* context, int64_t rows, int64_t classes, const float* x, float* p);
-};
-
 /// A kernel by the name of its call (tensor/core/kernel.h), which is passed as a pointer.
 using Kernel = Status (*)(Context* context, const void* call);
 
@@ -216,10 +137,6 @@ struct Module {
   GraphFns graph;
   SoftmaxFns softmax;
   LossFns loss;
-  OptimFns optim;
-  GridFns grid;
-  LayoutFns layout;
-  ProcessFns process;
 };
 
 /// The one exported function, by this name.

@@ -26,14 +26,6 @@ struct Plain {
   __device__ double operator()(int64_t i) const { return static_cast<double>(to_float(x[i])); }
 };
 template <class T>
-struct Square {
-  const T* x;
-  __device__ double operator()(int64_t i) const {
-    const double v = static_cast<double>(to_float(x[i]));
-    return v * v;
-  }
-};
-template <class T>
 struct Distance {
   const T *x, *y;
   __device__ double operator()(int64_t i) const {
@@ -44,10 +36,6 @@ struct Distance {
 
 void sum_all(Context& c, const SumAll& call) {
   visit_type(call.type, [&]<class T>(T) { sum_each(c, call.n, call.sum, Plain<T>{as<T>(call.x)}); });
-}
-
-void sum_of_squares(Context& c, const SumOfSquares& call) {
-  visit_type(call.type, [&]<class T>(T) { sum_each(c, call.n, call.sum, Square<T>{as<T>(call.x)}); });
 }
 
 void squared_distance(Context& c, const SquaredDistance& call) {
@@ -123,9 +111,8 @@ void convert(Context& c, const Convert& call) {
 
 namespace {
 
-constexpr KernelEntry kEntries[] = {kEntry<sum_all>,  kEntry<sum_of_squares>, kEntry<squared_distance>,
-                                    kEntry<quotient>, kEntry<fill>,           kEntry<fill_quotient>,
-                                    kEntry<convert>};
+constexpr KernelEntry kEntries[] = {kEntry<sum_all>, kEntry<squared_distance>, kEntry<quotient>,
+                                    kEntry<fill>,    kEntry<fill_quotient>,    kEntry<convert>};
 
 }  // namespace
 

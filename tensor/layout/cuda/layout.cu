@@ -1,6 +1,9 @@
-// Copies between layouts. Elements are moved as words of their size; only values that are written or summed
-// know their type. Definition: tensor/layout/ref/layout.h.
+// Copies between layouts and windows of volumes on a CUDA device. Definitions: tensor/layout/ref/. A copy
+// moves elements as words of their size, whatever their type; only kernels that compute know the type.
+#include "tensor/core/cuda/copy.h"
+#include "tensor/core/cuda/entry.h"
 #include "tensor/core/cuda/grid.cuh"
+#include "tensor/layout/calls.h"
 
 namespace voxgrad::cuda {
 namespace {
@@ -21,7 +24,7 @@ void visit_word(DType t, F&& f) {
   fail(ErrorCode::internal, "expected a known type");
 }
 
-// The words of a value of type t.
+// A value in type t, as the word that holds it.
 template <class W>
 W word_of(DType t, double value) {
   const float f = static_cast<float>(value);
@@ -36,50 +39,14 @@ W word_of(DType t, double value) {
     return static_cast<W>(value);
 }
 
-// Rows of `count` words; a thread copies one.
-template <class W>
-struct CopyColumns {
-  const W* x;
-  W* y;
-  int64_t count, x_width, y_width;
-  __device__ void operator()(int64_t i) const {
-    const int64_t r = i / count, k = i - r * count;
-    y[r * y_width + k] = x[r * x_width + k];
-  }
-};
-
-template <class W>
-bool copy_as(Context& c, int64_t rows, const char* x, int64_t x_bytes, char* y, int64_t y_bytes,
-             int64_t bytes) {
-  const int64_t w = sizeof(W);
-  const auto fits = [&](int64_t v) { return v % w == 0; };
-  if (!fits(bytes) || !fits(x_bytes) || !fits(y_bytes) || !fits(reinterpret_cast<int64_t>(x)) ||
-      !fits(reinterpret_cast<int64_t>(y)))
-    return false;
-  for_each(c, rows * bytes / w,
-           CopyColumns<W>{reinterpret_cast<const W*>(x), reinterpret_cast<W*>(y), bytes / w, x_bytes / w,
-                          y_bytes / w});
-  return true;
-}
-
-Status copy_columns(Context* context, DType type, int64_t rows, const void* x, int64_t x_width, int64_t from,
-                    void* y, int64_t y_width, int64_t to, int64_t count) {
-  return enter(context, "copy_columns", [&](Context& c) {
-    const auto e = static_cast<int64_t>(size_of(type));
-    const char* const in = static_cast<const char*>(x) + from * e;
-    char* const out = static_cast<char*>(y) + to * e;
-    // The widest words that all row starts allow.
-    (void)(copy_as<uint4>(c, rows, in, x_width * e, out, y_width * e, count * e) ||
-           copy_as<uint64_t>(c, rows, in, x_width * e, out, y_width * e, count * e) ||
-           copy_as<uint32_t>(c, rows, in, x_width * e, out, y_width * e, count * e) ||
-           copy_as<uint16_t>(c, rows, in, x_width * e, out, y_width * e, count * e) ||
-           copy_as<uint8_t>(c, rows, in, x_width * e, out, y_width * e, count * e));
-  });
+void copy_columns(Context& c, const CopyColumns& call) {
+  copy_columns(c, call.type, call.rows, call.x, call.x_width, call.from, call.y, call.y_width, call.to,
+               call.count);
 }
 
 template <class W>
 struct Shift {
-  VolumeShape from, to;
+  Volume from, to;
   const W* x;
   int oz, oy, ox;
   W value;
@@ -87,29 +54,24 @@ struct Shift {
   __device__ void operator()(int64_t n, int z, int i, int j, int c) const {
     const int a = z - oz, b = i - oy, e = j - ox;
     const bool inside = a >= 0 && a < from.d && b >= 0 && b < from.h && e >= 0 && e < from.w;
-    y[flat(to, n, z, i, j) + c] = inside ? x[flat(from, n, a, b, e) + c] : value;
+    y[to.at(n, z, i, j) + c] = inside ? x[from.at(n, a, b, e) + c] : value;
   }
 };
 
-void shift(Context& c, DType type, const VolumeShape& from, const void* x, const int64_t* offset,
-           double value, const VolumeShape& to, void* y) {
-  require(from.n == to.n && from.c == to.c, "expected volumes of equal samples and channels");
-  visit_word(type, [&]<class W>(W) {
-    for_each_voxel<1>(
-        c, to,
-        Shift<W>{from, to, static_cast<const W*>(x), static_cast<int>(offset[0]), static_cast<int>(offset[1]),
-                 static_cast<int>(offset[2]), word_of<W>(type, value), static_cast<W*>(y)});
+void shift_volume(Context& c, const ShiftVolume& call) {
+  require(call.from.n == call.to.n && call.from.c == call.to.c,
+          "expected volumes of equal samples and channels");
+  visit_word(call.type, [&]<class W>(W) {
+    for_each_voxel<1>(c, call.to,
+                      Shift<W>{call.from, call.to, as<W>(call.x), static_cast<int>(call.offset[0]),
+                               static_cast<int>(call.offset[1]), static_cast<int>(call.offset[2]),
+                               word_of<W>(call.type, call.value), as<W>(call.y)});
   });
-}
-
-Status shift_volume(Context* context, DType type, const VolumeShape* from, const void* x,
-                    const int64_t* offset, double value, const VolumeShape* to, void* y) {
-  return enter(context, "shift_volume", [&](Context& c) { shift(c, type, *from, x, offset, value, *to, y); });
 }
 
 constexpr int kTile = 32;
 
-// A tile through shared memory, so that reads and writes are both along rows.
+// A block transposes one tile in shared memory. So it reads rows of x and writes rows of y.
 template <class W>
 __global__ void transpose_kernel(int64_t rows, int64_t columns, const W* x, W* y) {
   __shared__ W tile[kTile][kTile + 1];
@@ -124,24 +86,20 @@ __global__ void transpose_kernel(int64_t rows, int64_t columns, const W* x, W* y
     if (column + r < columns && row < rows) y[base + (column + r) * rows + row] = tile[threadIdx.x][r];
 }
 
-Status transpose(Context* context, DType type, int64_t batch, int64_t rows, int64_t columns, const void* x,
-                 void* y) {
-  return enter(context, "transpose", [&](Context& c) {
-    if (batch * rows * columns == 0) return;
-    require(batch <= 65535 && ceil_div(rows, kTile) <= 65535,
-            "expected at most 65535 matrices and row tiles");
-    visit_word(type, [&]<class W>(W) {
-      const dim3 grid(static_cast<unsigned>(ceil_div(columns, kTile)),
-                      static_cast<unsigned>(ceil_div(rows, kTile)), static_cast<unsigned>(batch));
-      transpose_kernel<<<grid, dim3(kTile, 8), 0, c.stream>>>(rows, columns, static_cast<const W*>(x),
-                                                              static_cast<W*>(y));
-      check_launch(c.op);
-    });
+void transpose_last(Context& c, const TransposeLast& call) {
+  const int64_t batch = call.batch, rows = call.rows, columns = call.columns;
+  if (batch * rows * columns == 0) return;
+  require(batch <= 65535 && ceil_div(rows, kTile) <= 65535, "expected at most 65535 matrices and row tiles");
+  visit_word(call.type, [&]<class W>(W) {
+    const dim3 grid(static_cast<unsigned>(ceil_div(columns, kTile)),
+                    static_cast<unsigned>(ceil_div(rows, kTile)), static_cast<unsigned>(batch));
+    transpose_kernel<<<grid, dim3(kTile, 8), 0, c.stream>>>(rows, columns, as<W>(call.x), as<W>(call.y));
+    check_launch(c.op);
   });
 }
 
 template <class T>
-struct Broadcast {
+struct BroadcastOne {
   int64_t places, channels;
   const T* x;
   float factor;
@@ -152,75 +110,72 @@ struct Broadcast {
   }
 };
 
-Status broadcast_places(Context* context, DType type, int64_t n, int64_t places, int64_t channels,
-                        const void* x, float factor, void* y) {
-  return enter(context, "broadcast_places", [&](Context& c) {
-    visit_type(type, [&]<class T>(T) {
-      for_each(c, n * places * channels,
-               Broadcast<T>{places, channels, static_cast<const T*>(x), factor, static_cast<T*>(y)});
-    });
+void broadcast_places(Context& c, const BroadcastPlaces& call) {
+  visit_type(call.type, [&]<class T>(T) {
+    for_each(c, call.n * call.places * call.channels,
+             BroadcastOne<T>{call.places, call.channels, as<T>(call.x), static_cast<float>(call.factor),
+                             as<T>(call.y)});
   });
 }
 
-struct AddWindow {
-  VolumeShape patch, volume;
+// A thread a voxel of the window. One window is added at a time, so the order of the additions is fixed.
+struct AddVoxel {
+  Volume window, volume;
   int z0, y0, x0;
   const float *x, *weight;
   float* sum;
   __device__ void operator()(int64_t n, int z, int i, int j, int c) const {
     const int a = z + z0, b = i + y0, e = j + x0;
     if (a < 0 || a >= volume.d || b < 0 || b >= volume.h || e < 0 || e >= volume.w) return;
-    const float w = weight[(static_cast<int64_t>(z) * patch.h + i) * patch.w + j];
-    sum[flat(volume, n, a, b, e) + c] += w * x[flat(patch, n, z, i, j) + c];
+    const float w = weight[(static_cast<int64_t>(z) * window.h + i) * window.w + j];
+    sum[volume.at(n, a, b, e) + c] += w * x[window.at(n, z, i, j) + c];
   }
 };
 
-Status add_window(Context* context, const VolumeShape* patch, const float* x, const float* weight,
-                  const int64_t* corner, const VolumeShape* volume, float* sum) {
-  return enter(context, "add_window", [&](Context& c) {
-    require(patch->n == volume->n && patch->c == volume->c, "expected equal samples and channels");
-    for_each_voxel<1>(c, *patch,
-                      AddWindow{*patch, *volume, static_cast<int>(corner[0]), static_cast<int>(corner[1]),
-                                static_cast<int>(corner[2]), x, weight, sum});
-  });
+void add_window(Context& c, const AddWindow& call) {
+  require(call.window.n == call.volume.n && call.window.c == call.volume.c,
+          "expected equal samples and channels");
+  for_each_voxel<1>(
+      c, call.window,
+      AddVoxel{call.window, call.volume, static_cast<int>(call.corner[0]), static_cast<int>(call.corner[1]),
+               static_cast<int>(call.corner[2]), call.x, call.weight, call.sum});
 }
 
-struct DividePlaces {
+struct DivideElement {
   int64_t places, channels;
   const float* weight;
   float* sum;
   __device__ void operator()(int64_t i) const { sum[i] /= weight[i / channels % places]; }
 };
 
-Status divide_places(Context* context, int64_t n, int64_t places, int64_t channels, const float* weight,
-                     float* sum) {
-  return enter(context, "divide_places", [&](Context& c) {
-    for_each(c, n * places * channels, DividePlaces{places, channels, weight, sum});
-  });
+void divide_places(Context& c, const DividePlaces& call) {
+  for_each(c, call.n * call.places * call.channels,
+           DivideElement{call.places, call.channels, call.weight, call.sum});
 }
 
-struct Subsample {
-  VolumeShape from, to;
+struct PickVoxel {
+  Volume from, to;
   int fd, fh, fw;
   const int32_t* x;
   int32_t* y;
   __device__ void operator()(int64_t n, int z, int i, int j, int c) const {
-    y[flat(to, n, z, i, j) + c] = x[flat(from, n, z * fd + fd / 2, i * fh + fh / 2, j * fw + fw / 2) + c];
+    y[to.at(n, z, i, j) + c] = x[from.at(n, z * fd + fd / 2, i * fh + fh / 2, j * fw + fw / 2) + c];
   }
 };
 
-Status subsample(Context* context, const VolumeShape* from, const int32_t* x, const int64_t* factor,
-                 const VolumeShape* to, int32_t* y) {
-  return enter(context, "subsample", [&](Context& c) {
-    for_each_voxel<1>(c, *to,
-                      Subsample{*from, *to, static_cast<int>(factor[0]), static_cast<int>(factor[1]),
-                                static_cast<int>(factor[2]), x, y});
-  });
+void subsample(Context& c, const Subsample& call) {
+  for_each_voxel<1>(
+      c, call.to,
+      PickVoxel{call.from, call.to, static_cast<int>(call.factor[0]), static_cast<int>(call.factor[1]),
+                static_cast<int>(call.factor[2]), call.x, call.y});
 }
+
+constexpr KernelEntry kEntries[] = {kEntry<copy_columns>,     kEntry<shift_volume>, kEntry<transpose_last>,
+                                    kEntry<broadcast_places>, kEntry<add_window>,   kEntry<divide_places>,
+                                    kEntry<subsample>};
 
 }  // namespace
 
-extern const LayoutFns layout_functions{copy_columns, shift_volume,  transpose, broadcast_places,
-                                        add_window,   divide_places, subsample};
+extern const std::span<const KernelEntry> layout_kernels{kEntries};
 
 }  // namespace voxgrad::cuda

@@ -1,4 +1,5 @@
-// Copies between layouts as plain loops: the definition, the oracle, the kernel for f64.
+// Copies between layouts as plain loops. They define the results, the tests compare every other
+// implementation with them, and they compute f64.
 #pragma once
 #include <cstdint>
 
@@ -6,7 +7,7 @@
 
 namespace voxgrad::ref {
 
-/// y[r, to + k] = x[r, from + k] for k < count; rows of x and y have x_width and y_width elements.
+/// y[r, to + k] = x[r, from + k] for k < count. A row of x has x_width elements, a row of y has y_width.
 template <class T>
 void copy_columns(int64_t rows, const T* x, int64_t x_width, int64_t from, T* y, int64_t y_width, int64_t to,
                   int64_t count) {
@@ -14,11 +15,9 @@ void copy_columns(int64_t rows, const T* x, int64_t x_width, int64_t from, T* y,
     for (int64_t k = 0; k < count; ++k) y[r * y_width + to + k] = x[r * x_width + from + k];
 }
 
-/// y[n, z, i, j, c] = x[n, z - z0, i - i0, j - j0, c], `value` outside x; the offset may be negative (a
-/// crop).
+/// y[n, z, i, j, c] = x[n, z - offset[0], i - offset[1], j - offset[2], c], and `value` outside x.
 template <class T>
-void shift_volume(const Volume& from, const T* x, const std::array<int64_t, 3>& offset, T value,
-                  const Volume& to, T* y) {
+void shift_volume(const Volume& from, const T* x, const Triple& offset, T value, const Volume& to, T* y) {
   for (int64_t n = 0; n < to.n; ++n)
     for (int64_t z = 0; z < to.d; ++z)
       for (int64_t i = 0; i < to.h; ++i)

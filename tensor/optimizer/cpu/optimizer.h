@@ -1,15 +1,16 @@
-// Optimizer steps on the CPU: drivers of the kernels in tensor/optimizer/cpu/isa/optimizer.cc.
+// Optimizer steps by the vector kernels of tensor/optimizer/cpu/isa/, for f32.
 #pragma once
-#include "tensor/core/cpu/kernels.h"
-#include "tensor/optimizer/optimizer.h"
+#include "tensor/core/cpu/isa.h"
+#include "tensor/optimizer/calls.h"
 
 namespace voxgrad::cpu {
 
-/// ema may be null.
-void adam_step(const KernelTable& k, float* param, const float* grad, float* m, float* v, float* ema,
-               int64_t n, const AdamStep& o);
-void sgd_step(const KernelTable& k, float* param, const float* grad, float* buf, float* ema, int64_t n,
-              const SgdStep& o);
-double sum_of_squares(const KernelTable& k, const float* x, int64_t n);
+struct OptimizerKernels;
+/// The kernels of an instruction set, null where there are none.
+const OptimizerKernels* optimizer_kernels(CpuIsa isa);
+
+void adam_step(const AdamUpdate& call);
+void sgd_step(const SgdUpdate& call);
+void sum_of_squares(const SumOfSquares& call);
 
 }  // namespace voxgrad::cpu

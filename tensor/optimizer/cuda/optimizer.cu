@@ -1,27 +1,40 @@
-// Optimizer steps in one launch over a flat buffer: clipping, moments, parameters and average. The element's
-// arithmetic is that of tensor/optimizer/ref/optimizer.h.
+// Optimizer steps on a CUDA device. One launch over the flat buffer clips the gradient and updates moments,
+// parameters and average. The arithmetic of an element is that of tensor/optimizer/ref/optimizer.h.
 #include "tensor/core/cuda/device.cuh"
+#include "tensor/core/cuda/entry.h"
+#include "tensor/optimizer/calls.h"
 #include "tensor/optimizer/ref/optimizer.h"
 
 namespace voxgrad::cuda {
 namespace {
 
-// The factor on the gradient, or a negative number where nothing may be updated.
-__device__ float clip_factor(const ClipNorm& clip) {
+// The arrays of a step. v is null for steps without a second moment, ema where nobody wants the average.
+struct Buffers {
+  float* param;
+  const float* grad;
+  float *m, *v, *ema;
+  int64_t n;
+};
+
+struct Clip {
+  const double* squares;  // null: no clipping, no check
+  double norm;
+};
+
+// The factor that clips the gradient, or a negative number where nothing may be updated.
+__device__ float clip_factor(const Clip& clip) {
   if (!clip.squares) return 1;
   const double squares = *clip.squares;
-  if (!isfinite(squares)) {
-    if (clip.failed) *clip.failed = 1;
-    return -1;
-  }
+  if (!isfinite(squares)) return -1;
   const double norm = sqrt(squares);
-  return clip.clip_norm > 0 && norm > clip.clip_norm ? static_cast<float>(clip.clip_norm / norm) : 1.0f;
+  return clip.norm > 0 && norm > clip.norm ? static_cast<float>(clip.norm / norm) : 1.0f;
 }
 
-// update(factors, param, grad, m, v) of four adjacent elements at a time; the last ones singly.
+// Calls update(factors, param, grad, m, v) for every element. A thread reads and writes four adjacent
+// elements at a time. The last ones, fewer than four, have a thread each.
 template <class Factors, class Update>
 __global__ void __launch_bounds__(kThreads)
-    step_kernel(OptimBuffers o, const Factors* factors, ClipNorm clip, Update update) {
+    step_kernel(Buffers o, const Factors* factors, Clip clip, Update update) {
   Factors f = *factors;
   const float limit = clip_factor(clip);
   if (limit < 0) return;
@@ -53,46 +66,58 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 struct Adam {
-  __device__ void operator()(const ref::AdamFactors<float>& f, float& param, float grad, float& m,
+  __device__ void operator()(const AdamFactors<float>& f, float& param, float grad, float& m,
                              float& v) const {
     ref::adam_element(f, param, grad, m, v);
   }
 };
 struct Sgd {
-  __device__ void operator()(const ref::SgdFactors<float>& f, float& param, float grad, float& m,
-                             float&) const {
+  __device__ void operator()(const SgdFactors<float>& f, float& param, float grad, float& m, float&) const {
     ref::sgd_element(f, param, grad, m);
   }
 };
 
 template <class Factors, class Update>
-void run(Context& c, const OptimBuffers& o, const void* factors, const ClipNorm* clip, Update update) {
+void run(Context& c, DType type, const Buffers& o, const void* factors, const Clip& clip, Update update) {
+  require(type == DType::f32, "expected f32, got ", type);
   if (o.n <= 0) return;
   require(aligned(o.param) && aligned(o.grad) && aligned(o.m) && (!o.v || aligned(o.v)) &&
               (!o.ema || aligned(o.ema)),
           "expected buffers aligned to 16 bytes");
-  step_kernel<<<grid_for(o.n / 4 + 1), kThreads, 0, c.stream>>>(o, static_cast<const Factors*>(factors),
-                                                                clip ? *clip : ClipNorm{}, update);
+  step_kernel<<<grid_for(o.n / 4 + 1), kThreads, 0, c.stream>>>(o, as<Factors>(factors), clip, update);
   check_launch(c.op);
 }
 
-Status adam(Context* context, const OptimBuffers* buffers, const void* factors, const ClipNorm* clip) {
-  return enter(context, "adam_step", [&](Context& c) {
-    require(buffers->v != nullptr, "expected a second moment");
-    run<ref::AdamFactors<float>>(c, *buffers, factors, clip, Adam{});
-  });
+void adam_step(Context& c, const AdamUpdate& call) {
+  const Buffers o{as<float>(call.param), as<float>(call.grad), as<float>(call.m),
+                  as<float>(call.v),     as<float>(call.ema),  call.n};
+  run<AdamFactors<float>>(c, call.type, o, call.factors, {call.squares, call.clip_norm}, Adam{});
 }
 
-Status sgd(Context* context, const OptimBuffers* buffers, const void* factors, const ClipNorm* clip) {
-  return enter(context, "sgd_step", [&](Context& c) {
-    OptimBuffers o = *buffers;
-    o.v = nullptr;
-    run<ref::SgdFactors<float>>(c, o, factors, clip, Sgd{});
-  });
+void sgd_step(Context& c, const SgdUpdate& call) {
+  const Buffers o{as<float>(call.param),    as<float>(call.grad),
+                  as<float>(call.momentum), nullptr,
+                  as<float>(call.ema),      call.n};
+  run<SgdFactors<float>>(c, call.type, o, call.factors, {call.squares, call.clip_norm}, Sgd{});
 }
+
+template <class T>
+struct Square {
+  const T* x;
+  __device__ double operator()(int64_t i) const {
+    const double v = static_cast<double>(to_float(x[i]));
+    return v * v;
+  }
+};
+
+void sum_of_squares(Context& c, const SumOfSquares& call) {
+  visit_type(call.type, [&]<class T>(T) { sum_each(c, call.n, call.sum, Square<T>{as<T>(call.x)}); });
+}
+
+constexpr KernelEntry kEntries[] = {kEntry<adam_step>, kEntry<sgd_step>, kEntry<sum_of_squares>};
 
 }  // namespace
 
-extern const OptimFns optim_functions{adam, sgd};
+extern const std::span<const KernelEntry> optimizer_kernels{kEntries};
 
 }  // namespace voxgrad::cuda

@@ -1,31 +1,21 @@
-// Pooling over windows that do not overlap, as plain loops: the definition, the oracle, the kernel for f64.
+// Pooling over windows that do not overlap, as plain loops. They define the results, the tests compare every
+// other implementation with them, and they compute f64.
 #pragma once
 #include <cstdint>
 
-#include "tensor/core/volume.h"
+#include "tensor/pool/calls.h"
 
 namespace voxgrad::ref {
 
-/// A pooling of windows of s voxels (D, H, W): window o of y holds voxels o s .. o s + s - 1 of x.
-struct PoolProblem {
-  Volume x, y;
-  std::array<int64_t, 3> s;
-  int64_t taps() const { return s[0] * s[1] * s[2]; }
-  /// Flat index of channel 0 of voxel `tap` of the window at (z, i, j).
-  int64_t at(int64_t n, int64_t z, int64_t i, int64_t j, int64_t tap) const {
-    return x.at(n, z * s[0] + tap / (s[1] * s[2]), i * s[1] + tap / s[2] % s[1], j * s[2] + tap % s[2]);
-  }
-};
-
-/// Calls f(row, n, z, i) for rows [begin, end) of windows; a row is one line along W.
+/// Calls f(row, n, z, i) for the rows [begin, end) of windows. A row is one line of windows along W.
 template <class F>
-void pool_rows(const PoolProblem& p, int64_t begin, int64_t end, F&& f) {
+void pool_rows(const PoolShape& p, int64_t begin, int64_t end, F&& f) {
   for (int64_t r = begin; r < end; ++r) f(r, r / (p.y.d * p.y.h), r / p.y.h % p.y.d, r % p.y.h);
 }
 
-/// y = the largest of the window, tap = which one (the first of equals).
+/// y = the largest number of each window, tap = its place in the window. The first one of equals counts.
 template <class T>
-void max_pool_forward(const PoolProblem& p, int64_t begin, int64_t end, const T* x, T* y, uint8_t* tap) {
+void max_pool_forward(const PoolShape& p, int64_t begin, int64_t end, const T* x, T* y, uint8_t* tap) {
   const int64_t c = p.y.c;
   pool_rows(p, begin, end, [&](int64_t r, int64_t n, int64_t z, int64_t i) {
     for (int64_t j = 0; j < p.y.w; ++j) {
@@ -48,9 +38,9 @@ void max_pool_forward(const PoolProblem& p, int64_t begin, int64_t end, const T*
   });
 }
 
-/// dx of the windows; what no window covers is left as it is.
+/// Writes dx for the voxels of the windows. It leaves the voxels that no window covers as they are.
 template <class T>
-void max_pool_backward(const PoolProblem& p, int64_t begin, int64_t end, const uint8_t* tap, const T* dy,
+void max_pool_backward(const PoolShape& p, int64_t begin, int64_t end, const uint8_t* tap, const T* dy,
                        T* dx) {
   const int64_t c = p.y.c;
   pool_rows(p, begin, end, [&](int64_t r, int64_t n, int64_t z, int64_t i) {
@@ -63,9 +53,9 @@ void max_pool_backward(const PoolProblem& p, int64_t begin, int64_t end, const u
   });
 }
 
-/// y = the mean of the window.
+/// y = the mean of each window.
 template <class T>
-void avg_pool_forward(const PoolProblem& p, int64_t begin, int64_t end, const T* x, T* y) {
+void avg_pool_forward(const PoolShape& p, int64_t begin, int64_t end, const T* x, T* y) {
   const int64_t c = p.y.c;
   const T weight = T(1) / static_cast<T>(p.taps());
   pool_rows(p, begin, end, [&](int64_t r, int64_t n, int64_t z, int64_t i) {
@@ -81,8 +71,9 @@ void avg_pool_forward(const PoolProblem& p, int64_t begin, int64_t end, const T*
   });
 }
 
+/// Writes dx for the voxels of the windows, as max_pool_backward.
 template <class T>
-void avg_pool_backward(const PoolProblem& p, int64_t begin, int64_t end, const T* dy, T* dx) {
+void avg_pool_backward(const PoolShape& p, int64_t begin, int64_t end, const T* dy, T* dx) {
   const int64_t c = p.y.c;
   const T weight = T(1) / static_cast<T>(p.taps());
   pool_rows(p, begin, end, [&](int64_t r, int64_t n, int64_t z, int64_t i) {

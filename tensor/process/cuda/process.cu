@@ -1,12 +1,15 @@
-// The residual diffusion process. The functions of an element are those of tensor/process/ref/process.h,
-// which the CPU tests cover; constants are read from device memory.
+// The residual diffusion process on a CUDA device. The functions of an element are those of
+// tensor/process/ref/process.h, which the tests of the CPU cover. A kernel reads the constants from device
+// memory.
 #include "tensor/core/cuda/device.cuh"
+#include "tensor/core/cuda/entry.h"
+#include "tensor/process/calls.h"
 #include "tensor/process/ref/process.h"
 
 namespace voxgrad::cuda {
 namespace {
 
-// One example a grid column, so that no element needs a division to find its constants.
+// One example is one row of blocks, so no element needs a division to find its constants.
 template <class F>
 __global__ void __launch_bounds__(kThreads) example_kernel(int64_t width, const float* constants, F f) {
   const int64_t n = blockIdx.y, step = static_cast<int64_t>(gridDim.x) * kThreads;
@@ -15,34 +18,27 @@ __global__ void __launch_bounds__(kThreads) example_kernel(int64_t width, const 
     f(column, n * width + i, i);
 }
 
-/// Calls f(column, element, element of the example) on the device.
-template <class F>
-void for_examples(Context& c, int64_t n, int64_t width, const float* constants, F f) {
+// Calls f(column, element, element of the example) on the device.
+template <class Call, class F>
+void for_examples(Context& c, const Call& call, F f) {
+  const int64_t n = call.n, width = call.width;
   require(n <= 65535, "expected at most 65535 examples, got ", n);
   if (n <= 0 || width <= 0) return;
   const dim3 grid(static_cast<unsigned>(grid_for(width)), static_cast<unsigned>(n));
-  example_kernel<<<grid, kThreads, 0, c.stream>>>(width, constants, f);
+  example_kernel<<<grid, kThreads, 0, c.stream>>>(width, call.constants, f);
   check_launch(c.op);
 }
 
 struct Noise {
-  int64_t classes;
-  const int32_t* label;
-  const float *pi, *eps;
-  float *input, *target, *state;
+  NoiseResidual call;
   __device__ void operator()(const ref::ProcessColumn& column, int64_t i, int64_t) const {
-    const int64_t v = i / classes, k = i - v * classes;
-    ref::Noising{column}(label[v] == k, pi[i], eps[i], input + i, target + i, state + i);
+    const int64_t v = i / call.classes, k = i - v * call.classes;
+    ref::noise_element(ref::NoiseFactors(column), call.label[v] == k, call.prior[i], call.noise[i],
+                       call.input + i, call.target + i, call.state + i);
   }
 };
 
-Status noise(Context* context, int64_t n, int64_t width, int64_t classes, const float* constants,
-             const int32_t* label, const float* pi, const float* eps, float* input, float* target,
-             float* state) {
-  return enter(context, "noise_residual", [&](Context& c) {
-    for_examples(c, n, width, constants, Noise{classes, label, pi, eps, input, target, state});
-  });
-}
+void noise_residual(Context& c, const NoiseResidual& call) { for_examples(c, call, Noise{call}); }
 
 struct Precondition {
   const float* state;
@@ -52,62 +48,51 @@ struct Precondition {
   }
 };
 
-Status precondition(Context* context, int64_t n, int64_t width, const float* constants, const float* state,
-                    float* input) {
-  return enter(context, "precondition_state", [&](Context& c) {
-    for_examples(c, n, width, constants, Precondition{state, input});
-  });
+void precondition_state(Context& c, const PreconditionState& call) {
+  for_examples(c, call, Precondition{call.state, call.input});
 }
 
-struct Clean {
-  const float *state, *pi, *network;
-  bool shared;
-  float* y0;
+struct Estimate {
+  EstimateClean call;
   __device__ void operator()(const ref::ProcessColumn& column, int64_t i, int64_t inside) const {
-    y0[i] = ref::clean(column(ProcessConstant::skip), column(ProcessConstant::out), state[i],
-                       pi[shared ? inside : i], network[i]);
+    call.clean[i] =
+        ref::clean_element(column(ProcessConstant::skip), column(ProcessConstant::out), call.state[i],
+                           call.prior[call.shared_prior ? inside : i], call.prediction[i]);
   }
 };
 
-Status clean(Context* context, int64_t n, int64_t width, const float* constants, const float* state,
-             const float* pi, bool shared, const float* network, float* y0) {
-  return enter(context, "estimate_clean", [&](Context& c) {
-    for_examples(c, n, width, constants, Clean{state, pi, network, shared, y0});
-  });
-}
+void estimate_clean(Context& c, const EstimateClean& call) { for_examples(c, call, Estimate{call}); }
 
 struct Reverse {
-  const float *y0, *pi, *z;
-  bool shared;
-  float *state, *previous;
+  ReverseResidual call;
   __device__ void operator()(const ref::ProcessColumn& column, int64_t i, int64_t inside) const {
-    ref::Reverse{column}(y0[i], pi[shared ? inside : i], z ? z + i : nullptr, state + i,
-                         previous ? previous + i : nullptr);
+    ref::reverse_element(ref::ReverseFactors(column), call.clean[i],
+                         call.prior[call.shared_prior ? inside : i], call.noise ? call.noise + i : nullptr,
+                         call.state + i, call.previous ? call.previous + i : nullptr);
   }
 };
 
-Status reverse(Context* context, int64_t n, int64_t width, const float* constants, const float* y0,
-               const float* pi, bool shared, const float* z, float* state, float* previous) {
-  return enter(context, "reverse_residual", [&](Context& c) {
-    for_examples(c, n, width, constants, Reverse{y0, pi, z, shared, state, previous});
-  });
-}
+void reverse_residual(Context& c, const ReverseResidual& call) { for_examples(c, call, Reverse{call}); }
 
 struct ClipRow {
   int64_t classes;
   const float* x;
-  float* p;
-  __device__ void operator()(int64_t r) const { ref::clip_row(classes, x + r * classes, p + r * classes); }
+  float* probabilities;
+  __device__ void operator()(int64_t r) const {
+    ref::clip_row(classes, x + r * classes, probabilities + r * classes);
+  }
 };
 
-Status clip_rows(Context* context, int64_t rows, int64_t classes, const float* x, float* p) {
-  return enter(context, "clip_to_probabilities", [&](Context& c) {
-    for_each(c, rows, ClipRow{classes, x, p});
-  });
+void clip_to_probabilities(Context& c, const ClipToProbabilities& call) {
+  for_each(c, call.rows, ClipRow{call.classes, call.x, call.probabilities});
 }
+
+constexpr KernelEntry kEntries[] = {kEntry<noise_residual>, kEntry<precondition_state>,
+                                    kEntry<estimate_clean>, kEntry<reverse_residual>,
+                                    kEntry<clip_to_probabilities>};
 
 }  // namespace
 
-extern const ProcessFns process_functions{noise, precondition, clean, reverse, clip_rows};
+extern const std::span<const KernelEntry> process_kernels{kEntries};
 
 }  // namespace voxgrad::cuda

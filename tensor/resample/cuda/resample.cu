@@ -1,7 +1,9 @@
-// Resampling to another grid. The taps of an axis (tensor/resample/interpolation.h) are tabulated first by a
-// small kernel; the backward pass gathers, so that no two threads add to one place.
+// Resampling on a CUDA device. A small kernel writes what the outputs of each axis read
+// (tensor/resample/interpolation.h) into tables. Then one kernel over the voxels adds. The backward pass
+// gathers: a thread has a voxel of dx and adds all outputs that read it, so no two threads add to one place.
+#include "tensor/core/cuda/entry.h"
 #include "tensor/core/cuda/grid.cuh"
-#include "tensor/resample/interpolation.h"
+#include "tensor/resample/calls.h"
 
 namespace voxgrad::cuda {
 namespace {
@@ -10,7 +12,7 @@ struct AxisTaps {
   int32_t index[4];
   float weight[4];
 };
-/// Outputs [first, last] that read one input; empty where first > last.
+// The outputs first to last read one input. first > last: no output does.
 struct Readers {
   int32_t first, last;
 };
@@ -29,7 +31,7 @@ struct Tabulate {
   }
 };
 
-// Axes are short: a thread looks at all outputs.
+// An axis is short, so a thread looks at all its outputs.
 struct FindReaders {
   int64_t n_out;
   int count;
@@ -50,12 +52,12 @@ struct FindReaders {
 struct Tables {
   const AxisTaps *z, *y, *x;
   const Readers *rz, *ry, *rx;
-  int nz, ny, nx;  // taps along each axis
+  int nz, ny, nx;  // inputs that an output reads along each axis
 };
 
 template <int N, class T>
 struct Forward {
-  VolumeShape in, out;
+  Volume in, out;
   Tables t;
   const T* x;
   T* y;
@@ -66,16 +68,16 @@ struct Forward {
       for (int q = 0; q < t.ny; ++q)
         for (int r = 0; r < t.nx; ++r) {
           float v[N];
-          load<N>(x + flat(in, n, a.index[p], b.index[q], d.index[r]) + c, v);
+          load<N>(x + in.at(n, a.index[p], b.index[q], d.index[r]) + c, v);
           const float w = a.weight[p] * b.weight[q] * d.weight[r];
 #pragma unroll
           for (int k = 0; k < N; ++k) sum[k] += w * v[k];
         }
-    store<N>(y + flat(out, n, z, i, j) + c, sum);
+    store<N>(y + out.at(n, z, i, j) + c, sum);
   }
 };
 
-// Weight of input k in output i: taps that were clamped to the border may name it twice.
+// The weight of input k in an output. An output near the border may read the border voxel more than once.
 __device__ inline float weight_of(const AxisTaps& taps, int count, int k) {
   float w = 0;
   for (int j = 0; j < count; ++j) w += taps.index[j] == k ? taps.weight[j] : 0.0f;
@@ -84,7 +86,7 @@ __device__ inline float weight_of(const AxisTaps& taps, int count, int k) {
 
 template <int N, class T>
 struct Backward {
-  VolumeShape in, out;
+  Volume in, out;
   Tables t;
   const T* dy;
   T* dx;
@@ -98,26 +100,26 @@ struct Backward {
         for (int r = d.first; r <= d.last; ++r) {
           const float w = wq * weight_of(t.x[r], t.nx, j);
           float v[N];
-          load<N>(dy + flat(out, n, p, q, r) + c, v);
+          load<N>(dy + out.at(n, p, q, r) + c, v);
 #pragma unroll
           for (int k = 0; k < N; ++k) sum[k] += w * v[k];
         }
       }
     }
-    store<N>(dx + flat(in, n, z, i, j) + c, sum);
+    store<N>(dx + in.at(n, z, i, j) + c, sum);
   }
 };
 
-// Tables of the three axes in one piece of scratch memory.
+// The tables of the three axes, in one piece of scratch memory.
 class AxisTables {
  public:
-  AxisTables(Context& c, const VolumeShape& in, const VolumeShape& out, const int32_t* along, bool backward)
+  AxisTables(Context& c, const Volume& in, const Volume& out, const Interpolations& along, bool backward)
       : memory_(c, static_cast<uint64_t>(out.d + out.h + out.w) * sizeof(AxisTaps) +
                        static_cast<uint64_t>(in.d + in.h + in.w) * sizeof(Readers)) {
     AxisTaps* taps = memory_.as<AxisTaps>();
     Readers* readers = reinterpret_cast<Readers*>(taps + out.d + out.h + out.w);
-    const auto axis = [&](int a, int64_t n_in, int64_t n_out, const AxisTaps*& t, const Readers*& r) {
-      const Interpolation mode = static_cast<Interpolation>(along[a]);
+    const auto axis = [&](size_t a, int64_t n_in, int64_t n_out, const AxisTaps*& t, const Readers*& r) {
+      const Interpolation mode = along[a];
       const int count = static_cast<int>(tap_count(mode));
       for_each(c, n_out, Tabulate{n_in, n_out, mode, taps});
       if (backward) for_each(c, n_in, FindReaders{n_out, count, taps, readers});
@@ -138,38 +140,38 @@ class AxisTables {
   Tables tables_{};
 };
 
-void check_volumes(const VolumeShape& in, const VolumeShape& out) {
+void check_volumes(const Volume& in, const Volume& out) {
   require(in.n == out.n && in.c == out.c, "expected volumes of equal samples and channels");
 }
 
+void resample(Context& c, const ResampleForward& call) {
+  check_volumes(call.in, call.out);
+  const AxisTables tables(c, call.in, call.out, call.along, false);
+  visit_type(call.type, [&]<class T>(T) {
+    const T* const x = as<T>(call.x);
+    T* const y = as<T>(call.y);
+    visit_width<T>(call.in.c, aligned(x) && aligned(y), [&]<int N>() {
+      for_each_voxel<N>(c, call.out, Forward<N, T>{call.in, call.out, *tables, x, y});
+    });
+  });
+}
+
+void resample_backward(Context& c, const ResampleBackward& call) {
+  check_volumes(call.in, call.out);
+  const AxisTables tables(c, call.in, call.out, call.along, true);
+  visit_type(call.type, [&]<class T>(T) {
+    const T* const dy = as<T>(call.dy);
+    T* const dx = as<T>(call.dx);
+    visit_width<T>(call.in.c, aligned(dy) && aligned(dx), [&]<int N>() {
+      for_each_voxel<N>(c, call.in, Backward<N, T>{call.in, call.out, *tables, dy, dx});
+    });
+  });
+}
+
+constexpr KernelEntry kEntries[] = {kEntry<resample>, kEntry<resample_backward>};
+
 }  // namespace
 
-Status resample(Context* context, DType type, const int32_t* along, const VolumeShape* in,
-                const VolumeShape* out, const void* x, void* y) {
-  return enter(context, "resample", [&](Context& c) {
-    check_volumes(*in, *out);
-    const AxisTables tables(c, *in, *out, along, false);
-    visit_type(type, [&]<class T>(T) {
-      visit_width<T>(in->c, aligned(x) && aligned(y), [&]<int N>() {
-        for_each_voxel<N>(c, *out,
-                          Forward<N, T>{*in, *out, *tables, static_cast<const T*>(x), static_cast<T*>(y)});
-      });
-    });
-  });
-}
-
-Status resample_backward(Context* context, DType type, const int32_t* along, const VolumeShape* in,
-                         const VolumeShape* out, const void* dy, void* dx) {
-  return enter(context, "resample_backward", [&](Context& c) {
-    check_volumes(*in, *out);
-    const AxisTables tables(c, *in, *out, along, true);
-    visit_type(type, [&]<class T>(T) {
-      visit_width<T>(in->c, aligned(dy) && aligned(dx), [&]<int N>() {
-        for_each_voxel<N>(c, *in,
-                          Backward<N, T>{*in, *out, *tables, static_cast<const T*>(dy), static_cast<T*>(dx)});
-      });
-    });
-  });
-}
+extern const std::span<const KernelEntry> resample_kernels{kEntries};
 
 }  // namespace voxgrad::cuda

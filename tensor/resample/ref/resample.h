@@ -1,13 +1,14 @@
-// Resampling to another grid as a sum over all taps of a voxel, in plain loops: the definition, the oracle,
-// the kernel for f64.
+// Resampling to another grid as plain loops: an output is the sum over all inputs that it reads along the
+// three axes. The loops define the results, the tests compare every other implementation with them, and they
+// compute f64.
 #pragma once
 #include "tensor/core/volume.h"
 #include "tensor/resample/interpolation.h"
 
 namespace voxgrad::ref {
 
-/// Calls f(output voxel, input voxel, weight) for every tap of every voxel; voxels as flat indices of channel
-/// 0.
+/// Calls f(output voxel, input voxel, weight) for every input that an output reads. A voxel is given by the
+/// flat index of its channel 0.
 template <class F>
 void for_taps(const Volume& in, const Volume& out, const Interpolations& along, F&& f) {
   const auto tz = axis_taps(in.d, out.d, along[0]), ty = axis_taps(in.h, out.h, along[1]),

@@ -1,11 +1,12 @@
-// Optimizer steps over flat buffers, one pass.
-#include "tensor/core/cpu/isa/tables.h"
+// Optimizer steps on vectors, one pass over the buffers.
 #include "tensor/core/cpu/isa/vec.h"
+#include "tensor/optimizer/cpu/kernels.h"
 
 namespace voxgrad::VOXGRAD_ISA {
 namespace {
 
-// Calls f(load, store, i) for each vector of [0, n); the last one with masked access.
+// Calls f(i, load, store) for the first element i of each vector of [0, n). The last vector may be short;
+// then load and store take its elements only.
 template <class F>
 VOXGRAD_INLINE void for_vectors(int64_t n, F&& f) {
   int64_t i = 0;
@@ -20,9 +21,9 @@ VOXGRAD_INLINE void for_vectors(int64_t n, F&& f) {
 
 template <bool kEma>
 VOXGRAD_INLINE void adam_pass(float* param, const float* grad, float* m, float* v, float* ema, int64_t n,
-                              const cpu::AdamConstants& c) {
+                              const AdamFactors<float>& c) {
   const Vec beta1 = broadcast(c.beta1), beta2 = broadcast(c.beta2), rest1 = broadcast(c.rest1),
-            rest2 = broadcast(c.rest2), scale = broadcast(c.grad_scale), l2 = broadcast(c.l2),
+            rest2 = broadcast(c.rest2), scale = broadcast(c.scale), l2 = broadcast(c.l2),
             keep = broadcast(c.keep), rate = broadcast(c.rate), inverse = broadcast(c.inverse),
             eps = broadcast(c.eps), average = broadcast(c.average);
   for_vectors(
@@ -43,23 +44,23 @@ VOXGRAD_INLINE void adam_pass(float* param, const float* grad, float* m, float* 
 }
 
 void adam(float* param, const float* grad, float* m, float* v, float* ema, int64_t n,
-          const cpu::AdamConstants& c) {
+          const AdamFactors<float>& c) {
   if (ema)
     adam_pass<true>(param, grad, m, v, ema, n, c);
   else
     adam_pass<false>(param, grad, m, v, ema, n, c);
 }
 
-void sgd(float* param, const float* grad, float* buf, float* ema, int64_t n, const cpu::SgdConstants& c) {
-  const Vec lr = broadcast(c.lr), momentum = broadcast(c.momentum), scale = broadcast(c.grad_scale),
+void sgd(float* param, const float* grad, float* buffer, float* ema, int64_t n, const SgdFactors<float>& c) {
+  const Vec lr = broadcast(c.lr), momentum = broadcast(c.momentum), scale = broadcast(c.scale),
             decay = broadcast(c.decay), average = broadcast(c.average);
   for_vectors(
       n, [&](int64_t i, auto get, auto put) __attribute__((always_inline)) {
         Vec p = get(param + i);
         const Vec g = fma(get(grad + i), scale, decay * p);
-        const Vec b = fma(momentum, get(buf + i), g);
+        const Vec b = fma(momentum, get(buffer + i), g);
         p = p - lr * (c.nesterov ? fma(momentum, b, g) : b);
-        put(buf + i, b);
+        put(buffer + i, b);
         put(param + i, p);
         if (ema) {
           const Vec e = get(ema + i);
@@ -92,10 +93,9 @@ double sum_of_squares(const float* x, int64_t n) {
 
 }  // namespace
 
-void fill_optim(cpu::OptimKernels& t) {
-  t.adam = adam;
-  t.sgd = sgd;
-  t.sum_of_squares = sum_of_squares;
+const cpu::OptimizerKernels& optimizer_kernels() {
+  static const cpu::OptimizerKernels table{adam, sgd, sum_of_squares};
+  return table;
 }
 
 }  // namespace voxgrad::VOXGRAD_ISA
