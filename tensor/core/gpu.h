@@ -62,33 +62,12 @@ void channel_affine(const Tensor& x, const Tensor& factor, int64_t factor_rows, 
                     int64_t shift_rows, Tensor& y);
 void channel_sum(const Tensor& x, const Tensor& y, double weight, int64_t rows, Tensor& sum);
 void time_embedding(const Tensor& t, double max_period, Tensor& y);
-double kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp);
-void kl_gaussian_sum(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp, double divisor,
-                     Tensor& value);
-void kl_gaussian_backward(const Tensor& mq, const Tensor& sq, const Tensor& mp, const Tensor& sp,
-                          double divisor, const Tensor& upstream, Tensor& dmq, Tensor& dsq, Tensor& dmp,
-                          Tensor& dsp);
 double sum_all(const Tensor& x);
 double squared_distance(const Tensor& x, const Tensor& y);
 // The same as value [1] = the sum / divisor, which stays on the device.
 void sum_all(const Tensor& x, double divisor, Tensor& value);
 void squared_distance(const Tensor& x, const Tensor& y, double divisor, Tensor& value);
 void fill(const Tensor& x, double value);
-void softmax_forward(const Tensor& x, double temperature, Tensor& y);
-void softmax_backward(const Tensor& y, const Tensor& dy, double temperature, Tensor& dx);
-void log_softmax_forward(const Tensor& x, Tensor& y);
-void log_softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx);
-double cross_entropy_sum(const Tensor& logits, const Tensor& label);
-void cross_entropy_sum(const Tensor& logits, const Tensor& label, double divisor, Tensor& value);
-void cross_entropy_backward(const Tensor& logits, const Tensor& label, double divisor, const Tensor& upstream,
-                            Tensor& dlogits);
-void soft_dice_sums(const Tensor& logits, const Tensor& label, Tensor& p, Tensor& sums);
-void soft_dice_value(const Tensor& sums, int64_t first, double smooth, Tensor& value);
-void soft_dice_slopes(const Tensor& sums, int64_t first, double smooth, const Tensor& upstream, Tensor& hit,
-                      Tensor& all);
-void soft_dice_backward(const Tensor& p, const Tensor& label, const Tensor& hit, const Tensor& all,
-                        Tensor& dlogits);
-void scaled_difference(const Tensor& x, const Tensor& y, double divisor, const Tensor& upstream, Tensor& dx);
 void broadcast_places(const Tensor& x, double factor, Tensor& y);
 void gemm(const cuda::GemmCall& call, const Tensor& a, const Tensor& b, Tensor& c);
 

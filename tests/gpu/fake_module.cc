@@ -88,9 +88,7 @@ Module make() {
   m.conv = {nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.element = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.reduce = {nothing, nothing, nothing, nothing, nothing};
-  m.softmax = {nothing, nothing, nothing, nothing};
   m.attention = {nothing, nothing};
-  m.loss = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   m.random = {nothing, nothing, nothing, nothing};
   m.gemm = {nothing};
   return m;

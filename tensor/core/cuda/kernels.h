@@ -10,14 +10,13 @@ extern const GraphFns graph_functions;          // graph.cc
 extern const ConvFns conv_functions;            // conv.cc
 extern const ElementFns element_functions;      // element.cu
 extern const ReduceFns reduce_functions;        // reduce.cu
-extern const SoftmaxFns softmax_functions;      // softmax.cu
 extern const AttentionFns attention_functions;  // attention.cu
-extern const LossFns loss_functions;            // loss.cu
 extern const RandomFns random_functions;        // random.cu
 extern const GemmFns gemm_functions;            // gemm.cc
 
-extern const std::span<const KernelEntry> norm_kernels;       // norm/cuda/norm.cu
 extern const std::span<const KernelEntry> layout_kernels;     // layout/cuda/layout.cu
+extern const std::span<const KernelEntry> loss_kernels;       // loss/cuda/loss.cu
+extern const std::span<const KernelEntry> norm_kernels;       // norm/cuda/norm.cu
 extern const std::span<const KernelEntry> optimizer_kernels;  // optimizer/cuda/optimizer.cu
 extern const std::span<const KernelEntry> pool_kernels;       // pool/cuda/pool.cu
 extern const std::span<const KernelEntry> process_kernels;    // process/cuda/process.cu
