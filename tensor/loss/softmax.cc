@@ -1,178 +1,226 @@
 #include "tensor/loss/softmax.h"
 
-#include <algorithm>
-
-#include "tensor/core/cpu/ranges.h"
-#include "tensor/core/cpu/rows.h"
-#include "tensor/core/gpu.h"
+#include "tensor/loss/calls.h"
 #include "tensor/loss/ref/softmax.h"
+#include "tensor/loss/rows.h"
 
 namespace voxgrad {
 namespace {
 
-struct Rows {
-  int64_t rows, classes;
-};
-
-Rows rows_of(std::string_view op, const Tensor& x, const Tensor& y) {
+void expect_alike(std::string_view op, const Tensor& x, const Tensor& y) {
   require(x.rank() >= 1 && x.dim(-1) >= 1 && x.shape() == y.shape() && x.dtype() == y.dtype(), "[", op,
           "] expected two tensors [..., K], got ", x.shape(), " and ", y.shape());
-  return {x.numel() / x.dim(-1), x.dim(-1)};
 }
 
-// f(first row, rows) for parallel ranges of rows, a multiple of kRows long.
-template <class F>
-void row_ranges(const Rows& s, F&& f) {
-  const int64_t grain = (cpu::row_grain(s.classes) + cpu::kRows - 1) / cpu::kRows * cpu::kRows;
-  parallel_ranges(s.rows, s.classes < 256 ? grain : cpu::row_grain(s.classes),
-                  [&](int64_t begin, int64_t end) { f(begin, end - begin); });
+// Calls f(first row, end) for ranges of rows, in parallel. Where there are few classes, a range has whole
+// blocks.
+template <class Call, class F>
+void row_ranges(const Call& c, F&& f) {
+  const int64_t grain = cpu::row_grain(c.classes), blocks = (grain + cpu::kRows - 1) / cpu::kRows;
+  parallel_ranges(c.rows, c.classes < 256 ? blocks * cpu::kRows : grain, f);
 }
 
-// f(row, rows of the block) for blocks of at most sixteen rows.
-template <class F>
-void blocks(int64_t first, int64_t rows, F&& f) {
-  for (int64_t r = first; r < first + rows; r += cpu::kRows)
-    f(r, std::min<int64_t>(cpu::kRows, first + rows - r));
+// Calls f(row, rows) for the blocks of all rows, in parallel.
+template <class Call, class F>
+void row_blocks(const Call& c, F&& f) {
+  row_ranges(c, [&](int64_t first, int64_t end) { cpu::for_blocks(first, end, f); });
 }
 
-void forward_f32(const Rows& s, const float* x, float inverse, float* y) {
-  const bool few = cpu::with_few_classes(s.classes, [&]<class K>(K) {
-    row_ranges(s, [=](int64_t first, int64_t count) {
-      blocks(first, count, [=](int64_t r, int64_t n) {
-        cpu::RowBlock<K::value> b;
-        b.load(x + r * K::value, n);
-        b.softmax(inverse);
-        b.store(y + r * K::value, n);
-      });
+void blocks_forward(const SoftmaxForward& c) {
+  const float *const x = as<float>(c.x), inverse = static_cast<float>(1 / c.temperature);
+  float* const y = as<float>(c.y);
+  cpu::with_few_classes(c.classes, [&]<class K>(K) {
+    row_blocks(c, [=](int64_t r, int64_t n) {
+      cpu::RowBlock<K::value> b;
+      b.load(x + r * K::value, n);
+      b.softmax(inverse);
+      b.store(y + r * K::value, n);
     });
   });
-  if (few) return;
-  row_ranges(s, [=](int64_t first, int64_t count) {
-    for (int64_t r = first; r < first + count; ++r) {
-      const float* const xr = x + r * s.classes;
-      float* __restrict const yr = y + r * s.classes;
-      const float m = cpu::row_max(s.classes, xr);
-      for (int64_t k = 0; k < s.classes; ++k) yr[k] = math::exp((xr[k] - m) * inverse);
-      const float scale = 1.0f / cpu::row_sum(s.classes, [=](int64_t k) { return yr[k]; });
-      for (int64_t k = 0; k < s.classes; ++k) yr[k] *= scale;
+}
+
+void f32_forward(const SoftmaxForward& c) {
+  const float inverse = static_cast<float>(1 / c.temperature);
+  row_ranges(c, [&](int64_t first, int64_t end) {
+    for (int64_t r = first; r < end; ++r) {
+      const float* const x = as<float>(c.x) + r * c.classes;
+      float* __restrict const y = as<float>(c.y) + r * c.classes;
+      const float m = cpu::row_max(c.classes, x);
+      for (int64_t k = 0; k < c.classes; ++k) y[k] = math::exp((x[k] - m) * inverse);
+      const float scale = 1.0f / cpu::row_sum(c.classes, [=](int64_t k) { return y[k]; });
+      for (int64_t k = 0; k < c.classes; ++k) y[k] *= scale;
     }
   });
 }
 
-void backward_f32(const Rows& s, const float* y, const float* dy, float inverse, float* dx) {
-  const bool few = cpu::with_few_classes(s.classes, [&]<class K>(K) {
-    row_ranges(s, [=](int64_t first, int64_t count) {
-      blocks(first, count, [=](int64_t r, int64_t n) {
-        cpu::RowBlock<K::value> p, g;
-        p.load(y + r * K::value, n);
-        g.load(dy + r * K::value, n);
-        float dot[cpu::kRows] = {};
-        for (int k = 0; k < K::value; ++k)
-          for (int l = 0; l < cpu::kRows; ++l) dot[l] += p.v[k][l] * g.v[k][l];
-        for (int k = 0; k < K::value; ++k)
-          for (int l = 0; l < cpu::kRows; ++l) g.v[k][l] = p.v[k][l] * (g.v[k][l] - dot[l]) * inverse;
-        g.store(dx + r * K::value, n);
-      });
+void plain_forward(const SoftmaxForward& c) {
+  visit_float(c.type, c.kOp, [&]<class T>(T) {
+    ref::softmax_forward(c.rows, c.classes, as<T>(c.x), static_cast<T>(1 / c.temperature), as<T>(c.y));
+  });
+}
+
+void blocks_backward(const SoftmaxBackward& c) {
+  const float *const y = as<float>(c.y), *const dy = as<float>(c.dy),
+                     inverse = static_cast<float>(1 / c.temperature);
+  float* const dx = as<float>(c.dx);
+  cpu::with_few_classes(c.classes, [&]<class K>(K) {
+    row_blocks(c, [=](int64_t r, int64_t n) {
+      cpu::RowBlock<K::value> p, g;
+      p.load(y + r * K::value, n);
+      g.load(dy + r * K::value, n);
+      float dot[cpu::kRows] = {};
+      for (int k = 0; k < K::value; ++k)
+        for (int l = 0; l < cpu::kRows; ++l) dot[l] += p.v[k][l] * g.v[k][l];
+      for (int k = 0; k < K::value; ++k)
+        for (int l = 0; l < cpu::kRows; ++l) g.v[k][l] = p.v[k][l] * (g.v[k][l] - dot[l]) * inverse;
+      g.store(dx + r * K::value, n);
     });
   });
-  if (few) return;
-  row_ranges(s, [=](int64_t first, int64_t count) {
-    for (int64_t r = first; r < first + count; ++r) {
-      const float *const yr = y + r * s.classes, *const gr = dy + r * s.classes;
-      float* __restrict const xr = dx + r * s.classes;
-      const float dot = cpu::row_sum(s.classes, [=](int64_t k) { return yr[k] * gr[k]; });
-      for (int64_t k = 0; k < s.classes; ++k) xr[k] = yr[k] * (gr[k] - dot) * inverse;
+}
+
+void f32_backward(const SoftmaxBackward& c) {
+  const float inverse = static_cast<float>(1 / c.temperature);
+  row_ranges(c, [&](int64_t first, int64_t end) {
+    for (int64_t r = first; r < end; ++r) {
+      const float *const y = as<float>(c.y) + r * c.classes, *const dy = as<float>(c.dy) + r * c.classes;
+      float* __restrict const dx = as<float>(c.dx) + r * c.classes;
+      const float dot = cpu::row_sum(c.classes, [=](int64_t k) { return y[k] * dy[k]; });
+      for (int64_t k = 0; k < c.classes; ++k) dx[k] = y[k] * (dy[k] - dot) * inverse;
     }
   });
 }
 
-void log_forward_f32(const Rows& s, const float* x, float* y) {
-  const bool few = cpu::with_few_classes(s.classes, [&]<class K>(K) {
-    row_ranges(s, [=](int64_t first, int64_t count) {
-      blocks(first, count, [=](int64_t r, int64_t n) {
-        cpu::RowBlock<K::value> b, e;
-        b.load(x + r * K::value, n);
-        e = b;
-        float max[cpu::kRows], sum[cpu::kRows];
-        e.exponentials(1.0f, max, sum);
-        for (int l = 0; l < cpu::kRows; ++l) sum[l] = math::log(sum[l]);
-        for (int k = 0; k < K::value; ++k)
-          for (int l = 0; l < cpu::kRows; ++l) b.v[k][l] = (b.v[k][l] - max[l]) - sum[l];
-        b.store(y + r * K::value, n);
-      });
+void plain_backward(const SoftmaxBackward& c) {
+  visit_float(c.type, c.kOp, [&]<class T>(T) {
+    ref::softmax_backward(c.rows, c.classes, as<T>(c.y), as<T>(c.dy), static_cast<T>(1 / c.temperature),
+                          as<T>(c.dx));
+  });
+}
+
+void blocks_log_forward(const LogSoftmaxForward& c) {
+  const float* const x = as<float>(c.x);
+  float* const y = as<float>(c.y);
+  cpu::with_few_classes(c.classes, [&]<class K>(K) {
+    row_blocks(c, [=](int64_t r, int64_t n) {
+      cpu::RowBlock<K::value> b, e;
+      b.load(x + r * K::value, n);
+      e = b;
+      float max[cpu::kRows], sum[cpu::kRows];
+      e.exponentials(1.0f, max, sum);
+      for (int l = 0; l < cpu::kRows; ++l) sum[l] = math::log(sum[l]);
+      for (int k = 0; k < K::value; ++k)
+        for (int l = 0; l < cpu::kRows; ++l) b.v[k][l] = (b.v[k][l] - max[l]) - sum[l];
+      b.store(y + r * K::value, n);
     });
   });
-  if (few) return;
-  row_ranges(s, [=](int64_t first, int64_t count) {
-    for (int64_t r = first; r < first + count; ++r) {
-      const float* const xr = x + r * s.classes;
-      float* __restrict const yr = y + r * s.classes;
-      const float m = cpu::row_max(s.classes, xr);
-      for (int64_t k = 0; k < s.classes; ++k) yr[k] = math::exp(xr[k] - m);
-      const float l = math::log(cpu::row_sum(s.classes, [=](int64_t k) { return yr[k]; }));
-      for (int64_t k = 0; k < s.classes; ++k) yr[k] = (xr[k] - m) - l;
+}
+
+void f32_log_forward(const LogSoftmaxForward& c) {
+  row_ranges(c, [&](int64_t first, int64_t end) {
+    for (int64_t r = first; r < end; ++r) {
+      const float* const x = as<float>(c.x) + r * c.classes;
+      float* __restrict const y = as<float>(c.y) + r * c.classes;
+      const float m = cpu::row_max(c.classes, x);
+      for (int64_t k = 0; k < c.classes; ++k) y[k] = math::exp(x[k] - m);
+      const float l = math::log(cpu::row_sum(c.classes, [=](int64_t k) { return y[k]; }));
+      for (int64_t k = 0; k < c.classes; ++k) y[k] = (x[k] - m) - l;
     }
   });
 }
 
-void log_backward_f32(const Rows& s, const float* y, const float* dy, float* dx) {
-  row_ranges(s, [=](int64_t first, int64_t count) {
-    for (int64_t r = first; r < first + count; ++r) {
-      const float *const yr = y + r * s.classes, *const gr = dy + r * s.classes;
-      float* __restrict const xr = dx + r * s.classes;
-      const float sum = cpu::row_sum(s.classes, [=](int64_t k) { return gr[k]; });
-      for (int64_t k = 0; k < s.classes; ++k) xr[k] = gr[k] - math::exp(yr[k]) * sum;
+void plain_log_forward(const LogSoftmaxForward& c) {
+  visit_float(c.type, c.kOp,
+              [&]<class T>(T) { ref::log_softmax_forward(c.rows, c.classes, as<T>(c.x), as<T>(c.y)); });
+}
+
+void f32_log_backward(const LogSoftmaxBackward& c) {
+  row_ranges(c, [&](int64_t first, int64_t end) {
+    for (int64_t r = first; r < end; ++r) {
+      const float *const y = as<float>(c.y) + r * c.classes, *const dy = as<float>(c.dy) + r * c.classes;
+      float* __restrict const dx = as<float>(c.dx) + r * c.classes;
+      const float sum = cpu::row_sum(c.classes, [=](int64_t k) { return dy[k]; });
+      for (int64_t k = 0; k < c.classes; ++k) dx[k] = dy[k] - math::exp(y[k]) * sum;
     }
   });
 }
+
+void plain_log_backward(const LogSoftmaxBackward& c) {
+  visit_float(c.type, c.kOp, [&]<class T>(T) {
+    ref::log_softmax_backward(c.rows, c.classes, as<T>(c.y), as<T>(c.dy), as<T>(c.dx));
+  });
+}
+
+constexpr Implementation<SoftmaxForward> kForward[] = {
+    kCuda<SoftmaxForward>,
+    {"blocks of rows", cpu::row_blocks_decline, blocks_forward},
+    {"f32", f32_declines, f32_forward},
+    {"ref", nullptr, plain_forward},
+};
+constexpr Implementation<SoftmaxBackward> kBackward[] = {
+    kCuda<SoftmaxBackward>,
+    {"blocks of rows", cpu::row_blocks_decline, blocks_backward},
+    {"f32", f32_declines, f32_backward},
+    {"ref", nullptr, plain_backward},
+};
+constexpr Implementation<LogSoftmaxForward> kLogForward[] = {
+    kCuda<LogSoftmaxForward>,
+    {"blocks of rows", cpu::row_blocks_decline, blocks_log_forward},
+    {"f32", f32_declines, f32_log_forward},
+    {"ref", nullptr, plain_log_forward},
+};
+constexpr Implementation<LogSoftmaxBackward> kLogBackward[] = {
+    kCuda<LogSoftmaxBackward>,
+    {"f32", f32_declines, f32_log_backward},
+    {"ref", nullptr, plain_log_backward},
+};
 
 }  // namespace
 
 void softmax_forward(const Tensor& x, double temperature, Tensor& y) {
-  const Rows s = rows_of("softmax", x, y);
+  expect_alike("softmax", x, y);
   require(temperature > 0, "[softmax] expected a temperature above 0, got ", temperature);
-  if (gpu::runs_on(x, y)) return gpu::softmax_forward(x, temperature, y);
-  visit_float(x.dtype(), "softmax", [&]<class T>(T) {
-    const T inverse = static_cast<T>(1 / temperature);
-    if constexpr (std::is_same_v<T, float>)
-      forward_f32(s, x.data<T>(), inverse, y.mutable_data<T>());
-    else
-      ref::softmax_forward(s.rows, s.classes, x.data<T>(), inverse, y.mutable_data<T>());
-  });
+  run(kForward, {.device = device_of(x, y),
+                 .type = x.dtype(),
+                 .rows = x.numel() / x.dim(-1),
+                 .classes = x.dim(-1),
+                 .temperature = temperature,
+                 .x = x.raw(),
+                 .y = y.raw()});
 }
 
 void softmax_backward(const Tensor& y, const Tensor& dy, double temperature, Tensor& dx) {
-  const Rows s = rows_of("softmax", y, dy);
-  if (gpu::runs_on(y, dy, dx)) return gpu::softmax_backward(y, dy, temperature, dx);
-  visit_float(y.dtype(), "softmax", [&]<class T>(T) {
-    const T inverse = static_cast<T>(1 / temperature);
-    if constexpr (std::is_same_v<T, float>)
-      backward_f32(s, y.data<T>(), dy.data<T>(), inverse, dx.mutable_data<T>());
-    else
-      ref::softmax_backward(s.rows, s.classes, y.data<T>(), dy.data<T>(), inverse, dx.mutable_data<T>());
-  });
+  expect_alike("softmax", y, dy);
+  expect_alike("softmax", y, dx);
+  run(kBackward, {.device = device_of(y, dy, dx),
+                  .type = y.dtype(),
+                  .rows = y.numel() / y.dim(-1),
+                  .classes = y.dim(-1),
+                  .temperature = temperature,
+                  .y = y.raw(),
+                  .dy = dy.raw(),
+                  .dx = dx.raw()});
 }
 
 void log_softmax_forward(const Tensor& x, Tensor& y) {
-  const Rows s = rows_of("log_softmax", x, y);
-  if (gpu::runs_on(x, y)) return gpu::log_softmax_forward(x, y);
-  visit_float(x.dtype(), "log_softmax", [&]<class T>(T) {
-    if constexpr (std::is_same_v<T, float>)
-      log_forward_f32(s, x.data<T>(), y.mutable_data<T>());
-    else
-      ref::log_softmax_forward(s.rows, s.classes, x.data<T>(), y.mutable_data<T>());
-  });
+  expect_alike("log_softmax", x, y);
+  run(kLogForward, {.device = device_of(x, y),
+                    .type = x.dtype(),
+                    .rows = x.numel() / x.dim(-1),
+                    .classes = x.dim(-1),
+                    .x = x.raw(),
+                    .y = y.raw()});
 }
 
 void log_softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx) {
-  const Rows s = rows_of("log_softmax", y, dy);
-  if (gpu::runs_on(y, dy, dx)) return gpu::log_softmax_backward(y, dy, dx);
-  visit_float(y.dtype(), "log_softmax", [&]<class T>(T) {
-    if constexpr (std::is_same_v<T, float>)
-      log_backward_f32(s, y.data<T>(), dy.data<T>(), dx.mutable_data<T>());
-    else
-      ref::log_softmax_backward(s.rows, s.classes, y.data<T>(), dy.data<T>(), dx.mutable_data<T>());
-  });
+  expect_alike("log_softmax", y, dy);
+  expect_alike("log_softmax", y, dx);
+  run(kLogBackward, {.device = device_of(y, dy, dx),
+                     .type = y.dtype(),
+                     .rows = y.numel() / y.dim(-1),
+                     .classes = y.dim(-1),
+                     .y = y.raw(),
+                     .dy = dy.raw(),
+                     .dx = dx.raw()});
 }
 
 }  // namespace voxgrad

@@ -85,8 +85,6 @@ Module make() {
   m.graph.begin = begin;
   m.graph.end = end;
   m.graph.abandon = abandon;
-  m.softmax = {nothing, nothing, nothing, nothing};
-  m.loss = {nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing};
   return m;
 }
 

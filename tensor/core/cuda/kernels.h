@@ -4,11 +4,9 @@
 
 namespace voxgrad::cuda {
 
-extern const DeviceFns device_functions;    // context.cc
-extern const MemoryFns memory_functions;    // memory.cc
-extern const GraphFns graph_functions;      // graph.cc
-extern const SoftmaxFns softmax_functions;  // softmax.cu
-extern const LossFns loss_functions;        // loss.cu
+extern const DeviceFns device_functions;  // context.cc
+extern const MemoryFns memory_functions;  // memory.cc
+extern const GraphFns graph_functions;    // graph.cc
 
 extern const std::span<const KernelEntry> random_kernels;       // core/cuda/random.cu
 extern const std::span<const KernelEntry> reduce_kernels;       // core/cuda/reduce.cu
@@ -17,6 +15,7 @@ extern const std::span<const KernelEntry> conv_kernels;         // conv/cuda/con
 extern const std::span<const KernelEntry> elementwise_kernels;  // elementwise/cuda/elementwise.cu
 extern const std::span<const KernelEntry> gemm_kernels;         // gemm/cuda/gemm.cc
 extern const std::span<const KernelEntry> layout_kernels;       // layout/cuda/layout.cu
+extern const std::span<const KernelEntry> loss_kernels;         // loss/cuda/loss.cu
 extern const std::span<const KernelEntry> norm_kernels;         // norm/cuda/norm.cu
 extern const std::span<const KernelEntry> optimizer_kernels;    // optimizer/cuda/optimizer.cu
 extern const std::span<const KernelEntry> pool_kernels;         // pool/cuda/pool.cu

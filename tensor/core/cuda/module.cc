@@ -21,6 +21,7 @@ Kernel kernel(const char* op, uint32_t call_bytes) {
     elementwise_kernels,
     gemm_kernels,
     layout_kernels,
+    loss_kernels,
     norm_kernels,
     optimizer_kernels,
     pool_kernels,
@@ -41,8 +42,7 @@ Kernel kernel(const char* op, uint32_t call_bytes) {
 
 extern "C" __attribute__((visibility("default"))) const voxgrad::cuda::Module* voxgrad_cuda_module() {
   using namespace voxgrad::cuda;
-  static const Module module{
-      kAbiVersion,      sizeof(Module),   VOXGRAD_VERSION, last_error,        kernel,
-      device_functions, memory_functions, graph_functions, softmax_functions, loss_functions};
+  static const Module module{kAbiVersion, sizeof(Module),   VOXGRAD_VERSION,  last_error,
+                             kernel,      device_functions, memory_functions, graph_functions};
   return &module;
 }

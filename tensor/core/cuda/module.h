@@ -85,43 +85,6 @@ struct GraphFns {
   Status (*nodes)(Graph* graph, uint64_t* count);
 };
 
-struct SoftmaxFns {
-  Status (*forward)(Context* context, DType type, int64_t rows, int64_t classes, const void* x, float inverse,
-                    void* y);
-  Status (*backward)(Context* context, DType type, int64_t rows, int64_t classes, const void* y,
-                     const void* dy, float inverse, void* dx);
-  Status (*log_forward)(Context* context, DType type, int64_t rows, int64_t classes, const void* x, void* y);
-  Status (*log_backward)(Context* context, DType type, int64_t rows, int64_t classes, const void* y,
-                         const void* dy, void* dx);
-};
-
-/// Definitions: tensor/loss/ref/losses.h. A label outside [0, classes) makes the result NaN. Gradients are
-/// those of loss / divisor, times `upstream` (f32 in device memory).
-struct LossFns {
-  Status (*cross_entropy)(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
-                          const int32_t* label, double* sum);
-  Status (*cross_entropy_backward)(Context* context, DType type, int64_t rows, int64_t classes,
-                                   const void* logits, const int32_t* label, double divisor,
-                                   const float* upstream, void* dlogits);
-  Status (*soft_dice_sums)(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
-                           const int32_t* label, void* p, double* sums);
-  /// The loss and its slopes (tensor/loss/losses.cc) from the sums [3, classes], counting classes from
-  /// `first` on. hit, all: [classes] f64.
-  Status (*soft_dice_value)(Context* context, int64_t classes, int64_t first, double smooth,
-                            const double* sums, float* value);
-  Status (*soft_dice_slopes)(Context* context, int64_t classes, int64_t first, double smooth,
-                             const double* sums, const float* upstream, double* hit, double* all);
-  Status (*soft_dice_backward)(Context* context, DType type, int64_t rows, int64_t classes, const void* p,
-                               const int32_t* label, const double* hit, const double* all, void* dlogits);
-  Status (*scaled_difference)(Context* context, DType type, int64_t n, const void* x, const void* y,
-                              double divisor, const float* upstream, void* dx);
-  Status (*kl_gaussian)(Context* context, int64_t n, const float* mq, const float* sq, const float* mp,
-                        const float* sp, double* sum);
-  Status (*kl_gaussian_backward)(Context* context, int64_t n, const float* mq, const float* sq,
-                                 const float* mp, const float* sp, double divisor, const float* upstream,
-                                 float* dmq, float* dsq, float* dmp, float* dsp);
-};
-
 /// A kernel by the name of its call (tensor/core/kernel.h), which is passed as a pointer.
 using Kernel = Status (*)(Context* context, const void* call);
 
@@ -135,8 +98,6 @@ struct Module {
   DeviceFns device;
   MemoryFns memory;
   GraphFns graph;
-  SoftmaxFns softmax;
-  LossFns loss;
 };
 
 /// The one exported function, by this name.

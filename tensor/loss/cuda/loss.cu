@@ -1,8 +1,10 @@
-// Losses of segmentations: a thread a row of logits, sums in double in a fixed order. Definition:
-// tensor/loss/ref/losses.h. Nobody reads labels here to check them: one outside of the classes makes the
+// Losses on a CUDA device. A thread has a row of logits; sums are kept in double, in a fixed order.
+// Definition: tensor/loss/ref/losses.h. Nobody checks labels here: one outside of the classes makes the
 // result NaN.
+#include "tensor/core/cuda/entry.h"
 #include "tensor/core/cuda/map.cuh"
-#include "tensor/loss/ref/softmax.h"
+#include "tensor/loss/cuda/loss.cuh"
+#include "tensor/loss/ref/losses.h"
 
 namespace voxgrad::cuda {
 namespace {
@@ -28,7 +30,7 @@ __device__ bool inside(int32_t label, int64_t classes) { return label >= 0 && la
 __device__ float not_a_number() { return __uint_as_float(0x7fc00000u); }
 
 template <class T>
-struct CrossEntropy {
+struct CrossEntropyRow {
   int64_t classes;
   const T* z;
   const int32_t* label;
@@ -40,17 +42,14 @@ struct CrossEntropy {
   }
 };
 
-Status cross_entropy(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
-                     const int32_t* label, double* sum) {
-  return enter(context, "cross_entropy", [&](Context& c) {
-    visit_type(type, [&]<class T>(T) {
-      sum_each(c, rows, sum, CrossEntropy<T>{classes, static_cast<const T*>(logits), label});
-    });
+void cross_entropy(Context& c, const CrossEntropy& call) {
+  visit_type(call.type, [&]<class T>(T) {
+    sum_each(c, call.rows, call.sum, CrossEntropyRow<T>{call.classes, as<T>(call.logits), call.label});
   });
 }
 
 template <class T>
-struct CrossEntropyBackward {
+struct CrossEntropySlope {
   int64_t classes;
   const T* z;
   const int32_t* label;
@@ -69,18 +68,15 @@ struct CrossEntropyBackward {
   }
 };
 
-Status cross_entropy_backward(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
-                              const int32_t* label, double divisor, const float* upstream, void* dlogits) {
-  return enter(context, "cross_entropy_backward", [&](Context& c) {
-    visit_type(type, [&]<class T>(T) {
-      for_each(c, rows,
-               CrossEntropyBackward<T>{classes, static_cast<const T*>(logits), label, divisor, upstream,
-                                       static_cast<T*>(dlogits)});
-    });
+void cross_entropy_backward(Context& c, const CrossEntropyBackward& call) {
+  visit_type(call.type, [&]<class T>(T) {
+    for_each(c, call.rows,
+             CrossEntropySlope<T>{call.classes, as<T>(call.logits), call.label, call.divisor,
+                                  as<float>(call.upstream), as<T>(call.dlogits)});
   });
 }
 
-// p = softmax(z), row by row.
+// p = softmax(z), one row a thread.
 template <class T>
 struct Probabilities {
   int64_t classes;
@@ -94,7 +90,7 @@ struct Probabilities {
   }
 };
 
-// Class blockIdx.y: sums of p y, p and y of the block's rows. parts [blocks, 3, classes].
+// The sums of p y, p and y for class blockIdx.y over the rows of the block. parts [blocks, 3, classes].
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     dice_kernel(int64_t rows, int64_t classes, const T* p, const int32_t* label, double* parts) {
@@ -117,42 +113,37 @@ __global__ void __launch_bounds__(kThreads)
   out[2 * classes] = count;
 }
 
-Status soft_dice_sums(Context* context, DType type, int64_t rows, int64_t classes, const void* logits,
-                      const int32_t* label, void* p, double* sums) {
-  return enter(context, "soft_dice", [&](Context& c) {
-    require(classes >= 1 && classes <= 65535, "expected 1 to 65535 classes, got ", classes);
-    visit_type(type, [&]<class T>(T) {
-      T* const q = static_cast<T*>(p);
-      for_each(c, rows, Probabilities<T>{classes, static_cast<const T*>(logits), label, q});
-      const int64_t blocks = sum_blocks(rows);
-      const Scratch parts(c, static_cast<uint64_t>(blocks * 3 * classes) * sizeof(double));
-      const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(classes));
-      dice_kernel<<<grid, kThreads, 0, c.stream>>>(rows, classes, q, label, parts.as<double>());
-      check_launch(c.op);
-      sum_parts(c, blocks, 3 * classes, parts.as<double>(), sums);
-    });
+void soft_dice_sums(Context& c, const SoftDiceSums& call) {
+  const int64_t rows = call.rows, classes = call.classes;
+  require(classes >= 1 && classes <= 65535, "expected 1 to 65535 classes, got ", classes);
+  visit_type(call.type, [&]<class T>(T) {
+    T* const p = as<T>(call.p);
+    for_each(c, rows, Probabilities<T>{classes, as<T>(call.logits), call.label, p});
+    const int64_t blocks = sum_blocks(rows);
+    const Scratch parts(c, static_cast<uint64_t>(blocks * 3 * classes) * sizeof(double));
+    const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(classes));
+    dice_kernel<<<grid, kThreads, 0, c.stream>>>(rows, classes, p, call.label, parts.as<double>());
+    check_launch(c.op);
+    sum_parts(c, blocks, 3 * classes, parts.as<double>(), call.sums);
   });
 }
 
-// sums [3, classes]: I = sum p y, P = sum p, Y = sum y; the same expressions as in tensor/loss/losses.cc.
+// Values and gradients of values are f32 on a device.
+void expect_f32(DType type) { require(type == DType::f32, "expected f32, got ", type); }
+
 struct DiceValue {
   int64_t classes, first;
   double smooth;
   const double* sums;
   float* value;
   __device__ void operator()(int64_t) const {
-    double dice = 0;
-    for (int64_t k = first; k < classes; ++k)
-      dice += (2 * sums[k] + smooth) / (sums[classes + k] + sums[2 * classes + k] + smooth);
-    *value = static_cast<float>(1 - dice / static_cast<double>(classes - first));
+    *value = static_cast<float>(ref::soft_dice_value(classes, first, smooth, sums));
   }
 };
 
-Status soft_dice_value(Context* context, int64_t classes, int64_t first, double smooth, const double* sums,
-                       float* value) {
-  return enter(context, "soft_dice", [&](Context& c) {
-    for_each(c, 1, DiceValue{classes, first, smooth, sums, value});
-  });
+void soft_dice_value(Context& c, const SoftDiceValue& call) {
+  expect_f32(call.type);
+  for_each(c, 1, DiceValue{call.classes, call.first, call.smooth, call.sums, as<float>(call.value)});
 }
 
 struct DiceSlopes {
@@ -162,21 +153,18 @@ struct DiceSlopes {
   const float* upstream;
   double *hit, *all;
   __device__ void operator()(int64_t k) const {
-    const double g = -static_cast<double>(*upstream) / static_cast<double>(classes - first);
-    const double below = sums[classes + k] + sums[2 * classes + k] + smooth;
-    hit[k] = k < first ? 0 : g * 2 / below;
-    all[k] = k < first ? 0 : -g * (2 * sums[k] + smooth) / (below * below);
+    ref::soft_dice_slopes(classes, first, smooth, sums, static_cast<double>(*upstream), k, hit, all);
   }
 };
 
-Status soft_dice_slopes(Context* context, int64_t classes, int64_t first, double smooth, const double* sums,
-                        const float* upstream, double* hit, double* all) {
-  return enter(context, "soft_dice_backward", [&](Context& c) {
-    for_each(c, classes, DiceSlopes{classes, first, smooth, sums, upstream, hit, all});
-  });
+void soft_dice_slopes(Context& c, const SoftDiceSlopes& call) {
+  expect_f32(call.type);
+  for_each(c, call.classes,
+           DiceSlopes{call.classes, call.first, call.smooth, call.sums, as<float>(call.upstream), call.hit,
+                      call.all});
 }
 
-// d loss / d p[r, k] = hit[k] y + all[k], through the softmax: dz_k = p_k (dp_k - sum_j p_j dp_j).
+// dz from dp[r, k] = hit[k] y + all[k], through the softmax p: dz_k = p_k (dp_k - sum_j p_j dp_j).
 template <class T>
 struct DiceBackward {
   int64_t classes;
@@ -195,17 +183,15 @@ struct DiceBackward {
   }
 };
 
-Status soft_dice_backward(Context* context, DType type, int64_t rows, int64_t classes, const void* p,
-                          const int32_t* label, const double* hit, const double* all, void* dlogits) {
-  return enter(context, "soft_dice_backward", [&](Context& c) {
-    visit_type(type, [&]<class T>(T) {
-      for_each(c, rows,
-               DiceBackward<T>{classes, static_cast<const T*>(p), label, hit, all, static_cast<T*>(dlogits)});
-    });
+void soft_dice_backward(Context& c, const SoftDiceBackward& call) {
+  visit_type(call.type, [&]<class T>(T) {
+    for_each(
+        c, call.rows,
+        DiceBackward<T>{call.classes, as<T>(call.p), call.label, call.hit, call.all, as<T>(call.dlogits)});
   });
 }
 
-struct ScaledDifference {
+struct Difference {
   double divisor;
   const float* upstream;
   __device__ float operator()(float x, float y) const {
@@ -213,17 +199,14 @@ struct ScaledDifference {
   }
 };
 
-Status scaled_difference(Context* context, DType type, int64_t n, const void* x, const void* y,
-                         double divisor, const float* upstream, void* dx) {
-  return enter(context, "scaled_difference", [&](Context& c) {
-    visit_type(type, [&]<class T>(T) {
-      map2(c, n, static_cast<const T*>(x), static_cast<const T*>(y), static_cast<T*>(dx),
-           ScaledDifference{divisor, upstream});
-    });
+void scaled_difference(Context& c, const ScaledDifference& call) {
+  visit_type(call.type, [&]<class T>(T) {
+    map2(c, call.n, as<T>(call.x), as<T>(call.y), as<T>(call.dx),
+         Difference{call.divisor, as<float>(call.upstream)});
   });
 }
 
-// KL(q || p) of diagonal Gaussians given by mean and log of the standard deviation.
+// One element of KL(q || p); tensor/loss/losses.h says what mq, sq, mp, sp are.
 struct Kl {
   const float *mq, *sq, *mp, *sp;
   __device__ double operator()(int64_t i) const {
@@ -233,10 +216,13 @@ struct Kl {
   }
 };
 
-Status kl_gaussian(Context* context, int64_t n, const float* mq, const float* sq, const float* mp,
-                   const float* sp, double* sum) {
-  return enter(context, "kl_gaussian", [&](Context& c) { sum_each(c, n, sum, Kl{mq, sq, mp, sp}); });
+template <class Call>
+Kl kl_of(const Call& call) {
+  expect_f32(call.type);
+  return {as<float>(call.mq), as<float>(call.sq), as<float>(call.mp), as<float>(call.sp)};
 }
+
+void kl_gaussian(Context& c, const KlGaussian& call) { sum_each(c, call.n, call.sum, kl_of(call)); }
 
 struct KlBackward {
   Kl v;
@@ -255,18 +241,24 @@ struct KlBackward {
   }
 };
 
-Status kl_gaussian_backward(Context* context, int64_t n, const float* mq, const float* sq, const float* mp,
-                            const float* sp, double divisor, const float* upstream, float* dmq, float* dsq,
-                            float* dmp, float* dsp) {
-  return enter(context, "kl_gaussian_backward", [&](Context& c) {
-    for_each(c, n, KlBackward{{mq, sq, mp, sp}, divisor, upstream, dmq, dsq, dmp, dsp});
-  });
+void kl_gaussian_backward(Context& c, const KlGaussianBackward& call) {
+  for_each(c, call.n,
+           KlBackward{kl_of(call), call.divisor, as<float>(call.upstream), as<float>(call.dmq),
+                      as<float>(call.dsq), as<float>(call.dmp), as<float>(call.dsp)});
 }
+
+constexpr KernelEntry kEntries[] = {
+    kEntry<cross_entropy>,        kEntry<cross_entropy_backward>,
+    kEntry<soft_dice_sums>,       kEntry<soft_dice_value>,
+    kEntry<soft_dice_slopes>,     kEntry<soft_dice_backward>,
+    kEntry<kl_gaussian>,          kEntry<kl_gaussian_backward>,
+    kEntry<scaled_difference>,    kEntry<softmax>,
+    kEntry<softmax_backward>,     kEntry<log_softmax>,
+    kEntry<log_softmax_backward>,
+};
 
 }  // namespace
 
-extern const LossFns loss_functions{
-    cross_entropy,      cross_entropy_backward, soft_dice_sums, soft_dice_value,     soft_dice_slopes,
-    soft_dice_backward, scaled_difference,      kl_gaussian,    kl_gaussian_backward};
+extern const std::span<const KernelEntry> loss_kernels{kEntries};
 
 }  // namespace voxgrad::cuda

@@ -1,6 +1,7 @@
-// Softmax and its logarithm over the last axis: a thread a row while rows are short (classes of a
-// segmentation), a warp a row otherwise (attention). Definition: tensor/loss/ref/softmax.h.
+// Softmax and its logarithm on a CUDA device. A thread has a row where rows are short (the classes of a
+// segmentation), a warp has a row otherwise. Definition: tensor/loss/ref/softmax.h.
 #include "tensor/core/cuda/device.cuh"
+#include "tensor/loss/cuda/loss.cuh"
 #include "tensor/loss/ref/softmax.h"
 
 namespace voxgrad::cuda {
@@ -11,7 +12,8 @@ constexpr int kWarps = kThreads / 32;
 
 enum class Kind { softmax, softmax_backward, log, log_backward };
 
-// One row by `lanes` threads of which this is `lane`; sum and max join the lanes. a: x or y; b: dy.
+// Computes one row with `lanes` threads, of which this one is `lane`. sum and max join the values of the
+// lanes. a is x or y, b is dy.
 template <Kind kKind, class T, class Sum, class Max>
 __device__ void row(int64_t classes, const T* a, const T* b, float inverse, T* out, int lane, int lanes,
                     Sum sum, Max max) {
@@ -61,46 +63,38 @@ __global__ void __launch_bounds__(kThreads)
       [](float v) { return warp_sum(v); }, [](float v) { return warp_max(v); });
 }
 
-template <Kind kKind>
-void run(Context& c, DType type, int64_t rows, int64_t classes, const void* a, const void* b, float inverse,
-         void* out) {
+template <Kind kKind, class Call>
+void run(Context& c, const Call& call, const void* a, const void* b, double inverse, void* out) {
+  const int64_t rows = call.rows, classes = call.classes;
   if (rows * classes == 0) return;
-  visit_type(type, [&]<class T>(T) {
-    const T* const p = static_cast<const T*>(a);
-    const T* const q = b ? static_cast<const T*>(b) : p;
-    T* const y = static_cast<T*>(out);
-    if (classes <= kShortRow) return for_each(c, rows, ShortRow<kKind, T>{classes, p, q, inverse, y});
+  visit_type(call.type, [&]<class T>(T) {
+    const T *const p = as<T>(a), *const q = as<T>(b);
+    T* const y = as<T>(out);
+    const float factor = static_cast<float>(inverse);
+    if (classes <= kShortRow) return for_each(c, rows, ShortRow<kKind, T>{classes, p, q, factor, y});
     const auto blocks = static_cast<unsigned>(ceil_div(rows, kWarps));
-    long_rows<kKind><<<blocks, kThreads, 0, c.stream>>>(rows, classes, p, q, inverse, y);
+    long_rows<kKind><<<blocks, kThreads, 0, c.stream>>>(rows, classes, p, q, factor, y);
     check_launch(c.op);
   });
 }
 
-Status forward(Context* context, DType type, int64_t rows, int64_t classes, const void* x, float inverse,
-               void* y) {
-  return enter(context, "softmax",
-               [&](Context& c) { run<Kind::softmax>(c, type, rows, classes, x, nullptr, inverse, y); });
-}
-
-Status backward(Context* context, DType type, int64_t rows, int64_t classes, const void* y, const void* dy,
-                float inverse, void* dx) {
-  return enter(context, "softmax_backward",
-               [&](Context& c) { run<Kind::softmax_backward>(c, type, rows, classes, y, dy, inverse, dx); });
-}
-
-Status log_forward(Context* context, DType type, int64_t rows, int64_t classes, const void* x, void* y) {
-  return enter(context, "log_softmax",
-               [&](Context& c) { run<Kind::log>(c, type, rows, classes, x, nullptr, 1, y); });
-}
-
-Status log_backward(Context* context, DType type, int64_t rows, int64_t classes, const void* y,
-                    const void* dy, void* dx) {
-  return enter(context, "log_softmax_backward",
-               [&](Context& c) { run<Kind::log_backward>(c, type, rows, classes, y, dy, 1, dx); });
-}
-
 }  // namespace
 
-extern const SoftmaxFns softmax_functions{forward, backward, log_forward, log_backward};
+// Where there is no dy, b is x, and nothing reads it.
+void softmax(Context& c, const SoftmaxForward& call) {
+  run<Kind::softmax>(c, call, call.x, call.x, 1 / call.temperature, call.y);
+}
+
+void softmax_backward(Context& c, const SoftmaxBackward& call) {
+  run<Kind::softmax_backward>(c, call, call.y, call.dy, 1 / call.temperature, call.dx);
+}
+
+void log_softmax(Context& c, const LogSoftmaxForward& call) {
+  run<Kind::log>(c, call, call.x, call.x, 1, call.y);
+}
+
+void log_softmax_backward(Context& c, const LogSoftmaxBackward& call) {
+  run<Kind::log_backward>(c, call, call.y, call.dy, 1, call.dx);
+}
 
 }  // namespace voxgrad::cuda

@@ -1,5 +1,5 @@
-// Losses of segmentations as plain loops: the definition, the oracle, the kernel for f64. Labels are checked
-// by the caller to lie in [0, classes).
+// Losses as plain loops. They define the results, the tests compare every other implementation with them, and
+// they compute f64. The caller has checked that the labels lie in [0, classes).
 #pragma once
 #include <cstdint>
 
@@ -7,7 +7,7 @@
 
 namespace voxgrad::ref {
 
-/// Sum over rows of -log softmax(z)[label].
+/// The sum over the rows of -log softmax(z)[label], for logits z.
 template <class T>
 double cross_entropy_sum(int64_t rows, int64_t classes, const T* z, const int32_t* label) {
   double sum = 0;
@@ -29,8 +29,8 @@ void cross_entropy_backward(int64_t rows, int64_t classes, const T* z, const int
     }
 }
 
-/// p = softmax(z) and, a class k each, sums[k] = sum p y, sums[K + k] = sum p, sums[2 K + k] = sum y, with y
-/// the one-hot label.
+/// p = softmax(z). For each class k of K: sums[k] = sum of p y, sums[K + k] = sum of p, sums[2 K + k] = sum
+/// of y, with y the one-hot label.
 template <class T>
 void soft_dice_sums(int64_t rows, int64_t classes, const T* z, const int32_t* label, T* p, double* sums) {
   softmax_forward(rows, classes, z, T(1), p);
@@ -44,7 +44,26 @@ void soft_dice_sums(int64_t rows, int64_t classes, const T* z, const int32_t* la
     }
 }
 
-/// Through d loss / d p[r, k] = hit[k] y + all[k] and the softmax: dz_k = p_k (dp_k - sum_j p_j dp_j).
+/// The loss from the sums (I, P, Y): 1 - the mean over the classes k >= first of
+/// D_k = (2 I_k + smooth) / (P_k + Y_k + smooth).
+VOXGRAD_HD inline double soft_dice_value(int64_t classes, int64_t first, double smooth, const double* sums) {
+  double dice = 0;
+  for (int64_t k = first; k < classes; ++k)
+    dice += (2 * sums[k] + smooth) / (sums[classes + k] + sums[2 * classes + k] + smooth);
+  return 1 - dice / static_cast<double>(classes - first);
+}
+
+/// The slopes of class k, times upstream: d loss / d p[r, k] = hit[k] y[r, k] + all[k]. From
+/// d D_k / d p = (2 y (P + Y + smooth) - (2 I + smooth)) / (P + Y + smooth)^2.
+VOXGRAD_HD inline void soft_dice_slopes(int64_t classes, int64_t first, double smooth, const double* sums,
+                                        double upstream, int64_t k, double* hit, double* all) {
+  const double g = -upstream / static_cast<double>(classes - first);
+  const double below = sums[classes + k] + sums[2 * classes + k] + smooth;
+  hit[k] = k < first ? 0 : g * 2 / below;
+  all[k] = k < first ? 0 : -g * (2 * sums[k] + smooth) / (below * below);
+}
+
+/// dz from dp[r, k] = hit[k] y + all[k], through the softmax p: dz_k = p_k (dp_k - sum_j p_j dp_j).
 template <class T>
 void soft_dice_backward(int64_t rows, int64_t classes, const T* p, const int32_t* label, const T* hit,
                         const T* all, T* dz) {
@@ -55,7 +74,7 @@ void soft_dice_backward(int64_t rows, int64_t classes, const T* p, const int32_t
   }
 }
 
-/// sum over l of s_p - s_q + (exp(2 s_q) + (mu_q - mu_p)^2) / (2 exp(2 s_p)) - 1/2 for n elements l.
+/// The sum over n elements of sp - sq + (exp(2 sq) + (mq - mp)^2) / (2 exp(2 sp)) - 1/2.
 template <class T>
 double kl_gaussian_sum(int64_t n, const T* mq, const T* sq, const T* mp, const T* sp) {
   double sum = 0;
@@ -67,7 +86,7 @@ double kl_gaussian_sum(int64_t n, const T* mq, const T* sq, const T* mp, const T
   return sum;
 }
 
-/// The derivatives times g; null where not wanted.
+/// Its derivatives, times g. A null output is not wanted.
 template <class T>
 void kl_gaussian_backward(int64_t n, const T* mq, const T* sq, const T* mp, const T* sp, double g, T* dmq,
                           T* dsq, T* dmp, T* dsp) {
@@ -80,6 +99,12 @@ void kl_gaussian_backward(int64_t n, const T* mq, const T* sq, const T* mp, cons
     if (dsq) dsq[i] = static_cast<T>(g * (ratio - 1));
     if (dsp) dsp[i] = static_cast<T>(g * (1 - ratio - d * d * precision));
   }
+}
+
+/// dx = gain (x - y)
+template <class T>
+void scaled_difference(int64_t n, const T* x, const T* y, T gain, T* dx) {
+  for (int64_t i = 0; i < n; ++i) dx[i] = gain * (x[i] - y[i]);
 }
 
 }  // namespace voxgrad::ref

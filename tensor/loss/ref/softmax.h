@@ -1,5 +1,5 @@
-// Softmax over rows of `classes` adjacent elements, as plain loops: the definition, the oracle, the kernel
-// for f64.
+// Softmax over rows of `classes` adjacent elements, as plain loops. They define the results, the tests
+// compare every other implementation with them, and they compute f64.
 #pragma once
 #include <cstdint>
 
@@ -14,12 +14,12 @@ VOXGRAD_HD T row_max(int64_t classes, const T* x) {
   return m;
 }
 
-/// log sum_k exp(x_k - m) for the row's maximum m.
+/// log sum_k exp(x_k - m), where m is the maximum of the row.
 template <class T>
 VOXGRAD_HD T log_sum_exp(int64_t classes, const T* x, T m) {
   T sum = 0;
   for (int64_t k = 0; k < classes; ++k) sum += math::exp(x[k] - m);
-  return math::log(sum) + 0 * sum;  // math::log gives NaN a finite value
+  return math::log(sum) + 0 * sum;  // NaN stays NaN: math::log alone gives it a finite value
 }
 
 /// y_k = exp(x_k / T) / sum_j exp(x_j / T); `inverse` is 1 / T.
