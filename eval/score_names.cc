@@ -24,8 +24,19 @@ const std::vector<ScoreName>& score_names() {
        "Top-label ECE over the voxels near the true foreground."},
       {"ece_marginal20", "Class ECE", "", 5, false, true,
        "Calibration error of each class's probability, 20 bins, mean over all classes."},
+      {"average_ce_top15", "Average CE", "", 4, false, false,
+       "Mean of |accuracy \u2212 confidence| over the bins of the ECE that have voxels, all with the same "
+       "weight."},
+      {"adaptive_ce_top15", "Adaptive ECE", "", 5, false, false,
+       "Top-label ECE with 15 bins that have equal numbers of voxels."},
+      {"mce_top15", "MCE", "", 4, false, false,
+       "Largest |accuracy \u2212 confidence| of the bins of the ECE that have at least 100 voxels."},
+      {"root_skce", "Root SKCE", "", 5, false, false,
+       "Root of the top-label squared kernel calibration error, kernel "
+       "exp(\u2212|c \u2212 c\u2032| / 0.2), without bins."},
       {"brier", "Brier", "", 4, false, false,
        "Mean over voxels of \u03a3 (p \u2212 truth)\u00b2; from 0 to 2."},
+      {"root_brier", "Root Brier", "", 4, false, false, "Square root of the Brier score of a case."},
       {"ged_squared", "GED\u00b2", "", 3, false, false,
        "Squared generalised energy distance of samples and raters, d = 1 \u2212 IoU, self-pairs included; "
        "compare at equal "

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "eval/agreement.h"
+#include "eval/ranked.h"
 #include "eval/score_names.h"
 #include "eval/statistics.h"
 #include "eval/uncertainty.h"
@@ -29,9 +30,19 @@ void put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& entr
   const Tensor &p = in.probabilities, &y = in.truth;
   const Score likelihood = nll(p, y, region);
   put(values, "nll" + suffix, likelihood);
-  put(values, "brier" + suffix, brier(p, y, region));
-  put(values, "ece_top15" + suffix, ece_top_label(p, y, region));
+  const Score squared = brier(p, y, region);
+  put(values, "brier" + suffix, squared);
+  if (squared) put(values, "root_brier" + suffix, std::sqrt(*squared));
+  const Reliability bins = top_label_reliability(p, y, region);
+  put(values, "ece_top15" + suffix, ece(bins));
+  put(values, "average_ce_top15" + suffix, average_ce(bins));
+  put(values, "mce_top15" + suffix, maximum_ce(bins));
   put(values, "ece_marginal20" + suffix, ece_class_marginal(p, y, region));
+  const RankedVoxels ranked(p, y, region);
+  put(values, "adaptive_ce_top15" + suffix, adaptive_ce(ranked));
+  const Score kernel = skce(ranked);
+  put(values, "skce" + suffix, kernel);
+  if (kernel) put(values, "root_skce" + suffix, std::sqrt(*kernel));
   put(values, "entropy" + suffix, mean_over(entropy, region));
   const ErrorUncertainty error = error_uncertainty(entropy, in.prediction, y, region);
   put(values, "uncertainty_spearman" + suffix, error.spearman);

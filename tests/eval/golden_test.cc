@@ -6,6 +6,7 @@
 
 #include "eval/agreement.h"
 #include "eval/calibrate.h"
+#include "eval/ranked.h"
 #include "eval/scores.h"
 #include "eval/statistics.h"
 #include "tests/eval/mean_softmax.h"
@@ -86,9 +87,35 @@ TEST(Golden, AllScoresOfACase) {
     EXPECT_NEAR(value, it->second, key.find("entropy") == 0 || key.find("mutual") == 0 ? 1e-6 : 1e-9) << key;
     ++compared;
   }
-  EXPECT_EQ(compared, 29);
+  EXPECT_EQ(compared, 41);
   EXPECT_NEAR(scored.scores.values.at("nll_excess"), expected.at("nll") - expected.at("nll_posterior"), 1e-9);
   EXPECT_NEAR(*ece(scored.reliability), expected.at("ece_top15"), 1e-9);
+}
+
+/// The probabilities in fourths, so that many voxels have the same confidence. The first class takes the
+/// rest.
+Tensor coarse_probabilities() {
+  Tensor out = probabilities(labels(1), 5);
+  float* p = out.mutable_data<float>();
+  for (int64_t i = 0; i < D * H * W; ++i, p += K) {
+    for (int64_t c = 0; c < K; ++c) p[c] = std::nearbyint(p[c] * 4) / 4;
+    p[0] = 1 - p[1] - p[2];
+  }
+  return out;
+}
+
+TEST(Golden, EqualConfidences) {
+  const auto expected = golden();
+  const Tensor p = coarse_probabilities(), truth = labels(0);
+  const RankedVoxels ranked(p, truth);
+  int groups = 0;
+  ranked.ascending([&](const ConfidenceGroup&) { ++groups; });
+  EXPECT_LT(groups, 5);
+  const Reliability bins = top_label_reliability(p, truth);
+  EXPECT_NEAR(*average_ce(bins), expected.at("average_ce_top15.coarse"), 1e-12);
+  EXPECT_NEAR(*maximum_ce(bins), expected.at("mce_top15.coarse"), 1e-12);
+  EXPECT_NEAR(*adaptive_ce(ranked), expected.at("adaptive_ce_top15.coarse"), 1e-12);
+  EXPECT_NEAR(*skce(ranked), expected.at("skce.coarse"), 1e-12);
 }
 
 TEST(Golden, DistanceTransformAndRegion) {

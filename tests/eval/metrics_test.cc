@@ -8,6 +8,7 @@
 
 #include "eval/agreement.h"
 #include "eval/distance.h"
+#include "eval/ranked.h"
 #include "eval/reliability.h"
 #include "eval/statistics.h"
 #include "eval/uncertainty.h"
@@ -75,6 +76,72 @@ TEST(Reliability, PoolingDiffersFromTheMeanOfCases) {
   EXPECT_NEAR(*ece_top_label(p, line({1})), 0.2, 1e-7);
   EXPECT_NEAR(*ece_top_label(p, line({0})), 0.8, 1e-7);
   EXPECT_NEAR(*ece(pooled), 0.3, 1e-7);
+}
+
+TEST(Reliability, AverageAndMaximumOverTheBinsThatHaveVoxels) {
+  Reliability r(4);
+  for (int i = 0; i < 100; ++i) r.add(0.5, i < 30);  // |.3 - .5|, in 100 voxels
+  for (int i = 0; i < 99; ++i) r.add(1, false);      // |0 - 1|, in too few voxels for the maximum
+  EXPECT_NEAR(*average_ce(r), (0.2 + 1) / 2, 1e-12);
+  EXPECT_NEAR(*maximum_ce(r), 0.2, 1e-12);
+  r.add(1, false);
+  EXPECT_NEAR(*maximum_ce(r), 1, 1e-12);
+  EXPECT_FALSE(average_ce(Reliability(15)));
+  EXPECT_FALSE(maximum_ce(Reliability(15)));
+}
+
+TEST(Ranked, EqualConfidencesAreOneGroup) {
+  // Right at .5 (the first of two equal classes), right and wrong at .75, wrong at 1.
+  const Tensor p = map({0.5f, 0.5f, 0.25f, 0.75f, 0.75f, 0.25f, 0, 1}, 2), y = line({0, 1, 1, 0});
+  const RankedVoxels voxels(p, y);
+  std::vector<double> up, down;
+  voxels.ascending([&](const ConfidenceGroup& g) {
+    for (const double v : {g.confidence, 1.0 * g.count, 1.0 * g.right}) up.push_back(v);
+  });
+  voxels.descending([&](const ConfidenceGroup& g) {
+    for (const double v : {g.confidence, 1.0 * g.count, 1.0 * g.right}) down.push_back(v);
+  });
+  EXPECT_EQ(up, (std::vector<double>{0.5, 1, 1, 0.75, 2, 1, 1, 1, 0}));
+  EXPECT_EQ(down, (std::vector<double>{1, 1, 0, 0.75, 2, 1, 0.5, 1, 1}));
+  EXPECT_EQ(RankedVoxels(p, y, Tensor::from<uint8_t>({1, 1, 4}, {0, 1, 0, 1})).size(), 2);
+}
+
+TEST(Ranked, ErrorsOfOneGroupAndOfNoVoxels) {
+  // All confidences are .75 and 1 of 4 voxels is right: every error is |.25 - .75|, in any number of bins.
+  const Tensor p = map({0.25f, 0.75f, 0.25f, 0.75f, 0.75f, 0.25f, 0.25f, 0.75f}, 2), y = line({0, 1, 1, 0});
+  const RankedVoxels voxels(p, y);
+  for (const int bins : {1, 2, 3, 15}) EXPECT_NEAR(*adaptive_ce(voxels, bins), 0.5, 1e-15) << bins;
+  EXPECT_NEAR(*skce(voxels), 0.25, 1e-15);
+  const RankedVoxels none(p, y, Tensor::zeros({1, 1, 4}, DType::u8));
+  EXPECT_FALSE(adaptive_ce(none));
+  EXPECT_FALSE(skce(none));
+  // One class: the confidence is 1 and every voxel is right.
+  const RankedVoxels sure(map({1, 1, 1}, 1), line({0, 0, 0}));
+  EXPECT_EQ(*adaptive_ce(sure), 0);
+  EXPECT_EQ(*skce(sure), 0);
+}
+
+TEST(Ranked, AdaptiveBinsHaveEqualNumbersOfVoxels) {
+  // Two bins of two voxels: |(1 + 1) - (.5 + .625)| and |(1 + 0) - (.75 + .875)|.
+  const Tensor p = map({0.5f, 0.5f, 0.625f, 0.375f, 0.75f, 0.25f, 0.875f, 0.125f}, 2), y = line({0, 0, 0, 1});
+  EXPECT_NEAR(*adaptive_ce(RankedVoxels(p, y), 2), (0.875 + 0.625) / 4, 1e-15);
+}
+
+TEST(Ranked, SkceFadesWithTheDistanceOfTheConfidences) {
+  // Residuals .5 at .5 and -1 at 1; their kernel is exp(-.5 / .2).
+  const Tensor p = map({0.5f, 0.5f, 0, 1}, 2), y = line({0, 0});
+  EXPECT_NEAR(*skce(RankedVoxels(p, y)), (0.25 + 1 - 2 * 0.5 * std::exp(-2.5)) / 4, 1e-15);
+}
+
+TEST(Ranked, RefusesWhatIsNoProbability) {
+  const Tensor y = line({0, 1});
+  for (const float bad : {std::nanf(""), -0.25f, 1.25f}) try {
+      RankedVoxels(map({0.5f, 0.5f, 1, bad}, 2), y);
+      ADD_FAILURE() << bad;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::data);
+      EXPECT_NE(std::string(e.what()).find("at voxel 1 for class 1"), std::string::npos) << e.what();
+    }
 }
 
 TEST(Distance, MatchesBruteForceOnRandomMasks) {

@@ -41,15 +41,46 @@ def say(key, value):
     print(f"{key} {float(value):.17g}")
 
 
-def ece(confidence, right, bins):
-    edges, total = np.arange(bins + 1) / bins, 0.0
+def bins_of(confidence, right, bins):
+    """(number of voxels, |accuracy - confidence|) of each bin that has voxels."""
+    edges, out = np.arange(bins + 1) / bins, []
     for b in range(bins):
         inside = (confidence > edges[b]) & (confidence <= edges[b + 1])
         if b == 0:
             inside |= confidence == 0
         if inside.any():
-            total += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    return total
+            out.append((inside.sum(), abs(right[inside].mean() - confidence[inside].mean())))
+    return np.array(out)
+
+
+def ece(confidence, right, bins):
+    n, gap = bins_of(confidence, right, bins).T
+    return (n * gap).sum() / n.sum()
+
+
+def adaptive_ce(confidence, right, bins):
+    """A voxel in a group of equal confidences gets the accuracy of the group, so that the order in the group is
+    of no importance."""
+    accuracy = np.array([right[confidence == c].mean() for c in confidence])
+    order = np.argsort(confidence)
+    parts = [order[b * len(order) // bins : (b + 1) * len(order) // bins] for b in range(bins)]
+    return sum(abs((accuracy[i] - confidence[i]).sum()) for i in parts) / len(order)
+
+
+def skce(confidence, right, width=0.2):
+    """All pairs."""
+    residual = right - confidence
+    kernel = np.exp(-np.abs(confidence[:, None] - confidence[None, :]) / width)
+    return (residual[:, None] * residual[None, :] * kernel).mean()
+
+
+def say_calibration(suffix, confidence, right):
+    n, gap = bins_of(confidence, right, 15).T
+    say("average_ce_top15" + suffix, gap.mean())
+    say("mce_top15" + suffix, gap[n >= 100].max())
+    say("adaptive_ce_top15" + suffix, adaptive_ce(confidence, right, 15))
+    say("skce" + suffix, skce(confidence, right))
+    say("root_skce" + suffix, math.sqrt(skce(confidence, right)))
 
 
 def entropy(p):
@@ -103,6 +134,8 @@ for suffix, inside in (("", np.ones_like(region)), ("_foreground", region)):
     say("nll" + suffix, -np.log(np.maximum(chosen, 1e-10)).mean())
     say("brier" + suffix, ((q - onehot[inside]) ** 2).sum(-1).mean())
     say("ece_top15" + suffix, ece(q.max(-1), q.argmax(-1) == t, 15))
+    say("root_brier" + suffix, math.sqrt(((q - onehot[inside]) ** 2).sum(-1).mean()))
+    say_calibration(suffix, q.max(-1), q.argmax(-1) == t)
     say("ece_marginal20" + suffix, np.mean([ece(q[:, c], t == c, 20) for c in range(K)]))
     say("entropy" + suffix, h[inside].mean())
     say("mutual_information" + suffix, mi[inside].mean())
@@ -114,6 +147,12 @@ for suffix, inside in (("", np.ones_like(region)), ("_foreground", region)):
     e = posterior[inside].astype(np.float64)
     say("nll_posterior" + suffix, -np.log(e[np.arange(len(t)), t]).mean())
     say("kl_posterior" + suffix, (e * np.log(e / q)).sum(-1).mean())
+
+# The confidences of this case are fourths, so that many voxels tie.
+coarse = np.round(probabilities(prediction, 5).astype(np.float64).reshape(-1, K) * 4)
+coarse[:, 0] += 4 - coarse.sum(1)
+coarse /= 4
+say_calibration(".coarse", coarse.max(-1), coarse.argmax(-1) == truth.reshape(-1))
 
 samples, raters = [labels(s) for s in range(4)], [labels(s) for s in (0, 2, 1, 0, 3, 5)]
 mean_d = lambda a, b: np.mean([iou_distance(i, j) for i, j in itertools.product(a, b)])
