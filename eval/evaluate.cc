@@ -188,7 +188,8 @@ class Evaluator {
       }
     }
     if (in.sample_probabilities.size() != in.samples.size()) in.sample_probabilities.clear();
-    if (const auto all = annotations_.find(name); all != annotations_.end() && !in.samples.empty())
+    const bool raters_are_used = !in.samples.empty() || in.probabilities.defined();
+    if (const auto all = annotations_.find(name); all != annotations_.end() && raters_are_used)
       for (const Annotation& a : all->second) in.annotations.push_back(labels_on(a.file, grid, truth_path));
     return in;
   }

@@ -33,7 +33,8 @@ struct Evaluation {
 std::string to_json(const Evaluation& evaluation);
 
 /// Scores every case of the truth folder, or one pair of files. If raters' masks exist in
-/// TRUTH/../ratersTr/RATER/CASE.nii.gz and the prediction has samples, GED^2 and HM-IoU are scored too.
+/// TRUTH/../ratersTr/RATER/CASE.nii.gz and the prediction has samples, GED^2 and HM-IoU are scored too. If it
+/// has probabilities and a case has several raters, their mean NLL and ECE are scored.
 /// Predictions of other cases give a note. ErrorCode::usage if one path is a file and the other a folder.
 /// ErrorCode::data, naming both files, for a prediction that is missing, is on another grid (data/grid.h),
 /// has labels that are not integers in [0, K) or has probabilities that are not distributions.

@@ -24,6 +24,12 @@ const std::vector<ScoreName>& score_names() {
        "Top-label ECE over the voxels near the true foreground."},
       {"ece_marginal20", "Class ECE", "", 5, false, true,
        "Calibration error of each class's probability, 20 bins, mean over all classes."},
+      {"nll_raters", "NLL, raters", "nats", 4, false, false,
+       "Mean over the raters of a case of the NLL on their annotation; left out where a case has fewer than "
+       "two."},
+      {"ece_top15_raters", "ECE, raters", "", 5, false, false,
+       "Mean over the raters of a case of the ECE on their annotation; left out where a case has fewer than "
+       "two."},
       {"average_ce_top15", "Average CE", "", 4, false, false,
        "Mean of |accuracy \u2212 confidence| over the bins of the ECE that have voxels, all with the same "
        "weight."},
@@ -41,6 +47,10 @@ const std::vector<ScoreName>& score_names() {
        "Squared generalised energy distance of samples and raters, d = 1 \u2212 IoU, self-pairs included; "
        "compare at equal "
        "numbers of samples only."},
+      {"ged_squared_unbiased", "GED\u00b2, unbiased", "", 3, false, false,
+       "GED\u00b2 without the pairs of a map with itself: comparable between different numbers of samples; "
+       "may "
+       "be below 0."},
       {"hm_iou", "HM-IoU", "", 3, true, false,
        "Mean IoU of the best one-to-one matching of samples and raters."},
       {"nll_excess", "NLL excess", "nats", 4, false, false,

@@ -60,6 +60,18 @@ void put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& entr
   }
 }
 
+/// Adds the means over the raters of the NLL and the ECE. The label of a voxel is the one that the rater
+/// drew.
+void put_rater_means(ScoreMap& values, const CaseInput& in, const Tensor& region, const std::string& suffix) {
+  std::vector<double> likelihoods, errors;
+  for (const Tensor& annotation : in.annotations) {
+    if (const Score s = nll(in.probabilities, annotation, region)) likelihoods.push_back(*s);
+    if (const Score s = ece_top_label(in.probabilities, annotation, region)) errors.push_back(*s);
+  }
+  put(values, "nll_raters" + suffix, mean_of(likelihoods));
+  put(values, "ece_top15_raters" + suffix, mean_of(errors));
+}
+
 }  // namespace
 
 ScoredCase score_case(const CaseInput& in, const ScoreOptions& options) {
@@ -86,12 +98,17 @@ ScoredCase score_case(const CaseInput& in, const ScoreOptions& options) {
     put_probabilistic(values, in, entropy, {}, "");
     const Tensor near = foreground_region(in.truth, in.spacing, options.foreground_radius);
     put_probabilistic(values, in, entropy, near, "_foreground");
+    if (in.annotations.size() > 1) {
+      put_rater_means(values, in, {}, "");
+      put_rater_means(values, in, near, "_foreground");
+    }
     scored.reliability = top_label_reliability(in.probabilities, in.truth);
     scored.foreground_reliability = top_label_reliability(in.probabilities, in.truth, near);
   }
   if (!in.samples.empty() && !in.annotations.empty()) {
     const Agreement a = agreement(in.samples, in.annotations, options.classes);
     put(values, "ged_squared", a.ged_squared);
+    put(values, "ged_squared_unbiased", a.ged_squared_unbiased);
     put(values, "hm_iou", a.hm_iou);
     put(values, "sample_diversity", a.diversity);
   }

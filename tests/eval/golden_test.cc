@@ -87,7 +87,7 @@ TEST(Golden, AllScoresOfACase) {
     EXPECT_NEAR(value, it->second, key.find("entropy") == 0 || key.find("mutual") == 0 ? 1e-6 : 1e-9) << key;
     ++compared;
   }
-  EXPECT_EQ(compared, 41);
+  EXPECT_EQ(compared, 46);
   EXPECT_NEAR(scored.scores.values.at("nll_excess"), expected.at("nll") - expected.at("nll_posterior"), 1e-9);
   EXPECT_NEAR(*ece(scored.reliability), expected.at("ece_top15"), 1e-9);
 }

@@ -220,6 +220,41 @@ TEST(Agreement, IdenticalSetsAndEmptyMaps) {
   EXPECT_NEAR(same.diversity, 1.0 / 3, 1e-15);
 }
 
+TEST(Agreement, UnbiasedGedLeavesOutPairsOfAMapWithItself) {
+  const Tensor a = line({0, 1, 1, 0}), b = line({0, 0, 1, 1});  // d(a, b) = 2/3
+  const Agreement same = agreement({a, b}, {b, a}, 2);
+  EXPECT_NEAR(*same.ged_squared_unbiased, 2.0 / 3 - 2.0 / 3 - 2.0 / 3, 1e-15);
+  EXPECT_FALSE(agreement({a}, {a, b}, 2).ged_squared_unbiased);
+  EXPECT_FALSE(agreement({a, b}, {a}, 2).ged_squared_unbiased);
+  // Two annotators who agree are still two.
+  EXPECT_NEAR(*agreement({a, b}, {a, a}, 2).ged_squared_unbiased, 2.0 / 3 - 2.0 / 3, 1e-15);
+}
+
+// A perfect model draws from the distribution of the raters. Its mean score must be 0 for any number of
+// samples, which the biased one is not.
+TEST(Agreement, UnbiasedGedOfAPerfectModelIsZeroOnAverage) {
+  const std::vector<Tensor> maps{line({1, 1, 0, 0}), line({0, 1, 1, 0}), line({1, 1, 1, 0})};
+  const Philox random{8, Stream::test, 4};
+  const auto draw = [&](uint64_t round, uint64_t first, int count) {
+    std::vector<Tensor> out;
+    for (int i = 0; i < count; ++i)
+      out.push_back(
+          maps[static_cast<size_t>(random.below(round * 64 + first + static_cast<uint64_t>(i), 3))]);
+    return out;
+  };
+  for (const int samples : {2, 8}) {
+    std::vector<double> unbiased, biased;
+    for (uint64_t round = 0; round < 2000; ++round) {
+      const Agreement a = agreement(draw(round, 0, samples), draw(round, 32, 4), 2);
+      unbiased.push_back(*a.ged_squared_unbiased);
+      biased.push_back(a.ged_squared);
+    }
+    const double error = *std_of(unbiased) / std::sqrt(2000.0);
+    EXPECT_NEAR(*mean_of(unbiased), 0, 4 * error) << samples;  // four standard errors of the mean
+    EXPECT_GT(*mean_of(biased), 0.05) << samples;
+  }
+}
+
 TEST(Agreement, AssignmentMatchesBruteForce) {
   const Philox random{6, Stream::test, 1};
   for (int round = 0; round < 20; ++round) {

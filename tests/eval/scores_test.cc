@@ -124,6 +124,20 @@ TEST(Scores, WithoutProbabilitiesOnlyOverlapAndSurfaces) {
   EXPECT_EQ(scored.reliability.total(), 0);
 }
 
+TEST(Scores, MeansOverRatersNeedTwoRatersAndNoSamples) {
+  CaseInput in;
+  in.prediction = in.truth = Tensor::zeros({1, 1, 2}, DType::i32);
+  in.probabilities = Tensor::from<float>({1, 1, 2, 2}, {0.75f, 0.25f, 0.75f, 0.25f});
+  in.annotations = {Tensor::from<int32_t>({1, 1, 2}, {0, 1})};
+  EXPECT_FALSE(score_case(in, {}).scores.values.contains("nll_raters"));
+  in.annotations.push_back(Tensor::from<int32_t>({1, 1, 2}, {0, 0}));
+  const ScoreMap values = score_case(in, {}).scores.values;
+  EXPECT_NEAR(values.at("nll_raters"), -(3 * std::log(0.75) + std::log(0.25)) / 4, 1e-9);
+  EXPECT_NEAR(values.at("ece_top15_raters"), (0.25 + 0.25) / 2, 1e-9);
+  EXPECT_FALSE(values.contains("nll_raters_foreground"));  // the truth has no foreground
+  EXPECT_FALSE(values.contains("ged_squared"));
+}
+
 TEST(Scores, TruthWithoutForegroundHasNoForegroundScores) {
   CaseInput in;
   in.prediction = in.truth = Tensor::zeros({2, 3, 4}, DType::i32);

@@ -157,6 +157,13 @@ say_calibration(".coarse", coarse.max(-1), coarse.argmax(-1) == truth.reshape(-1
 samples, raters = [labels(s) for s in range(4)], [labels(s) for s in (0, 2, 1, 0, 3, 5)]
 mean_d = lambda a, b: np.mean([iou_distance(i, j) for i, j in itertools.product(a, b)])
 say("ged_squared", 2 * mean_d(samples, raters) - mean_d(samples, samples) - mean_d(raters, raters))
+different = lambda a: np.mean([iou_distance(i, j) for i, j in itertools.permutations(a, 2)])
+say("ged_squared_unbiased", 2 * mean_d(samples, raters) - different(samples) - different(raters))
+for suffix, inside in (("", np.ones_like(region)), ("_foreground", region)):
+    q = p[inside].astype(np.float64)
+    chosen = [np.take_along_axis(q, r[inside][:, None], -1) for r in raters]
+    say("nll_raters" + suffix, np.mean([-np.log(c).mean() for c in chosen]))
+    say("ece_top15_raters" + suffix, np.mean([ece(q.max(-1), q.argmax(-1) == r[inside], 15) for r in raters]))
 n = math.lcm(len(samples), len(raters))
 cost = np.array([[iou_distance(samples[i % 4], raters[j % 6]) for j in range(n)] for i in range(n)])
 rows, columns = optimize.linear_sum_assignment(cost)
