@@ -154,6 +154,14 @@ TEST_F(EvaluateFolders, ProbabilitiesPosteriorSamplesAndRaters) {
   EXPECT_EQ(e.notes[0].rfind("rater r1 has no annotation of b; rater r2", 0), 0u) << e.notes[0];
 }
 
+TEST_F(EvaluateFolders, RatersNeedProbabilitiesButNoSamples) {
+  for (const char* name : {"a", "b"}) write_p("/p/probabilities/" + std::string(name), 0.4f);
+  for (const char* rater : {"/ratersTr/r1/a", "/ratersTr/r2/a"}) write(rater, {1, 1, 1, 1, 1, 1, 1, 1});
+  const ScoreMap a = evaluate(options()).table.cases[0].values;
+  EXPECT_NEAR(a.at("nll_raters"), -std::log(0.4), 1e-6);
+  EXPECT_FALSE(a.contains("ged_squared"));
+}
+
 TEST_F(EvaluateFolders, ClassNamesFromEitherKindOfDatasetJson) {
   write_text(root_ + "/dataset.json",
              R"({"channel_names": {"0": "MRI"}, "labels": {"background": 0, "cell": 1, "rim": 2}})");

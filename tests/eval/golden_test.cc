@@ -144,14 +144,38 @@ TEST(Golden, Statistics) {
     rounded.push_back(std::round(b.back() * 10) / 10);
   }
   const PairedComparison c = compare_paired(a, b);
+  std::vector<double> difference;
+  for (size_t i = 0; i < a.size(); ++i) difference.push_back(a[i] - b[i]);
   EXPECT_NEAR(*c.t, expected.at("t"), 1e-9);
   EXPECT_NEAR(*c.p, expected.at("p"), 1e-10);
+  EXPECT_EQ(c.wilcoxon_p, wilcoxon_p_value(difference));
   EXPECT_NEAR(*spearman(a, rounded), expected.at("spearman"), 1e-12);
   EXPECT_NEAR(quantile(a, 0.95), expected.at("quantile"), 1e-12);
   EXPECT_NEAR(student_t_p_value(0.1, 1), expected.at("student.0.1.1"), 1e-12);
   EXPECT_NEAR(student_t_p_value(2.5, 4), expected.at("student.2.5.4"), 1e-12);
   EXPECT_NEAR(student_t_p_value(8, 30), expected.at("student.8.0.30"), 1e-17);
   EXPECT_NEAR(student_t_p_value(1.96, 1000), expected.at("student.1.96.1000"), 1e-11);
+}
+
+TEST(Golden, RankTestsAndCorrection) {
+  const auto expected = golden();
+  std::vector<double> fifty, tied, many;
+  for (int i = 1; i <= 50; ++i) fifty.push_back((i % 3 ? i : -i) / 8.0);
+  for (int i = 0; i < 14; ++i) tied.push_back(((7 * i * i + 3 * i) % 11 - 3) / 4.0);
+  for (int i = 0; i < 80; ++i) many.push_back(((13 * i * i + 5 * i) % 47 - 20) / 8.0);
+  // Counts are exact, so only the last division rounds.
+  EXPECT_NEAR(*wilcoxon_p_value(fifty), expected.at("wilcoxon.50"), 1e-15);
+  EXPECT_NEAR(*wilcoxon_p_value(tied), expected.at("wilcoxon.tied"), 1e-15);
+  fifty.push_back(-51 / 8.0);  // now the approximation
+  EXPECT_NEAR(*wilcoxon_p_value(fifty), expected.at("wilcoxon.51"), 1e-12);
+  EXPECT_NEAR(*wilcoxon_p_value(many), expected.at("wilcoxon.many"), 1e-12);
+  for (const char* z : {"-1.5", "0.5", "2.9", "3.1", "8.0", "30.0"}) {
+    const double want = expected.at(std::string("normal.") + z);
+    EXPECT_NEAR(normal_upper_tail(std::stod(z)) / want, 1, 1e-12) << z;
+  }
+  const std::vector<double> adjusted = holm({0.04, 0.001, 0.02, 0.8, 0.02, 0.011});
+  for (size_t i = 0; i < adjusted.size(); ++i)
+    EXPECT_NEAR(adjusted[i], expected.at("holm." + std::to_string(i)), 1e-15) << i;
 }
 
 TEST(Golden, FittedScalars) {

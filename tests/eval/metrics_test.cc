@@ -316,6 +316,31 @@ TEST(Statistics, DegenerateSets) {
   EXPECT_DOUBLE_EQ(quantile({3}, 0.95), 3);
 }
 
+TEST(Statistics, WilcoxonByHand) {
+  // Three differences of one sign: 2 of the 8 choices of signs are as extreme.
+  EXPECT_DOUBLE_EQ(*wilcoxon_p_value({0.5, 1, 2}), 0.25);
+  EXPECT_DOUBLE_EQ(*wilcoxon_p_value({-0.5, -1, -2}), 0.25);
+  EXPECT_DOUBLE_EQ(*wilcoxon_p_value({0.5, 0, 1, 0, 2}), 0.25) << "zeros are dropped";
+  EXPECT_DOUBLE_EQ(*wilcoxon_p_value({1, 1, 1}), 0.25) << "ties do not change one sign";
+  EXPECT_DOUBLE_EQ(*wilcoxon_p_value({1, -1}), 1);
+  EXPECT_DOUBLE_EQ(*wilcoxon_p_value({3}), 1);
+  EXPECT_FALSE(wilcoxon_p_value({0, 0}));
+  EXPECT_FALSE(wilcoxon_p_value({}));
+  EXPECT_FALSE(compare_paired({1, 2}, {1, 2}).wilcoxon_p);
+  for (const double bad : {std::nan(""), static_cast<double>(INFINITY)})
+    EXPECT_THROW(wilcoxon_p_value({1, bad}), Error);
+}
+
+TEST(Statistics, HolmKeepsTheOrderAndStaysBelowOne) {
+  EXPECT_TRUE(holm({}).empty());
+  EXPECT_EQ(holm({0.25}), (std::vector<double>{0.25}));
+  EXPECT_EQ(holm({0.5, 0.0625}), (std::vector<double>{0.5, 0.125}));
+  EXPECT_EQ(holm({0.25, 0.25}), (std::vector<double>{0.5, 0.5})) << "not below the smaller one's";
+  EXPECT_EQ(holm({0.75, 0.75}), (std::vector<double>{1, 1}));
+  EXPECT_THROW(holm({1.5}), Error);
+  EXPECT_THROW(holm({std::nan("")}), Error);
+}
+
 TEST(Sums, SameBitsWithAnyNumberOfThreads) {
   const int before = thread_count();
   const Shape shape{20, 50, 41};

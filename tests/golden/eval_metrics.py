@@ -175,6 +175,30 @@ b = [v - 0.03 + float((53 * i) % 19) / 200 for i, v in enumerate(a)]
 test = stats.ttest_rel(a, b)
 say("t", test.statistic)
 say("p", test.pvalue)
+signed = np.array([(i if i % 3 else -i) / 8 for i in range(1, 52)])  # exact up to 50 differences
+say("wilcoxon.50", stats.wilcoxon(signed[:50], method="exact").pvalue)
+say("wilcoxon.51", stats.wilcoxon(signed, correction=False, method="asymptotic").pvalue)
+
+
+def wilcoxon_by_all_signs(d):
+    """Exact with ties: the share of all choices of signs whose rank sum is as far from its mean."""
+    ranks = stats.rankdata(np.abs(d[d != 0]))
+    sums = [sum(r for r, sign in zip(ranks, s) if sign) for s in itertools.product((0, 1), repeat=len(ranks))]
+    mean, seen = ranks.sum() / 2, ranks[d[d != 0] > 0].sum()
+    return np.mean(np.abs(np.array(sums) - mean) >= abs(seen - mean) - 1e-9)
+
+
+tied = np.array([((7 * i * i + 3 * i) % 11 - 3) / 4 for i in range(14)])
+say("wilcoxon.tied", wilcoxon_by_all_signs(tied))
+many = np.array([((13 * i * i + 5 * i) % 47 - 20) / 8 for i in range(80)])
+say("wilcoxon.many", stats.wilcoxon(many, zero_method="wilcox", correction=False, method="asymptotic").pvalue)
+for q in (-1.5, 0.5, 2.9, 3.1, 8.0, 30.0):
+    say(f"normal.{q}", stats.norm.sf(q))
+p_values = np.array([0.04, 0.001, 0.02, 0.8, 0.02, 0.011])
+order = np.argsort(p_values, kind="stable")
+stepped = np.minimum(np.maximum.accumulate(p_values[order] * (len(p_values) - np.arange(len(p_values)))), 1)
+for i, v in zip(order, stepped):
+    say(f"holm.{i}", v)
 say("spearman", stats.spearmanr(a, [round(v, 1) for v in b])[0])
 for t, degrees in ((0.1, 1), (2.5, 4), (8.0, 30), (1.96, 1000)):
     say(f"student.{t}.{degrees}", 2 * stats.t.sf(t, degrees))
