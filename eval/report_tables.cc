@@ -149,7 +149,10 @@ std::string summary_table(const RunScores& scores) {
           "<th scope=\"col\" title=\"ECE of the bins of all cases together\">Pooled ECE</th><th "
           "scope=\"col\" title=\"Rank correlation over cases of "
           "mean "
-          "foreground entropy and 1 \u2212 Dice\">Case Spearman</th>";
+          "foreground entropy and 1 \u2212 Dice\">Case Spearman</th><th scope=\"col\" title=\"Area under the "
+          "selective risk over cases\">Case AURC</th><th scope=\"col\" title=\"Area under the generalised "
+          "risk "
+          "over cases\">Case AUGRC</th>";
     out += "</tr></thead><tbody>";
     std::vector<std::vector<bool>> bold;
     for (const ScoreName& s : columns) bold.push_back(bold_rows(scores, rows, s));
@@ -164,7 +167,8 @@ std::string summary_table(const RunScores& scores) {
           const auto it = p.find(key);
           return it == p.end() ? std::string(kNone) : "<td>" + fixed(it->second, decimals) + "</td>";
         };
-        out += cell("ece_top15", 5) + cell("casewise_spearman", 2);
+        out += cell("ece_top15", 5) + cell("casewise_spearman", 2) + cell("casewise_aurc", 4) +
+               cell("casewise_augrc", 4);
       }
       out += "</tr>";
     }
@@ -327,7 +331,11 @@ std::string definitions(const RunScores& scores) {
         "<dt>Pooled ECE</dt><dd>Top-label ECE of the bins of all cases together, as in the reliability "
         "diagrams."
         "</dd><dt>Case Spearman</dt><dd>Rank correlation over cases of mean foreground entropy and 1 \u2212 "
-        "Dice; with few cases it says little.</dd>";
+        "Dice; with few cases it says little.</dd><dt>Case AURC, Case AUGRC</dt><dd>Areas under the "
+        "selective "
+        "and the generalised risk over cases. The risk of a case is 1 \u2212 Dice; its confidence is the "
+        "mean "
+        "entropy near the predicted foreground, with the opposite sign. Lower is better.</dd>";
   out += "</dl>";
   if (!scores.rows.empty()) {
     const ScoreOptions& o = main_row(scores).table.options;

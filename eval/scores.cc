@@ -24,9 +24,15 @@ void put_classes(ScoreMap& values, const std::string& key, const ClassScores& sc
   put(values, key + ".mean_foreground", scores.mean_foreground);
 }
 
-/// Adds the scores of a probability map over a region. `suffix` is the region's part of the keys.
-void put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& entropy, const Tensor& region,
-                       const std::string& suffix) {
+struct Curves {
+  Reliability reliability;
+  RiskCurve risk_coverage;
+};
+
+/// Adds the scores of a probability map over a region and returns its curves. `suffix` is the region's part
+/// of the keys.
+Curves put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& entropy, const Tensor& region,
+                         const std::string& suffix) {
   const Tensor &p = in.probabilities, &y = in.truth;
   const Score likelihood = nll(p, y, region);
   put(values, "nll" + suffix, likelihood);
@@ -43,6 +49,12 @@ void put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& entr
   const Score kernel = skce(ranked);
   put(values, "skce" + suffix, kernel);
   if (kernel) put(values, "root_skce" + suffix, std::sqrt(*kernel));
+  RiskCurve risk_coverage;
+  if (auto selective = selective_risk(ranked)) {
+    put(values, "aurc" + suffix, selective->aurc);
+    put(values, "augrc" + suffix, selective->augrc);
+    risk_coverage = std::move(selective->curve);
+  }
   put(values, "entropy" + suffix, mean_over(entropy, region));
   const ErrorUncertainty error = error_uncertainty(entropy, in.prediction, y, region);
   put(values, "uncertainty_spearman" + suffix, error.spearman);
@@ -58,6 +70,7 @@ void put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& entr
     if (likelihood && exact) put(values, "nll_excess" + suffix, *likelihood - *exact);
     put(values, "kl_posterior" + suffix, kl_divergence(in.posterior, p, region));
   }
+  return {bins, std::move(risk_coverage)};
 }
 
 /// Adds the means over the raters of the NLL and the ECE. The label of a voxel is the one that the rater
@@ -95,15 +108,20 @@ ScoredCase score_case(const CaseInput& in, const ScoreOptions& options) {
             "[score_case] expected ", options.classes, " classes, got probabilities ",
             in.probabilities.shape());
     const Tensor entropy = entropy_map(in.probabilities);
-    put_probabilistic(values, in, entropy, {}, "");
+    Curves all = put_probabilistic(values, in, entropy, {}, "");
     const Tensor near = foreground_region(in.truth, in.spacing, options.foreground_radius);
-    put_probabilistic(values, in, entropy, near, "_foreground");
+    Curves foreground = put_probabilistic(values, in, entropy, near, "_foreground");
+    const Tensor predicted = foreground_region(in.prediction, in.spacing, options.foreground_radius);
+    const Score confidence = mean_over(entropy, predicted);
+    put(values, "entropy_predicted", confidence ? confidence : mean_over(entropy));
     if (in.annotations.size() > 1) {
       put_rater_means(values, in, {}, "");
       put_rater_means(values, in, near, "_foreground");
     }
-    scored.reliability = top_label_reliability(in.probabilities, in.truth);
-    scored.foreground_reliability = top_label_reliability(in.probabilities, in.truth, near);
+    scored.reliability = std::move(all.reliability);
+    scored.foreground_reliability = std::move(foreground.reliability);
+    scored.risk_coverage = std::move(all.risk_coverage);
+    scored.foreground_risk_coverage = std::move(foreground.risk_coverage);
   }
   if (!in.samples.empty() && !in.annotations.empty()) {
     const Agreement a = agreement(in.samples, in.annotations, options.classes);
@@ -119,19 +137,33 @@ void add(ScoreTable& table, const ScoredCase& scored) {
   table.cases.push_back(scored.scores);
   table.reliability += scored.reliability;
   table.foreground_reliability += scored.foreground_reliability;
+  table.risk_coverage += scored.risk_coverage;
+  table.foreground_risk_coverage += scored.foreground_risk_coverage;
 }
 
 void pool(ScoreTable& table) {
   table.pooled.clear();
   put(table.pooled, "ece_top15", ece(table.reliability));
-  std::vector<double> uncertainty, error;
-  for (const CaseScores& c : table.cases) {
-    const auto entropy = c.values.find("entropy_foreground"), dsc = c.values.find("dsc.mean_foreground");
-    if (entropy == c.values.end() || dsc == c.values.end()) continue;
-    uncertainty.push_back(entropy->second);
-    error.push_back(1 - dsc->second);
-  }
-  put(table.pooled, "casewise_spearman", spearman(uncertainty, error));
+  const auto pairs = [&table](const char* uncertainty) {  // of the cases that have both scores
+    std::pair<std::vector<double>, std::vector<double>> out;
+    for (const CaseScores& c : table.cases) {
+      const auto u = c.values.find(uncertainty), dsc = c.values.find("dsc.mean_foreground");
+      if (u == c.values.end() || dsc == c.values.end()) continue;
+      out.first.push_back(u->second);
+      out.second.push_back(1 - dsc->second);
+    }
+    return out;
+  };
+  const auto [entropy, error] = pairs("entropy_foreground");
+  put(table.pooled, "casewise_spearman", spearman(entropy, error));
+  auto [confidence, risk] = pairs("entropy_predicted");
+  for (double& v : confidence) v = -v;
+  table.casewise_risk_coverage = {};
+  if (risk.size() < 2) return;
+  SelectiveRisk selective = *selective_risk(confidence, risk);
+  put(table.pooled, "casewise_aurc", selective.aurc);
+  put(table.pooled, "casewise_augrc", selective.augrc);
+  table.casewise_risk_coverage = std::move(selective.curve);
 }
 
 std::string to_text(const ScoreTable& table) {

@@ -87,7 +87,7 @@ TEST(Golden, AllScoresOfACase) {
     EXPECT_NEAR(value, it->second, key.find("entropy") == 0 || key.find("mutual") == 0 ? 1e-6 : 1e-9) << key;
     ++compared;
   }
-  EXPECT_EQ(compared, 46);
+  EXPECT_EQ(compared, 51);
   EXPECT_NEAR(scored.scores.values.at("nll_excess"), expected.at("nll") - expected.at("nll_posterior"), 1e-9);
   EXPECT_NEAR(*ece(scored.reliability), expected.at("ece_top15"), 1e-9);
 }
@@ -104,6 +104,36 @@ Tensor coarse_probabilities() {
   return out;
 }
 
+/// Compares the areas and four points of the curves. The curve of voxels has the point of coverage k / 100 at
+/// k.
+void expect_risk(const SelectiveRisk& got, const std::map<std::string, double>& expected,
+                 const std::string& suffix) {
+  EXPECT_NEAR(got.aurc, expected.at("aurc" + suffix), 1e-12);
+  EXPECT_NEAR(got.augrc, expected.at("augrc" + suffix), 1e-12);
+  for (const size_t k : {0, 3, 37, 100}) {
+    const std::string at = suffix + '.' + std::to_string(k);
+    EXPECT_NEAR(got.curve.selective_risk[k], expected.at("selective_risk" + at), 1e-12) << at;
+    EXPECT_NEAR(got.curve.generalised_risk[k], expected.at("generalised_risk" + at), 1e-12) << at;
+  }
+}
+
+TEST(Golden, RiskCoverage) {
+  const auto expected = golden();
+  const CaseInput in = golden_case();
+  expect_risk(*selective_risk(RankedVoxels(in.probabilities, in.truth)), expected, "");
+  const Tensor near = foreground_region(in.truth, kSpacing);
+  expect_risk(*selective_risk(RankedVoxels(in.probabilities, in.truth, near)), expected, "_foreground");
+  std::vector<double> confidence, risk;
+  for (int i = 0; i < 12; ++i) {
+    confidence.push_back((5 * i * i + i) % 7);
+    risk.push_back(i * i % 13 / 16.0);
+  }
+  const SelectiveRisk cases = *selective_risk(confidence, risk);
+  EXPECT_NEAR(cases.aurc, expected.at("aurc.cases"), 1e-12);
+  EXPECT_NEAR(cases.augrc, expected.at("augrc.cases"), 1e-12);
+  EXPECT_NEAR(cases.curve.selective_risk.back(), expected.at("selective_risk.cases.100"), 1e-12);
+}
+
 TEST(Golden, EqualConfidences) {
   const auto expected = golden();
   const Tensor p = coarse_probabilities(), truth = labels(0);
@@ -116,6 +146,7 @@ TEST(Golden, EqualConfidences) {
   EXPECT_NEAR(*maximum_ce(bins), expected.at("mce_top15.coarse"), 1e-12);
   EXPECT_NEAR(*adaptive_ce(ranked), expected.at("adaptive_ce_top15.coarse"), 1e-12);
   EXPECT_NEAR(*skce(ranked), expected.at("skce.coarse"), 1e-12);
+  expect_risk(*selective_risk(ranked), expected, ".coarse");
 }
 
 TEST(Golden, DistanceTransformAndRegion) {

@@ -10,6 +10,7 @@
 #include "eval/distance.h"
 #include "eval/ranked.h"
 #include "eval/reliability.h"
+#include "eval/selective.h"
 #include "eval/statistics.h"
 #include "eval/uncertainty.h"
 #include "tensor/parallel.h"
@@ -142,6 +143,45 @@ TEST(Ranked, RefusesWhatIsNoProbability) {
       EXPECT_EQ(e.code(), ErrorCode::data);
       EXPECT_NE(std::string(e.what()).find("at voxel 1 for class 1"), std::string::npos) << e.what();
     }
+}
+
+TEST(Selective, CurvesOfThreeCasesByHand) {
+  // Risks 0, then .5, then 1 as the confidence falls.
+  const SelectiveRisk s = *selective_risk(std::vector<double>{1, 3, 2}, {1, 0, 0.5});
+  EXPECT_EQ(s.curve.coverage, (std::vector<double>{0, 1.0 / 3, 2.0 / 3, 1}));
+  EXPECT_EQ(s.curve.selective_risk, (std::vector<double>{0, 0, 0.25, 0.5}));
+  EXPECT_EQ(s.curve.generalised_risk, (std::vector<double>{0, 0, 0.5 / 3, 0.5}));
+  EXPECT_NEAR(s.aurc, (0 + 0.125 + 0.375) / 3, 1e-15);
+  EXPECT_NEAR(s.augrc, (0 + 0.25 / 3 + (0.5 / 3 + 0.5) / 2) / 3, 1e-15);
+  EXPECT_EQ(s.curve.cases, 3);
+}
+
+TEST(Selective, EqualConfidencesEnterTogether) {
+  // One group: the selective risk is constant, the generalised risk rises in a line.
+  for (const auto& risk : {std::vector<double>{1, 0, 0, 0}, {0, 0, 0, 1}}) {
+    const SelectiveRisk s = *selective_risk(std::vector<double>{0.5, 0.5, 0.5, 0.5}, risk);
+    EXPECT_DOUBLE_EQ(s.aurc, 0.25);
+    EXPECT_DOUBLE_EQ(s.augrc, 0.125);
+  }
+  const Tensor p = map({0.25f, 0.75f, 0.75f, 0.25f}, 2);
+  const SelectiveRisk voxels = *selective_risk(RankedVoxels(p, line({0, 0})));
+  EXPECT_DOUBLE_EQ(voxels.aurc, 0.5);
+  EXPECT_DOUBLE_EQ(voxels.augrc, 0.25);
+  EXPECT_EQ(voxels.curve.coverage.size(), 101u);
+  EXPECT_DOUBLE_EQ(voxels.curve.selective_risk[50], 0.5);
+  EXPECT_DOUBLE_EQ(voxels.curve.generalised_risk[50], 0.25);
+}
+
+TEST(Selective, NothingToRankAndBadValues) {
+  EXPECT_FALSE(selective_risk(std::vector<double>{}, {}));
+  const Tensor p = map({1, 0}, 2);
+  EXPECT_FALSE(selective_risk(RankedVoxels(p, line({0}), Tensor::zeros({1, 1, 1}, DType::u8))));
+  // One class: all voxels are right.
+  const SelectiveRisk sure = *selective_risk(RankedVoxels(map({1, 1}, 1), line({0, 0})));
+  EXPECT_EQ(sure.aurc, 0);
+  EXPECT_EQ(sure.augrc, 0);
+  EXPECT_THROW(selective_risk(std::vector<double>{1}, {0, 1}), Error);
+  EXPECT_THROW(selective_risk(std::vector<double>{std::nan("")}, {0}), Error);
 }
 
 TEST(Distance, MatchesBruteForceOnRandomMasks) {

@@ -286,6 +286,11 @@ TEST(Report, PairedDifferencesHaveTheRankTestAndItsCorrection) {
                  row("c", RowRole::baseline, -0.1), row("own", RowRole::method, 0)};
   const std::string table = detail::comparison_table(scores);
   EXPECT_NE(table.find("<td>0.031</td><td>0.094</td><td>6</td>"), std::string::npos) << table;
+  // Comparisons of too few cases do not count.
+  scores.rows[0].table.cases.pop_back();
+  scores.rows[1].table.cases.pop_back();
+  EXPECT_NE(detail::comparison_table(scores).find("<td>0.031</td><td>0.031</td><td>6</td>"),
+            std::string::npos);
   scores.rows.erase(scores.rows.begin(), scores.rows.begin() + 2);
   EXPECT_NE(detail::comparison_table(scores).find("<td>0.031</td><td>0.031</td><td>6</td>"),
             std::string::npos);

@@ -74,7 +74,26 @@ def skce(confidence, right, width=0.2):
     return (residual[:, None] * residual[None, :] * kernel).mean()
 
 
+def risk_coverage(confidence, risk):
+    """(coverage, selective risk, generalised risk); the last points of the curves are at coverage 1."""
+    points = []
+    for threshold in sorted(set(confidence), reverse=True):
+        accepted = confidence >= threshold
+        points.append((accepted.mean(), risk[accepted].mean(), risk[accepted].sum() / len(risk)))
+    return np.array([(0, points[0][1], 0)] + points).T
+
+
+def say_risk(suffix, confidence, risk):
+    coverage, selective, generalised = risk_coverage(confidence, risk)
+    say("aurc" + suffix, np.trapezoid(selective, coverage))
+    say("augrc" + suffix, np.trapezoid(generalised, coverage))
+    for at in (0, 3, 37, 100):
+        say(f"selective_risk{suffix}.{at}", np.interp(at / 100, coverage, selective))
+        say(f"generalised_risk{suffix}.{at}", np.interp(at / 100, coverage, generalised))
+
+
 def say_calibration(suffix, confidence, right):
+    say_risk(suffix, confidence, (~right).astype(np.float64))
     n, gap = bins_of(confidence, right, 15).T
     say("average_ce_top15" + suffix, gap.mean())
     say("mce_top15" + suffix, gap[n >= 100].max())
@@ -138,6 +157,8 @@ for suffix, inside in (("", np.ones_like(region)), ("_foreground", region)):
     say_calibration(suffix, q.max(-1), q.argmax(-1) == t)
     say("ece_marginal20" + suffix, np.mean([ece(q[:, c], t == c, 20) for c in range(K)]))
     say("entropy" + suffix, h[inside].mean())
+    if suffix:
+        say("entropy_predicted", h[ndimage.distance_transform_edt(prediction == 0, sampling=SPACING) <= 5.0].mean())
     say("mutual_information" + suffix, mi[inside].mean())
     wrong = prediction[inside] != t
     u = h[inside].astype(np.float32).astype(np.float64)
@@ -194,6 +215,7 @@ many = np.array([((13 * i * i + 5 * i) % 47 - 20) / 8 for i in range(80)])
 say("wilcoxon.many", stats.wilcoxon(many, zero_method="wilcox", correction=False, method="asymptotic").pvalue)
 for q in (-1.5, 0.5, 2.9, 3.1, 8.0, 30.0):
     say(f"normal.{q}", stats.norm.sf(q))
+say_risk(".cases", np.array([(5 * i * i + i) % 7 for i in range(12)]), np.array([(i * i) % 13 / 16 for i in range(12)]))
 p_values = np.array([0.04, 0.001, 0.02, 0.8, 0.02, 0.011])
 order = np.argsort(p_values, kind="stable")
 stepped = np.minimum(np.maximum.accumulate(p_values[order] * (len(p_values) - np.arange(len(p_values)))), 1)
