@@ -3,9 +3,9 @@
 //
 // Scores: metrics.h (this file: Dice, NLL, Brier, KL), reliability.h (ECE and its bins), ranked.h
 // (calibration errors from the sorted confidences), distance.h (distance transform, foreground region, HD95,
-// NSD), agreement.h (GED, HM-IoU), uncertainty.h (entropy and mutual information, and their relation to
-// errors), selective.h (risk-coverage curves), scores.h (all scores of a case, tables of them; read it next).
-// run/scores.h has the scores as plain data and their files.
+// NSD), agreement.h (GED, HM-IoU), curvas.h (scores of the CURVAS challenges), uncertainty.h (entropy and
+// mutual information, and their relation to errors), selective.h (risk-coverage curves), scores.h (all scores
+// of a case, tables of them; read it next). run/scores.h has the scores as plain data and their files.
 //
 // Others: statistics.h (t-test, bootstrap), calibrate.h (fits of temperature and tau_out), evaluate.h
 // (`voxgrad evaluate`), score_names.h, case_choice.h, class_colours.h, svg.h and figures.h (plots), report.h

@@ -57,6 +57,22 @@ const std::vector<ScoreName>& score_names() {
        "NLL minus the NLL of the exact posterior, which no method can beat in expectation."},
       {"kl_posterior", "KL to exact posterior", "nats", 4, false, false,
        "Mean over voxels of KL(posterior \u2016 prediction)."},
+      {"curvas_dice", "CURVAS Dice", "", 3, true, false,
+       "CURVAS 2025: Dice of p > t and of the raters\u2019 mean > t, mean over six thresholds from 0.1 to "
+       "0.8."},
+      {"curvas_dice.mean_foreground", "CURVAS Dice", "", 3, true, false,
+       "CURVAS 2024: Dice where the raters agree, mean over the classes."},
+      {"curvas_confidence.mean_foreground", "CURVAS confidence", "", 3, true, false,
+       "CURVAS 2024: (mean p where all raters mark the class + 1 \u2212 mean p where none does) / 2, mean "
+       "over the "
+       "classes."},
+      {"curvas_ece", "CURVAS ECE", "", 4, false, false,
+       "Top-label ECE with the bins and the box of CURVAS, mean over the raters."},
+      {"curvas_crps", "CURVAS CRPS", "voxels", 1, false, false,
+       "CURVAS 2025: CRPS of the sum of p against a normal fitted to the raters\u2019 volumes."},
+      {"curvas_crps.mean_foreground", "CURVAS CRPS", "voxels", 1, false, false,
+       "CURVAS 2024: CRPS of the sum of p against a normal fitted to the raters\u2019 volumes, mean over the "
+       "classes."},
       {"uncertainty_auroc_foreground", "Error AUROC", "", 3, true, false,
        "Probability that a wrong voxel near the foreground has more entropy than a right one."},
       {"uncertainty_spearman_foreground", "Error Spearman", "", 3, true, false,

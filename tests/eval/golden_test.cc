@@ -6,6 +6,7 @@
 
 #include "eval/agreement.h"
 #include "eval/calibrate.h"
+#include "eval/curvas.h"
 #include "eval/ranked.h"
 #include "eval/scores.h"
 #include "eval/statistics.h"
@@ -40,19 +41,23 @@ Tensor labels(int64_t shift) {
   return out;
 }
 
-Tensor probabilities(const Tensor& prediction, uint64_t salt) {
-  Tensor out = Tensor::empty({D, H, W, K});
+/// If `certain` is above 0, every `certain`-th voxel has the probability 1 for the predicted class.
+Tensor probabilities(const Tensor& prediction, uint64_t salt, int64_t classes = K, int64_t certain = 0) {
+  Tensor out = Tensor::empty({D, H, W, classes});
   const int32_t* y = prediction.data<int32_t>();
   float* p = out.mutable_data<float>();
-  for (int64_t i = 0; i < D * H * W; ++i, p += K) {
-    double w[K], sum = 0;
-    for (int64_t c = 0; c < K; ++c) {
-      const uint64_t element = static_cast<uint64_t>(i * K + c) + 7919 * salt;
+  std::vector<double> w(static_cast<size_t>(classes));
+  for (int64_t i = 0; i < D * H * W; ++i) {
+    double sum = 0;
+    for (size_t c = 0; c < w.size(); ++c) {
+      const uint64_t element = static_cast<uint64_t>(i) * w.size() + c + 7919 * salt;
       const uint64_t hash = ((element * 2654435761u) % (uint64_t{1} << 32)) >> 20;
-      w[c] = static_cast<double>(1 + hash % 50 + (y[i] == c ? 90 : 0));
+      const bool predicted = y[i] == static_cast<int32_t>(c);
+      w[c] = static_cast<double>(1 + hash % 50 + (predicted ? 90 : 0));
+      if (certain > 0 && i % certain == 0) w[c] = predicted ? 1 : 0;
       sum += w[c];
     }
-    for (int64_t c = 0; c < K; ++c) p[c] = static_cast<float>(w[c] / sum);
+    for (const double v : w) *p++ = static_cast<float>(v / sum);
   }
   return out;
 }
@@ -207,6 +212,64 @@ TEST(Golden, RankTestsAndCorrection) {
   const std::vector<double> adjusted = holm({0.04, 0.001, 0.02, 0.8, 0.02, 0.011});
   for (size_t i = 0; i < adjusted.size(); ++i)
     EXPECT_NEAR(adjusted[i], expected.at("holm." + std::to_string(i)), 1e-15) << i;
+}
+
+/// The scores of a profile, all of those in the file with the prefix and no others.
+void expect_profile(const ScoreMap& got, const std::map<std::string, double>& expected,
+                    const std::string& prefix) {
+  size_t compared = 0;
+  for (const auto& [key, value] : expected)
+    if (key.starts_with(prefix)) {
+      ASSERT_TRUE(got.contains(key.substr(prefix.size()))) << key;
+      // The reference integrates numerically, to about 1e-10.
+      EXPECT_NEAR(got.at(key.substr(prefix.size())), value, 1e-9) << key;
+      ++compared;
+    }
+  EXPECT_GT(compared, 3u);
+  EXPECT_EQ(got.size(), compared);
+}
+
+TEST(Golden, CurvasProfiles) {
+  const auto expected = golden();
+  const auto organs = [](int64_t shift) {
+    Tensor out = labels(shift);
+    int32_t* v = out.mutable_data<int32_t>();
+    for (int64_t i = 0; i < out.numel(); ++i) {
+      const int64_t z = i / (H * W) - 1, y = i / W % H - 1, x = i % W - 2 - shift;
+      if (z * z + y * y + x * x <= 2) v[i] = 3;
+    }
+    return out;
+  };
+  CurvasCase three;
+  three.prediction = organs(1);
+  three.probabilities = probabilities(three.prediction, 3, 4, 7);
+  for (int64_t s : {0, 1, 2}) three.annotations.push_back(organs(s));
+  three.image = Tensor::full({D, H, W}, -1000);
+  // Four voxels of two slices mark the box in the plane, y 1 to 7 and x 2 to 8.
+  float* hu = three.image.mutable_data<float>();
+  hu[1 * W + 5] = hu[7 * W + 6] = hu[H * W + 3 * W + 2] = hu[H * W + 4 * W + 8] = 40;
+  hu[2 * W] = 0;  // not above 0
+  expect_profile(curvas_scores(CurvasProfile::curvas_2024, three), expected, "curvas2024.");
+
+  const auto tumour = [](int64_t shift) {
+    Tensor out = labels(shift);
+    for (int64_t i = 0; i < out.numel(); ++i)
+      out.mutable_data<int32_t>()[i] = std::min(out.data<int32_t>()[i], 1);
+    return out;
+  };
+  CurvasCase one;
+  one.probabilities = probabilities(tumour(1), 4, 2, 7);
+  for (int64_t s : {0, 1, 2, 3, 5}) one.annotations.push_back(tumour(s));
+  expect_profile(curvas_scores(CurvasProfile::curvas_2025, one), expected, "curvas2025.");
+}
+
+TEST(Golden, ContinuousRankedProbabilityScore) {
+  const auto expected = golden();
+  for (const char* value : {"0.0", "96.0", "101.5", "104.9", "130.0"}) {
+    const double v = std::stod(value);
+    EXPECT_NEAR(*curvas_crps(v, 100, 4), expected.at(std::string("crps_cut.") + value), 1e-9) << value;
+    EXPECT_NEAR(normal_crps(v, 100, 4), expected.at(std::string("crps_uncut.") + value), 1e-9) << value;
+  }
 }
 
 TEST(Golden, FittedScalars) {

@@ -8,7 +8,7 @@ import itertools
 import math
 
 import numpy as np
-from scipy import ndimage, optimize, stats
+from scipy import integrate, ndimage, optimize, stats
 
 D, H, W, K = 6, 9, 10, 3
 SPACING = (4.0, 1.4, 1.7)
@@ -190,6 +190,88 @@ cost = np.array([[iou_distance(samples[i % 4], raters[j % 6]) for j in range(n)]
 rows, columns = optimize.linear_sum_assignment(cost)
 say("hm_iou", (1 - cost[rows, columns]).mean())
 say("sample_diversity", mean_d(samples, samples))
+
+# CURVAS. Every seventh voxel is certain, so that the bin of p = 1 and the clamp at 1e-8 have voxels.
+def labels4(shift):
+    out = labels(shift)
+    out[(z - 1) ** 2 + (y - 1) ** 2 + (x - 2 - shift) ** 2 <= 2] = 3
+    return out
+
+
+def certain(prediction, salt, classes):
+    flat = prediction.reshape(-1)
+    i = np.arange(flat.size)[:, None] * classes + np.arange(classes)[None, :]
+    w = 1 + hashed(i + 7919 * salt) % np.uint64(50) + np.uint64(90) * (flat[:, None] == np.arange(classes)[None, :])
+    w = w.astype(np.float64)
+    w[::7] = np.eye(classes)[flat[::7]]
+    return (w / w.sum(1, keepdims=True)).astype(np.float32).reshape(D, H, W, classes)
+
+
+def curvas_ece(q, truth):
+    """q: float32 [voxels, K]. Edges and confidences are float32."""
+    confidence, right = q.max(-1), q.argmax(-1) == truth
+    edges, total = (np.arange(52) / 50).astype(np.float32), 0.0
+    for low, high in zip(edges[:-1], edges[1:]):
+        inside = (confidence >= low) & (confidence < high)
+        if inside.any():
+            total += inside.mean() * abs(right[inside].mean() - confidence[inside].astype(np.float64).mean())
+    return total
+
+
+def crps(value, drawn, cut):
+    mean, sd = np.mean(drawn), np.std(drawn)
+    if cut:
+        grid = np.linspace(stats.norm.ppf(0.01, mean, sd), stats.norm.ppf(0.99, mean, sd), 100)
+        cdf = lambda v: np.interp(v, grid, stats.norm.cdf(grid, mean, sd), left=0, right=1)
+        low, high = mean - 3 * sd, mean + 3 * sd
+    else:
+        grid, cdf = mean + sd * np.arange(-20, 21), lambda v: stats.norm.cdf(v, mean, sd)
+        low, high = min(grid[0], value), max(grid[-1], value)
+    knots = np.unique(np.clip(np.concatenate([grid, [low, high, value]]), low, high))
+    return sum(integrate.quad(lambda v: (cdf(v) - (v >= value)) ** 2, s, e, epsabs=1e-12, epsrel=1e-12)[0]
+               for s, e in zip(knots[:-1], knots[1:]))
+
+
+organs = [labels4(s) for s in (0, 1, 2)]
+q4, body = certain(labels4(1), 3, 4), np.zeros((D, H, W), bool)
+body[:, 1:8, 2:9] = True  # the box of CT > 0 in the plane
+inside = body.reshape(-1)
+say("curvas2024.curvas_ece", np.mean([curvas_ece(q4.reshape(-1, 4)[inside], r.reshape(-1)[inside]) for r in organs]))
+summary = {}
+for c in range(1, 4):
+    marks = np.sum([r == c for r in organs], axis=0)
+    every, none, mask = (marks == 3) & body, (marks == 0) & body, labels4(1) == c
+    agreed = every | none
+    pc = q4[..., c].astype(np.float64)
+    drawn = [((r == c) & body).sum() for r in organs]
+    for key, value in (
+        ("curvas_dice", 2 * (mask & every).sum() / ((mask & agreed).sum() + every.sum())),
+        ("curvas_confidence", (pc[every].mean() + 1 - pc[none].mean()) / 2),
+        ("curvas_crps", crps(pc[body].sum(), drawn, True) if np.std(drawn) > 0 else None),
+        ("curvas_crps_uncut", crps(pc[body].sum(), drawn, False) if np.std(drawn) > 0 else abs(pc[body].sum() - np.mean(drawn)))):
+        if value is not None:
+            say(f"curvas2024.{key}.{c}", value)
+            summary.setdefault(key, []).append(value)
+for key, values in summary.items():
+    say(f"curvas2024.{key}.mean_foreground", np.mean(values))
+
+tumours = [(labels(s) > 0).astype(np.int32) for s in (0, 1, 2, 3, 5)]
+q2 = certain(tumours[1], 4, 2)
+share = np.mean(tumours, axis=0)
+dices = []
+for t in np.linspace(0.1, 0.8, 6):
+    u, v = q2[..., 1] > np.float32(t), share > t + 1e-9
+    dices.append(2 * (u & v).sum() / (u.sum() + v.sum() + 1e-6))
+say("curvas2025.curvas_dice", np.mean(dices))
+clamped = np.maximum(q2, np.float32(1e-8))
+clamped /= clamped.sum(-1, keepdims=True)
+say("curvas2025.curvas_ece", np.mean([curvas_ece(clamped.reshape(-1, 2), r.reshape(-1)) for r in tumours]))
+drawn = [r.sum() for r in tumours]
+say("curvas2025.curvas_crps", crps(q2[..., 1].astype(np.float64).sum(), drawn, True))
+say("curvas2025.curvas_crps_uncut", crps(q2[..., 1].astype(np.float64).sum(), drawn, False))
+for value in (0.0, 96.0, 101.5, 104.9, 130.0):
+    say(f"crps_cut.{value}", crps(value, [96, 104], True))
+    say(f"crps_uncut.{value}", crps(value, [96, 104], False))
 
 a = [float((37 * i * i + 11 * i) % 101) / 100 for i in range(17)]
 b = [v - 0.03 + float((53 * i) % 19) / 200 for i, v in enumerate(a)]
