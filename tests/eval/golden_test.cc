@@ -245,9 +245,10 @@ TEST(Golden, CurvasProfiles) {
   three.probabilities = probabilities(three.prediction, 3, 4, 7);
   for (int64_t s : {0, 1, 2}) three.annotations.push_back(organs(s));
   three.image = Tensor::full({D, H, W}, -1000);
-  // Four voxels of two slices mark the box in the plane, y 1 to 7 and x 2 to 8.
+  // Four voxels of two inner slices mark the box in the plane, y 1 to 7 and x 2 to 8.
   float* hu = three.image.mutable_data<float>();
-  hu[1 * W + 5] = hu[7 * W + 6] = hu[H * W + 3 * W + 2] = hu[H * W + 4 * W + 8] = 40;
+  hu[2 * H * W + 1 * W + 5] = hu[2 * H * W + 7 * W + 6] = 40;
+  hu[3 * H * W + 3 * W + 2] = hu[3 * H * W + 4 * W + 8] = 40;
   hu[2 * W] = 0;  // not above 0
   expect_profile(curvas_scores(CurvasProfile::curvas_2024, three), expected, "curvas2024.");
 
