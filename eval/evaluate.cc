@@ -49,8 +49,10 @@ class Evaluator {
     table.class_names = find_label_names(truth_folder_ + "/..");
     table.options = {number_of_classes(), options_.foreground_radius, options_.nsd_tolerance};
     if (profile_ && table.options.classes != curvas_classes(*profile_))
-      fail(ErrorCode::data, "[evaluate] ", options_.profile, ": expected ", curvas_classes(*profile_),
-           " classes, including the background, got ", table.options.classes);
+      fail(ErrorCode::data, "[evaluate] ",
+           options_.classes > 1 ? std::string("--classes") : probabilities_.begin()->second, ": expected ",
+           curvas_classes(*profile_), " classes, including the background, for ", options_.profile, ", got ",
+           table.options.classes);
     if (static_cast<int>(table.class_names.size()) != table.options.classes) table.class_names.clear();
     size_t done = 0;
     for (const auto& [name, path] : truths_) {

@@ -77,13 +77,13 @@ const std::vector<ScoreName>& score_names() {
        "Probability that a wrong voxel near the foreground has more entropy than a right one."},
       {"uncertainty_spearman_foreground", "Error Spearman", "", 3, true, false,
        "Rank correlation of entropy and error over the voxels near the foreground."},
-      {"aurc", "AURC", "", 5, false, false,
-       "Area under the selective risk: the error rate of the most confident voxels, mean over all shares of "
-       "voxels."},
-      {"augrc", "AUGRC", "", 5, false, false,
-       "Area under the generalised risk: the share of voxels that are accepted and wrong, mean over all "
-       "shares "
-       "of accepted voxels."},
+      {"aurc_foreground", "AURC, foreground", "", 4, false, false,
+       "Area under the selective risk of the voxels near the true foreground: the error rate of the most "
+       "confident ones, mean over all shares of them."},
+      {"augrc_foreground", "AUGRC, foreground", "", 4, false, false,
+       "Area under the generalised risk of the voxels near the true foreground: the share that is accepted "
+       "and "
+       "wrong, mean over all accepted shares."},
       {"entropy_foreground", "Entropy, foreground", "nats", 3, false, false,
        "Mean entropy of the voxels near the true foreground: a description, not a grade."},
   };

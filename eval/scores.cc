@@ -24,6 +24,29 @@ void put_classes(ScoreMap& values, const std::string& key, const ClassScores& sc
   put(values, key + ".mean_foreground", scores.mean_foreground);
 }
 
+/// Adds the scores that need the voxels sorted by confidence and returns the risk-coverage curve. The sorted
+/// voxels are released before other scores need memory.
+RiskCurve put_ranked(ScoreMap& values, const CaseInput& in, const Tensor& region, const std::string& suffix) {
+  const RankedVoxels ranked(in.probabilities, in.truth, region);
+  put(values, "adaptive_ce_top15" + suffix, adaptive_ce(ranked));
+  const Score kernel = skce(ranked);
+  put(values, "skce" + suffix, kernel);
+  if (kernel) put(values, "root_skce" + suffix, std::sqrt(*kernel));
+  auto selective = selective_risk(ranked);
+  if (!selective) return {};
+  put(values, "aurc" + suffix, selective->aurc);
+  put(values, "augrc" + suffix, selective->augrc);
+  return std::move(selective->curve);
+}
+
+/// The mean entropy near the predicted foreground, or of all voxels if there is none: how uncertain a case
+/// is, judged without the truth.
+Score predicted_entropy(const CaseInput& in, const Tensor& entropy, double radius) {
+  const Tensor near = foreground_region(in.prediction, in.spacing, radius);
+  const Score mean = mean_over(entropy, near);
+  return mean ? mean : mean_over(entropy);
+}
+
 struct Curves {
   Reliability reliability;
   RiskCurve risk_coverage;
@@ -44,17 +67,7 @@ Curves put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& en
   put(values, "average_ce_top15" + suffix, average_ce(bins));
   put(values, "mce_top15" + suffix, maximum_ce(bins));
   put(values, "ece_marginal20" + suffix, ece_class_marginal(p, y, region));
-  const RankedVoxels ranked(p, y, region);
-  put(values, "adaptive_ce_top15" + suffix, adaptive_ce(ranked));
-  const Score kernel = skce(ranked);
-  put(values, "skce" + suffix, kernel);
-  if (kernel) put(values, "root_skce" + suffix, std::sqrt(*kernel));
-  RiskCurve risk_coverage;
-  if (auto selective = selective_risk(ranked)) {
-    put(values, "aurc" + suffix, selective->aurc);
-    put(values, "augrc" + suffix, selective->augrc);
-    risk_coverage = std::move(selective->curve);
-  }
+  RiskCurve risk_coverage = put_ranked(values, in, region, suffix);
   put(values, "entropy" + suffix, mean_over(entropy, region));
   const ErrorUncertainty error = error_uncertainty(entropy, in.prediction, y, region);
   put(values, "uncertainty_spearman" + suffix, error.spearman);
@@ -109,11 +122,9 @@ ScoredCase score_case(const CaseInput& in, const ScoreOptions& options) {
             in.probabilities.shape());
     const Tensor entropy = entropy_map(in.probabilities);
     Curves all = put_probabilistic(values, in, entropy, {}, "");
+    put(values, "entropy_predicted", predicted_entropy(in, entropy, options.foreground_radius));
     const Tensor near = foreground_region(in.truth, in.spacing, options.foreground_radius);
     Curves foreground = put_probabilistic(values, in, entropy, near, "_foreground");
-    const Tensor predicted = foreground_region(in.prediction, in.spacing, options.foreground_radius);
-    const Score confidence = mean_over(entropy, predicted);
-    put(values, "entropy_predicted", confidence ? confidence : mean_over(entropy));
     if (in.annotations.size() > 1) {
       put_rater_means(values, in, {}, "");
       put_rater_means(values, in, near, "_foreground");

@@ -157,7 +157,8 @@ TEST_F(EvaluateProfile, Curvas2025NeedsTwoClassesProbabilitiesAndRaters) {
   write_probabilities(3);
   expect_error(evaluates, ErrorCode::data, {"ratersTr/RATER/a.nii.gz: missing", "curvas-2025"});
   for (const char* rater : {"/ratersTr/r1/a", "/ratersTr/r2/a"}) write(rater, labels_);
-  expect_error(evaluates, ErrorCode::data, {"curvas-2025: expected 2 classes", "got 3"});
+  expect_error(evaluates, ErrorCode::data,
+               {"/p/probabilities/a.nii.gz: expected 2 classes", "curvas-2025, got 3"});
   write_probabilities(2);
   const Evaluation e = evaluate(options_);
   EXPECT_NEAR(e.table.cases[0].values.at("curvas_dice"), 4 / (4 + 1e-6), 1e-12);

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "eval/agreement.h"
+#include "eval/curvas.h"
 #include "eval/distance.h"
 #include "eval/ranked.h"
 #include "eval/reliability.h"
@@ -393,7 +394,16 @@ TEST(Sums, SameBitsWithAnyNumberOfThreads) {
     y.mutable_data<int32_t>()[i] = random.uniform(static_cast<uint64_t>(i + y.numel())) > v;
   }
   const auto scores = [&] {
-    return std::vector<double>{*nll(p, y), *brier(p, y), *ece_top_label(p, y), *ece_class_marginal(p, y)};
+    const RankedVoxels ranked(p, y);
+    const ScoreMap curvas = curvas_scores(CurvasProfile::curvas_2025, {{}, p, {y}, {}});
+    return std::vector<double>{*nll(p, y),
+                               *brier(p, y),
+                               *ece_top_label(p, y),
+                               *ece_class_marginal(p, y),
+                               *skce(ranked),
+                               selective_risk(ranked)->aurc,
+                               curvas.at("curvas_ece"),
+                               curvas.at("curvas_crps_uncut")};
   };
   set_thread_count(1);
   const std::vector<double> one = scores();

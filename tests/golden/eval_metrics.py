@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Golden values of tests/eval/golden_test.cc: every score computed a second time with numpy and scipy.
 
-Usage: python3 tests/golden/eval_metrics.py > tests/golden/eval_metrics.txt      (needs numpy and scipy)
+Usage: python3 tests/golden/eval_metrics.py > tests/golden/eval_metrics.txt      (needs numpy 2 and scipy)
 Lines are `key value`. The inputs are integer formulas that the test repeats.
 """
 import itertools
