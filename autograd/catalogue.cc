@@ -60,16 +60,16 @@ std::string properties(const Op& op) {
 std::string op_catalogue() {
   std::ostringstream out;
   out << "# Operations\n\n"
-         "Made from the op records (autograd/ops/); do not edit, see tests/autograd/catalogue_test.cc. "
-         "Volumes are [N, D, H, W, C].\n\n"
-         "- *kept*: what the forward pass keeps for the backward pass. Shapes are those of the first sample "
-         "below, in "
-         "f64.\n"
-         "- *linear*: in all differentiable inputs together; `<Ax, y> = <x, A'y>` is tested.\n"
-         "- *recomputable*: the output can be made again from the inputs, instead of being kept "
-         "(Tape::set_recompute).\n"
-         "- All ops give the same bits with any number of threads, except where it says not "
-         "deterministic.\n\n"
+         "This page is made from the op records (autograd/ops/). Do not edit it: "
+         "tests/autograd/catalogue_test.cc writes it. Volumes are [N, D, H, W, C].\n\n"
+         "- *kept*: what the forward pass keeps for the backward pass. Inputs are counted from 0. Shapes are "
+         "those of the first sample below, in f64.\n"
+         "- *linear*: the op is linear in all differentiable inputs together. The test is `<Ax, y> = <x, "
+         "A'y>`.\n"
+         "- *recomputable*: the output can be computed again, from the inputs and what is kept, instead of "
+         "being kept itself (Tape::set_recompute).\n"
+         "- All ops give the same bits with any number of threads, except those marked *not "
+         "deterministic*.\n\n"
          "| op | equation | properties | kept |\n|---|---|---|---|\n";
   for (const Op* op : all_ops()) {
     const std::vector<OpSample> samples = op->samples();
@@ -77,11 +77,11 @@ std::string op_catalogue() {
         << escaped(op->equation) << " | " << properties(*op) << " | " << kept(*op, samples.at(0)) << " |\n";
   }
   out << "\n## What is tested\n\n"
-         "Every op on every sample: the gradient in f64 against central differences (largest error relative "
-         "to the "
-         "largest gradient below *gradient*), and f32 against the f64 reference (relative to the largest "
-         "value below "
-         "*parity*, gradients below twice that).\n\n"
+         "Every op is tested on every sample:\n\n"
+         "- The gradient in f64 is compared with central differences. The largest error, relative to the "
+         "largest gradient, is at most *gradient*.\n"
+         "- f32 is compared with the f64 reference. The largest error, relative to the largest value, is at "
+         "most *parity*. For gradients it is at most twice *parity*.\n\n"
          "| op | sample | inputs | attributes | gradient | parity |\n|---|---|---|---|---|---|\n";
   for (const Op* op : all_ops())
     for (const OpSample& s : op->samples()) {

@@ -85,8 +85,8 @@ struct Op {
   std::string_view name;
   std::string_view equation;  ///< the formula or its source
   Shape (*shape)(const Attrs&, std::span<const Shape>);
-  /// Which inputs may be bf16. With them the output and the gradients of both are bf16; the other inputs are
-  /// f32. Null: the op works only in f32 and f64.
+  /// Which inputs may be bf16. If these inputs are bf16, then the output is bf16 too, and so are the
+  /// gradients of both. The other inputs are f32. Null: the op works only in f32 and f64.
   bool (*bf16_input)(const Attrs&, size_t index, size_t count) = nullptr;
   /// The type of the output for a type of the inputs. Null: the same type.
   DType (*dtype)(const Attrs&, DType) = nullptr;
@@ -95,12 +95,12 @@ struct Op {
   /// Which inputs backward reads. Null: none.
   bool (*saves_input)(const Attrs&, size_t index, size_t count) = nullptr;
   bool saves_output = false;
-  /// Computes the output again from inputs and saved values, to trade time for memory. Null: this is not
-  /// cheap, so the output is kept.
+  /// Computes the output again from inputs and saved values. This saves memory and costs time. Null: it is
+  /// not cheap, so the output is kept.
   Tensor (*recompute)(const Attrs&, std::span<const Tensor> in, std::span<const Tensor> saved) = nullptr;
   /// Floating-point operations of forward. Null: one for each output element.
   double (*flops)(const Attrs&, std::span<const Shape> in, const Shape& out) = nullptr;
-  bool linear = false;  ///< linear in all differentiable inputs together; <Ax, y> = <x, A'y> is tested
+  bool linear = false;  ///< linear in all differentiable inputs together; the test is <Ax, y> = <x, A'y>
   std::vector<OpSample> (*samples)() = nullptr;
   bool deterministic = true;
 };

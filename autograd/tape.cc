@@ -175,7 +175,7 @@ Var apply(const Op& op, Attrs attrs, std::vector<Var> inputs) {
 }
 
 void Tape::backward(const Var& loss, Tensor grad) {
-  require(!walked_, "[backward] a tape walks once");
+  require(!walked_, "[backward] expected the first backward pass of this tape, got another one");
   require(loss.requires_grad(), "[backward] expected a loss that depends on a leaf");
   walked_ = true;
   current_tape = outer_;  // ops in backward are not recorded

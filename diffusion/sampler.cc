@@ -10,10 +10,10 @@ namespace voxgrad {
 
 void SamplerOptions::declare(OptionTable table) {
   table.integer("steps", steps, 1, 100000, "S, evaluations of the denoiser per sample; the paper uses 300")
-      .word("sampler", kind, {"ddim", "ddpm", "dpmpp"}, "reverse process")
-      .number("eta", eta, 0, 1, "noise of ddim: 0 is deterministic given the start")
+      .word("sampler", kind, {"ddim", "ddpm", "dpmpp"}, "sampler of the reverse process")
+      .number("eta", eta, 0, 1, "noise of ddim; 0: no noise, so the start determines the sample")
       .word("variance", variance, {"posterior", "upper"},
-            "variance of ddpm: posterior (that of the posterior) or upper (1 - alpha)")
+            "variance of ddpm; posterior: that of the posterior distribution; upper: 1 - alpha")
       .word("spacing", spacing, {"uniform", "log-snr"}, "spacing of the S steps in 1..T");
 }
 namespace {

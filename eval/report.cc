@@ -63,12 +63,10 @@ std::string calibration(const Report& r) {
   }
   if (out.empty()) return "";
   return "<div class=\"figures\">" + out +
-         "</div><p class=\"small\">Top-label reliability of the voxels of all scored cases, pooled, 15 bins. "
-         "The blue "
-         "line on a bar is the accuracy of the bin, the yellow part is its gap to the mean confidence, and "
-         "grey bars "
-         "count voxels. Most voxels are background far from any border and dominate the diagram of all "
-         "voxels" +
+         "</div><p class=\"small\">Reliability of the most probable class (top label), over the voxels of "
+         "all scored cases together, in 15 bins. The blue line on a bar is the accuracy of the bin. The "
+         "yellow part is the gap between accuracy and mean confidence. Grey bars count voxels. Most voxels "
+         "are background far from any border, and they dominate the diagram of all voxels" +
          (foreground ? ". The diagram near the foreground has only the voxels within " +
                            label_of(detail::main_row(r.scores).table.options.foreground_radius) +
                            " mm of a true foreground voxel.</p>"
@@ -122,27 +120,22 @@ std::string viewers(const Report& r) {
   std::string out = "<p>";
   if (r.cases_scored > r.cases.size())
     out += std::to_string(r.cases.size()) + " of " + std::to_string(r.cases_scored) +
-           " scored cases are shown, chosen by Dice: the worst, the median, the best and others spread "
-           "between. ";
+           " scored cases are shown, chosen by Dice: the worst, the median, the best, and others between "
+           "them. ";
   if (std::any_of(r.cases.begin(), r.cases.end(), [](const CaseView& c) { return c.oriented; }))
     out +=
-        "Radiological convention: the patient\u2019s right is on the left of axial and coronal slices; "
-        "sagittal "
-        "slices have anterior on the left. ";
+        "Radiological convention: the patient\u2019s right is on the left of axial and coronal slices. "
+        "Sagittal slices have anterior on the left. ";
   out +=
-      "Solid line: prediction. Dashed line: truth. Click a slice to move the cross-hair there, or choose "
-      "what dragging "
-      "does; the right mouse button always drags window and level, the middle one moves the picture, Ctrl "
-      "and the "
-      "wheel zoom.</p><details class=\"keys\"><summary>Keys</summary><p class=\"small\">With a slice "
-      "focused: arrow "
-      "keys, Page Up, Page Down, Home, End and the wheel change the slice. P and T switch prediction and "
-      "truth, S flips "
-      "through prediction and samples, R through truth and raters, U through uncertainty, errors and "
-      "probabilities. C "
-      "switches the cross-hair, I inverse grey, + and \u2212 zoom, 0 shows "
-      "everything.</p></details><noscript><p>The "
-      "viewer needs JavaScript; tables and figures do not.</p></noscript>";
+      "Solid line: prediction. Dashed line: truth. Click a slice to move the cross-hair there. The list "
+      "\u201cDragging\u201d chooses what dragging with the left mouse button does. Dragging with the right "
+      "button changes window and level, with the middle button it moves the picture. Ctrl and the wheel "
+      "zoom.</p><details class=\"keys\"><summary>Keys</summary><p class=\"small\">Select a slice first, "
+      "with a click or Tab. Arrow keys, Page Up, Page Down, Home, End and the wheel change the slice. P and "
+      "T switch prediction and truth on and off. S goes through prediction and samples, R through truth and "
+      "raters, U through uncertainty, errors and probabilities, H through the channels. C switches the "
+      "cross-hair, I switches inverse grey, + and \u2212 zoom, 0 shows everything.</p></details><noscript>"
+      "<p>The viewer needs JavaScript. Tables and figures do not.</p></noscript>";
   const std::vector<std::string> colours = colours_of(r);
   nlohmann::json classes = {{"names", r.class_names}, {"colours", colours}};
   std::string data = classes.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

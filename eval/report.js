@@ -1,5 +1,6 @@
 "use strict";
-// Tables of the report: they sort, and one that is wider than its box says so. No libraries, nothing is loaded.
+// The tables of the report. A click on a heading sorts a table. A table that is wider than its box gets a
+// note above it. The script uses no libraries and loads nothing.
 (() => {
   const valueOf = (row, column) => {
     const text = row.cells[column].textContent.trim().replace("\u2212", "-");
@@ -27,7 +28,7 @@
     }));
   }
 
-  // A wide table scrolls in its box, by keyboard too; the line above it says so.
+  // A wide table scrolls in its box, also by keyboard. A line above the table says so.
   const boxes = [...document.querySelectorAll(".scroll")];
   const look = (box) => {
     const wide = box.scrollWidth > box.clientWidth + 1;
@@ -40,7 +41,7 @@
   for (const box of boxes) {
     const sign = document.createElement("p");
     sign.className = "sign";
-    sign.textContent = "This table is wider than the page: it scrolls sideways \u2192";
+    sign.textContent = "This table is wider than the page. Scroll it sideways \u2192";
     box.before(sign);
     box.setAttribute("role", "region");
     box.setAttribute("aria-label", `Table, ${box.closest("section").querySelector("h2").textContent}`);

@@ -65,7 +65,7 @@ std::vector<uint8_t> as_bytes(const std::vector<float>& values, double high) {
   return out;
 }
 
-/// Whether a channel's name contains the word "PET" or "SUV".
+/// Whether a channel's name contains the word "PET", "SUV" or "FDG".
 bool is_pet(const std::string& name) {
   std::string word;
   for (const char c : name + ' ') {
@@ -328,26 +328,27 @@ class Builder {
   void notes() {
     std::string& n = view_.notes;
     if (!view_.measured)
-      n += "The file states neither orientation nor size: shown as stored, without letters and scale. ";
+      n += "The file states neither orientation nor size. So the image is shown as stored, without letters "
+           "and scale. ";
     else if (!view_.oriented)
-      n += "The file states no orientation: shown as stored, without letters. ";
+      n += "The file states no orientation. So the image is shown as stored, without letters. ";
     else if (display_.orientation.oblique_degrees > 5)
-      n += "The grid is turned by up to " + label_of(std::round(display_.orientation.oblique_degrees), 3) +
-           "\u00b0 against the patient\u2019s axes: letters name the nearest direction. ";
+      n += "The grid is rotated by up to " + label_of(std::round(display_.orientation.oblique_degrees), 3) +
+           "\u00b0 from the patient\u2019s axes. Letters name the nearest direction. ";
     if (levels_[0].thinned())
       n += std::string("To keep the page small, ") +
            (levels_.size() > 1 ? "image and uncertainty near the labels" : "image and uncertainty") +
            " are means of " + blocks(levels_[0]) + ". ";
     if (levels_.size() > 1)
       n += std::string(
-               levels_[0].thinned() ? "" : "Near the labels image and uncertainty are at full resolution. ") +
-           "Farther from the labels they are means of " + blocks(levels_[1]) + ". ";
+               levels_[0].thinned() ? "" : "Near the labels, image and uncertainty have full resolution. ") +
+           "Farther away they are means of " + blocks(levels_[1]) + ". ";
     n += labels_.thinned()
-             ? "Contours are drawn at every " + blocks(labels_) + ", volumes and scores are of all voxels. "
-         : levels_.size() > 1 || levels_[0].thinned() ? "Contours are at full resolution everywhere. "
+             ? "Contours show one voxel of every " + blocks(labels_) + ". Volumes and scores use all voxels. "
+         : levels_.size() > 1 || levels_[0].thinned() ? "Contours have full resolution everywhere. "
                                                       : "";
     if (left_out_ > 0)
-      n += "The page has probabilities of the largest classes; " + std::to_string(left_out_) +
+      n += "The page has the probabilities of the largest classes only: " + std::to_string(left_out_) +
            (left_out_ == 1 ? " class has none. " : " classes have none. ");
     if (case_.raters.size() > kReportRaters)
       n += "The first " + std::to_string(kReportRaters) + " of " + std::to_string(case_.raters.size()) +

@@ -1,7 +1,8 @@
-// The planes of a case on plain canvases: image, colour, contours, cross-hair, letters. What is shown comes from the
-// class that extends this one: data, levels, blobs, channel, controls, position, centre, zoom (report_viewer.js).
+// Draws the planes of a case on canvases: image, colour, contours, cross-hair, letters. The class that
+// extends this one (Viewer in report_viewer.js) holds what is shown: data, levels, blobs, channel, controls,
+// position, centre, zoom.
 class Picture {
-  // One scale (px a mm) for all planes, so that sizes compare.
+  // All planes have the same scale (pixels per mm), so that sizes can be compared.
   layout() {
     const ratio = window.devicePixelRatio || 1, tallest = this.planes.length > 1 ? 380 : 560;
     let scale = Infinity;
@@ -22,7 +23,7 @@ class Picture {
     this.draw();
   }
 
-  // The place of the canvas where a corner of the volume's voxels lies, counted in rows from above.
+  // The canvas position of a corner of the volume's voxels. Rows are counted from the top.
   corner(p, column, row) {
     const { kind } = p, middle = kind.up ? p.extent[1] - this.centre[kind.row] : this.centre[kind.row];
     return [p.canvas.width / 2 + (column - this.centre[kind.column]) * p.mm[0] * p.scale,
@@ -51,7 +52,7 @@ class Picture {
     this.readout(this.position);
   }
 
-  // Draws the slice of a grid; paint(pixels, offset, index) sets a pixel.
+  // Draws a slice of a grid. paint(pixels, offset, index) sets one pixel.
   paint(ctx, p, grid, smooth, paint) {
     const { kind } = p, w = grid.shape[kind.column], h = grid.shape[kind.row], picture = new ImageData(w, h);
     if (!grid.slice(kind, this.position[kind.slice], (pixel, index) => paint(picture.data, 4 * pixel, index))) return;
@@ -71,7 +72,7 @@ class Picture {
     ctx.fillStyle = "#000";
     ctx.fillRect(0, 0, p.canvas.width, p.canvas.height);
     ctx.save();
-    ctx.beginPath();  // the last block of a coarse grid may reach beyond the volume
+    ctx.beginPath();  // clips, because the last block of a coarse grid may extend beyond the volume
     const [x0, y0] = this.corner(p, 0, 0), [x1, y1] = this.corner(p, ...p.extent);
     ctx.rect(x0, y0, x1 - x0, y1 - y0);
     ctx.clip();
@@ -90,7 +91,7 @@ class Picture {
     ctx.restore();
     this.furniture(ctx, p);
     p.slider.value = this.position[p.kind.slice];
-    // Which slice as it is shown, and its index in the file, which may run the other way.
+    // The number of the slice on the screen, and its index in the file, which may run in the other direction.
     const axis = this.data.axis[p.kind.slice];
     p.output.textContent = `${this.position[p.kind.slice] + 1} / ${p.slices} (${"xyz"[axis]} ${this.inFile(this.position)[axis]})`;
   }
@@ -121,7 +122,8 @@ class Picture {
     }
   }
 
-  // Outlines along the edges of voxels, drawn inside their class: what is drawn is what was scored.
+  // Draws the outlines of classes along the edges of voxels, inside the class. So they show exactly the
+  // voxels that were scored.
   contours(ctx, p, role) {
     const g = this.labelGrid, { kind } = p, labels = this.values(role), solid = role === "solid";
     const w = g.shape[kind.column], h = g.shape[kind.row], slice = new Uint16Array((w + 2) * (h + 2));
@@ -143,7 +145,7 @@ class Picture {
         path.closePath();
       }
       ctx.setLineDash(solid ? [] : [5 * p.ratio, 4 * p.ratio]);
-      if (!solid) {  // a dark edge, to be seen on white
+      if (!solid) {  // a dark edge, so that the line is visible on white
         ctx.lineWidth = 3.6 * p.ratio;
         ctx.strokeStyle = "rgba(0,0,0,0.75)";
         ctx.stroke(path);
@@ -155,7 +157,7 @@ class Picture {
     ctx.setLineDash([]);
   }
 
-  // With a gap at the centre, which must be seen.
+  // The cross-hair has a gap at its centre, so that the voxel there stays visible.
   cross(ctx, p) {
     const { kind } = p, at = this.position, row = kind.up ? p.extent[1] - 1 - at[kind.row] : at[kind.row];
     const [x, y] = this.corner(p, at[kind.column] + 0.5, row + 0.5), gap = 9 * p.ratio, far = p.canvas.width + p.canvas.height;
@@ -171,7 +173,7 @@ class Picture {
     }
   }
 
-  // Orientation letters and a scale bar, outside the image.
+  // Draws the orientation letters and a scale bar, outside the image.
   furniture(ctx, p) {
     const w = p.canvas.width, h = p.canvas.height, r = p.ratio, [x0, y0] = this.corner(p, 0, 0), [x1, y1] = this.corner(p, ...p.extent);
     const text = (s, x, y) => {

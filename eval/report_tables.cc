@@ -65,11 +65,12 @@ std::optional<PairedComparison> paired(const ScoreTable& a, const ScoreTable& b,
   return compare_paired(x, y);
 }
 
-/// With fewer pairs no two-sided sign test reaches p < 0.05, and a bootstrap interval leaves out 0 as soon as
-/// all differences have one sign.
+/// With fewer pairs, no two-sided sign test reaches p < 0.05, and a bootstrap interval does not contain 0 as
+/// soon as all differences have the same sign.
 constexpr int64_t kFewestPairs = 6;
 
-/// Whether a difference is shown: there are enough pairs, the interval leaves out 0, and the t-test agrees.
+/// Whether a difference is shown: there are enough pairs, the interval does not contain 0, and the t-test
+/// agrees.
 bool is_shown(const PairedComparison& d) {
   const bool agrees = !d.p || *d.p < 0.05;  // without variance there is no p
   return d.n >= kFewestPairs && (d.ci_low > 0 || d.ci_high < 0) && agrees;
@@ -78,8 +79,8 @@ bool is_shown(const PairedComparison& d) {
 using Summaries = std::vector<std::map<std::string, Summary>>;  // one for each row
 
 /// The rows that are bold in the column of a score: the row with the best mean, and rows that do not differ
-/// from it (equal printed values, or an interval of the paired difference that contains 0). No row is bold if
-/// this holds for all rows.
+/// from it (equal printed values, or a paired difference that is not shown). No row is bold if this holds for
+/// all rows.
 std::vector<bool> bold_rows(const RunScores& scores, const Summaries& rows, const ScoreName& s) {
   std::vector<bool> bold(rows.size());
   const auto mean = [&](size_t r) { return rows[r].at(s.key).mean; };
@@ -147,12 +148,10 @@ std::string summary_table(const RunScores& scores) {
     if (!first && pooled)
       out +=
           "<th scope=\"col\" title=\"ECE of the bins of all cases together\">Pooled ECE</th><th "
-          "scope=\"col\" title=\"Rank correlation over cases of "
-          "mean "
-          "foreground entropy and 1 \u2212 Dice\">Case Spearman</th><th scope=\"col\" title=\"Area under the "
-          "selective risk over cases\">Case AURC</th><th scope=\"col\" title=\"Area under the generalised "
-          "risk "
-          "over cases\">Case AUGRC</th>";
+          "scope=\"col\" title=\"Rank correlation over cases of mean foreground entropy and 1 \u2212 "
+          "Dice\">Case Spearman</th><th scope=\"col\" title=\"Area under the selective risk over "
+          "cases\">Case AURC</th><th scope=\"col\" title=\"Area under the generalised risk over "
+          "cases\">Case AUGRC</th>";
     out += "</tr></thead><tbody>";
     std::vector<std::vector<bool>> bold;
     for (const ScoreName& s : columns) bold.push_back(bold_rows(scores, rows, s));
@@ -176,14 +175,11 @@ std::string summary_table(const RunScores& scores) {
   }
   return out +
          "<p class=\"small\">Mean \u00b1 standard deviation over cases (n \u2212 1). \u2191 higher is "
-         "better, "
-         "\u2193 lower is better. Bold: the best mean of a column, and means that are not shown to differ "
-         "from it. A difference is shown if there are at least six cases, the 95&#8239;% interval of the "
-         "paired "
-         "difference leaves out 0, and p < 0.05. If no row is shown to differ, nothing is bold. "
-         "A mean over fewer than all cases is followed by its number of cases. Scores without a unit are "
-         "fractions; "
-         "bounded ones are from 0 to 1.</p>";
+         "better, \u2193 lower is better. Bold: the best mean of a column, and means that are not shown to "
+         "differ from it. A difference is shown if there are at least six cases, the 95&#8239;% interval of "
+         "the paired difference does not contain 0, and p < 0.05. If no row is shown to differ, nothing is "
+         "bold. If a mean has fewer than all cases, its number of cases follows it. Scores without a unit "
+         "are fractions, not per cent.</p>";
 }
 
 std::string class_table(const RunScores& scores) {
@@ -218,11 +214,9 @@ std::string class_table(const RunScores& scores) {
          "scope=\"col\">Dice</th><th scope=\"col\">NSD</th><th scope=\"col\">HD95 <span "
          "class=\"unit\">mm</span></th></tr></thead><tbody>" +
          body +
-         "</tbody></table></div><p class=\"small\">A mean over fewer than all cases is followed by its "
-         "number of "
-         "cases. HD95 has no value if truth or prediction lacks the class. So a class that was not found has "
-         "no "
-         "influence on HD95, but has a Dice of 0.</p>";
+         "</tbody></table></div><p class=\"small\">If a mean has fewer than all cases, its number of cases "
+         "follows it. HD95 has no value if the class is absent in truth or prediction. So a class that was "
+         "missed has a Dice of 0, but does not change HD95.</p>";
 }
 
 std::string comparison_table(const RunScores& scores) {
@@ -281,13 +275,13 @@ std::string comparison_table(const RunScores& scores) {
          "scope=\"col\">Cases</th><th scope=\"col\" class=\"left\">Better</th></tr></thead><tbody>" +
          body +
          "</tbody></table></div><p class=\"small\">Better: the better one of the two, if the difference is "
-         "shown "
-         "(see the first table). Percentile bootstrap over cases (10,000 resamples). p: two-sided paired "
-         "t-test. "
-         "Wilcoxon p: Wilcoxon signed-rank test, exact with at most 50 cases. Both are not corrected for the "
-         "number of "
-         "comparisons. Holm p: Wilcoxon p with Holm\u2019s correction for all comparisons of this table." +
-         (method->table.cases.size() < 10 ? " With so few cases both are imprecise." : "") + "</p>";
+         "shown (see the first table). The interval is a percentile bootstrap over cases (10,000 resamples). "
+         "p is from a two-sided paired t-test. Wilcoxon p is from a Wilcoxon signed-rank test, exact with at "
+         "most 50 cases. These two are not corrected for the number of comparisons. Holm p is Wilcoxon p "
+         "after "
+         "Holm\u2019s correction for all comparisons of this table." +
+         (method->table.cases.size() < 10 ? " With so few cases, interval and p are imprecise." : "") +
+         "</p>";
 }
 
 std::string case_tables(const RunScores& scores) {
@@ -329,20 +323,17 @@ std::string definitions(const RunScores& scores) {
   if (!scores.rows.empty() && !main_row(scores).table.pooled.empty())
     out +=
         "<dt>Pooled ECE</dt><dd>Top-label ECE of the bins of all cases together, as in the reliability "
-        "diagrams."
-        "</dd><dt>Case Spearman</dt><dd>Rank correlation over cases of mean foreground entropy and 1 \u2212 "
-        "Dice; with few cases it says little.</dd><dt>Case AURC, Case AUGRC</dt><dd>Areas under the "
-        "selective "
-        "and the generalised risk over cases. The risk of a case is 1 \u2212 Dice; its confidence is the "
-        "mean "
-        "entropy near the predicted foreground, with the opposite sign. Lower is better.</dd>";
+        "diagrams.</dd><dt>Case Spearman</dt><dd>Rank correlation over cases of mean foreground entropy and "
+        "1 \u2212 Dice. With few cases it says little.</dd><dt>Case AURC, Case AUGRC</dt><dd>Areas under the "
+        "selective and the generalised risk over cases. The risk of a case is 1 \u2212 Dice. Its confidence "
+        "is "
+        "the mean entropy near the predicted foreground, with the opposite sign. Lower is better.</dd>";
   out += "</dl>";
   if (!scores.rows.empty()) {
     const ScoreOptions& o = main_row(scores).table.options;
     out += "<p class=\"small\">Near the foreground: every voxel within " + label_of(o.foreground_radius) +
-           " mm of a true foreground voxel (exact Euclidean distance in mm), the same voxels for all "
-           "methods. NSD "
-           "tolerance: " +
+           " mm of a true foreground voxel (exact Euclidean distance). These are the same voxels for all "
+           "methods. NSD tolerance: " +
            label_of(o.nsd_tolerance) + " mm.</p>";
   }
   return out;

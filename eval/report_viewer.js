@@ -1,4 +1,4 @@
-// The viewer of a case: controls, mouse and keys, texts. A case is unpacked when it is opened.
+// The viewer of a case: controls, mouse, keys and texts. The data of a case are unpacked when it is opened.
 class Viewer extends Picture {
   constructor(section) {
     super();
@@ -42,7 +42,7 @@ class Viewer extends Picture {
       list.push({ name: `probability of ${classes.names[p.class]}`, blobs: p.blobs, high: 1, unit: "", levels: this.levels.slice(0, 1) });
     return list;
   }
-  // Unpacks what the controls ask for.
+  // Unpacks the blobs that the controls have selected.
   async load() {
     const wanted = [...this.channel.blobs.map((b) => [b, 16])];
     for (const layer of [this.solid[this.choice("solid")], this.dashed[this.choice("dashed")]])
@@ -53,7 +53,8 @@ class Viewer extends Picture {
       this.blobs.set(name, bits === 16 ? words(raw) : raw);
     }));
   }
-  // After a choice: unpacks what is new, then draws. Until then what is there is drawn.
+  // Called when a selection changes. Unpacks the new blobs, then draws. Until then the picture shows the
+  // blobs that are unpacked already.
   async show() {
     this.waiting = (this.waiting || 0) + 1;
     this.box.setAttribute("aria-busy", "true");
@@ -69,7 +70,7 @@ class Viewer extends Picture {
     return layer && this.blobs.get(layer.blob);
   }
 
-  // On each axis, the slice with the most foreground; the middle where there is none.
+  // The first position: on each axis the slice with the most foreground, or the middle without foreground.
   start() {
     const g = this.labelGrid, counts = g.shape.map((n) => new Float64Array(n));
     const labels = this.values("dashed") || this.values("solid");
@@ -119,9 +120,9 @@ class Viewer extends Picture {
     const image = [];
     if (this.data.channels.length > 1) image.push(select("channel", "Channel", named(this.data.channels), "0"));
     if (this.data.channels.some((c) => c.unit === "HU"))
-      image.push(select("preset", "CT window", [["as found", ""], ...Object.keys(ctWindows).map((k) => [k, k])], ""));
+      image.push(select("preset", "CT window", [["default", ""], ...Object.keys(ctWindows).map((k) => [k, k])], ""));
     controls.append(group(...image, field("width", "Window"), field("level", "Level"), check("inverse", "Inverse grey", this.channel.invert),
-                          button("reset", "Reset", "The first window again")));
+                          button("reset", "Reset", "Back to the first window and level")));
 
     if (this.maps.length) {
       const bar = make("span", { className: "bar" });
@@ -130,7 +131,7 @@ class Viewer extends Picture {
     }
     controls.append(group(
       select("drag", "Dragging", [["moves the cross-hair", "cross"], ["sets window and level", "window"], ["moves the picture", "pan"], ["zooms", "zoom"]], "cross"),
-      button("out", "\u2212", "Smaller"), button("in", "+", "Larger"), button("fit", "Fit", "Show everything")));
+      button("out", "\u2212", "Zoom out"), button("in", "+", "Zoom in"), button("fit", "Fit", "Show everything")));
 
     const planes = make("div", { className: "planes" });
     this.planes = this.box.dataset.planes.split(" ").map((id) => this.plane(id, planes));
@@ -151,7 +152,7 @@ class Viewer extends Picture {
              mm: [this.data.mm[kind.column], this.data.mm[kind.row]] };
   }
 
-  // A box to tick for each class that is there.
+  // One check box for each class of the case.
   legend() {
     const list = make("ul");
     this.boxes = this.data.classes.map((label) => {
@@ -220,7 +221,7 @@ class Viewer extends Picture {
     for (const end of ["pointerup", "pointercancel"]) p.canvas.addEventListener(end, () => { p.drag = null; });
     p.canvas.addEventListener("pointerleave", () => this.readout(this.position));
     p.canvas.addEventListener("wheel", (event) => {
-      if (document.activeElement !== p.canvas) return;  // the page scrolls until the slice is chosen
+      if (document.activeElement !== p.canvas) return;  // without focus, the wheel scrolls the page
       event.preventDefault();
       if (event.ctrlKey) this.setZoom(this.zoom * (event.deltaY > 0 ? 1 / 1.15 : 1.15));
       else this.move(p.kind.slice, this.position[p.kind.slice] + (event.deltaY > 0 ? -1 : 1));
@@ -298,7 +299,7 @@ class Viewer extends Picture {
     this.controls.width.value = this.channel.now.width.toFixed(this.digits());
     this.controls.level.value = this.channel.now.centre.toFixed(this.digits());
   }
-  // About the cross-hair; at 1 everything is shown.
+  // Zooms about the cross-hair. Zoom 1 shows everything.
   setZoom(zoom) {
     const before = this.zoom;
     this.zoom = clamp(zoom, 1, 40);
@@ -315,7 +316,7 @@ class Viewer extends Picture {
   }
 
   // ---- texts ----
-  // For paper, where the controls are not.
+  // A line for printed pages, which have no controls.
   showShown() {
     const c = this.channel, map = this.map(), parts = [`${c.name}, window ${this.controls.width.value}, level ${this.controls.level.value}${c.unit ? ` ${c.unit}` : ""}`];
     for (const [role, line] of [["solid", "solid line"], ["dashed", "dashed line"]])
@@ -347,13 +348,14 @@ class Viewer extends Picture {
     bar.append("0", ramp, `${number(map.high, 2)} ${map.unit}`);
   }
 
-  // The voxel (x, y, z) of the file at a place as it is shown.
+  // Converts a displayed position to the voxel (x, y, z) of the file.
   inFile(at) {
     const d = this.data, file = [0, 0, 0];
     for (let k = 0; k < 3; ++k) file[d.axis[k]] = d.flip[k] ? d.extent[k] - 1 - at[k] : at[k];
     return file;
   }
-  // A value at a place, from the finest grid that has it, and whether that is a mean of voxels.
+  // The value at a position, from the finest grid that contains it, and whether it is a mean of several
+  // voxels.
   at(blobs, levels, place) {
     for (let level = 0; level < blobs.length; ++level) {
       const i = levels[level].index(place), values = this.blobs.get(blobs[level]);

@@ -1,6 +1,7 @@
 "use strict";
-// Voxels of the viewer: unpacked, cut in slices, outlined. The files report_voxels.js, report_picture.js and
-// report_viewer.js are one script (eval/report_assets.cc.in). No libraries, nothing is loaded.
+// Unpacks the voxels of the viewer, cuts slices, and finds outlines. The files report_voxels.js,
+// report_picture.js and report_viewer.js become one script (eval/report_assets.cc.in). The script uses no
+// libraries and loads nothing.
 const classes = document.getElementById("classes") && JSON.parse(document.getElementById("classes").textContent);
 const number = (v, digits) => v.toFixed(digits).replace("-", "\u2212");
 const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
@@ -12,17 +13,18 @@ const inflate = async (element) => {
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 };
-// A word is the difference to the word before; all low bytes stand before all high bytes.
+// Decodes 16-bit words. Each stored word is the difference from the previous word. The low bytes of all words
+// come first, then the high bytes.
 const words = (raw) => {
   const n = raw.length / 2, out = new Uint16Array(n);
   for (let i = 0, last = 0; i < n; ++i) out[i] = last = (last + (raw[i] | (raw[n + i] << 8))) & 0xffff;
   return out;
 };
 
-// A box in blocks of voxels.
+// A box of the volume, divided into blocks of voxels.
 class Grid {
   constructor(data) { Object.assign(this, data); }
-  // The block at a place of the volume along one axis; may lie outside.
+  // The index of the block that contains a position on one axis. It may be outside the box.
   block(axis, at) { return Math.floor((at - this.begin[axis]) / this.stride[axis]); }
   has(axis, block) { return block >= 0 && block < this.shape[axis]; }
   index(at) {
@@ -30,7 +32,8 @@ class Grid {
     if (!b.every((v, axis) => this.has(axis, v))) return -1;
     return (b[2] * this.shape[1] + b[1]) * this.shape[0] + b[0];
   }
-  // Calls f(pixel, index) for a slice as it lies on the screen; false where the box has no such slice.
+  // Calls f(pixel, index) for each pixel of a slice, in the order of the screen. Returns false if the box
+  // does not contain the slice.
   slice(kind, at, f) {
     const block = this.block(kind.slice, at);
     if (!this.has(kind.slice, block)) return false;
@@ -43,8 +46,8 @@ class Grid {
   }
 }
 
-// Display axes: x to the patient's left, y to posterior, z to superior. Rows of coronal and sagittal slices run
-// from superior to inferior.
+// Display axes: x to the patient's left, y to posterior, z to superior. Rows of coronal and sagittal slices
+// run from superior to inferior.
 const kinds = {
   axial: { name: "Axial", stored: "xy plane", column: 0, row: 1, slice: 2, up: false, letters: ["R", "L", "A", "P"] },
   coronal: { name: "Coronal", stored: "xz plane", column: 0, row: 2, slice: 1, up: true, letters: ["R", "L", "S", "I"] },
@@ -53,15 +56,16 @@ const kinds = {
 const ctWindows = { "brain 80/40": [80, 40], "soft tissue 400/40": [400, 40], "lung 1500/\u2212600": [1500, -600],
                     "bone 1800/400": [1800, 400] };
 
-// ---- colours: no class has a hue between violet and pink, so that what is uncertain is told from classes ----
+// ---- colours: maps use the hues from violet to pink; classes do not, so that both can be told apart ----
 const heat = Array.from({ length: 256 }, (_, i) => [150 + 105 * i / 255, 90 * i / 255 * i / 255, 150 + 95 * i / 255]);
-const errors = [null, [120, 40, 230], [255, 120, 225], [225, 0, 170]];  // missed, too much, another class
-const errorNames = ["", "missed", "too much", "another class"];
+const errors = [null, [120, 40, 230], [255, 120, 225], [225, 0, 170]];  // in the order of errorNames
+const errorNames = ["", "missed", "false positive", "wrong class"];
 
 // ---- outlines ----
 const steps = [[1, 0], [0, 1], [-1, 0], [0, -1]], inward = [[0, 1], [-1, 0], [0, -1], [1, 0]];
-// Closed loops around each label along the edges of voxels, clockwise: a list of [label, loops], each loop a list of
-// corners [column, row, direction before, direction behind]. `slice` has an empty border of one voxel.
+// The closed loops around each label along the edges of voxels, clockwise. Returns a list of [label, loops].
+// A loop is a list of corners [column, row, direction before the corner, direction after it]. `slice` has an
+// empty border of one voxel.
 const outlines = (slice, w, h) => {
   const stride = w + 2, edges = new Map();
   const edge = (label, column, row, direction) => {

@@ -32,12 +32,12 @@ std::string duration(double seconds) {
 /// The first digits of a digest, enough to distinguish it from others.
 std::string shortened(const std::string& digest) { return digest.substr(0, 12); }
 
-/// For example "500 steps, started from weights 0123456789ab, now 89abcdef0123".
+/// For example "500 steps, started from weights 0123456789ab, weights 89abcdef0123".
 std::string stage_text(const StageRecord& s) {
-  if (s.frozen) return "taken as it was, weights " + shortened(s.from.empty() ? s.digest : s.from);
+  if (s.frozen) return "taken unchanged, weights " + shortened(s.from.empty() ? s.digest : s.from);
   std::string out = counted(s.steps, "step");
   out += s.from.empty() ? ", from scratch" : ", started from weights " + shortened(s.from);
-  return out + (s.digest.empty() ? ", not ended" : ", weights " + shortened(s.digest));
+  return out + (s.digest.empty() ? ", not finished" : ", weights " + shortened(s.digest));
 }
 
 /// Checks a file against the hash in the manifest, because the page shows both together and they must belong
@@ -97,10 +97,10 @@ void read_facts(const Manifest& m, Report& report) {
   add("Device description", m.device_text);
   add("Instruction set", m.runtime.instruction_set);
   if (!m.runtime.instruction_set.empty())
-    add("Winograd\u2019s convolutions", m.runtime.winograd ? "where faster" : "off");
+    add("Winograd\u2019s algorithm", m.runtime.winograd ? "for convolutions that it makes faster" : "off");
   add("Precision", m.runtime.precision);
   add("Convolutions on the device", m.convolutions);
-  if (!m.device_text.empty()) add("Recorded steps (graphs)", m.graphs ? "where they can be" : "off");
+  if (!m.device_text.empty()) add("CUDA graphs", m.graphs ? "for steps that can be recorded" : "off");
   if (m.device_memory_peak > 0)
     add("Device memory, peak", std::to_string(m.device_memory_peak >> 20) + " MiB");
   if (m.threads > 0) add("Threads", std::to_string(m.threads));
@@ -145,7 +145,7 @@ ReportFigure training_figure(const StageSeries& stage) {
   options.log_y = logarithmic;
   options.width = 520;
   const size_t window = smoothing_window(stage.loss.size());
-  return {"Faint: loss of single steps (means of neighbours if there are many). Bold: mean of " +
+  return {"Faint: loss of single steps, or means of neighbouring steps if there are many. Bold: mean of " +
               std::to_string(window) + " neighbouring steps." +
               (with_terms ? " Terms are shown as the method logs them, possibly without their weights." : ""),
           training_plot(curves, options, window)};
@@ -300,7 +300,7 @@ std::vector<std::string> kept_cases(const RunFolder& run, Report& report) {
       names.push_back(name);
     else
       report.missing.push_back("pictures of " + name + ": " + run.validation_map(name, "image") +
-                               " is not there");
+                               " does not exist");
   }
   return names;
 }
@@ -329,7 +329,7 @@ void say_what_maps_lack(const ReportCase& c, const Manifest& manifest, Report& r
   lack(!c.mask.defined(), "the prediction");
   lack(!c.entropy.defined(), "the entropy");
   lack(!c.probabilities.defined(), "the probabilities");
-  lack(manifest.channels.empty(), "names of channels, and all but the first where there are several");
+  lack(manifest.channels.empty(), "the names of the channels, and every channel after the first");
   lack(manifest.channels.size() > c.channels.size(), "further channels");
   if (!lacks.empty()) report.missing.push_back("maps of " + c.name + ": " + lacks);
 }
@@ -366,7 +366,7 @@ Report read_run(const std::string& folder, size_t most_cases) {
       empty = false;
       return true;
     }
-    report.missing.push_back(std::string(what) + ": " + path + " is not there");
+    report.missing.push_back(std::string(what) + ": " + path + " does not exist");
     return false;
   };
   if (present(run.metrics(), "scores and calibration"))

@@ -5,17 +5,17 @@ namespace voxgrad {
 const std::vector<ScoreName>& score_names() {
   static const std::vector<ScoreName> names{
       {"dsc.mean_foreground", "Dice", "", 3, true, true,
-       "2|A\u2229B| / (|A|+|B|), mean over the foreground classes; a class absent in truth and prediction is "
-       "left out."},
+       "2|A\u2229B| / (|A|+|B|), mean over the foreground classes. A class that is absent in both truth and "
+       "prediction is left out."},
       {"nsd.mean_foreground", "NSD", "", 3, true, true,
-       "Share of both surfaces (face-connected voxels) within the tolerance of the other, mean over the "
-       "classes."},
+       "Share of the surface voxels of truth and prediction that are within the tolerance of the other "
+       "surface, mean over the foreground classes. A surface voxel has a face neighbour outside its class."},
       {"hd95.mean_foreground", "HD95", "mm", 2, false, true,
-       "Larger of the two directed 95th percentiles of surface distance; left out where truth or prediction "
-       "lacks the "
-       "class."},
+       "The larger of the two directed 95th percentiles of the distance between the surfaces. A class that "
+       "is absent in truth or prediction is left out."},
       {"nll", "NLL", "nats", 4, false, true,
-       "Mean over voxels of \u2212log p of the true class, p at least 10\u207b\u00b9\u2070."},
+       "Mean over voxels of \u2212log p, where p is the probability of the true class, at least "
+       "10\u207b\u00b9\u2070."},
       {"nll_foreground", "NLL, foreground", "nats", 4, false, true,
        "NLL over the voxels near the true foreground."},
       {"ece_top15", "ECE", "", 5, false, true,
@@ -25,11 +25,11 @@ const std::vector<ScoreName>& score_names() {
       {"ece_marginal20", "Class ECE", "", 5, false, true,
        "Calibration error of each class's probability, 20 bins, mean over all classes."},
       {"nll_raters", "NLL, raters", "nats", 4, false, false,
-       "Mean over the raters of a case of the NLL on their annotation; left out where a case has fewer than "
-       "two."},
+       "Mean over the raters of a case of the NLL on their annotation. Cases with fewer than two raters "
+       "are left out."},
       {"ece_top15_raters", "ECE, raters", "", 5, false, false,
-       "Mean over the raters of a case of the ECE on their annotation; left out where a case has fewer than "
-       "two."},
+       "Mean over the raters of a case of the ECE on their annotation. Cases with fewer than two raters "
+       "are left out."},
       {"average_ce_top15", "Average CE", "", 4, false, false,
        "Mean of |accuracy \u2212 confidence| over the bins of the ECE that have voxels, all with the same "
        "weight."},
@@ -44,17 +44,17 @@ const std::vector<ScoreName>& score_names() {
        "Mean over voxels of \u03a3 (p \u2212 truth)\u00b2; from 0 to 2."},
       {"root_brier", "Root Brier", "", 4, false, false, "Square root of the Brier score of a case."},
       {"ged_squared", "GED\u00b2", "", 3, false, false,
-       "Squared generalised energy distance of samples and raters, d = 1 \u2212 IoU, self-pairs included; "
-       "compare at equal "
-       "numbers of samples only."},
+       "Squared generalised energy distance between samples and raters, with d = 1 \u2212 IoU. Pairs of a "
+       "mask with itself are included, so compare only equal numbers of samples and raters."},
       {"ged_squared_unbiased", "GED\u00b2, unbiased", "", 3, false, false,
-       "GED\u00b2 without the pairs of a map with itself: comparable between different numbers of samples; "
-       "may "
-       "be below 0."},
+       "GED\u00b2 without the pairs of a mask with itself. It compares different numbers of samples. It may "
+       "be "
+       "below 0."},
       {"hm_iou", "HM-IoU", "", 3, true, false,
        "Mean IoU of the best one-to-one matching of samples and raters."},
       {"nll_excess", "NLL excess", "nats", 4, false, false,
-       "NLL minus the NLL of the exact posterior, which no method can beat in expectation."},
+       "NLL minus the NLL of the exact posterior. In expectation, no method is better than the exact "
+       "posterior."},
       {"kl_posterior", "KL to exact posterior", "nats", 4, false, false,
        "Mean over voxels of KL(posterior \u2016 prediction)."},
       {"curvas_dice", "CURVAS Dice", "", 3, true, false,
@@ -64,8 +64,7 @@ const std::vector<ScoreName>& score_names() {
        "CURVAS 2024: Dice where the raters agree, mean over the classes."},
       {"curvas_confidence.mean_foreground", "CURVAS confidence", "", 3, true, false,
        "CURVAS 2024: (mean p where all raters mark the class + 1 \u2212 mean p where none does) / 2, mean "
-       "over the "
-       "classes."},
+       "over the classes."},
       {"curvas_ece", "CURVAS ECE", "", 4, false, false,
        "Top-label ECE with the bins and the box of CURVAS, mean over the raters."},
       {"curvas_crps", "CURVAS CRPS", "voxels", 1, false, false,
@@ -74,7 +73,7 @@ const std::vector<ScoreName>& score_names() {
        "CURVAS 2024: CRPS of the sum of p against a normal fitted to the raters\u2019 volumes, mean over the "
        "classes."},
       {"uncertainty_auroc_foreground", "Error AUROC", "", 3, true, false,
-       "Probability that a wrong voxel near the foreground has more entropy than a right one."},
+       "Probability that a wrong voxel has more entropy than a right one, near the foreground."},
       {"uncertainty_spearman_foreground", "Error Spearman", "", 3, true, false,
        "Rank correlation of entropy and error over the voxels near the foreground."},
       {"aurc_foreground", "AURC, foreground", "", 4, false, false,
@@ -82,10 +81,10 @@ const std::vector<ScoreName>& score_names() {
        "confident ones, mean over all shares of them."},
       {"augrc_foreground", "AUGRC, foreground", "", 4, false, false,
        "Area under the generalised risk of the voxels near the true foreground: the share that is accepted "
-       "and "
-       "wrong, mean over all accepted shares."},
+       "and wrong, mean over all accepted shares."},
       {"entropy_foreground", "Entropy, foreground", "nats", 3, false, false,
-       "Mean entropy of the voxels near the true foreground: a description, not a grade."},
+       "Mean entropy of the voxels near the true foreground. It describes the prediction and does not grade "
+       "it."},
   };
   return names;
 }

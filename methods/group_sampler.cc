@@ -23,17 +23,17 @@ void SamplingOptions::declare(OptionList& options) {
   OptionTable table = options.table("sampling", OptionUse::prediction);
   table.integer("samples", samples, 1, 100000, "M, samples per case")
       .number("stop_tolerance", stop_tolerance, 0, 1,
-              "early stop: sampling ends if four further samples changed the samples' mean probability by at "
-              "most "
-              "this for every class at every voxel; 0: always M samples");
+              "early stop: sampling ends if four more samples change the mean probability of the samples by "
+              "at most this, for every class at every voxel; 0: always M samples");
   sampler.declare(table);
   table
       .word("readout", readout, {"softmax", "clip"},
-            "probabilities of a sample: softmax(s / tau_out) as in the paper, or clipped to [0, 1] and "
-            "renormalised")
+            "how a sample becomes probabilities; softmax: softmax(s / tau_out), as in the paper; clip: "
+            "clipped to [0, 1] and renormalised")
       .word("mean", mean, {"first-estimates", "samples"},
-            "mean probability: of the samples, as in the paper, or of their first estimates, made at t = T "
-            "where they are the conditional mean of the label")
+            "what the mean probability averages; samples: the finished samples, as in the paper; "
+            "first-estimates: the first estimate of each sample, which is made at t = T and is the "
+            "conditional mean of the label")
       .number("tau_out", tau_out, 0, 100,
               "tau_out of the readout softmax; 0: fitted on the calibration cases and stored in the model");
 }

@@ -33,8 +33,8 @@ class McDropout : public Method {
   void declare(OptionList& options) override {
     network_options_.declare(
         options.table("network").number("dropout", dropout_, 0, 0.95,
-                                        "probability, in the bottleneck and the two deepest levels above it "
-                                        "(in all levels of a network of three)"));
+                                        "probability of dropout in the bottleneck and the two levels above "
+                                        "it (in all levels, if there are at most three)"));
     options.table("sampling", OptionUse::prediction)
         .integer("samples", samples_, 1, 100000, "M, samples per case");
   }
@@ -56,7 +56,7 @@ class McDropout : public Method {
 }  // namespace
 
 extern const MethodRecord mc_dropout_method{
-    "mc-dropout", "U-Net whose dropout stays on: each sample has masks of its own",
+    "mc-dropout", "U-Net whose dropout stays on in prediction: each sample has its own dropout masks",
     []() -> std::unique_ptr<Method> { return std::make_unique<McDropout>(); }};
 
 }  // namespace voxgrad

@@ -13,17 +13,15 @@ void CommonOptions::declare(OptionList& options) {
   options.table("train")
       .integer("max_steps", max_steps, 0, 1e7, "upper limit of the steps of every stage; 0: no limit")
       .integer("checkpoint_every", checkpoint_every, 1, 1e7, "steps between checkpoints")
-      .flag(
-          "recompute", recompute,
-          "compute activations again in the backward pass instead of keeping them: a quarter less memory for "
-          "a few per cent more time; the same bits")
+      .flag("recompute", recompute,
+            "compute activations again in the backward pass instead of keeping them: needs a quarter less "
+            "memory and a few per cent more time; gives the same bits")
       .integer("fold", fold, 0, 1000, "which fold is left out for validation")
       .integer("max_scored", max_scored, 0, 1e6,
-               "number of validation cases that are scored at the end, at most; 0: all")
+               "largest number of validation cases that are scored at the end; 0: all")
       .integer("keep_cases", keep_cases, 0, 1000,
-               "scored cases whose maps are kept in RUN/validation for the report, by Dice: the worst, the "
-               "median, the best, and "
-               "others spread between");
+               "number of scored cases whose maps are kept in RUN/validation for the report; chosen by Dice: "
+               "the worst, the median, the best, and others between them");
   runtime.declare(options);
 }
 

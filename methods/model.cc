@@ -49,8 +49,9 @@ void build(LoadedModel& model, const Runtime& runtime) {
   for (const ConstantRange& c : model.method->constant_ranges())
     if (c.needed && !model.method->constants.contains(c.name))
       fail(ErrorCode::data, "[model] ", model.path, ": constants: expected ", c.name,
-           model.file.complete ? ""
-                               : "; its training was stopped too early: go on with `voxgrad train --resume`");
+           model.file.complete
+               ? ""
+               : "; its training was stopped too early: continue it with `voxgrad train --resume`");
   const Plan plan = plan_of(model.file, model.path);
   try {
     model.method->build(plan, runtime);

@@ -71,10 +71,10 @@ void Pgrd::declare(OptionList& options) {
 void Pgrd::declare_supervision(OptionTable table) {
   table
       .number("lambda", denoiser.lambda, 0, 100,
-              "weight of deep diffusion supervision (equation 9); 0 is the ablation without DDS")
+              "weight of deep diffusion supervision, DDS (equation 9); 0: no DDS")
       .word("dds", denoiser.dds, {"heads", "estimate"},
-            "heads: 1x1x1 heads on every decoder level (II.C, equation 6); estimate: softmax(y0_hat / "
-            "dds_tau) (II.F)")
+            "loss of DDS; heads: of 1x1x1 heads on every decoder level (II.C, equation 6); estimate: of "
+            "softmax(y0_hat / dds_tau) (II.F)")
       .number("dds_tau", denoiser.dds_tau, 0.01, 100, "temperature tau of equation 6");
 }
 
@@ -302,7 +302,8 @@ std::vector<std::string> Pgrd::warnings() const {
 }
 
 extern const MethodRecord pgrd_method{
-    "pgrd", "prior-guided residual diffusion: samples of the residual to a frozen prior",
+    "pgrd",
+    "prior-guided residual diffusion: draws samples of the residual between the label and a frozen prior",
     []() -> std::unique_ptr<Method> { return std::make_unique<Pgrd>(); }};
 
 }  // namespace voxgrad

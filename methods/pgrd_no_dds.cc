@@ -15,7 +15,7 @@ class PgrdNoDds : public Pgrd {
 }  // namespace
 
 extern const MethodRecord pgrd_no_dds_method{
-    "pgrd-no-dds", "the ablation of pgrd without deep diffusion supervision",
+    "pgrd-no-dds", "pgrd without deep diffusion supervision (an ablation)",
     []() -> std::unique_ptr<Method> { return std::make_unique<PgrdNoDds>(); }};
 
 }  // namespace voxgrad

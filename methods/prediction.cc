@@ -105,7 +105,7 @@ RecordDifference difference_of_records(const std::string& there, const std::stri
   compare(x, y, "");
   for (const auto& [table, keys] : now.items())
     compare(before.value(table, nlohmann::json::object()), keys, table + ".");
-  difference.text = differences.empty() ? "the settings are others" : joined(differences);
+  difference.text = differences.empty() ? "the settings differ" : joined(differences);
   return difference;
 }
 

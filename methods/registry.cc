@@ -58,15 +58,15 @@ const std::set<std::string>& all_option_keys() {
 
 std::string configuration_document() {
   std::string text =
-      "# Configuration\n\nThe keys of `config.toml`, for `voxgrad train --config FILE` and `--set "
-      "KEY=VALUE`. "
-      "Each method has its own keys: `voxgrad train --method NAME --print-config` prints them. A key of "
-      "another "
-      "method is accepted and has no effect. `voxgrad predict --set KEY=VALUE` takes the keys that the "
-      "column "
-      "\"when\" calls prediction or runtime; runtime keys never change what is stored in a model. This page "
-      "is made from the declarations in the source by `voxgrad train --print-config-table`, and a test "
-      "compares them.\n\n";
+      "# Configuration\n\n"
+      "This page lists the keys of `config.toml`. `voxgrad train --config FILE` reads such a file, and "
+      "`--set KEY=VALUE` sets a single key.\n\n"
+      "- Each method has its own keys. `voxgrad train --method NAME --print-config` prints them. A key of "
+      "another method is accepted and has no effect.\n"
+      "- The column \"when\" says when a key is used. `voxgrad predict --set KEY=VALUE` takes the keys of "
+      "prediction and runtime. Runtime keys never change what is stored in a model.\n"
+      "- `voxgrad train --print-config-table` makes this page from the declarations in the source. A test "
+      "compares the two.\n\n";
   text += "| method | what it is |\n|---|---|\n";
   for (const MethodRecord* m : kMethods) text += "| `" + m->name + "` | " + cell(m->text) + " |\n";
   // Each option table has one section. A key that is the same in several methods has one row.

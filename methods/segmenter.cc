@@ -13,7 +13,7 @@ void SegmenterOptions::declare(OptionTable table) {
   table.number("cross_entropy", loss.cross_entropy, 0, 100, "weight of the cross-entropy")
       .number("dice", loss.dice, 0, 100, "weight of the soft Dice loss")
       .flag("deep_supervision", deep_supervision,
-            "losses on the coarser decoder levels too, weights 2^-level");
+            "losses also on the coarser decoder levels, with weights 2^-level");
 }
 
 UNetConfig unet_config(const Plan& plan, const Runtime& runtime, int64_t in_channels) {

@@ -32,7 +32,8 @@ class UNetMethod : public Method {
 }  // namespace
 
 extern const MethodRecord unet_method{
-    "unet", "deterministic U-Net, Dice and cross-entropy with deep supervision: the prior alone",
+    "unet",
+    "deterministic U-Net, trained with Dice, cross-entropy and deep supervision: the prior of pgrd alone",
     []() -> std::unique_ptr<Method> { return std::make_unique<UNetMethod>(); }};
 
 }  // namespace voxgrad

@@ -8,13 +8,16 @@
 namespace voxgrad {
 
 void OptimizerOptions::declare(OptionTable table) {
-  table.word("optimizer", kind, {"adam", "adamw", "sgd"}, "sgd is Nesterov momentum, as nnU-Net trains")
+  table
+      .word("optimizer", kind, {"adam", "adamw", "sgd"},
+            "optimizer; sgd is SGD with Nesterov momentum, as in nnU-Net")
       .number("momentum", momentum, 0, 0.9999, "momentum of sgd")
       .number("weight_decay", weight_decay, 0, 1,
-              "adamw: decoupled; otherwise added to the gradient; nnU-Net's sgd uses 3e-5")
+              "weight decay; adamw: decoupled; adam and sgd: added to the gradient; nnU-Net's sgd uses 3e-5")
       .number("clip_norm", clip_norm, 0, 1e9, "largest L2 norm of the gradient; 0: no clipping")
       .number("ema_decay", ema_decay, 0, 0.99999,
-              "decay of the averaged weights, which are saved and used; 0: the last weights are used");
+              "decay of the moving average of the weights; the average is saved and used; 0: the last "
+              "weights are used");
 }
 
 Optimizer::Optimizer(const OptimizerOptions& options, const Tensor& params) : options_(options) {

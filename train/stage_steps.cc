@@ -105,7 +105,7 @@ Loss StageSteps::loss_of(int64_t step) {
   return s_.stage.loss(batch, random_);
 }
 
-// Repeats a step, forward and backward, with a check of every op. Returns ": " and the error that names the
+// Repeats a step, forward and backward, with a check of every op. Returns ": " and the error, which names the
 // first op with a result that is not finite.
 std::string StageSteps::cause(int64_t step) {
   const std::map<std::string, Tensor> parameters = s_.stage.parameters->named(s_.stage.parameters->values());
@@ -121,8 +121,8 @@ std::string StageSteps::cause(int64_t step) {
   } catch (const Error& e) {
     return cat(": ", e.what());
   }
-  return ", though every op of it gives finite numbers";  // possible causes: the sum over ranks, or squares
-                                                          // too large for f32
+  // Possible causes: the sum over ranks, or squares that are too large for f32.
+  return ", although every op gives finite numbers";
 }
 
 template <class... Parts>

@@ -69,7 +69,7 @@ void TrainingRun::State::take(const StageSource& source, const ModelFile& model)
   const NamedTensors here = p.named(p.values());
   for (const auto& [name, tensor] : model.weights)
     if (name.starts_with(source.stage + ".") && !here.contains(name))
-      unequal(name + ", which this run has not");
+      unequal(name + ", which this run does not have");
   for (const auto& [name, wanted] : here)
     if (const auto it = model.weights.find(name); it == model.weights.end())
       unequal("no " + name);

@@ -25,7 +25,7 @@ std::vector<OpSample> samples() {
 }  // namespace
 
 const Op avg_pool_op{.name = "avg_pool",
-                     .equation = "y[n,o,c] = mean of x[n, o s + k, c] over 0 <= k < s",
+                     .equation = "y[n,o,c] = mean of x[n, o s + k, c] over 0 <= k < s; s: size of the window",
                      .shape = shape,
                      .forward = forward,
                      .backward = backward,

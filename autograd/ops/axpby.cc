@@ -42,7 +42,7 @@ std::vector<OpSample> samples() {
 }  // namespace
 
 const Op axpby_op{.name = "axpby",
-                  .equation = "y[n] = p[n] a[n] + q[n] b[n]; p, q without gradient",
+                  .equation = "y[n] = p[n] a[n] + q[n] b[n]; p and q have no gradient",
                   .shape = shape,
                   .forward = forward,
                   .backward = backward,

@@ -53,7 +53,7 @@ std::vector<OpSample> samples() {
 }  // namespace
 
 const Op concat_op{.name = "concat",
-                   .equation = "y[..., c] = x_1[..., c], then x_2, ... along the last axis",
+                   .equation = "y = x_1, then x_2, ... along the last axis",
                    .shape = shape,
                    .forward = forward,
                    .backward = backward,

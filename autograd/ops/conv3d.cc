@@ -99,7 +99,8 @@ std::vector<OpSample> samples() {
 
 const Op conv3d_op{
     .name = "conv3d",
-    .equation = "y[n,o,c] = b[c] + sum_{k,i} x[n, o s + k - p, i] w[k,i,c]",
+    .equation =
+        "y[n,o,c] = b[c] + sum_{k,i} x[n, o s + k - p, i] w[k,i,c]; o: place, k: tap, s: stride, p: padding",
     .shape = shape,
     .bf16_input = [](const Attrs& a, size_t i, size_t count) { return i < image_count(a, count); },
     .forward = forward,

@@ -51,15 +51,16 @@ std::vector<OpSample> samples() {
 
 }  // namespace
 
-const Op conv_transpose3d_op{.name = "conv_transpose3d",
-                             .equation = "y[n, z s + a, c] = b[c] + sum_i x[n,z,i] w[a,i,c]",
-                             .shape = shape,
-                             .bf16_input = [](const Attrs&, size_t i, size_t) { return i == 0; },
-                             .forward = forward,
-                             .backward = backward,
-                             .saves_input = [](const Attrs&, size_t i, size_t) { return i < 2; },
-                             .flops = flops,
-                             .samples = samples};
+const Op conv_transpose3d_op{
+    .name = "conv_transpose3d",
+    .equation = "y[n, z s + a, c] = b[c] + sum_i x[n,z,i] w[a,i,c]; z: place, a: tap, s: stride",
+    .shape = shape,
+    .bf16_input = [](const Attrs&, size_t i, size_t) { return i == 0; },
+    .forward = forward,
+    .backward = backward,
+    .saves_input = [](const Attrs&, size_t i, size_t) { return i < 2; },
+    .flops = flops,
+    .samples = samples};
 
 Var conv_transpose3d(const Var& x, const Var& w, const Var& bias, Triple stride) {
   require(w.shape().rank() == 5 && Triple{w.dim(0), w.dim(1), w.dim(2)} == stride,

@@ -42,7 +42,7 @@ std::vector<OpSample> samples() {
 }  // namespace
 
 const Op dropout_op{.name = "dropout",
-                    .equation = "y = m x / (1 - p), m = 0 with probability p, else 1",
+                    .equation = "y = m x / (1 - p); m = 0 with probability p, else 1",
                     .shape = shape,
                     .bf16_input = [](const Attrs&, size_t i, size_t) { return i == 0; },
                     .forward = forward,

@@ -36,15 +36,16 @@ std::vector<OpSample> samples() {
 
 }  // namespace
 
-const Op kl_gaussian_op{
-    .name = "kl_gaussian",
-    .equation = "y = mean_n sum_l s_p - s_q + (e^{2 s_q} + (mu_q - mu_p)^2) / (2 e^{2 s_p}) - 1/2",
-    .shape = shape,
-    .forward = forward,
-    .backward = backward,
-    .saves_input = save_all,
-    .flops = flops_an_input<20>,
-    .samples = samples};
+const Op kl_gaussian_op{.name = "kl_gaussian",
+                        .equation =
+                            "y = mean_n sum_l (s_p - s_q + (e^{2 s_q} + (mu_q - mu_p)^2) / (2 e^{2 s_p}) - "
+                            "1/2); mu: mean, s: log of the standard deviation",
+                        .shape = shape,
+                        .forward = forward,
+                        .backward = backward,
+                        .saves_input = save_all,
+                        .flops = flops_an_input<20>,
+                        .samples = samples};
 
 Var kl_gaussian(const Var& mu_q, const Var& log_sigma_q, const Var& mu_p, const Var& log_sigma_p) {
   return apply(kl_gaussian_op, {}, {mu_q, log_sigma_q, mu_p, log_sigma_p});

@@ -4,11 +4,11 @@
 namespace voxgrad::ops {
 
 const Op leaky_relu_op{.name = "leaky_relu",
-                       .equation = "y = x where x > 0, else slope x",
+                       .equation = "y = x if x > 0, else slope x",
                        .shape = same_shape,
                        .forward = element::forward<Unary::leaky_relu>,
                        .backward = element::backward<Unary::leaky_relu>,
-                       .saves_output = true,  // has the sign of x, and the next op keeps it anyway
+                       .saves_output = true,  // has the sign of x; the next op keeps it anyway
                        .samples = [] {
                          return element::samples({{"slope", 0.1}});
                        }};

@@ -59,14 +59,15 @@ std::vector<OpSample> samples() {
 
 }  // namespace
 
-const Op matmul_op{.name = "matmul",
-                   .equation = "y[..., m, n] = sum_k op(a)[..., m, k] op(b)[..., k, n]",
-                   .shape = shape,
-                   .forward = forward,
-                   .backward = backward,
-                   .saves_input = save_all,
-                   .flops = flops,
-                   .samples = samples};
+const Op matmul_op{
+    .name = "matmul",
+    .equation = "y[..., m, n] = sum_k op(a)[..., m, k] op(b)[..., k, n]; op(a) is a or its transpose",
+    .shape = shape,
+    .forward = forward,
+    .backward = backward,
+    .saves_input = save_all,
+    .flops = flops,
+    .samples = samples};
 
 Var matmul(const Var& a, const Var& b, bool transpose_a, bool transpose_b) {
   return apply(matmul_op, {{"transpose_a", int64_t{transpose_a}}, {"transpose_b", int64_t{transpose_b}}},

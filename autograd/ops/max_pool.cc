@@ -30,7 +30,7 @@ std::vector<OpSample> samples() {
 }  // namespace
 
 const Op max_pool_op{.name = "max_pool",
-                     .equation = "y[n,o,c] = max of x[n, o s + k, c] over 0 <= k < s",
+                     .equation = "y[n,o,c] = max of x[n, o s + k, c] over 0 <= k < s; s: size of the window",
                      .shape = shape,
                      .forward = forward,
                      .backward = backward,

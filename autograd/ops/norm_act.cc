@@ -88,7 +88,9 @@ std::vector<OpSample> samples() {
 }  // namespace
 
 const Op norm_act_op{.name = "norm_act",
-                     .equation = "y = act(xhat gamma (1 + scale) + beta (1 + scale) + shift)",
+                     .equation =
+                         "y = act(xhat gamma (1 + scale) + beta (1 + scale) + shift); xhat: x normalised "
+                         "over space and the channels of a group",
                      .shape = shape,
                      .bf16_input = [](const Attrs&, size_t i, size_t) { return i == 0; },
                      .forward = forward,

@@ -37,7 +37,7 @@ std::vector<OpSample> samples() {
 
 // The op is affine. It is linear only if the value is 0.
 const Op pad_op{.name = "pad",
-                .equation = "y[n, v, c] = x[n, v - before, c], `value` outside x",
+                .equation = "y[n, v, c] = x[n, v - before, c] inside x, `value` outside",
                 .shape = shape,
                 .forward = forward,
                 .backward = backward,

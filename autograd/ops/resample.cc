@@ -57,17 +57,16 @@ std::vector<OpSample> samples() {
 
 }  // namespace
 
-const Op resample_op{
-    .name = "resample",
-    .equation =
-        "y[n,o,c] = sum_k w(p - k) x[n, clamp(k), c] on each axis, p = (o + 1/2) n_in / n_out "
-        "- 1/2; w: nearest, linear, or Keys 1981 with a = -1/2",
-    .shape = shape,
-    .forward = forward,
-    .backward = backward,
-    .flops = flops,
-    .linear = true,
-    .samples = samples};
+const Op resample_op{.name = "resample",
+                     .equation =
+                         "y[n,o,c] = sum_k w(p - k) x[n, clamp(k), c] on each axis, p = (o + 1/2) n_in / "
+                         "n_out - 1/2; w: nearest, linear or cubic (Keys 1981 with a = -1/2)",
+                     .shape = shape,
+                     .forward = forward,
+                     .backward = backward,
+                     .flops = flops,
+                     .linear = true,
+                     .samples = samples};
 
 Var resample(const Var& x, Triple size, Interpolation mode) {
   return apply(resample_op, {{"size", to_list(size)}, {"mode", name_of(mode)}}, {x});

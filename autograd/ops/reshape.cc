@@ -29,7 +29,7 @@ std::vector<OpSample> samples() {
 }  // namespace
 
 const Op reshape_op{.name = "reshape",
-                    .equation = "the elements of x under another shape",
+                    .equation = "y has the elements of x in another shape",
                     .shape = shape,
                     .forward = forward,
                     .backward = backward,

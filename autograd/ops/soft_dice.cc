@@ -52,8 +52,8 @@ std::vector<OpSample> samples() {
 
 const Op soft_dice_op{.name = "soft_dice",
                       .equation =
-                          "y = 1 - mean_k (2 I_k + smooth) / (P_k + Y_k + smooth), I = sum p y, P = sum p, "
-                          "Y = sum y, p = softmax(logits)",
+                          "y = 1 - mean_k (2 I_k + smooth) / (P_k + Y_k + smooth); I = sum p l, P = sum p, Y "
+                          "= sum l, p = softmax(logits), l: one-hot label",
                       .shape = shape,
                       .forward = forward,
                       .backward = backward,

@@ -31,7 +31,7 @@ std::vector<OpSample> samples() {
 }  // namespace
 
 const Op softmax_op{.name = "softmax",
-                    .equation = "y_k = exp(x_k / T) / sum_j exp(x_j / T) over the last axis",
+                    .equation = "y_k = exp(x_k / T) / sum_j exp(x_j / T) over the last axis; T: temperature",
                     .shape = shape,
                     .forward = forward,
                     .backward = backward,

@@ -25,8 +25,7 @@ std::vector<OpSample> samples() {
 const Op time_embedding_op{
     .name = "time_embedding",
     .equation =
-        "y[n,i] = sin(t[n] w_i), y[n, h + i] = cos(t[n] w_i), w_i = max_period^(-i / h), "
-        "h = size / 2",
+        "y[n,i] = sin(t[n] w_i), y[n, h + i] = cos(t[n] w_i); w_i = max_period^(-i / h), h = size / 2",
     .shape = shape,
     .forward = forward,
     .samples = samples};

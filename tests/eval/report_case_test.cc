@@ -81,12 +81,11 @@ TEST(ReportCases, SmallVolumesAreWholeAndLargeOnesSharpNearTheLabels) {
   ASSERT_EQ(d["levels"].size(), 2u);
   EXPECT_EQ(d["levels"][0]["stride"], json({1, 1, 1}));
   EXPECT_EQ(d["box"]["shape"], json({20, 20, 10})) << "labels: the box around them, every voxel";
-  EXPECT_NE(large.notes.find("Near the labels image and uncertainty are at full resolution"),
+  EXPECT_NE(large.notes.find("Near the labels, image and uncertainty have full resolution"),
             std::string::npos);
-  EXPECT_NE(large.notes.find("Farther from the labels they are means of 3 \u00d7 3 \u00d7 3 voxels"),
-            std::string::npos)
+  EXPECT_NE(large.notes.find("Farther away they are means of 3 \u00d7 3 \u00d7 3 voxels"), std::string::npos)
       << large.notes;
-  EXPECT_NE(large.notes.find("Contours are at full resolution everywhere"), std::string::npos);
+  EXPECT_NE(large.notes.find("Contours have full resolution everywhere"), std::string::npos);
 
   // Labels everywhere: the image is thinned, the contours are not.
   const CaseView full = view_of(boxed({300, 320, 60}, {{0, 0, 0}, {300, 320, 60}}), kNames);

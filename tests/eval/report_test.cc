@@ -70,7 +70,7 @@ TEST_F(ReportOfARun, HasEveryPartAndLoadsNothing) {
                            "Loss and its terms, denoiser",
                            "quarter resolution",
                            "Validation: dsc",
-                           "taken as it was, weights aaaaaaaaaaaa<",
+                           "taken unchanged, weights aaaaaaaaaaaa<",
                            "600 steps, from scratch, weights bbbbbbbbbbbb<",
                            "PGRD (M = 16, S = 5) \u2212 prior<",
                            "this page tests the report &lt;and nothing else&gt;",
@@ -112,10 +112,9 @@ TEST_F(ReportOfARun, MapsOfOneChannelAreShownAndWhatTheyLackIsSaid) {
   write_volume(run.validation_map("a", "image"), c.header, c.image);
   EXPECT_NE(read_run(folder_).cases[0].description.find("\"unit\":\"HU\""), std::string::npos);
   EXPECT_EQ(report.class_names, (std::vector<std::string>{"background", "label 1", "label 2"}));
-  EXPECT_EQ(
-      report.missing.back(),
-      "maps of a: the entropy, the probabilities, names of channels, and all but the first where there are "
-      "several");
+  EXPECT_EQ(report.missing.back(),
+            "maps of a: the entropy, the probabilities, the names of the channels, and every channel after "
+            "the first");
 }
 
 TEST_F(ReportOfARun, AsManyCasesAsAskedForFromTheWorstOn) {
