@@ -278,8 +278,7 @@ std::string comparison_table(const RunScores& scores) {
          "shown (see the first table). The interval is a percentile bootstrap over cases (10,000 resamples). "
          "p is from a two-sided paired t-test. Wilcoxon p is from a Wilcoxon signed-rank test, exact with at "
          "most 50 cases. These two are not corrected for the number of comparisons. Holm p is Wilcoxon p "
-         "after "
-         "Holm\u2019s correction for all comparisons of this table." +
+         "after Holm\u2019s correction for all comparisons of this table." +
          (method->table.cases.size() < 10 ? " With so few cases, interval and p are imprecise." : "") +
          "</p>";
 }
@@ -326,8 +325,7 @@ std::string definitions(const RunScores& scores) {
         "diagrams.</dd><dt>Case Spearman</dt><dd>Rank correlation over cases of mean foreground entropy and "
         "1 \u2212 Dice. With few cases it says little.</dd><dt>Case AURC, Case AUGRC</dt><dd>Areas under the "
         "selective and the generalised risk over cases. The risk of a case is 1 \u2212 Dice. Its confidence "
-        "is "
-        "the mean entropy near the predicted foreground, with the opposite sign. Lower is better.</dd>";
+        "is the mean entropy near the predicted foreground, with the opposite sign. Lower is better.</dd>";
   out += "</dl>";
   if (!scores.rows.empty()) {
     const ScoreOptions& o = main_row(scores).table.options;

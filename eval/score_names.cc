@@ -48,8 +48,7 @@ const std::vector<ScoreName>& score_names() {
        "mask with itself are included, so compare only equal numbers of samples and raters."},
       {"ged_squared_unbiased", "GED\u00b2, unbiased", "", 3, false, false,
        "GED\u00b2 without the pairs of a mask with itself. It compares different numbers of samples. It may "
-       "be "
-       "below 0."},
+       "be below 0."},
       {"hm_iou", "HM-IoU", "", 3, true, false,
        "Mean IoU of the best one-to-one matching of samples and raters."},
       {"nll_excess", "NLL excess", "nats", 4, false, false,

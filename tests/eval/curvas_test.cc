@@ -83,7 +83,7 @@ TEST(Curvas, CrpsOfOneVolumeIsADistance) {
   EXPECT_EQ(normal_crps(3, 5, 0), 2);
   EXPECT_FALSE(curvas_crps(3, 5, 0));
   EXPECT_NEAR(normal_crps(0, 0, 1), 2 / std::sqrt(2 * M_PI) - 1 / std::sqrt(M_PI), 1e-15);
-  // The integral of CURVAS is cut at 3 sd: a value far away costs no more than about 3 sd.
+  // The integral of CURVAS is cut at 3 sd: a value far away costs less than 3 sd.
   EXPECT_EQ(curvas_crps(1e6, 0, 1), curvas_crps(4, 0, 1));
   EXPECT_NEAR(normal_crps(1e6, 0, 1), 1e6, 1);
   EXPECT_THROW(normal_crps(0, 0, -1), Error);
