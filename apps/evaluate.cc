@@ -51,6 +51,14 @@ void add_evaluate(CLI::App& app) {
       "--posterior", a->options.posterior,
       "Folder of exact posteriors CASE.nii.gz (4-D), to score the excess NLL and the KL divergence");
   command
+      ->add_option("--profile", a->options.profile,
+                   "Add the scores of a challenge, curvas-2024 or curvas-2025 (docs/metrics.md); they need "
+                   "probabilities and annotations of several raters")
+      ->check(CLI::IsMember({"curvas-2024", "curvas-2025"}));
+  command->add_option(
+      "--images", a->options.images,
+      "Folder of the CTs for curvas-2024, CASE_0000.nii.gz (default: imagesTr beside the truth)");
+  command
       ->add_option("--classes", a->options.classes,
                    "Number of classes, including the background (default: from the data)")
       ->check(whole_number(2, 256));

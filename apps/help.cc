@@ -52,6 +52,7 @@ const std::map<std::string, std::string>& examples() {
       {"evaluate",
        "voxgrad evaluate --truth labels --prediction out -o metrics.json\n"
        "voxgrad evaluate --truth labels --prediction out --only-predicted --json\n"
+       "voxgrad evaluate --truth data/labelsTr --prediction out --profile curvas-2025\n"
        "voxgrad evaluate --truth anna.nii.gz --prediction out/anna.nii.gz"},
       {"report", "voxgrad report run -o report.html"},
       {"verify", "voxgrad verify run"},

@@ -13,6 +13,12 @@ double mean_of_matrix(const std::vector<double>& d) {
   return std::accumulate(d.begin(), d.end(), 0.0) / static_cast<double>(d.size());
 }
 
+/// The mean of a matrix of n x n distances over its pairs (i, j) with i != j. The distances on the diagonal
+/// are 0.
+double mean_of_different_pairs(const std::vector<double>& d, size_t n) {
+  return std::accumulate(d.begin(), d.end(), 0.0) / static_cast<double>(n * (n - 1));
+}
+
 /// d(a_i, b_j) in row order.
 std::vector<double> distances(const std::vector<Tensor>& a, const std::vector<Tensor>& b, int classes) {
   std::vector<double> d(a.size() * b.size());
@@ -57,10 +63,15 @@ Agreement agreement(const std::vector<Tensor>& samples, const std::vector<Tensor
   require(!samples.empty() && !annotations.empty(), "[agreement] expected samples and annotations, got ",
           samples.size(), " and ", annotations.size());
   const std::vector<double> cross = distances(samples, annotations, classes);
+  const std::vector<double> among_samples = distances(samples, samples, classes),
+                            among_annotations = distances(annotations, annotations, classes);
   Agreement result;
-  result.diversity = mean_of_matrix(distances(samples, samples, classes));
-  result.ged_squared = 2 * mean_of_matrix(cross) - result.diversity -
-                       mean_of_matrix(distances(annotations, annotations, classes));
+  result.diversity = mean_of_matrix(among_samples);
+  result.ged_squared = 2 * mean_of_matrix(cross) - result.diversity - mean_of_matrix(among_annotations);
+  if (samples.size() > 1 && annotations.size() > 1)
+    result.ged_squared_unbiased = 2 * mean_of_matrix(cross) -
+                                  mean_of_different_pairs(among_samples, samples.size()) -
+                                  mean_of_different_pairs(among_annotations, annotations.size());
   const size_t n = std::lcm(samples.size(), annotations.size());
   std::vector<double> cost(n * n);
   for (size_t i = 0; i < n; ++i)

@@ -11,12 +11,16 @@ double iou_distance(const Tensor& a, const Tensor& b, int classes);
 
 struct Agreement {
   double ged_squared = 0;  ///< 2 E d(S, Y) - E d(S, S') - E d(Y, Y'), including pairs of a map with itself
-  double hm_iou = 0;       ///< mean IoU of the best one-to-one matching
-  double diversity = 0;    ///< E d(S, S')
+  /// The same with the means over pairs of two different samples and of two different annotations. No value
+  /// for fewer than two samples or annotations.
+  Score ged_squared_unbiased;
+  double hm_iou = 0;     ///< mean IoU of the best one-to-one matching
+  double diversity = 0;  ///< E d(S, S'), including pairs of a map with itself
 };
 /// Compares M samples with R annotations (at least one of each). Even a perfect model has an expected GED^2
-/// of E d(Y, Y') R / (R - 1) (1/M + 1/R), so only values with equal M and R can be compared. For hm_iou both
-/// sets are repeated to the least common multiple of their sizes.
+/// of E d(Y, Y') R / (R - 1) (1/M + 1/R), so only values with equal M and R can be compared. The expectation
+/// of ged_squared_unbiased does not depend on M and R. It is 0 for a perfect model, and the score of a case
+/// may be below 0. For hm_iou both sets are repeated to the least common multiple of their sizes.
 Agreement agreement(const std::vector<Tensor>& samples, const std::vector<Tensor>& annotations, int classes);
 
 /// The assignment of rows to columns with the least total cost (Hungarian algorithm, O(n^3)). `cost` is n x n

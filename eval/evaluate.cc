@@ -4,9 +4,11 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "data/dataset.h"
 #include "data/labels.h"
+#include "eval/curvas.h"
 #include "io/file.h"
 #include "io/text.h"
 
@@ -33,6 +35,12 @@ class Evaluator {
     is_file(options.truth) ? find_files() : find_folders();
     if (!options.posterior.empty()) posteriors_ = find_volumes(options.posterior);
     annotations_ = find_annotations(truth_folder_ + "/../ratersTr");
+    result_.profile = options.profile;
+    if (!options.profile.empty()) profile_ = curvas_profile(options.profile);
+    if (profile_ == CurvasProfile::curvas_2024) {
+      image_folder_ = options.images.empty() ? truth_folder_ + "/../imagesTr" : options.images;
+      images_ = find_volumes(image_folder_);
+    }
   }
 
   Evaluation run() {
@@ -40,11 +48,19 @@ class Evaluator {
     ScoreTable& table = result_.table;
     table.class_names = find_label_names(truth_folder_ + "/..");
     table.options = {number_of_classes(), options_.foreground_radius, options_.nsd_tolerance};
+    if (profile_ && table.options.classes != curvas_classes(*profile_))
+      fail(ErrorCode::data, "[evaluate] ",
+           options_.classes > 1 ? std::string("--classes") : probabilities_.begin()->second, ": expected ",
+           curvas_classes(*profile_), " classes, including the background, for ", options_.profile, ", got ",
+           table.options.classes);
     if (static_cast<int>(table.class_names.size()) != table.options.classes) table.class_names.clear();
     size_t done = 0;
     for (const auto& [name, path] : truths_) {
       if (options_.progress) options_.progress(name, done++, truths_.size());
-      add(table, score_case(read_case(name), table.options));
+      const CaseInput in = read_case(name);
+      ScoredCase scored = score_case(in, table.options);
+      if (profile_) scored.scores.values.merge(profile_scores(in));
+      add(table, scored);
     }
     pool(table);
     return std::move(result_);
@@ -108,6 +124,7 @@ class Evaluator {
         fail(ErrorCode::data, "[evaluate] ", options_.posterior, '/', name, ".nii.gz: missing; ", path,
              " has no posterior");
     }
+    if (profile_) check_profile();
     int64_t others = 0;
     for (const auto& [name, path] : predictions_) others += !truths_.contains(name);
     if (others > 0)
@@ -126,6 +143,49 @@ class Evaluator {
         cases.back().annotations = all->second;
     }
     if (const std::string text = missing_annotations(cases); !text.empty()) note(text);
+  }
+
+  /// The file of a case's CT: CASE_0000.nii.gz, as nnU-Net names it, or CASE.nii.gz. Empty if there is none.
+  std::string image_of(const std::string& name) const {
+    for (const std::string& file : {name + "_0000", name})
+      if (const auto it = images_.find(file); it != images_.end()) return it->second;
+    return "";
+  }
+
+  void check_profile() {
+    if (probabilities_.empty())
+      fail(ErrorCode::data, "[evaluate] ", options_.prediction, "/probabilities: expected probabilities for ",
+           options_.profile, ", found none");
+    int64_t others = 0;
+    for (const auto& [name, path] : truths_) {
+      const auto all = annotations_.find(name);
+      if (all == annotations_.end())
+        fail(ErrorCode::data, "[evaluate] ", truth_folder_, "/../ratersTr/RATER/", name, ".nii.gz: missing; ",
+             options_.profile, " needs annotations of every case");
+      others += static_cast<int>(all->second.size()) != curvas_raters(*profile_);
+      if (profile_ == CurvasProfile::curvas_2024 && image_of(name).empty())
+        fail(ErrorCode::data, "[evaluate] ", image_folder_, '/', name, "_0000.nii.gz: missing; ",
+             options_.profile, " needs the CT of every case (--images DIR)");
+    }
+    if (others > 0)
+      note(cat(counted(others, "case"), others == 1 ? " has" : " have",
+               " another number of annotations than ", curvas_raters(*profile_), ", which the cases of ",
+               options_.profile, " have"));
+  }
+
+  ScoreMap profile_scores(const CaseInput& in) const {
+    CurvasCase c{in.prediction, in.probabilities, in.annotations, {}};
+    if (profile_ == CurvasProfile::curvas_2024) {
+      const std::string& truth_path = truths_.at(in.name);
+      const std::string path = image_of(in.name);
+      NiftiHeader header;
+      const Tensor image = read_volume(path, &header);
+      check_same_grid(header, path, read_nifti_header(truth_path), truth_path);
+      if (image.dim(0) != 1)
+        fail(ErrorCode::data, "[evaluate] ", path, ": expected one volume, the CT, got ", image.dim(0));
+      c.image = image.reshape(in.truth.shape());
+    }
+    return curvas_scores(*profile_, c);
   }
 
   int number_of_classes() {
@@ -188,7 +248,8 @@ class Evaluator {
       }
     }
     if (in.sample_probabilities.size() != in.samples.size()) in.sample_probabilities.clear();
-    if (const auto all = annotations_.find(name); all != annotations_.end() && !in.samples.empty())
+    const bool raters_are_used = !in.samples.empty() || in.probabilities.defined();
+    if (const auto all = annotations_.find(name); all != annotations_.end() && raters_are_used)
       for (const Annotation& a : all->second) in.annotations.push_back(labels_on(a.file, grid, truth_path));
     return in;
   }
@@ -198,8 +259,9 @@ class Evaluator {
   EvaluateOptions options_;
   Evaluation result_;
   bool classes_of_truth_ = false;  // the number of classes is known only from the truth
-  std::string truth_folder_, prediction_folder_;
-  std::map<std::string, std::string> truths_, predictions_, probabilities_, posteriors_;
+  std::optional<CurvasProfile> profile_;
+  std::string truth_folder_, prediction_folder_, image_folder_;
+  std::map<std::string, std::string> truths_, predictions_, probabilities_, posteriors_, images_;
   std::map<std::string, std::vector<Annotation>> annotations_;
 };
 
@@ -208,9 +270,11 @@ class Evaluator {
 Evaluation evaluate(const EvaluateOptions& options) { return Evaluator(options).run(); }
 
 std::string to_json(const Evaluation& evaluation) {
-  if (!evaluation.only_predicted) return to_json(evaluation.table);
+  if (!evaluation.only_predicted && evaluation.profile.empty()) return to_json(evaluation.table);
   auto j = nlohmann::json::parse(to_json(evaluation.table));
-  j["without_prediction"] = evaluation.truths - static_cast<int64_t>(evaluation.table.cases.size());
+  if (!evaluation.profile.empty()) j["profile"] = evaluation.profile;
+  if (evaluation.only_predicted)
+    j["without_prediction"] = evaluation.truths - static_cast<int64_t>(evaluation.table.cases.size());
   return j.dump(2) + '\n';
 }
 

@@ -22,6 +22,25 @@ void check_labels(std::string_view op, const Tensor& labels, int64_t classes) {
            " at voxel ", i);
 }
 
+void check_probabilities(std::string_view op, const Tensor& probabilities) {
+  struct FirstFault {
+    int64_t at = -1;
+    FirstFault& operator+=(const FirstFault& later) {
+      if (at < 0) at = later.at;
+      return *this;
+    }
+  };
+  const float* p = probabilities.data<float>();
+  const FirstFault fault =
+      reduce_voxels(probabilities.numel(), FirstFault{}, [p](FirstFault& first, int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end && first.at < 0; ++i)
+          if (!(p[i] >= 0 && p[i] <= 1.001f)) first.at = i;  // NaN fails both comparisons
+      });
+  if (fault.at >= 0)
+    fail(ErrorCode::data, "[", op, "] expected probabilities from 0 to 1, got ", p[fault.at], " at voxel ",
+         fault.at / probabilities.dim(3), " for class ", fault.at % probabilities.dim(3));
+}
+
 void check_case(std::string_view op, const Tensor& probabilities, const Tensor& truth, const Tensor& region) {
   require(probabilities.defined() && probabilities.rank() == 4 && probabilities.dtype() == DType::f32, "[",
           op, "] expected probabilities f32 [D, H, W, K], got ", probabilities.dtype(), " ",

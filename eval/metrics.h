@@ -1,10 +1,11 @@
 // eval/ computes scores, fits calibration, and makes reports. docs/metrics.md has every formula and
 // convention.
 //
-// Scores: metrics.h (this file: Dice, NLL, Brier, KL), reliability.h (ECE and its bins), distance.h (distance
-// transform, foreground region, HD95, NSD), agreement.h (GED, HM-IoU), uncertainty.h (entropy and mutual
-// information, and their relation to errors), scores.h (all scores of a case, tables of them; read it next).
-// run/scores.h has the scores as plain data and their files.
+// Scores: metrics.h (this file: Dice, NLL, Brier, KL), reliability.h (ECE and its bins), ranked.h
+// (calibration errors from the sorted confidences), distance.h (distance transform, foreground region, HD95,
+// NSD), agreement.h (GED, HM-IoU), curvas.h (scores of the CURVAS challenges), uncertainty.h (entropy and
+// mutual information, and their relation to errors), selective.h (risk-coverage curves), scores.h (all scores
+// of a case, tables of them; read it next). run/scores.h has the scores as plain data and their files.
 //
 // Others: statistics.h (t-test, bootstrap), calibrate.h (fits of temperature and tau_out), evaluate.h
 // (`voxgrad evaluate`), score_names.h, case_choice.h, class_colours.h, svg.h and figures.h (plots), report.h
@@ -60,6 +61,9 @@ namespace detail {
 /// Checks the shapes of a case's tensors (an undefined region is allowed) and the range of its labels.
 void check_case(std::string_view op, const Tensor& probabilities, const Tensor& truth, const Tensor& region);
 void check_map(std::string_view op, const Tensor& map, DType dtype, const Shape& shape);
+/// Throws ErrorCode::data, naming the first voxel, if a probability is NaN, below 0 or above 1 (tolerance
+/// 1e-3, as in data/labels.h).
+void check_probabilities(std::string_view op, const Tensor& probabilities);
 /// Throws ErrorCode::data if a label is outside [0, classes).
 void check_labels(std::string_view op, const Tensor& labels, int64_t classes);
 }  // namespace detail

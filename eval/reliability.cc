@@ -15,6 +15,31 @@ Score ece(const Reliability& r) {
   return sum / static_cast<double>(total);
 }
 
+namespace {
+
+/// |acc_b - conf_b|; the bin has voxels.
+double gap(const Reliability& r, size_t bin) {
+  return std::fabs(r.correct[bin] - r.confidence[bin]) / static_cast<double>(r.count[bin]);
+}
+
+}  // namespace
+
+Score average_ce(const Reliability& r) {
+  detail::Mean mean;
+  for (size_t b = 0; b < r.count.size(); ++b)
+    if (r.count[b] > 0) mean += {gap(r, b), 1};
+  if (mean.count == 0) return std::nullopt;
+  return mean.sum / static_cast<double>(mean.count);
+}
+
+Score maximum_ce(const Reliability& r, int64_t fewest) {
+  require(fewest > 0, "[maximum_ce] expected at least one voxel in a bin, got ", fewest);
+  Score largest;
+  for (size_t b = 0; b < r.count.size(); ++b)
+    if (r.count[b] >= fewest) largest = std::max(largest.value_or(0), gap(r, b));
+  return largest;
+}
+
 Reliability top_label_reliability(const Tensor& probabilities, const Tensor& truth, const Tensor& region,
                                   int bins) {
   detail::check_case("reliability", probabilities, truth, region);

@@ -149,7 +149,9 @@ std::string summary_table(const RunScores& scores) {
       out +=
           "<th scope=\"col\" title=\"ECE of the bins of all cases together\">Pooled ECE</th><th "
           "scope=\"col\" title=\"Rank correlation over cases of mean foreground entropy and 1 \u2212 "
-          "Dice\">Case Spearman</th>";
+          "Dice\">Case Spearman</th><th scope=\"col\" title=\"Area under the selective risk over "
+          "cases\">Case AURC</th><th scope=\"col\" title=\"Area under the generalised risk over "
+          "cases\">Case AUGRC</th>";
     out += "</tr></thead><tbody>";
     std::vector<std::vector<bool>> bold;
     for (const ScoreName& s : columns) bold.push_back(bold_rows(scores, rows, s));
@@ -164,7 +166,8 @@ std::string summary_table(const RunScores& scores) {
           const auto it = p.find(key);
           return it == p.end() ? std::string(kNone) : "<td>" + fixed(it->second, decimals) + "</td>";
         };
-        out += cell("ece_top15", 5) + cell("casewise_spearman", 2);
+        out += cell("ece_top15", 5) + cell("casewise_spearman", 2) + cell("casewise_aurc", 4) +
+               cell("casewise_augrc", 4);
       }
       out += "</tr>";
     }
@@ -219,39 +222,63 @@ std::string class_table(const RunScores& scores) {
 std::string comparison_table(const RunScores& scores) {
   const ScoreRow* method = scores.method();
   if (!method) return "";
-  std::string body;
+  struct Difference {
+    const ScoreRow* row;
+    const ScoreName* score;
+    PairedComparison paired;
+    Score holm_p;  // Wilcoxon's p, corrected
+    bool few() const { return paired.n < kFewestPairs; }
+  };
+  std::vector<Difference> differences;
   for (const ScoreRow& row : scores.rows) {
     if (&row == method) continue;
     for (const char* key : {"dsc.mean_foreground", "nll", "ece_top15"}) {
       const ScoreName& s = *std::find_if(score_names().begin(), score_names().end(),
                                          [&](const ScoreName& t) { return std::string_view(t.key) == key; });
-      const std::optional<PairedComparison> difference = paired(method->table, row.table, key);
-      if (!difference) continue;
-      const PairedComparison& d = *difference;
-      const bool few = d.n < kFewestPairs;
-      const std::string better = few            ? "too few cases"
-                                 : !is_shown(d) ? "not shown"
-                                 : (d.mean_difference > 0) == s.higher_is_better
-                                     ? escape_markup(method->label)
-                                     : escape_markup(row.label);
-      const auto show = [&](double v) { return fixed(v, s.decimals + 1); };
-      body += "<tr><th scope=\"row\">" + escape_markup(method->label) + " \u2212 " +
-              escape_markup(row.label) + "</th><td class=\"left\">" + heading(s, true) + "</td><td>" +
-              show(d.mean_difference) + "</td><td>" +
-              (few ? "\u2013" : show(d.ci_low) + " to " + show(d.ci_high)) + "</td><td>" +
-              (few ? "\u2013" : p_text(d.p)) + "</td><td>" + std::to_string(d.n) +
-              "</td><td class=\"left\">" + better + "</td></tr>";
+      if (const auto d = paired(method->table, row.table, key))
+        differences.push_back({&row, &s, *d, std::nullopt});
     }
+  }
+  std::vector<Difference*> tested;
+  std::vector<double> p_values;
+  for (Difference& d : differences)
+    if (d.paired.wilcoxon_p && !d.few()) {
+      tested.push_back(&d);
+      p_values.push_back(*d.paired.wilcoxon_p);
+    }
+  const std::vector<double> adjusted = holm(p_values);
+  for (size_t i = 0; i < tested.size(); ++i) tested[i]->holm_p = adjusted[i];
+
+  std::string body;
+  for (const Difference& difference : differences) {
+    const PairedComparison& d = difference.paired;
+    const ScoreRow& row = *difference.row;
+    const ScoreName& s = *difference.score;
+    const bool few = difference.few();
+    const std::string better = few                                             ? "too few cases"
+                               : !is_shown(d)                                  ? "not shown"
+                               : (d.mean_difference > 0) == s.higher_is_better ? escape_markup(method->label)
+                                                                               : escape_markup(row.label);
+    const auto show = [&](double v) { return fixed(v, s.decimals + 1); };
+    const auto cell = [few](const std::string& text) { return "<td>" + (few ? "\u2013" : text) + "</td>"; };
+    body += "<tr><th scope=\"row\">" + escape_markup(method->label) + " \u2212 " + escape_markup(row.label) +
+            "</th><td class=\"left\">" + heading(s, true) + "</td><td>" + show(d.mean_difference) + "</td>" +
+            cell(show(d.ci_low) + " to " + show(d.ci_high)) + cell(p_text(d.p)) + cell(p_text(d.wilcoxon_p)) +
+            cell(p_text(difference.holm_p)) + "<td>" + std::to_string(d.n) + "</td><td class=\"left\">" +
+            better + "</td></tr>";
   }
   if (body.empty()) return "";
   return "<h3>Paired differences</h3><div class=\"scroll\"><table class=\"numbers\"><thead><tr><th "
          "scope=\"col\">Methods</th><th scope=\"col\" class=\"left\">Score</th><th scope=\"col\">Mean "
          "difference</th><th scope=\"col\">95&#8239;% interval</th><th scope=\"col\">p</th><th "
+         "scope=\"col\">Wilcoxon p</th><th scope=\"col\">Holm p</th><th "
          "scope=\"col\">Cases</th><th scope=\"col\" class=\"left\">Better</th></tr></thead><tbody>" +
          body +
          "</tbody></table></div><p class=\"small\">Better: the better one of the two, if the difference is "
          "shown (see the first table). The interval is a percentile bootstrap over cases (10,000 resamples). "
-         "p is from a two-sided paired t-test and is not corrected for the number of comparisons." +
+         "p is from a two-sided paired t-test. Wilcoxon p is from a Wilcoxon signed-rank test, exact with at "
+         "most 50 cases. These two are not corrected for the number of comparisons. Holm p is Wilcoxon p "
+         "after Holm\u2019s correction for all comparisons of this table." +
          (method->table.cases.size() < 10 ? " With so few cases, interval and p are imprecise." : "") +
          "</p>";
 }
@@ -296,7 +323,9 @@ std::string definitions(const RunScores& scores) {
     out +=
         "<dt>Pooled ECE</dt><dd>Top-label ECE of the bins of all cases together, as in the reliability "
         "diagrams.</dd><dt>Case Spearman</dt><dd>Rank correlation over cases of mean foreground entropy and "
-        "1 \u2212 Dice. With few cases it says little.</dd>";
+        "1 \u2212 Dice. With few cases it says little.</dd><dt>Case AURC, Case AUGRC</dt><dd>Areas under the "
+        "selective and the generalised risk over cases. The risk of a case is 1 \u2212 Dice. Its confidence "
+        "is the mean entropy near the predicted foreground, with the opposite sign. Lower is better.</dd>";
   out += "</dl>";
   if (!scores.rows.empty()) {
     const ScoreOptions& o = main_row(scores).table.options;

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "eval/agreement.h"
+#include "eval/ranked.h"
 #include "eval/score_names.h"
 #include "eval/statistics.h"
 #include "eval/uncertainty.h"
@@ -23,15 +24,50 @@ void put_classes(ScoreMap& values, const std::string& key, const ClassScores& sc
   put(values, key + ".mean_foreground", scores.mean_foreground);
 }
 
-/// Adds the scores of a probability map over a region. `suffix` is the region's part of the keys.
-void put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& entropy, const Tensor& region,
-                       const std::string& suffix) {
+/// Adds the scores that need the voxels sorted by confidence and returns the risk-coverage curve. The sorted
+/// voxels are released before other scores need memory.
+RiskCurve put_ranked(ScoreMap& values, const CaseInput& in, const Tensor& region, const std::string& suffix) {
+  const RankedVoxels ranked(in.probabilities, in.truth, region);
+  put(values, "adaptive_ce_top15" + suffix, adaptive_ce(ranked));
+  const Score kernel = skce(ranked);
+  put(values, "skce" + suffix, kernel);
+  if (kernel) put(values, "root_skce" + suffix, std::sqrt(*kernel));
+  auto selective = selective_risk(ranked);
+  if (!selective) return {};
+  put(values, "aurc" + suffix, selective->aurc);
+  put(values, "augrc" + suffix, selective->augrc);
+  return std::move(selective->curve);
+}
+
+/// The mean entropy near the predicted foreground, or of all voxels if there is none: how uncertain a case
+/// is, judged without the truth.
+Score predicted_entropy(const CaseInput& in, const Tensor& entropy, double radius) {
+  const Tensor near = foreground_region(in.prediction, in.spacing, radius);
+  const Score mean = mean_over(entropy, near);
+  return mean ? mean : mean_over(entropy);
+}
+
+struct Curves {
+  Reliability reliability;
+  RiskCurve risk_coverage;
+};
+
+/// Adds the scores of a probability map over a region and returns its curves. `suffix` is the region's part
+/// of the keys.
+Curves put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& entropy, const Tensor& region,
+                         const std::string& suffix) {
   const Tensor &p = in.probabilities, &y = in.truth;
   const Score likelihood = nll(p, y, region);
   put(values, "nll" + suffix, likelihood);
-  put(values, "brier" + suffix, brier(p, y, region));
-  put(values, "ece_top15" + suffix, ece_top_label(p, y, region));
+  const Score squared = brier(p, y, region);
+  put(values, "brier" + suffix, squared);
+  if (squared) put(values, "root_brier" + suffix, std::sqrt(*squared));
+  const Reliability bins = top_label_reliability(p, y, region);
+  put(values, "ece_top15" + suffix, ece(bins));
+  put(values, "average_ce_top15" + suffix, average_ce(bins));
+  put(values, "mce_top15" + suffix, maximum_ce(bins));
   put(values, "ece_marginal20" + suffix, ece_class_marginal(p, y, region));
+  RiskCurve risk_coverage = put_ranked(values, in, region, suffix);
   put(values, "entropy" + suffix, mean_over(entropy, region));
   const ErrorUncertainty error = error_uncertainty(entropy, in.prediction, y, region);
   put(values, "uncertainty_spearman" + suffix, error.spearman);
@@ -47,6 +83,19 @@ void put_probabilistic(ScoreMap& values, const CaseInput& in, const Tensor& entr
     if (likelihood && exact) put(values, "nll_excess" + suffix, *likelihood - *exact);
     put(values, "kl_posterior" + suffix, kl_divergence(in.posterior, p, region));
   }
+  return {bins, std::move(risk_coverage)};
+}
+
+/// Adds the means over the raters of the NLL and the ECE. The label of a voxel is the one that the rater
+/// drew.
+void put_rater_means(ScoreMap& values, const CaseInput& in, const Tensor& region, const std::string& suffix) {
+  std::vector<double> likelihoods, errors;
+  for (const Tensor& annotation : in.annotations) {
+    if (const Score s = nll(in.probabilities, annotation, region)) likelihoods.push_back(*s);
+    if (const Score s = ece_top_label(in.probabilities, annotation, region)) errors.push_back(*s);
+  }
+  put(values, "nll_raters" + suffix, mean_of(likelihoods));
+  put(values, "ece_top15_raters" + suffix, mean_of(errors));
 }
 
 }  // namespace
@@ -72,15 +121,23 @@ ScoredCase score_case(const CaseInput& in, const ScoreOptions& options) {
             "[score_case] expected ", options.classes, " classes, got probabilities ",
             in.probabilities.shape());
     const Tensor entropy = entropy_map(in.probabilities);
-    put_probabilistic(values, in, entropy, {}, "");
+    Curves all = put_probabilistic(values, in, entropy, {}, "");
+    put(values, "entropy_predicted", predicted_entropy(in, entropy, options.foreground_radius));
     const Tensor near = foreground_region(in.truth, in.spacing, options.foreground_radius);
-    put_probabilistic(values, in, entropy, near, "_foreground");
-    scored.reliability = top_label_reliability(in.probabilities, in.truth);
-    scored.foreground_reliability = top_label_reliability(in.probabilities, in.truth, near);
+    Curves foreground = put_probabilistic(values, in, entropy, near, "_foreground");
+    if (in.annotations.size() > 1) {
+      put_rater_means(values, in, {}, "");
+      put_rater_means(values, in, near, "_foreground");
+    }
+    scored.reliability = std::move(all.reliability);
+    scored.foreground_reliability = std::move(foreground.reliability);
+    scored.risk_coverage = std::move(all.risk_coverage);
+    scored.foreground_risk_coverage = std::move(foreground.risk_coverage);
   }
   if (!in.samples.empty() && !in.annotations.empty()) {
     const Agreement a = agreement(in.samples, in.annotations, options.classes);
     put(values, "ged_squared", a.ged_squared);
+    put(values, "ged_squared_unbiased", a.ged_squared_unbiased);
     put(values, "hm_iou", a.hm_iou);
     put(values, "sample_diversity", a.diversity);
   }
@@ -91,19 +148,33 @@ void add(ScoreTable& table, const ScoredCase& scored) {
   table.cases.push_back(scored.scores);
   table.reliability += scored.reliability;
   table.foreground_reliability += scored.foreground_reliability;
+  table.risk_coverage += scored.risk_coverage;
+  table.foreground_risk_coverage += scored.foreground_risk_coverage;
 }
 
 void pool(ScoreTable& table) {
   table.pooled.clear();
   put(table.pooled, "ece_top15", ece(table.reliability));
-  std::vector<double> uncertainty, error;
-  for (const CaseScores& c : table.cases) {
-    const auto entropy = c.values.find("entropy_foreground"), dsc = c.values.find("dsc.mean_foreground");
-    if (entropy == c.values.end() || dsc == c.values.end()) continue;
-    uncertainty.push_back(entropy->second);
-    error.push_back(1 - dsc->second);
-  }
-  put(table.pooled, "casewise_spearman", spearman(uncertainty, error));
+  const auto pairs = [&table](const char* uncertainty) {  // of the cases that have both scores
+    std::pair<std::vector<double>, std::vector<double>> out;
+    for (const CaseScores& c : table.cases) {
+      const auto u = c.values.find(uncertainty), dsc = c.values.find("dsc.mean_foreground");
+      if (u == c.values.end() || dsc == c.values.end()) continue;
+      out.first.push_back(u->second);
+      out.second.push_back(1 - dsc->second);
+    }
+    return out;
+  };
+  const auto [entropy, error] = pairs("entropy_foreground");
+  put(table.pooled, "casewise_spearman", spearman(entropy, error));
+  auto [confidence, risk] = pairs("entropy_predicted");
+  for (double& v : confidence) v = -v;
+  table.casewise_risk_coverage = {};
+  if (risk.size() < 2) return;
+  SelectiveRisk selective = *selective_risk(confidence, risk);
+  put(table.pooled, "casewise_aurc", selective.aurc);
+  put(table.pooled, "casewise_augrc", selective.augrc);
+  table.casewise_risk_coverage = std::move(selective.curve);
 }
 
 std::string to_text(const ScoreTable& table) {

@@ -5,6 +5,7 @@
 
 #include "eval/distance.h"
 #include "eval/reliability.h"
+#include "eval/selective.h"
 
 namespace voxgrad {
 
@@ -23,18 +24,20 @@ struct CaseInput {
   std::vector<Tensor> annotations;           ///< label maps of several raters, i32 [D, H, W]
 };
 
-/// A case's scores, and the bins of its reliability diagrams (top-label, 15 bins) for all voxels and for the
-/// voxels near the true foreground. Without probabilities the bins are empty.
+/// A case's scores, the bins of its reliability diagrams (top-label, 15 bins) and its risk-coverage curves,
+/// for all voxels and for the voxels near the true foreground. Without probabilities they are empty.
 struct ScoredCase {
   CaseScores scores;
   Reliability reliability, foreground_reliability;
+  RiskCurve risk_coverage, foreground_risk_coverage;
 };
 ScoredCase score_case(const CaseInput& input, const ScoreOptions& options);
 
-/// Adds a case and its bins to a table. Call pool() after the last case.
+/// Adds a case, its bins and its curves to a table. Call pool() after the last case.
 void add(ScoreTable& table, const ScoredCase& scored);
-/// Sets the scores of the whole table, ScoreTable::pooled: ece_top15 of the pooled bins, and
-/// casewise_spearman between entropy_foreground and 1 - dsc.mean_foreground of the cases that have both.
+/// Sets the scores of the whole table, ScoreTable::pooled: ece_top15 of the pooled bins, casewise_spearman
+/// between entropy_foreground and 1 - dsc.mean_foreground of the cases that have both, and casewise_aurc and
+/// casewise_augrc with their curve, if at least two cases have entropy_predicted and dsc.mean_foreground.
 void pool(ScoreTable& table);
 
 /// A text table for a terminal with the mean, standard deviation and number of cases of each score. The

@@ -87,6 +87,65 @@ double student_t_p_value(double t, double degrees) {
   return incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5);
 }
 
+double normal_upper_tail(double z) {
+  if (z < 0) return 1 - normal_upper_tail(-z);
+  const double density = math::exp(-z * z / 2) * 0.39894228040143268;  // 1 / sqrt(2 pi)
+  if (z < 3) {  // 1/2 - density (z + z^3 / 3 + z^5 / (3 5) + ...); DLMF 7.6.2
+    double term = z, sum = z;
+    for (int k = 3; term > 1e-17 * sum; k += 2) sum += term *= z * z / k;
+    return 0.5 - density * sum;
+  }
+  double fraction = z;  // density / (z + 1 / (z + 2 / (z + 3 / ...))); DLMF 7.9.2
+  for (int k = 200; k > 0; --k) fraction = z + k / fraction;
+  return density / fraction;
+}
+
+Score wilcoxon_p_value(const std::vector<double>& differences) {
+  constexpr size_t kMostExact = 50;
+  std::vector<double> sizes, kept;
+  for (const double d : differences) {
+    require(std::isfinite(d), "[wilcoxon] expected finite differences, got ", d);
+    if (d == 0) continue;
+    sizes.push_back(std::fabs(d));
+    kept.push_back(d);
+  }
+  const size_t n = kept.size();
+  if (n == 0) return std::nullopt;
+  const std::vector<double> ranks = average_ranks(sizes);
+  double positive = 0, squares = 0;  // sums of the ranks of positive differences, and of all squared ranks
+  for (size_t i = 0; i < n; ++i) {
+    if (kept[i] > 0) positive += ranks[i];
+    squares += ranks[i] * ranks[i];
+  }
+  const double total = 0.5 * static_cast<double>(n * (n + 1));
+  if (n > kMostExact) return 2 * normal_upper_tail(std::fabs(positive - total / 2) / std::sqrt(squares / 4));
+  // ways[s]: the number of choices of signs with a positive rank sum of s / 2. Ranks are multiples of 1/2.
+  std::vector<double> ways(n * (n + 1) + 1);
+  ways[0] = 1;
+  for (const double rank : ranks) {
+    const auto step = static_cast<size_t>(2 * rank);
+    for (size_t s = ways.size(); s-- > step;) ways[s] += ways[s - step];
+  }
+  const auto lesser = static_cast<size_t>(2 * std::min(positive, total - positive));
+  double tail = 0;  // counts up to 2^50 are exact in double
+  for (size_t s = 0; s <= lesser; ++s) tail += ways[s];
+  return std::min(1.0, 2 * tail / std::ldexp(1.0, static_cast<int>(n)));
+}
+
+std::vector<double> holm(const std::vector<double>& p_values) {
+  for (const double p : p_values) require(p >= 0 && p <= 1, "[holm] expected p-values, got ", p);
+  std::vector<size_t> order(p_values.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t i, size_t j) { return p_values[i] < p_values[j]; });
+  std::vector<double> adjusted(p_values.size());
+  double largest = 0;
+  for (size_t k = 0; k < order.size(); ++k) {
+    largest = std::max(largest, static_cast<double>(order.size() - k) * p_values[order[k]]);
+    adjusted[order[k]] = std::min(largest, 1.0);
+  }
+  return adjusted;
+}
+
 std::pair<double, double> bootstrap_mean_interval(const std::vector<double>& values, double level,
                                                   int resamples, uint64_t seed) {
   require(!values.empty() && resamples > 0, "[bootstrap] expected values and resamples");
@@ -115,6 +174,7 @@ PairedComparison compare_paired(const std::vector<double>& a, const std::vector<
     result.t = result.mean_difference / (*deviation / std::sqrt(n));
     result.p = student_t_p_value(*result.t, n - 1);
   }
+  result.wilcoxon_p = wilcoxon_p_value(difference);
   std::tie(result.ci_low, result.ci_high) = bootstrap_mean_interval(difference, 0.95, 10000, seed);
   return result;
 }

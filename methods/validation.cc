@@ -145,7 +145,6 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     // Other estimates get the scores of a probability map, but no scores of samples.
     request.other = [&](const EstimateInfo& info, const Tensor& probabilities) {
       CaseInput one = input;
-      one.annotations.clear();
       one.probabilities = probabilities;
       one.prediction = most_probable_class(one.probabilities);
       add(row(info.key).table, score_case(one, scoring));
@@ -156,8 +155,6 @@ RunScores validate(const RunFolder& run, Method& method, const Dataset& dataset,
     if (p.drawn > 1) {
       input.samples = p.samples;
       input.mutual_information = p.mutual_information;
-    } else {
-      input.annotations.clear();
     }
     add(row(own).table, score_case(input, scoring));
     if (options.keep_cases > 0) write_maps(run, c, loaded, p, annotations, plan.classes());

@@ -74,16 +74,50 @@ Reliability reliability_from(const Fields& f) {
   return r;
 }
 
-void add_reliability(const ScoreTable& table, json& to) {
+/// The names of the curves in JSON, and where they are in a table.
+constexpr std::pair<const char*, RiskCurve ScoreTable::*> kRiskCurves[] = {
+    {"risk_coverage", &ScoreTable::risk_coverage},
+    {"foreground_risk_coverage", &ScoreTable::foreground_risk_coverage},
+    {"casewise_risk_coverage", &ScoreTable::casewise_risk_coverage}};
+constexpr std::pair<const char*, std::vector<double> RiskCurve::*> kRiskLists[] = {
+    {"coverage", &RiskCurve::coverage},
+    {"selective_risk", &RiskCurve::selective_risk},
+    {"generalised_risk", &RiskCurve::generalised_risk}};
+
+RiskCurve risk_curve_from(const Fields& f) {
+  RiskCurve curve;
+  curve.cases = f.whole("cases", 1);
+  for (const auto& [key, list] : kRiskLists) {
+    const json& values = f.list(key);
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (!values[i].is_number()) f.refuse(cat(key, '.', i), "a number", detail::shown(values[i]));
+      (curve.*list).push_back(values[i].get<double>());
+    }
+    if (values.empty() || values.size() != curve.coverage.size())
+      f.refuse(key, cat(std::max<size_t>(curve.coverage.size(), 1), " numbers, as many as in coverage"),
+               cat(values.size(), " numbers"));
+  }
+  return curve;
+}
+
+void add_curves(const ScoreTable& table, json& to) {
   if (table.reliability.total() > 0) to["reliability"] = reliability_json(table.reliability);
   if (table.foreground_reliability.total() > 0)
     to["foreground_reliability"] = reliability_json(table.foreground_reliability);
+  for (const auto& [key, curve] : kRiskCurves) {
+    if ((table.*curve).cases == 0) continue;
+    json lists = {{"cases", (table.*curve).cases}};
+    for (const auto& [name, list] : kRiskLists) lists[name] = table.*curve.*list;
+    to[key] = std::move(lists);
+  }
 }
 
-void read_reliability(const Fields& f, ScoreTable& table) {
+void read_curves(const Fields& f, ScoreTable& table) {
   if (f.has("reliability")) table.reliability = reliability_from(f.object("reliability"));
   if (f.has("foreground_reliability"))
     table.foreground_reliability = reliability_from(f.object("foreground_reliability"));
+  for (const auto& [key, curve] : kRiskCurves)
+    if (f.has(key)) table.*curve = risk_curve_from(f.object(key));
 }
 
 json table_json(const ScoreTable& table) {
@@ -129,7 +163,7 @@ ScoreTable table_from(const json& object, const Fields& f) {
     if (options.has("foreground_radius_mm")) to.foreground_radius = options.finite("foreground_radius_mm");
     if (options.has("nsd_tolerance_mm")) to.nsd_tolerance = options.finite("nsd_tolerance_mm");
   }
-  read_reliability(f, table);
+  read_curves(f, table);
   return table;
 }
 
@@ -159,7 +193,7 @@ ScoreRow row_from(const json& object, const Fields& f, int format, bool last) {
   }
   const Fields metrics = f.object("metrics");
   row.table = table_from(object.at("metrics"), metrics);
-  read_reliability(f, row.table);
+  read_curves(f, row.table);
   return row;
 }
 
@@ -210,6 +244,20 @@ Reliability& Reliability::operator+=(const Reliability& other) {
   return *this;
 }
 
+RiskCurve& RiskCurve::operator+=(const RiskCurve& other) {
+  if (other.cases == 0) return *this;
+  if (cases == 0) return *this = other;
+  require(coverage == other.coverage, "[risk_coverage] expected equal coverages, got ", coverage.size(),
+          " and ", other.coverage.size());
+  const double share = static_cast<double>(other.cases) / static_cast<double>(cases + other.cases);
+  for (size_t i = 0; i < coverage.size(); ++i) {
+    selective_risk[i] += share * (other.selective_risk[i] - selective_risk[i]);
+    generalised_risk[i] += share * (other.generalised_risk[i] - generalised_risk[i]);
+  }
+  cases += other.cases;
+  return *this;
+}
+
 std::map<std::string, Summary> summarise(const ScoreTable& table) {
   std::map<std::string, std::vector<double>> columns;
   for (const CaseScores& c : table.cases)
@@ -249,7 +297,7 @@ const ScoreRow* RunScores::method() const {
 
 std::string to_json(const ScoreTable& table) {
   json out = table_json(table);
-  add_reliability(table, out);
+  add_curves(table, out);
   return detail::dump_json(out, 2) + '\n';
 }
 
@@ -262,7 +310,7 @@ std::string to_json(const RunScores& scores) {
                 {"label", r.label},
                 {"role", std::string(name_of(r.role))},
                 {"metrics", table_json(r.table)}};
-    add_reliability(r.table, row);
+    add_curves(r.table, row);
     rows.push_back(std::move(row));
   }
   const json out = {{"format", kRunFormat}, {"rows", rows}, {"notes", scores.notes}, {"split", scores.split}};

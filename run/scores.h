@@ -40,6 +40,19 @@ struct Reliability {
   Reliability& operator+=(const Reliability& other);  ///< both must have the same number of bins
 };
 
+/// Risk-coverage curves: the most confident share of the voxels or cases is accepted. docs/metrics.md has the
+/// definitions. The three lists have the same length and are sorted by coverage.
+struct RiskCurve {
+  std::vector<double> coverage;        ///< the accepted share, from 0 to 1
+  std::vector<double> selective_risk;  ///< mean risk of what is accepted
+  std::vector<double>
+      generalised_risk;  ///< sum of the risks of what is accepted, divided by the number of all
+  int64_t cases = 0;     ///< number of cases that the curve comes from; 0: there is no curve
+
+  /// The mean of curves over voxels, weighted by the numbers of cases. Both must have the same coverages.
+  RiskCurve& operator+=(const RiskCurve& other);
+};
+
 struct CaseScores {
   std::string name;
   ScoreMap values;
@@ -50,7 +63,10 @@ struct ScoreTable {
   std::vector<CaseScores> cases;
   Reliability reliability;             ///< pooled over the cases
   Reliability foreground_reliability;  ///< the same for the voxels near the true foreground
-  ScoreMap pooled;  ///< scores of all cases together ("ece_top15", "casewise_spearman"; eval/scores.h)
+  RiskCurve risk_coverage;             ///< over voxels, mean over the cases
+  RiskCurve foreground_risk_coverage;  ///< the same for the voxels near the true foreground
+  RiskCurve casewise_risk_coverage;    ///< over cases: the risk of a case is 1 - dsc.mean_foreground
+  ScoreMap pooled;  ///< scores of all cases together ("ece_top15", "casewise_spearman", ...; eval/scores.h)
   std::vector<std::string> class_names;  ///< index = class; may be empty
   ScoreOptions options;
 };
@@ -90,10 +106,11 @@ struct RunScores {
 };
 
 /// metrics.json of one prediction: {cases: {NAME: {...}}, mean, std, count, pooled, labels, options,
-/// reliability}. Dotted keys become nested objects. Scores are fractions, not per cent. Keys are sorted.
+/// reliability, risk_coverage}. Dotted keys become nested objects. Scores are fractions, not per cent. Keys
+/// are sorted.
 std::string to_json(const ScoreTable& table);
-/// metrics.json of a run: {format, rows: [{key, label, role, metrics, reliability, foreground_reliability}],
-/// notes, split}.
+/// metrics.json of a run: {format, rows: [{key, label, role, metrics, reliability, foreground_reliability,
+/// risk_coverage, foreground_risk_coverage, casewise_risk_coverage}], notes, split}.
 std::string to_json(const RunScores& scores);
 /// Reads both forms. The form of one prediction gives one row "prediction". Rows of format 1 have only a
 /// name, which becomes key and label; the last row is the method. ErrorCode::data, naming `where` and the

@@ -183,6 +183,11 @@ TEST_F(Verbs, EvaluateScoresASubsetAndTwoFiles) {
   EXPECT_EQ(subset["without_prediction"], 3);
   EXPECT_EQ(subset["cases"].size(), 1u);
   EXPECT_NE(err_.find("1 of 4 cases scored; 3 without a prediction left out"), std::string::npos) << err_;
+  // A profile of a challenge adds its scores. The phantom has three classes, so it has none.
+  EXPECT_EQ(run(folders + " --only-predicted --profile curvas"), 2);
+  EXPECT_EQ(run(folders + " --only-predicted --profile curvas-2025"), 3);
+  EXPECT_NE(err_.find("masks/probabilities/phantom_001.nii.gz: expected 2 classes"), std::string::npos)
+      << err_;
 
   std::filesystem::create_directories(path("else/probabilities"));
   std::filesystem::copy_file(path("masks/phantom_001.nii.gz"), path("else/mine.nii.gz"));

@@ -143,9 +143,23 @@ TEST_F(EvaluateFolders, ProbabilitiesPosteriorSamplesAndRaters) {
   EXPECT_NEAR(a.at("kl_posterior"), 0.25 * std::log(0.25 / 0.4) + 0.75 * std::log(0.75 / 0.6), 1e-6);
   EXPECT_NEAR(a.at("ged_squared"), 0, 1e-12);
   EXPECT_DOUBLE_EQ(a.at("hm_iou"), 1);
+  EXPECT_NEAR(a.at("ged_squared_unbiased"), -0.5, 1e-12);  // d is 1/2 for each of the pairs that differ
+  // The raters disagree about one voxel: one gives log .4 there, the other log .6.
+  EXPECT_NEAR(a.at("nll_raters"), got + (std::log(0.4) - std::log(0.6)) / 16, 1e-6);
+  EXPECT_NEAR(a.at("ece_top15_raters"), (0.75 + 0.875) / 2 - 0.6, 1e-6);
+  EXPECT_TRUE(a.contains("nll_raters_foreground"));
   EXPECT_FALSE(e.table.cases[1].values.contains("ged_squared"));
+  EXPECT_FALSE(e.table.cases[1].values.contains("nll_raters"));
   ASSERT_EQ(e.notes.size(), 1u);
   EXPECT_EQ(e.notes[0].rfind("rater r1 has no annotation of b; rater r2", 0), 0u) << e.notes[0];
+}
+
+TEST_F(EvaluateFolders, RatersNeedProbabilitiesButNoSamples) {
+  for (const char* name : {"a", "b"}) write_p("/p/probabilities/" + std::string(name), 0.4f);
+  for (const char* rater : {"/ratersTr/r1/a", "/ratersTr/r2/a"}) write(rater, {1, 1, 1, 1, 1, 1, 1, 1});
+  const ScoreMap a = evaluate(options()).table.cases[0].values;
+  EXPECT_NEAR(a.at("nll_raters"), -std::log(0.4), 1e-6);
+  EXPECT_FALSE(a.contains("ged_squared"));
 }
 
 TEST_F(EvaluateFolders, ClassNamesFromEitherKindOfDatasetJson) {

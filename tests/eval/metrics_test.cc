@@ -7,8 +7,11 @@
 #include <cmath>
 
 #include "eval/agreement.h"
+#include "eval/curvas.h"
 #include "eval/distance.h"
+#include "eval/ranked.h"
 #include "eval/reliability.h"
+#include "eval/selective.h"
 #include "eval/statistics.h"
 #include "eval/uncertainty.h"
 #include "tensor/core/parallel.h"
@@ -75,6 +78,111 @@ TEST(Reliability, PoolingDiffersFromTheMeanOfCases) {
   EXPECT_NEAR(*ece_top_label(p, line({1})), 0.2, 1e-7);
   EXPECT_NEAR(*ece_top_label(p, line({0})), 0.8, 1e-7);
   EXPECT_NEAR(*ece(pooled), 0.3, 1e-7);
+}
+
+TEST(Reliability, AverageAndMaximumOverTheBinsThatHaveVoxels) {
+  Reliability r(4);
+  for (int i = 0; i < 100; ++i) r.add(0.5, i < 30);  // |.3 - .5|, in 100 voxels
+  for (int i = 0; i < 99; ++i) r.add(1, false);      // |0 - 1|, in too few voxels for the maximum
+  EXPECT_NEAR(*average_ce(r), (0.2 + 1) / 2, 1e-12);
+  EXPECT_NEAR(*maximum_ce(r), 0.2, 1e-12);
+  r.add(1, false);
+  EXPECT_NEAR(*maximum_ce(r), 1, 1e-12);
+  EXPECT_FALSE(average_ce(Reliability(15)));
+  EXPECT_FALSE(maximum_ce(Reliability(15)));
+}
+
+TEST(Ranked, EqualConfidencesAreOneGroup) {
+  // Right at .5 (the first of two equal classes), right and wrong at .75, wrong at 1.
+  const Tensor p = map({0.5f, 0.5f, 0.25f, 0.75f, 0.75f, 0.25f, 0, 1}, 2), y = line({0, 1, 1, 0});
+  const RankedVoxels voxels(p, y);
+  std::vector<double> up, down;
+  voxels.ascending([&](const ConfidenceGroup& g) {
+    for (const double v : {g.confidence, 1.0 * g.count, 1.0 * g.right}) up.push_back(v);
+  });
+  voxels.descending([&](const ConfidenceGroup& g) {
+    for (const double v : {g.confidence, 1.0 * g.count, 1.0 * g.right}) down.push_back(v);
+  });
+  EXPECT_EQ(up, (std::vector<double>{0.5, 1, 1, 0.75, 2, 1, 1, 1, 0}));
+  EXPECT_EQ(down, (std::vector<double>{1, 1, 0, 0.75, 2, 1, 0.5, 1, 1}));
+  EXPECT_EQ(RankedVoxels(p, y, Tensor::from<uint8_t>({1, 1, 4}, {0, 1, 0, 1})).size(), 2);
+}
+
+TEST(Ranked, ErrorsOfOneGroupAndOfNoVoxels) {
+  // All confidences are .75 and 1 of 4 voxels is right: every error is |.25 - .75|, in any number of bins.
+  const Tensor p = map({0.25f, 0.75f, 0.25f, 0.75f, 0.75f, 0.25f, 0.25f, 0.75f}, 2), y = line({0, 1, 1, 0});
+  const RankedVoxels voxels(p, y);
+  for (const int bins : {1, 2, 3, 15}) EXPECT_NEAR(*adaptive_ce(voxels, bins), 0.5, 1e-15) << bins;
+  EXPECT_NEAR(*skce(voxels), 0.25, 1e-15);
+  const RankedVoxels none(p, y, Tensor::zeros({1, 1, 4}, DType::u8));
+  EXPECT_FALSE(adaptive_ce(none));
+  EXPECT_FALSE(skce(none));
+  // One class: the confidence is 1 and every voxel is right.
+  const RankedVoxels sure(map({1, 1, 1}, 1), line({0, 0, 0}));
+  EXPECT_EQ(*adaptive_ce(sure), 0);
+  EXPECT_EQ(*skce(sure), 0);
+}
+
+TEST(Ranked, AdaptiveBinsHaveEqualNumbersOfVoxels) {
+  // Two bins of two voxels: |(1 + 1) - (.5 + .625)| and |(1 + 0) - (.75 + .875)|.
+  const Tensor p = map({0.5f, 0.5f, 0.625f, 0.375f, 0.75f, 0.25f, 0.875f, 0.125f}, 2), y = line({0, 0, 0, 1});
+  EXPECT_NEAR(*adaptive_ce(RankedVoxels(p, y), 2), (0.875 + 0.625) / 4, 1e-15);
+}
+
+TEST(Ranked, SkceFadesWithTheDistanceOfTheConfidences) {
+  // Residuals .5 at .5 and -1 at 1; their kernel is exp(-.5 / .2).
+  const Tensor p = map({0.5f, 0.5f, 0, 1}, 2), y = line({0, 0});
+  EXPECT_NEAR(*skce(RankedVoxels(p, y)), (0.25 + 1 - 2 * 0.5 * std::exp(-2.5)) / 4, 1e-15);
+}
+
+TEST(Ranked, RefusesWhatIsNoProbability) {
+  const Tensor y = line({0, 1});
+  for (const float bad : {std::nanf(""), -0.25f, 1.25f}) try {
+      RankedVoxels(map({0.5f, 0.5f, 1, bad}, 2), y);
+      ADD_FAILURE() << bad;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::data);
+      EXPECT_NE(std::string(e.what()).find("at voxel 1 for class 1"), std::string::npos) << e.what();
+    }
+}
+
+TEST(Selective, CurvesOfThreeCasesByHand) {
+  // Risks 0, then .5, then 1 as the confidence falls.
+  const SelectiveRisk s = *selective_risk(std::vector<double>{1, 3, 2}, {1, 0, 0.5});
+  EXPECT_EQ(s.curve.coverage, (std::vector<double>{0, 1.0 / 3, 2.0 / 3, 1}));
+  EXPECT_EQ(s.curve.selective_risk, (std::vector<double>{0, 0, 0.25, 0.5}));
+  EXPECT_EQ(s.curve.generalised_risk, (std::vector<double>{0, 0, 0.5 / 3, 0.5}));
+  EXPECT_NEAR(s.aurc, (0 + 0.125 + 0.375) / 3, 1e-15);
+  EXPECT_NEAR(s.augrc, (0 + 0.25 / 3 + (0.5 / 3 + 0.5) / 2) / 3, 1e-15);
+  EXPECT_EQ(s.curve.cases, 3);
+}
+
+TEST(Selective, EqualConfidencesEnterTogether) {
+  // One group: the selective risk is constant, the generalised risk rises in a line.
+  for (const auto& risk : {std::vector<double>{1, 0, 0, 0}, {0, 0, 0, 1}}) {
+    const SelectiveRisk s = *selective_risk(std::vector<double>{0.5, 0.5, 0.5, 0.5}, risk);
+    EXPECT_DOUBLE_EQ(s.aurc, 0.25);
+    EXPECT_DOUBLE_EQ(s.augrc, 0.125);
+  }
+  const Tensor p = map({0.25f, 0.75f, 0.75f, 0.25f}, 2);
+  const SelectiveRisk voxels = *selective_risk(RankedVoxels(p, line({0, 0})));
+  EXPECT_DOUBLE_EQ(voxels.aurc, 0.5);
+  EXPECT_DOUBLE_EQ(voxels.augrc, 0.25);
+  EXPECT_EQ(voxels.curve.coverage.size(), 101u);
+  EXPECT_DOUBLE_EQ(voxels.curve.selective_risk[50], 0.5);
+  EXPECT_DOUBLE_EQ(voxels.curve.generalised_risk[50], 0.25);
+}
+
+TEST(Selective, NothingToRankAndBadValues) {
+  EXPECT_FALSE(selective_risk(std::vector<double>{}, {}));
+  const Tensor p = map({1, 0}, 2);
+  EXPECT_FALSE(selective_risk(RankedVoxels(p, line({0}), Tensor::zeros({1, 1, 1}, DType::u8))));
+  // One class: all voxels are right.
+  const SelectiveRisk sure = *selective_risk(RankedVoxels(map({1, 1}, 1), line({0, 0})));
+  EXPECT_EQ(sure.aurc, 0);
+  EXPECT_EQ(sure.augrc, 0);
+  EXPECT_THROW(selective_risk(std::vector<double>{1}, {0, 1}), Error);
+  EXPECT_THROW(selective_risk(std::vector<double>{std::nan("")}, {0}), Error);
 }
 
 TEST(Distance, MatchesBruteForceOnRandomMasks) {
@@ -153,6 +261,41 @@ TEST(Agreement, IdenticalSetsAndEmptyMaps) {
   EXPECT_NEAR(same.diversity, 1.0 / 3, 1e-15);
 }
 
+TEST(Agreement, UnbiasedGedLeavesOutPairsOfAMapWithItself) {
+  const Tensor a = line({0, 1, 1, 0}), b = line({0, 0, 1, 1});  // d(a, b) = 2/3
+  const Agreement same = agreement({a, b}, {b, a}, 2);
+  EXPECT_NEAR(*same.ged_squared_unbiased, 2.0 / 3 - 2.0 / 3 - 2.0 / 3, 1e-15);
+  EXPECT_FALSE(agreement({a}, {a, b}, 2).ged_squared_unbiased);
+  EXPECT_FALSE(agreement({a, b}, {a}, 2).ged_squared_unbiased);
+  // Two annotators who agree are still two.
+  EXPECT_NEAR(*agreement({a, b}, {a, a}, 2).ged_squared_unbiased, 2.0 / 3 - 2.0 / 3, 1e-15);
+}
+
+// A perfect model draws from the distribution of the raters. Its mean score must be 0 for any number of
+// samples, which the biased one is not.
+TEST(Agreement, UnbiasedGedOfAPerfectModelIsZeroOnAverage) {
+  const std::vector<Tensor> maps{line({1, 1, 0, 0}), line({0, 1, 1, 0}), line({1, 1, 1, 0})};
+  const Philox random{8, Stream::test, 4};
+  const auto draw = [&](uint64_t round, uint64_t first, int count) {
+    std::vector<Tensor> out;
+    for (int i = 0; i < count; ++i)
+      out.push_back(
+          maps[static_cast<size_t>(random.below(round * 64 + first + static_cast<uint64_t>(i), 3))]);
+    return out;
+  };
+  for (const int samples : {2, 8}) {
+    std::vector<double> unbiased, biased;
+    for (uint64_t round = 0; round < 2000; ++round) {
+      const Agreement a = agreement(draw(round, 0, samples), draw(round, 32, 4), 2);
+      unbiased.push_back(*a.ged_squared_unbiased);
+      biased.push_back(a.ged_squared);
+    }
+    const double error = *std_of(unbiased) / std::sqrt(2000.0);
+    EXPECT_NEAR(*mean_of(unbiased), 0, 4 * error) << samples;  // four standard errors of the mean
+    EXPECT_GT(*mean_of(biased), 0.05) << samples;
+  }
+}
+
 TEST(Agreement, AssignmentMatchesBruteForce) {
   const Philox random{6, Stream::test, 1};
   for (int round = 0; round < 20; ++round) {
@@ -214,6 +357,31 @@ TEST(Statistics, DegenerateSets) {
   EXPECT_DOUBLE_EQ(quantile({3}, 0.95), 3);
 }
 
+TEST(Statistics, WilcoxonByHand) {
+  // Three differences of one sign: 2 of the 8 choices of signs are as extreme.
+  EXPECT_DOUBLE_EQ(*wilcoxon_p_value({0.5, 1, 2}), 0.25);
+  EXPECT_DOUBLE_EQ(*wilcoxon_p_value({-0.5, -1, -2}), 0.25);
+  EXPECT_DOUBLE_EQ(*wilcoxon_p_value({0.5, 0, 1, 0, 2}), 0.25) << "zeros are dropped";
+  EXPECT_DOUBLE_EQ(*wilcoxon_p_value({1, 1, 1}), 0.25) << "ties do not change one sign";
+  EXPECT_DOUBLE_EQ(*wilcoxon_p_value({1, -1}), 1);
+  EXPECT_DOUBLE_EQ(*wilcoxon_p_value({3}), 1);
+  EXPECT_FALSE(wilcoxon_p_value({0, 0}));
+  EXPECT_FALSE(wilcoxon_p_value({}));
+  EXPECT_FALSE(compare_paired({1, 2}, {1, 2}).wilcoxon_p);
+  for (const double bad : {std::nan(""), static_cast<double>(INFINITY)})
+    EXPECT_THROW(wilcoxon_p_value({1, bad}), Error);
+}
+
+TEST(Statistics, HolmKeepsTheOrderAndStaysBelowOne) {
+  EXPECT_TRUE(holm({}).empty());
+  EXPECT_EQ(holm({0.25}), (std::vector<double>{0.25}));
+  EXPECT_EQ(holm({0.5, 0.0625}), (std::vector<double>{0.5, 0.125}));
+  EXPECT_EQ(holm({0.25, 0.25}), (std::vector<double>{0.5, 0.5})) << "not below the smaller one's";
+  EXPECT_EQ(holm({0.75, 0.75}), (std::vector<double>{1, 1}));
+  EXPECT_THROW(holm({1.5}), Error);
+  EXPECT_THROW(holm({std::nan("")}), Error);
+}
+
 TEST(Sums, SameBitsWithAnyNumberOfThreads) {
   const int before = thread_count();
   const Shape shape{20, 50, 41};
@@ -226,7 +394,16 @@ TEST(Sums, SameBitsWithAnyNumberOfThreads) {
     y.mutable_data<int32_t>()[i] = random.uniform(static_cast<uint64_t>(i + y.numel())) > v;
   }
   const auto scores = [&] {
-    return std::vector<double>{*nll(p, y), *brier(p, y), *ece_top_label(p, y), *ece_class_marginal(p, y)};
+    const RankedVoxels ranked(p, y);
+    const ScoreMap curvas = curvas_scores(CurvasProfile::curvas_2025, {{}, p, {y}, {}});
+    return std::vector<double>{*nll(p, y),
+                               *brier(p, y),
+                               *ece_top_label(p, y),
+                               *ece_class_marginal(p, y),
+                               *skce(ranked),
+                               selective_risk(ranked)->aurc,
+                               curvas.at("curvas_ece"),
+                               curvas.at("curvas_crps_uncut")};
   };
   set_thread_count(1);
   const std::vector<double> one = scores();

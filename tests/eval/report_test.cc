@@ -271,6 +271,30 @@ TEST(Report, WhatIsNotShownToDifferIsNotCalledWorse) {
   EXPECT_NE(detail::comparison_table(scores).find("<td class=\"left\">worse</td>"), std::string::npos);
 }
 
+// Six cases of one sign: Wilcoxon's p is 2 / 2^6. Three such comparisons: Holm's is three times as much.
+TEST(Report, PairedDifferencesHaveTheRankTestAndItsCorrection) {
+  RunScores scores;
+  const auto row = [](const char* key, RowRole role, double shift) {
+    ScoreRow r{key, key, role, {}};
+    for (int i = 0; i < 6; ++i)
+      r.table.cases.push_back(
+          {cat("case", i), {{"dsc.mean_foreground", 0.5 + 0.02 * i * i + shift * (1 + 0.1 * i)}}});
+    return r;
+  };
+  scores.rows = {row("a", RowRole::baseline, 0.1), row("b", RowRole::baseline, 0.2),
+                 row("c", RowRole::baseline, -0.1), row("own", RowRole::method, 0)};
+  const std::string table = detail::comparison_table(scores);
+  EXPECT_NE(table.find("<td>0.031</td><td>0.094</td><td>6</td>"), std::string::npos) << table;
+  // Comparisons of too few cases do not count.
+  scores.rows[0].table.cases.pop_back();
+  scores.rows[1].table.cases.pop_back();
+  EXPECT_NE(detail::comparison_table(scores).find("<td>0.031</td><td>0.031</td><td>6</td>"),
+            std::string::npos);
+  scores.rows.erase(scores.rows.begin(), scores.rows.begin() + 2);
+  EXPECT_NE(detail::comparison_table(scores).find("<td>0.031</td><td>0.031</td><td>6</td>"),
+            std::string::npos);
+}
+
 // A class that is missed has no HD95: the table says over how many cases a mean is.
 TEST(Report, ClassesHaveScoresAndCounts) {
   RunScores scores;

@@ -124,6 +124,49 @@ TEST(Scores, WithoutProbabilitiesOnlyOverlapAndSurfaces) {
   EXPECT_EQ(scored.reliability.total(), 0);
 }
 
+TEST(Scores, RiskOverCasesUsesThePredictionAlone) {
+  ScoreTable t;
+  for (const double p : {0.9, 0.6}) {
+    CaseInput in;
+    in.name = cat("case ", p);
+    in.truth = Tensor::from<int32_t>({1, 1, 2}, {1, 1});
+    in.prediction = Tensor::from<int32_t>({1, 1, 2}, {0, p > 0.75 ? 1 : 0});
+    const auto f = static_cast<float>(p);
+    in.probabilities = Tensor::from<float>({1, 1, 2, 2}, {f, 1 - f, 1 - f, f});
+    const ScoredCase scored = score_case(in, {});
+    // Without predicted foreground the entropy is taken over all voxels, here with the same result.
+    EXPECT_NEAR(scored.scores.values.at("entropy_predicted"), -p * std::log(p) - (1 - p) * std::log(1 - p),
+                1e-6);
+    add(t, scored);
+    EXPECT_EQ(t.casewise_risk_coverage.cases, 0);
+  }
+  pool(t);
+  // The confident case has Dice 2/3, the other one 0.
+  EXPECT_NEAR(t.pooled.at("casewise_aurc"), (1.0 / 3 + (1.0 / 3 + 2.0 / 3) / 2) / 2, 1e-12);
+  EXPECT_NEAR(t.pooled.at("casewise_augrc"), (1.0 / 12 + (1.0 / 6 + 2.0 / 3) / 2) / 2, 1e-12);
+  EXPECT_EQ(t.casewise_risk_coverage.coverage, (std::vector<double>{0, 0.5, 1}));
+  EXPECT_EQ(t.risk_coverage.cases, 2);
+  EXPECT_DOUBLE_EQ(t.risk_coverage.selective_risk[100], 0.5);
+  t.cases.pop_back();
+  pool(t);
+  EXPECT_FALSE(t.pooled.contains("casewise_aurc")) << "one case cannot be ranked";
+  EXPECT_EQ(t.casewise_risk_coverage.cases, 0);
+}
+
+TEST(Scores, MeansOverRatersNeedTwoRatersAndNoSamples) {
+  CaseInput in;
+  in.prediction = in.truth = Tensor::zeros({1, 1, 2}, DType::i32);
+  in.probabilities = Tensor::from<float>({1, 1, 2, 2}, {0.75f, 0.25f, 0.75f, 0.25f});
+  in.annotations = {Tensor::from<int32_t>({1, 1, 2}, {0, 1})};
+  EXPECT_FALSE(score_case(in, {}).scores.values.contains("nll_raters"));
+  in.annotations.push_back(Tensor::from<int32_t>({1, 1, 2}, {0, 0}));
+  const ScoreMap values = score_case(in, {}).scores.values;
+  EXPECT_NEAR(values.at("nll_raters"), -(3 * std::log(0.75) + std::log(0.25)) / 4, 1e-9);
+  EXPECT_NEAR(values.at("ece_top15_raters"), (0.25 + 0.25) / 2, 1e-9);
+  EXPECT_FALSE(values.contains("nll_raters_foreground"));  // the truth has no foreground
+  EXPECT_FALSE(values.contains("ged_squared"));
+}
+
 TEST(Scores, TruthWithoutForegroundHasNoForegroundScores) {
   CaseInput in;
   in.prediction = in.truth = Tensor::zeros({2, 3, 4}, DType::i32);

@@ -75,6 +75,9 @@ TEST_P(TrainTest, EveryEstimateHasARowAndCanBeWritten) {
       rows.push_back(row.key);
       EXPECT_EQ(row.table.cases.size(), 2u);
       EXPECT_TRUE(file_exists(RunFolder{folder_ + "/" + name}.metrics_csv(row.key)));
+      // The raters judge probabilities, with samples or without.
+      EXPECT_TRUE(row.table.cases[0].values.contains("nll_raters")) << row.key;
+      EXPECT_EQ(row.table.risk_coverage.cases, 2) << row.key;
     }
     EXPECT_EQ(rows, keys);
     EXPECT_EQ(all.method()->key, name);

@@ -28,6 +28,8 @@ ScoreTable table() {
     t.foreground_reliability.add(0.65, i == 0);
   }
   t.pooled = {{"ece_top15", 0.125}};
+  t.risk_coverage = {{0, 0.5, 1}, {0.125, 0.25, 0.5}, {0, 0.125, 0.5}, 3};
+  t.casewise_risk_coverage = {{0, 1}, {0.25, 0.25}, {0, 0.25}, 3};
   return t;
 }
 
@@ -62,6 +64,38 @@ TEST(Scores, ReliabilityAddsUp) {
   expect_error([&] { a += Reliability(3); }, ErrorCode::internal, {"expected 2 bins, got 3"});
 }
 
+TEST(Scores, RiskCurvesAreAveragedOverCases) {
+  RiskCurve a;
+  a += RiskCurve{};
+  EXPECT_EQ(a.cases, 0);
+  a += {{0, 1}, {0.5, 0.5}, {0, 0.5}, 1};
+  a += {{0, 1}, {0.25, 0}, {0, 0}, 3};
+  EXPECT_EQ(a.cases, 4);
+  EXPECT_EQ(a.selective_risk, (std::vector<double>{0.3125, 0.125}));
+  EXPECT_EQ(a.generalised_risk, (std::vector<double>{0, 0.125}));
+  expect_error(
+      [&] {
+        a += {{0, 0.5, 1}, {0, 0, 0}, {0, 0, 0}, 1};
+      },
+      ErrorCode::internal, {"equal coverages"});
+}
+
+TEST(Scores, RiskCurvesOfAFileAreChecked) {
+  const auto with = [](const std::string& curve) {
+    return [curve] { run_scores_from_json(R"({"cases": {}, "risk_coverage": )" + curve + "}", "FILE"); };
+  };
+  expect_error(
+      with(R"({"cases": 1, "coverage": [0, 1], "selective_risk": [0.5], "generalised_risk": [0, 1]})"),
+      ErrorCode::data, {"FILE", "risk_coverage.selective_risk", "expected 2 numbers", "got 1"});
+  expect_error(with(R"({"cases": 1, "coverage": [], "selective_risk": [], "generalised_risk": []})"),
+               ErrorCode::data, {"FILE", "risk_coverage.coverage", "got 0"});
+  expect_error(
+      with(R"({"cases": 1, "coverage": [0, null], "selective_risk": [0, 1], "generalised_risk": [0, 1]})"),
+      ErrorCode::data, {"FILE", "risk_coverage.coverage.1", "a number"});
+  expect_error(with(R"({"cases": 0, "coverage": [0], "selective_risk": [0], "generalised_risk": [0]})"),
+               ErrorCode::data, {"FILE", "risk_coverage.cases"});
+}
+
 TEST(Scores, JsonHasTheDocumentedShape) {
   const auto j = nlohmann::json::parse(to_json(table()));
   EXPECT_DOUBLE_EQ(j["cases"]["case_1"]["dsc"]["2"].get<double>(), 0.25);
@@ -93,6 +127,11 @@ TEST(Scores, ARunComesBack) {
   EXPECT_EQ(back.rows[0].table.reliability.count, table().reliability.count);
   EXPECT_EQ(back.rows[0].table.foreground_reliability.count, table().foreground_reliability.count);
   EXPECT_GT(back.rows[0].table.foreground_reliability.total(), 0);
+  EXPECT_EQ(back.rows[0].table.risk_coverage.coverage, table().risk_coverage.coverage);
+  EXPECT_EQ(back.rows[0].table.risk_coverage.selective_risk, table().risk_coverage.selective_risk);
+  EXPECT_EQ(back.rows[0].table.risk_coverage.generalised_risk, table().risk_coverage.generalised_risk);
+  EXPECT_EQ(back.rows[0].table.casewise_risk_coverage.cases, 3);
+  EXPECT_EQ(back.rows[0].table.foreground_risk_coverage.cases, 0);
   EXPECT_EQ(back.notes, run().notes);
   EXPECT_EQ(back.split, "fold 0");
   EXPECT_EQ(to_json(back), text);
