@@ -6,7 +6,7 @@
 
 #include "eval/reduce.h"
 #include "eval/statistics.h"
-#include "tensor/math.h"
+#include "tensor/core/math.h"
 
 namespace voxgrad {
 

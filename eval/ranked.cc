@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tensor/math.h"
+#include "tensor/core/math.h"
 
 namespace voxgrad {
 
