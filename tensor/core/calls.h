@@ -63,7 +63,7 @@ struct SquaredDistance {
 struct Quotient {
   static constexpr char kOp[] = "quotient";
   Device device;
-  DType type;  ///< of y
+  DType type;  ///< type of y
   const double* x;
   double divisor;
   void* y;

@@ -45,7 +45,7 @@ class Tensor {
   static Tensor empty_on(const Device& device, const Shape& shape, DType dtype = DType::f32);
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32);
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
-  /// On the CPU.
+  /// A tensor on the CPU with these values. Throws ErrorCode::internal unless their number fits the shape.
   template <class T>
   static Tensor from(const Shape& shape, const std::vector<T>& values) {
     require(static_cast<int64_t>(values.size()) == shape.numel(), "[tensor] expected ", shape.numel(),
@@ -105,7 +105,7 @@ class Tensor {
   Tensor to(const Device& device) const;
   /// Overwrites the elements with those of a tensor of the same shape and type, on any device.
   void copy_from(const Tensor& from) const;
-  /// The single element of a one-element tensor.
+  /// The single element of a one-element tensor. On a CUDA device this waits for it.
   double item() const;
   template <class T>
   std::vector<T> to_vector() const {
@@ -118,7 +118,7 @@ class Tensor {
   /// Throws ErrorCode::device. A tensor is never copied to another device silently.
   [[noreturn]] void refuse_host_access() const;
   std::shared_ptr<Storage> storage_;
-  int64_t offset_ = 0;  // in elements
+  int64_t offset_ = 0;  // first element of this tensor in the storage
   Shape shape_;
   DType dtype_ = DType::f32;
 };

@@ -1,11 +1,11 @@
-// Normalisation over groups of channels, together with scale, shift and activation. Channels are
-// the last axis.
+// Normalisation over groups of channels, with scale, shift and activation. Channels are the last axis.
 //
 // Read this file first, then tensor/norm/ref/norm.h, which defines the results as plain loops, then norm.cc.
 //
 // x [N, ..., C] is read as [N, S, C], with S places. The channels are cut into G groups. A group of a sample
 // is C / G adjacent channels over all S places. G = C is instance norm; G = 1 is layer norm over a sample.
-// The caller allocates the outputs. Functions throw ErrorCode::internal if shapes or types do not fit.
+// The caller allocates the outputs. Functions throw ErrorCode::internal if shapes or types do not fit; those
+// of modulation check types only.
 //
 // Types: f32 for everything, or f64 for everything (CPU only), or bf16 for x, y and their gradients with
 // everything else in f32. Modulation has no bf16.

@@ -51,8 +51,8 @@ class PlainTiles {
   ///   c[m][n] = c[m][n] + (even + odd).
   /// The products are not rounded ("FP32 FMA with DAZ=FTZ=1, RNE rounding"). Denormal inputs count as zero,
   /// also in c. Denormal results become zero, whatever MXCSR says. Bochs (cpu/avx/amx.cc) does the same. The
-  /// intrinsics guide writes one sum in another order; this code follows the SDM. Where a result is NaN, only
-  /// that is the same as in the instruction, not which NaN it is.
+  /// intrinsics guide writes one sum in another order; this code follows the SDM. If the instruction
+  /// gives NaN, this gives NaN too, but perhaps with other bits.
   template <int C, int A, int B>
   void dot(TileNumber<C>, TileNumber<A>, TileNumber<B>) {
     static_assert(A != B && A != C && B != C, "the instruction is undefined for equal tiles");
