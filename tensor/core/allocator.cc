@@ -18,16 +18,16 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 
-// Blocks are handed out in size classes with eight steps an octave, so that a freed block fits the next
-// request of nearly the same size and at most an eighth is wasted.
+// A size class is a size of blocks. There are eight classes from a power of two to the next. So a freed block
+// fits the next request of nearly the same size, and at most an eighth of a block is wasted.
 size_t size_class(size_t bytes) {
   size_t step = 64;
   while (step * 16 < bytes) step *= 2;
   return std::max<size_t>(64, (bytes + step - 1) / step * step);
 }
 
-// From here on blocks come from the system and go back to it: free() would keep them. (AddressSanitizer
-// watches those of malloc only.)
+// Blocks of at least this size are mapped directly from the system and go back to it. (free() would keep
+// them.) With AddressSanitizer every block comes from malloc, because it watches only those.
 #if defined(__SANITIZE_ADDRESS__)
 constexpr size_t kLarge = SIZE_MAX;
 #else
@@ -60,10 +60,10 @@ void give_back(void* p, size_t size) noexcept {
 struct Pool {
   std::mutex mutex;
   std::map<size_t, std::vector<void*>> free;
-  std::unordered_map<void*, size_t> larger;  // blocks in use that are of a larger class than was asked for
+  std::unordered_map<void*, size_t> larger;  // sizes of blocks in use that exceed the class of the request
   MemoryStats stats;
   size_t cap = 0;
-  size_t most = 0;  // bytes in use at once, so far
+  size_t most = 0;  // the most bytes that were in use at once
 
   void release_locked() noexcept {
     for (auto& [size, blocks] : free)
@@ -71,9 +71,9 @@ struct Pool {
     free.clear();
     stats.cached = 0;
   }
-  // Gives idle blocks back, the largest first, until `size` more bytes fit beside them into a little more
-  // than was in use at the most: so the process holds about its peak, and a step that repeats has its blocks
-  // at hand.
+  // Gives idle blocks back to the system, the largest first. It stops when the blocks in use, `size` more
+  // bytes and the remaining idle blocks fit into the most that was ever in use, plus a sixteenth. So the
+  // process holds about its peak, and a step that repeats finds its blocks in the cache.
   void make_room_locked(size_t size) noexcept {
     most = std::max(most, stats.current + size);
     const size_t limit = most + most / 16;
@@ -86,7 +86,7 @@ struct Pool {
   }
 };
 
-// Never destroyed: tensors in static storage may outlive it otherwise.
+// Never destroyed, because tensors in static storage may be destroyed later.
 Pool& pool() {
   static Pool* const p = new Pool;
   return *p;
@@ -99,13 +99,13 @@ void* allocate(size_t bytes) {
   Pool& a = pool();
   const std::lock_guard lock(a.mutex);
   if (a.cap && a.stats.current + size > a.cap)
-    fail(ErrorCode::memory, "[memory] expected to stay under ", a.cap >> 20, " MiB, got a need of ",
+    fail(ErrorCode::memory, "[memory] expected at most ", a.cap >> 20, " MiB in use, got ",
          (a.stats.current + size) >> 20, " MiB (", a.stats.current >> 20, " in use, ", size >> 20,
-         " more); --memory sets the bound");
+         " more); --memory sets the limit");
   void* p = nullptr;
   auto fits = a.free.lower_bound(size);
   while (fits != a.free.end() && fits->second.empty()) ++fits;
-  // A larger one serves too, if not by much, and within the bound.
+  // A larger block serves too, if it is at most half as large again and stays under the cap.
   if (fits != a.free.end() && fits->first <= size + size / 2 &&
       (!a.cap || fits->first == size || a.stats.current + fits->first <= a.cap)) {
     p = fits->second.back();
@@ -165,7 +165,7 @@ void release_memory_cache() {
   const std::lock_guard lock(pool().mutex);
   pool().release_locked();
 #ifdef __GLIBC__
-  malloc_trim(0);  // free() keeps what lies between blocks that are in use
+  malloc_trim(0);  // free() keeps memory that lies between blocks in use
 #endif
 }
 

@@ -7,7 +7,7 @@
 
 namespace voxgrad {
 
-/// y[i] = x[i] in the type `to`. Between f32 and bf16; f32 is rounded to nearest, ties to even.
+/// y[i] = x[i], converted from f32 to bf16 or back. f32 is rounded to the nearest bf16, ties to even.
 struct Convert {
   static constexpr char kOp[] = "convert";
   Device device;
@@ -18,7 +18,7 @@ struct Convert {
   void* y;
 };
 
-/// y[i] = value, any type.
+/// y[i] = value. Types: f32 and f64 on the CPU, any on a CUDA device.
 struct Fill {
   static constexpr char kOp[] = "fill";
   Device device;
@@ -59,31 +59,32 @@ struct SquaredDistance {
   double* sum;
 };
 
-/// y[0] = *x / divisor: a loss from its sum.
+/// y[0] = *x / divisor. This makes a mean loss from a sum.
 struct Quotient {
   static constexpr char kOp[] = "quotient";
   Device device;
-  DType type;  ///< of y
+  DType type;  ///< type of y
   const double* x;
   double divisor;
   void* y;
 };
 
-/// Philox numbers of elements first, first + 1, ... (tensor/core/random.h), f32.
+/// y[i] = the Philox number of element first + i (tensor/core/random.h), in f32.
 struct RandomNumbers {
   static constexpr char kOp[] = "random";
   Device device;
   DType type;
-  bool normal;  ///< else uniform in (0, 1)
+  bool normal;  ///< standard normal, otherwise uniform in (0, 1)
   uint64_t seed;
   uint32_t stream, draw;
-  const int64_t* offset;  ///< two numbers that are added to seed and draw; null: 0
+  const int64_t* offset;  ///< i64 [2], added to seed and draw; null: adds nothing
   uint64_t first;
   int64_t n;
   float* y;
 };
 
-/// y [rows, count]: column i is a random column of table [rows, columns], drawn by the key {seed, step}.
+/// y is [rows, count]. Its column i is a random column of `table` [rows, columns]. `key` is i64 [2]: the seed
+/// and the step.
 struct RandomColumns {
   static constexpr char kOp[] = "random_columns";
   Device device;

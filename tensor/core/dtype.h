@@ -11,7 +11,7 @@
 
 namespace voxgrad {
 
-/// bf16: the upper half of an IEEE float; storage only, arithmetic is done in float.
+/// The upper half of an IEEE float. It is for storage only; arithmetic is done in float.
 struct bf16 {
   uint16_t bits = 0;
   bf16() = default;
@@ -85,11 +85,11 @@ constexpr DType dtype_of() {
   }
 }
 
-/// The type of parameters, statistics and their gradients beside activations of type t: bf16 is a type of
-/// activations only.
+/// The type of the parameters, the statistics and their gradients that go with activations of type t. Only
+/// activations are bf16.
 constexpr DType parameter_dtype(DType t) { return t == DType::bf16 ? DType::f32 : t; }
 
-/// Calls f with a value of the floating type of t (float or double). Throws for other types.
+/// Calls f with a value of the type t, float or double. Throws ErrorCode::internal for other types.
 template <class F>
 auto visit_float(DType t, std::string_view op, F&& f) {
   if (t == DType::f32) return f(float{});

@@ -1,5 +1,6 @@
-// Errors of the whole project: one exception type with a code that the command maps to its exit status.
-// Form of a message: "[op] expected ..., got ..."; errors about files name the file and the field.
+// The errors of the whole project. There is one exception type. It has a code, which is the exit status
+// of the command. A message has the form "[op] expected ..., got ...". Errors about files name the file
+// and the field.
 #pragma once
 #include <sstream>
 #include <stdexcept>
@@ -43,7 +44,7 @@ template <class... Parts>
   throw Error(code, cat(parts...));
 }
 
-/// Contract of a library function: throws ErrorCode::internal with the message when `ok` is false.
+/// Checks what a library function demands: throws ErrorCode::internal with the message if `ok` is false.
 template <class... Parts>
 void require(bool ok, const Parts&... parts) {
   if (!ok) throw Error(ErrorCode::internal, cat(parts...));

@@ -11,7 +11,7 @@
 namespace voxgrad {
 namespace {
 
-// The bits of an exponent that only NaN and infinity have.
+// All exponent bits set. Only NaN and infinity have that.
 template <class Bits>
 constexpr Bits kAllOnes = 0;
 template <>
@@ -21,7 +21,8 @@ constexpr uint32_t kAllOnes<uint32_t> = 0x7f800000;
 template <>
 constexpr uint64_t kAllOnes<uint64_t> = 0x7ff0000000000000;
 
-// Counting has no early exit, so that the compiler makes vector code of it.
+// Counts without an early exit, so that the compiler can use vectors. Then searches only a range
+// that has one.
 template <class Bits>
 int64_t first_in(const Bits* x, int64_t n) {
   constexpr int64_t kTile = 1 << 15;

@@ -14,8 +14,9 @@
 namespace voxgrad::gpu {
 namespace {
 
-// Where the module may lie, in order: the variable's file alone, or beside the program and where it is
-// installed.
+// Where the module may lie, in order. If the variable VOXGRAD_CUDA_MODULE is set, only its file is
+// tried. Otherwise: beside the program, in the folder above, where it is installed, and where the
+// dynamic linker looks.
 std::vector<std::string> module_paths() {
   if (const char* const given = std::getenv("VOXGRAD_CUDA_MODULE")) return {given};
   std::error_code none;
@@ -39,8 +40,9 @@ const cuda::Module& open_module() {
   const auto function = reinterpret_cast<cuda::ModuleFunction>(dlsym(handle, cuda::kModuleSymbol));
   const cuda::Module* const module = function ? function() : nullptr;
   if (!module || module->abi_version != cuda::kAbiVersion || module->size != sizeof(cuda::Module))
-    fail(ErrorCode::device, "[device] voxgrad_cuda.so belongs to another build of voxgrad (interface ",
-         module ? module->abi_version : 0, " of ", module ? module->size : 0, " bytes, expected ",
+    fail(ErrorCode::device,
+         "[device] voxgrad_cuda.so belongs to another build of voxgrad (interface version ",
+         module ? module->abi_version : 0, " of ", module ? module->size : 0, " bytes, expected version ",
          cuda::kAbiVersion, " of ", sizeof(cuda::Module), ")");
   return *module;
 }
@@ -50,7 +52,7 @@ constexpr int kMaxDevices = 16;
 }  // namespace
 
 const cuda::Module& module() {
-  static const cuda::Module& opened = open_module();  // thrown errors leave it to be tried again
+  static const cuda::Module& opened = open_module();  // if this throws, the next call tries again
   return opened;
 }
 
@@ -66,7 +68,7 @@ void check(cuda::Status status) {
 
 cuda::Context* context(const Device& device) {
   static std::mutex mutex;
-  static std::array<cuda::Context*, kMaxDevices> contexts{};  // live as long as the program
+  static std::array<cuda::Context*, kMaxDevices> contexts{};  // they live as long as the program
   if (device.index < 0 || device.index >= kMaxDevices)
     fail(ErrorCode::device, "[device] expected a device of cuda:0 to cuda:", kMaxDevices - 1, ", got ",
          device.str());

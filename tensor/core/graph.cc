@@ -43,13 +43,13 @@ void ReplayedWork::record() {
       record_once();
     } catch (const Error& e) {
       if (e.code() != ErrorCode::memory) throw;
-      // The graph keeps what it takes; what only runs before it needed goes back to the device first.
+      // A graph keeps its memory. So memory that only earlier work needed goes back to the device first.
       gpu::check(gpu::module().memory.trim(gpu::context(device_)));
       record_once();
     }
     if (tracing()) trace({"kernel", "graph", cat("recorded, ", graph_->nodes(), " nodes")});
   } catch (const Error& e) {
-    // What the work itself does wrong, or a device that failed, shows again when it is queued as it is.
+    // If the work itself is wrong or the device failed, the error comes again when the work is queued.
     wanted_ = false;
     refusal_ = e.what();
     if (tracing()) trace({"warning", "graph", "not recorded, queued step by step: " + refusal_});

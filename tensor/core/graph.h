@@ -1,4 +1,4 @@
-// Work of a CUDA device recorded once and replayed as one: a training step, a step of the sampler.
+// Records work of a CUDA device once and replays it as a whole: a training step, a step of the sampler.
 #pragma once
 #include <functional>
 #include <memory>
@@ -14,18 +14,18 @@ namespace voxgrad {
 
 class DeviceGraph {
  public:
-  /// Runs `work` with the device recording what it queues instead of doing it. Run the same work once before:
-  /// what is made at first use (plans of convolutions) cannot be made here. It must not read results or copy
-  /// from the host; what changes between replays lies in tensors that outlive the graph. Tensors that `work`
-  /// makes keep their memory for as long as the graph lives.
+  /// Runs `work` while the device records what is queued and does not compute it. The same work must have run
+  /// once before, because what is made at first use (plans of convolutions) cannot be made here. The work
+  /// must not read results or copy from the host. What changes between replays lies in tensors that outlive
+  /// the graph. Tensors that `work` makes keep their memory as long as the graph lives.
   DeviceGraph(const Device& device, const std::function<void()>& work);
   ~DeviceGraph();
   DeviceGraph(const DeviceGraph&) = delete;
   DeviceGraph& operator=(const DeviceGraph&) = delete;
 
-  /// Queues all of it.
+  /// Queues all recorded work.
   void launch();
-  /// How many pieces of work it holds.
+  /// The number of pieces of work in the graph.
   uint64_t nodes() const;
 
  private:
@@ -33,19 +33,22 @@ class DeviceGraph {
   cuda::Graph* graph_ = nullptr;
 };
 
-/// Work that is queued again and again, with its input and its constants in the same places. On a CUDA device
-/// the first run queues it as it is, which makes what is made at first use; the second records it, and from
-/// then on it is replayed. On the CPU, where DeviceOptions::graphs is off, for fewer than three runs, or once
-/// a recording was refused (traced as a warning; out of memory only when a second recording is too, after the
-/// pool gave back what nobody uses), every run queues it as it is. The same bits either way.
+/// Work that is repeated, with its input and its constants in the same places. On a CUDA device the first run
+/// queues the work, which makes what is made at first use. The second run records it and replays it; later
+/// runs replay it.
+///
+/// Every run queues the work without a recording on the CPU, if DeviceOptions::graphs is off, if there are
+/// fewer than three runs, or after a recording was refused. A refusal is traced as a warning. If memory runs
+/// out while recording, the pool gives its unused memory back and the recording is tried once more. The
+/// results have the same bits either way.
 class ReplayedWork {
  public:
   ReplayedWork(const Device& device, std::function<void()> work, int64_t runs);
   void run();
   bool recorded() const { return graph_ != nullptr; }
-  /// How many pieces of work the graph holds; 0 where nothing was recorded.
+  /// The number of pieces of work in the graph; 0 if nothing was recorded.
   uint64_t nodes() const { return graph_ ? graph_->nodes() : 0; }
-  /// Why a recording was refused.
+  /// Why a recording was refused; empty if none was.
   const std::string& refusal() const { return refusal_; }
 
  private:

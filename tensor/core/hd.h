@@ -1,4 +1,4 @@
-// Marks functions that are compiled for the host and, by nvcc, for the device too.
+// Marks functions that nvcc compiles for the host and for the device.
 #pragma once
 
 #if defined(__CUDACC__)

@@ -16,7 +16,7 @@ InputQueue::InputQueue(std::vector<Tensor> places) : places_(std::move(places)) 
       pinned_.push_back(nullptr);
       gpu::check(memory.allocate_pinned(c, p.nbytes(), &pinned_.back()));
     }
-    // The memory of there_ may have been another tensor's, which queued work still reads.
+    // Queued work may still read a freed tensor whose memory there_ now has.
     gpu::check(memory.release_upload(c));
   } catch (...) {
     free_pinned();
@@ -26,7 +26,7 @@ InputQueue::InputQueue(std::vector<Tensor> places) : places_(std::move(places)) 
 
 InputQueue::~InputQueue() {
   (void)gpu::module().memory.finish_upload(gpu::context(places_[0].device()));
-  // What lies in there_ may go on to its place after this queue: the pool frees in the stream's order.
+  // A copy from there_ may still be queued. It is safe, because the pool reuses memory in stream order.
   free_pinned();
 }
 
@@ -38,10 +38,10 @@ void InputQueue::free_pinned() {
 
 void InputQueue::push(const std::vector<Tensor>& input) {
   require(!waiting_ && input.size() == places_.size(), "[input] expected ", places_.size(),
-          " tensors and no step on its way, got ", input.size(), waiting_ ? " and one" : "");
+          " tensors and no waiting step, got ", input.size(), waiting_ ? " and a waiting step" : "");
   cuda::Context* const c = gpu::context(places_[0].device());
   const cuda::MemoryFns& memory = gpu::module().memory;
-  gpu::check(memory.finish_upload(c));  // the pinned memory is read no more
+  gpu::check(memory.finish_upload(c));  // from here on the device no longer reads the pinned memory
   for (size_t i = 0; i < input.size(); ++i) {
     require(!input[i].device().is_cuda() && input[i].shape() == places_[i].shape() &&
                 input[i].dtype() == places_[i].dtype(),
@@ -54,7 +54,7 @@ void InputQueue::push(const std::vector<Tensor>& input) {
 }
 
 void InputQueue::pop() {
-  require(waiting_, "[input] expected a step on its way");
+  require(waiting_, "[input] expected a waiting step, got none");
   cuda::Context* const c = gpu::context(places_[0].device());
   const cuda::MemoryFns& memory = gpu::module().memory;
   gpu::check(memory.await_upload(c));

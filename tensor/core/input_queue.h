@@ -1,4 +1,4 @@
-// Input of the steps of a training, brought to a CUDA device beside its work.
+// Brings the input of training steps to a CUDA device while it computes.
 #pragma once
 #include <vector>
 
@@ -6,28 +6,29 @@
 
 namespace voxgrad {
 
-/// push() copies the inputs of a step to pinned memory and sends them on a second stream; pop() puts them
-/// where the step reads them, once they are there and the work queued before is done. From then on the next
-/// ones may come: one step is on its way at a time.
+/// push() copies the inputs of a step to pinned memory and sends them to the device on a second stream. pop()
+/// copies them to the places where the step reads them, after they have arrived and after the work queued
+/// before. Then the next inputs may be pushed: one step waits at a time.
 class InputQueue {
  public:
-  /// `places`: on one CUDA device, where every step reads its input (a captured one always in the same
-  /// memory).
+  /// `places` are tensors on one CUDA device, from which every step reads its input. (A captured step always
+  /// reads the same memory.)
   explicit InputQueue(std::vector<Tensor> places);
   ~InputQueue();
   InputQueue(const InputQueue&) = delete;
   InputQueue& operator=(const InputQueue&) = delete;
 
-  /// `input` are tensors on the CPU of the places' shapes and types; they may change once this returns.
+  /// `input` are tensors on the CPU with the shapes and types of the places. They may change once this
+  /// returns. Throws if a step is waiting.
   void push(const std::vector<Tensor>& input);
   void pop();
-  /// Whether a step's input was pushed and not yet popped.
+  /// Whether the input of a step was pushed and not yet popped.
   bool waiting() const { return waiting_; }
 
  private:
   void free_pinned();
 
-  std::vector<Tensor> places_, there_;  // there_: where copies land beside the work
+  std::vector<Tensor> places_, there_;  // there_: on the device, where uploads arrive
   std::vector<void*> pinned_;
   bool waiting_ = false;
 };

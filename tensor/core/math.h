@@ -1,7 +1,7 @@
-// Elementary functions of our own: the C library picks its versions by CPU, these give the same bits
-// everywhere (host and device). Float versions are branch-free, so loops over them vectorise. Sources of the
-// coefficients: Chebyshev interpolation of the function on the reduced interval (tests/tensor/math_test.cc
-// states the errors).
+// Elementary functions that give the same bits everywhere, on the host and on the device. (The C library
+// chooses its versions by the CPU.) The float versions have no branches, so loops over them become vector
+// code. The coefficients are Chebyshev interpolations of the function on the reduced interval;
+// tests/tensor/math_test.cc states the errors.
 #pragma once
 #include <bit>
 #include <cmath>
@@ -28,7 +28,8 @@ VOXGRAD_HD inline uint32_t to_bits(float f) {
 }
 }  // namespace detail
 
-/// e^x, relative error below 3e-7; 0 below -87.3, infinity above 88.7 (no subnormals).
+/// e^x with a relative error below 3e-7. It is 0 below -87.3 and infinity above 88.7 (there are
+/// no subnormal results).
 VOXGRAD_HD inline float exp(float x) {
   const float clamped = x < -87.3f ? -87.3f : (x > 88.7f ? 88.7f : x);
   const float shifted = clamped * 1.44269504f + 12582912.0f;  // rounds to an integer in the low bits
@@ -45,8 +46,8 @@ VOXGRAD_HD inline float exp(float x) {
   return x < -87.3f ? 0.0f : (x > 88.7f ? detail::from_bits(0x7f800000u) : (x != x ? x : y));
 }
 
-/// Natural logarithm of x, absolute error below 1e-7 near 1, relative below 2e-7 elsewhere; x is a positive
-/// normal number (0 and below give about -87.3: callers clamp).
+/// The natural logarithm of x. The absolute error is below 1e-7 near 1; elsewhere the relative error is below
+/// 2e-7. x is a positive normal number. For 0 and below the result is about -87.3, so callers clamp x.
 VOXGRAD_HD inline float log(float x) {
   const float safe = x < 1.17549435e-38f ? 1.17549435e-38f : x;
   const uint32_t u = detail::to_bits(safe);
@@ -63,7 +64,7 @@ VOXGRAD_HD inline float log(float x) {
   return (n * -2.12194440e-4f + (f * z * q - 0.5f * z)) + f + n * 0.693359375f;
 }
 
-/// cos and sin of a full turn times u, u in [0, 1); absolute error below 2e-7.
+/// Sine and cosine of u full turns, for u in [0, 1). The absolute error is below 2e-7.
 VOXGRAD_HD inline void sincos_turn(float u, float* sine, float* cosine) {
   const float quarter = u * 4.0f + 12582912.0f;
   const uint32_t k = detail::to_bits(quarter) & 3u;
@@ -79,7 +80,7 @@ VOXGRAD_HD inline void sincos_turn(float u, float* sine, float* cosine) {
   *cosine = (k == 1u || k == 2u) ? -b : b;
 }
 
-/// Error function, absolute error below 3e-7.
+/// The error function, with an absolute error below 3e-7.
 VOXGRAD_HD inline float erf(float x) {
   const float a = x < 0 ? -x : x;
   const float z = a < 1.0f ? a * a : 1.0f;
@@ -111,7 +112,8 @@ VOXGRAD_HD inline float tanh(float x) {
   return x < 0 ? -y : y;
 }
 
-// Double versions: schedules, statistics and the gradient check. Relative errors below 1e-15 of the scale.
+// Double versions, for schedules, statistics and the gradient check. Their errors are below 1e-15
+// of the scale.
 
 VOXGRAD_HD inline double exp(double x) {
   if (x != x) return x;
@@ -138,7 +140,7 @@ VOXGRAD_HD inline double log(double x) {
   return 2 * s * sum + e * 0.6931471805599453;
 }
 
-/// sine and cosine of x radians, |x| up to about 1e5.
+/// Sine and cosine of x radians, for |x| up to about 1e5.
 VOXGRAD_HD inline void sincos(double x, double* sine, double* cosine) {
   const double n = std::floor(x * 0.63661977236758134 + 0.5);
   const double r =

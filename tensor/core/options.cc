@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kNoBound = 1e300;
 
-/// The shortest text that reads back as the same number, written so that TOML takes it for a float.
+/// The shortest text that reads back as the same number. TOML reads it as a float.
 std::string number_text(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
@@ -170,7 +170,8 @@ OptionTable& OptionTable::numbers(const std::string& key, std::vector<double>& m
 
 void OptionList::add(Option option) {
   for (const Option& known : options_)
-    require(known.key != option.key, "[options] expected one key \"", option.key, "\", got two");
+    require(known.key != option.key, "[options] expected the key \"", option.key,
+            "\" to be declared once, got it twice");
   OptionValue value = option.default_value;
   const std::string wrong = option_problem(option, value);
   require(wrong.empty(), "[options] default of ", option.key, ": ", wrong);

@@ -1,5 +1,6 @@
-// Options are declared once, beside the struct that they fill: member, key, default, range and text together.
-// The default is what the member holds when it is declared. io/config.h parses and prints what is declared.
+// Options of the configuration. An option is declared once, beside the struct that it fills: member, key,
+// default, range and text together. The default is the value of the member when it is declared. io/config.h
+// parses and prints the declared options.
 //
 //   struct Smoothing {
 //     double sigma = 1.5;
@@ -19,22 +20,22 @@ using OptionValue = std::variant<bool, int64_t, double, std::string, std::vector
 
 /// When an option has an effect.
 enum class OptionUse {
-  training,    ///< it is fixed once a run has begun
-  prediction,  ///< the model keeps it, a prediction may change it
-  runtime      ///< how and how fast something is computed: never in a model, and a resumed run may change it
+  training,    ///< in training; fixed once a run has begun
+  prediction,  ///< in prediction; the model stores it, and a prediction may change it
+  runtime      ///< always: how and how fast to compute; no model stores it, and a resumed run may change it
 };
 
 struct Option {
   std::string key;  ///< dotted: "prior.steps" is `steps` in the TOML table [prior]
   std::variant<bool*, int64_t*, double*, std::string*, std::vector<double>*> member;
-  OptionValue default_value;              ///< its alternative is the type
-  double min = -1e300, max = 1e300;       ///< range of a number (each element of a list)
-  std::vector<std::string> choices = {};  ///< allowed values of a string; empty: any
-  std::string text;                       ///< one sentence for the documentation; units and source
+  OptionValue default_value;              ///< its alternative is the type of the option
+  double min = -1e300, max = 1e300;       ///< range of a number, or of each element of a list
+  std::vector<std::string> choices = {};  ///< allowed values of a string; empty: all
+  std::string text;                       ///< one sentence for the documentation, with units and source
   OptionUse use = OptionUse::training;
 
   OptionValue value() const;
-  /// `value` has the type of default_value.
+  /// Sets the member. `value` must have the type of default_value.
   void set(const OptionValue& value) const;
 };
 
@@ -66,11 +67,11 @@ class OptionTable {
 
 class OptionList {
  public:
-  /// Empty `name`: the keys stand at the top.
+  /// Makes a table for declarations. If `name` is empty, its keys are top-level keys.
   OptionTable table(const std::string& name, OptionUse use = OptionUse::training) {
     return {*this, name, use};
   }
-  /// Throws ErrorCode::internal for a key that was declared already, and for a default out of its range.
+  /// Throws ErrorCode::internal if the key was declared before, or if the default is out of its range.
   void add(Option option);
   const std::vector<Option>& all() const { return options_; }
 
@@ -78,14 +79,14 @@ class OptionList {
   std::vector<Option> options_;
 };
 
-/// What is wrong with a value for an option, "expected ..., got ..."; empty: nothing. An integer for a number
-/// becomes one.
+/// What is wrong with a value for an option, as "expected ..., got ..."; empty if nothing is. If the option
+/// is a number and the value an integer, the value is converted to a number.
 std::string option_problem(const Option& option, OptionValue& value);
-/// "from 1 to 1000", "at least 0", "one of ...", or nothing.
+/// The range as text: "from 1 to 1000", "at least 0", "one of ...", or nothing.
 std::string range_text(const Option& option);
-/// "true or false", "an integer", ...
+/// The type as text: "true or false", "an integer", ...
 const char* type_name(const OptionValue& value);
-/// The value as TOML: numbers in the shortest form that reads back as the same.
+/// The value as TOML. Numbers have the shortest form that reads back as the same number.
 std::string value_text(const OptionValue& value);
 
 }  // namespace voxgrad

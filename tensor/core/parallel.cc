@@ -25,7 +25,7 @@ inline void pause() {
 class Pool {
  public:
   explicit Pool(int threads) {
-    (void)cpu::amx_state();  // asks the system before there are threads
+    (void)cpu::amx_state();  // asks for AMX before there are threads (cpu/amx.h)
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
   }
   ~Pool() {
@@ -53,7 +53,8 @@ class Pool {
     }
     wake_.notify_all();
     take_tiles();
-    // The last tiles end soon; on a machine shared with others, let whoever holds them run.
+    // The last tiles end soon, so spin first. Then yield: on a shared machine the threads that compute them
+    // may need this CPU.
     for (int spin = 0; busy_.load(std::memory_order_acquire) != 0; ++spin) {
       if (spin < 2000)
         pause();
@@ -81,7 +82,7 @@ class Pool {
   void work() {
     uint64_t seen = 0;
     for (;;) {
-      // Spin for a while: kernels follow each other within microseconds. Then sleep.
+      // Spin for a while, because kernels follow each other within microseconds. Then sleep.
       for (int spin = 0; spin < 20000 && generation_.load(std::memory_order_acquire) == seen; ++spin) pause();
       if (generation_.load(std::memory_order_acquire) == seen) {
         std::unique_lock lock(mutex_);

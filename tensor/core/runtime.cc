@@ -21,7 +21,7 @@ void prefer_gemm(const std::string& name) {
   prefer_implementation("gemm", name);
 }
 
-std::atomic<int> winograd_setting{-1};  // not asked yet
+std::atomic<int> winograd_setting{-1};  // -1: the environment variable was not read yet
 
 }  // namespace
 
@@ -43,24 +43,21 @@ void RuntimeOptions::declare(OptionList& options) {
   options.table("runtime", OptionUse::runtime)
       .word("instruction_set", instruction_set,
             {"auto", "ref", "portable", "avx2", "avx512", "avx512bf16", "amx"},
-            "widest instructions of the CPU kernels; auto: the widest that the CPU has (VOXGRAD_CPU_ISA "
-            "overrides)")
+            "widest instruction set that the CPU kernels use; auto: the widest that this CPU has "
+            "(VOXGRAD_CPU_ISA overrides)")
       .word("winograd", winograd, {"auto", "on", "off"},
-            "whether convolutions may run by Winograd's algorithm; auto is on; off: direct sums "
+            "whether convolutions on the CPU may use Winograd's algorithm; auto is on; off: direct sums "
             "(VOXGRAD_WINOGRAD=0 or 1 overrides)")
       .word("gemm", gemm, {"auto", "rows", "openblas"},
-            "what computes matrix products in f32 on the CPU; rows: the kernels of direct convolutions, up "
-            "to a depth of "
-            "4096; openblas: OpenBLAS; auto: rows where they take a product, else OpenBLAS (VOXGRAD_GEMM "
-            "overrides)")
-      .word(
-          "precision", precision, {"auto", "fp32", "tf32", "bf16"},
-          "of the networks, in training and prediction; auto is fp32; bf16: activations and products in "
-          "bf16, weights, sums, statistics and optimizer in fp32; tf32: factors of products rounded to TF32, "
-          "on CUDA devices only")
+            "what computes f32 matrix products on the CPU; rows: the kernels of direct convolutions, but "
+            "OpenBLAS for a depth above 4096; openblas: OpenBLAS; auto is rows (VOXGRAD_GEMM overrides)")
+      .word("precision", precision, {"auto", "fp32", "tf32", "bf16"},
+            "precision of the networks, in training and prediction; auto is fp32; bf16: activations and "
+            "products are bf16, weights, sums, statistics and optimizer are fp32; tf32: the factors of "
+            "products are rounded to TF32, on CUDA devices only")
       .word("graphs", graphs, {"auto", "on", "off"},
-            "whether repeated work of a CUDA device is recorded once and replayed; auto is on; the same bits "
-            "either way (VOXGRAD_CUDA_GRAPHS=0 or 1 overrides)");
+            "whether repeated work of a CUDA device is recorded once and then replayed; auto is on; results "
+            "have the same bits either way (VOXGRAD_CUDA_GRAPHS=0 or 1 overrides)");
 }
 
 bool Runtime::winograd() const { return winograd_allowed(); }
@@ -70,7 +67,8 @@ Runtime::Runtime(const RuntimeOptions& options, const Device& device, bool nonde
     : device_(device), precision_(parse_precision(options.precision == "auto" ? "fp32" : options.precision)) {
   require_precision(device, precision_);
   if (nondeterministic && !device.is_cuda())
-    fail(ErrorCode::usage, "--nondeterministic: expected with --device cuda; the CPU has one way");
+    fail(ErrorCode::usage,
+         "--nondeterministic: expected with --device cuda; the CPU always gives the same bits");
   if (options.instruction_set != "auto" && !given("VOXGRAD_CPU_ISA")) set_cpu_isa(options.instruction_set);
   if (options.winograd != "auto" && !given("VOXGRAD_WINOGRAD")) allow_winograd(options.winograd == "on");
   if (options.graphs != "auto" && !given("VOXGRAD_CUDA_GRAPHS"))
@@ -79,7 +77,7 @@ Runtime::Runtime(const RuntimeOptions& options, const Device& device, bool nonde
     prefer_gemm(wanted);
   else if (options.gemm != "auto")
     prefer_gemm(options.gemm);
-  (void)cpu_isa();  // a wrong environment variable is told now
+  (void)cpu_isa();  // a wrong environment variable is reported now
   (void)winograd_allowed();
   device_options().tf32 = precision_ == Precision::tf32;
   device_options().nondeterministic = nondeterministic;

@@ -9,7 +9,7 @@ uint64_t fnv1a(std::string_view text) {
   return h;
 }
 
-// A step of SplitMix64: a bijection in which every input bit changes about half of the output bits.
+// One step of SplitMix64. It is a bijection, and every input bit changes about half of the output bits.
 uint64_t mix(uint64_t z) {
   z += 0x9E3779B97F4A7C15u;
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;

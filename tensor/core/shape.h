@@ -22,7 +22,7 @@ class Shape {
   }
 
   int rank() const { return rank_; }
-  /// Extent of axis i; negative i counts from the end.
+  /// The extent of axis i. A negative i counts from the end.
   int64_t operator[](int i) const { return dims_[static_cast<size_t>(axis(i))]; }
   void set(int i, int64_t extent) { dims_[static_cast<size_t>(axis(i))] = extent; }
   void push_back(int64_t extent) {
@@ -30,7 +30,7 @@ class Shape {
     require(extent >= 0, "[shape] expected an extent of at least 0, got ", extent);
     dims_[static_cast<size_t>(rank_++)] = extent;
   }
-  /// Product of all extents; 1 for a scalar (rank 0).
+  /// The product of all extents; 1 for a scalar (rank 0).
   int64_t numel() const {
     int64_t n = 1;
     for (int i = 0; i < rank_; ++i) n *= dims_[static_cast<size_t>(i)];

@@ -1,4 +1,4 @@
-// A volume's extents by name.
+// The extents of a volume by name.
 #pragma once
 #include <array>
 
@@ -12,7 +12,7 @@ struct Volume {
   int64_t n, d, h, w, c;
   std::array<int64_t, 3> size() const { return {d, h, w}; }
   VOXGRAD_HD int64_t numel() const { return n * d * h * w * c; }
-  /// Flat index of channel 0 of a voxel.
+  /// The flat index of channel 0 of a voxel.
   VOXGRAD_HD int64_t at(int64_t in, int64_t z, int64_t y, int64_t x) const {
     return (((in * d + z) * h + y) * w + x) * c;
   }

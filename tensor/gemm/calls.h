@@ -1,4 +1,4 @@
-// The call of the family (tensor/core/kernel.h).
+// The call of matrix products (tensor/core/kernel.h).
 #pragma once
 #include <string>
 
@@ -7,8 +7,9 @@
 
 namespace voxgrad {
 
-/// C = alpha op(A) op(B) + beta C for each matrix of a batch, row major and dense: op(A) [rows, depth], op(B)
-/// [depth, columns], C [rows, columns]. With beta 0, C is not read.
+/// C = alpha op(A) op(B) + beta C for each matrix of a batch. op transposes if the flag says so. op(A) is
+/// [rows, depth], op(B) is [depth, columns] and C is [rows, columns], row major and dense. If beta is 0, C
+/// is not read.
 struct Gemm {
   static constexpr char kOp[] = "gemm";
   Device device;
@@ -16,7 +17,7 @@ struct Gemm {
   bool tf32;  ///< a CUDA device may round the factors of f32 products to TF32
   int64_t batch, rows, columns, depth;
   bool transpose_a, transpose_b;
-  bool shared_b;  ///< one B for all batches
+  bool shared_b;  ///< the whole batch has one B
   float alpha, beta;
   const void *a, *b;
   void* c;

@@ -11,7 +11,7 @@ namespace {
 const char* rows_decline(const Gemm& c) {
   if (c.type != DType::f32) return kOtherType;
   if (cpu_isa() == CpuIsa::ref) return "the instruction set is ref";
-  if (c.depth > 4096) return "depth above 4096: a block of B leaves the cache";
+  if (c.depth > 4096) return "depth above 4096: a block of B does not fit in the cache";
   return nullptr;
 }
 void rows(const Gemm& c) { cpu::gemm_rows(*cpu::row_kernels(cpu_isa()), c); }

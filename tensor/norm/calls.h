@@ -1,4 +1,4 @@
-// The calls of the family: what its public functions hand to every implementation (tensor/core/kernel.h).
+// The calls of normalisation: what the public functions give to every implementation (tensor/core/kernel.h).
 #pragma once
 #include <string>
 
@@ -8,19 +8,20 @@
 
 namespace voxgrad {
 
-/// Extents of a normalisation: x is [n, places, channels], with `groups` groups of adjacent channels.
+/// The extents of a normalisation. x is [n, places, channels]. The channels are cut into `groups` groups
+/// of adjacent channels.
 struct NormShape {
   int64_t n, places, channels, groups;
-  int64_t modulated;  ///< rows of scale and shift: n, or 1 for all samples
+  int64_t modulated;  ///< rows of scale and shift: n, or 1 that serves all samples
   int64_t group_of(int64_t channel) const { return channel / (channels / groups); }
-  /// Elements of a group of one sample.
+  /// The number of elements in a group of one sample.
   double group_size() const { return static_cast<double>(places) * static_cast<double>(channels / groups); }
   int64_t numel() const { return n * places * channels; }
   std::string str() const;
 };
 
-// Statistics [n, groups], tables [modulated, channels] and gradients of tables [n, channels] have the
-// parameter type of `type`: f64 beside f64, else f32.
+// Statistics are [n, groups], scale and shift are [modulated, channels], and their gradients are [n,
+// channels]. They have the parameter type of `type`: f64 beside f64, otherwise f32.
 
 struct NormStats {
   static constexpr char kOp[] = "norm_stats";
@@ -61,8 +62,8 @@ struct NormActBackward {
   double flops() const { return 20.0 * static_cast<double>(shape.numel()); }
 };
 
-/// factor = gamma (1 + scale), offset = beta (1 + scale) + shift; gamma, beta [channels], the others [n,
-/// channels]. Null scale and shift: 0.
+/// factor = gamma (1 + scale), offset = beta (1 + scale) + shift. gamma and beta are [channels], the others
+/// [n, channels]. A null scale or shift counts as 0.
 struct NormModulation {
   static constexpr char kOp[] = "norm_modulation";
   Device device;
@@ -72,7 +73,7 @@ struct NormModulation {
   void *factor, *offset;
 };
 
-/// dscale may be null.
+/// The gradients of NormModulation. dscale may be null.
 struct NormModulationBackward {
   static constexpr char kOp[] = "norm_modulation_backward";
   Device device;
@@ -82,8 +83,8 @@ struct NormModulationBackward {
   void *dgamma, *dbeta, *dscale;
 };
 
-/// Layer norm of rows of `width` elements; RMS norm where beta is null. mean, rstd [rows], gamma, beta
-/// [width].
+/// Layer norm of rows of `width` elements, or RMS norm if beta is null. mean and rstd are [rows], gamma
+/// and beta [width].
 struct RowNormForward {
   static constexpr char kOp[] = "row_norm_forward";
   Device device;
@@ -94,7 +95,7 @@ struct RowNormForward {
   void *mean, *rstd, *y;
 };
 
-/// dbeta may be null.
+/// The gradients of RowNormForward. `centred` is true for layer norm, false for RMS norm. dbeta may be null.
 struct RowNormBackward {
   static constexpr char kOp[] = "row_norm_backward";
   Device device;

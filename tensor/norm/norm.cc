@@ -80,7 +80,7 @@ constexpr Implementation<NormActBackward> kBackward[] = {
     {"ref", nullptr, plain_backward},
 };
 
-// A bf16 call in f32, on copies.
+// A bf16 call as a call in f32, on a converted copy of x.
 template <class Call>
 Call in_f32(Call call, const Widened& x) {
   call.type = DType::f32;

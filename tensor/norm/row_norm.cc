@@ -27,7 +27,7 @@ void backward(const RowNormBackward& c) {
   const int64_t rows = c.rows, width = c.width;
   const auto columns = static_cast<size_t>(width);
   visit_float(c.type, c.kOp, [&]<class T>(T) {
-    // Each tile has its own sums for gamma and beta; they are added in tile order.
+    // Each tile of rows has its own sums for gamma and beta. They are added in the order of the tiles.
     const int64_t grain = std::is_same_v<T, double> ? rows : 4 * cpu::row_grain(width);
     const int64_t tiles = grain ? (rows + grain - 1) / grain : 0;
     std::vector<double> parts(static_cast<size_t>(tiles) * 2 * columns);
@@ -51,7 +51,7 @@ void backward(const RowNormBackward& c) {
   });
 }
 
-// The compiler makes vectors of the plain loops.
+// There are no vector kernels: the compiler makes vector code of the plain loops.
 constexpr Implementation<RowNormForward> kForward[] = {kCuda<RowNormForward>, {"ref", nullptr, forward}};
 constexpr Implementation<RowNormBackward> kBackward[] = {kCuda<RowNormBackward>, {"ref", nullptr, backward}};
 

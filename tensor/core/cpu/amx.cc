@@ -16,14 +16,14 @@ namespace voxgrad::cpu {
 namespace {
 
 #if defined(VOXGRAD_X86_KERNELS) && defined(__linux__)
-// Leaf 7, EDX (Intel SDM, volume 2, CPUID).
+// CPUID leaf 7, register EDX (Intel SDM, volume 2, CPUID).
 bool cpu_has_amx() {
   constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24;
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kBf16) && (d & kTile);
 }
 
-// Documentation/arch/x86/xstate.rst of Linux.
+// Asks Linux for the tiles (Documentation/arch/x86/xstate.rst). Returns 0 or an errno.
 int request_tiles() {
   constexpr long kRequest = 0x1023;  // ARCH_REQ_XCOMP_PERM
   constexpr long kTileData = 18;     // the state component

@@ -1,5 +1,6 @@
-// Permission to use AMX tiles. A thread that touches a tile without it is killed, so Linux (5.16 and later)
-// wants to be asked once a process: the registers of a thread grow by 8 KiB, and so do its signal frames.
+// Asks Linux for permission to use AMX tiles. Tiles make the registers of a thread 8 KiB larger, and its
+// signal frames too. So Linux (5.16 and later) wants every process to ask once; a thread that uses a tile
+// without permission is killed.
 #pragma once
 #include <string>
 
@@ -7,16 +8,16 @@ namespace voxgrad::cpu {
 
 struct AmxState {
   bool usable = false;
-  std::string text;  ///< "yes", "not on this CPU" or "refused by the system: " and why
+  std::string text;  ///< "yes", "not on this CPU", or "refused by the system: " and the reason
 };
 
-/// Whether this process may use tiles. The first call asks the system, before the pool starts its threads
-/// (parallel.cc): a thread whose alternate signal stack is too small for the larger frames makes the system
-/// refuse. A refusal is no error.
+/// Says whether this process may use tiles. The first call asks the system. It comes before the pool starts
+/// its threads (parallel.cc), because the system refuses if a thread has an alternate signal stack that is
+/// too small for the larger frames. A refusal is no error.
 const AmxState& amx_state();
 
-/// What to make of a CPU that has AMX-TILE and AMX-BF16 or not, and of the answer to request(): 0 or an
-/// errno. Without the CPU nothing is requested.
+/// The state that follows from two facts: whether the CPU has AMX-TILE and AMX-BF16, and what request()
+/// answers (0 or an errno). Without the CPU's support nothing is requested.
 AmxState ask_for_amx(bool cpu_has_it, int (*request)());
 
 }  // namespace voxgrad::cpu

@@ -40,7 +40,7 @@ std::string_view name_of(CpuIsa isa) {
 
 bool cpu_has(CpuIsa isa) {
 #if defined(VOXGRAD_X86_KERNELS)
-  // The compiler's run-time table also asks the operating system whether it saves the wide registers.
+  // __builtin_cpu_supports also checks that the operating system saves the wide registers.
   __builtin_cpu_init();
   if (isa == CpuIsa::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (isa == CpuIsa::avx512)

@@ -1,5 +1,5 @@
-// Sixteen blocks of Philox at a time, in vectors where the base instruction set has them. The words are those
-// of Philox::block.
+// Sixteen blocks of Philox at a time. It uses vectors if the base instruction set has them (SSE2). The words
+// are those of Philox::block.
 #pragma once
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -14,7 +14,8 @@ inline constexpr int kPhiloxBlocks = 16;
 /// words[w][b] = word w of block first + b.
 inline void philox_blocks(const Philox& random, uint64_t first, uint32_t (&words)[4][kPhiloxBlocks]) {
 #if defined(__SSE2__)
-  // A block is the low half of a 64-bit lane; what the products leave in the upper halves is never read.
+  // Each 64-bit lane holds a word of one block in its low half. The products leave other bits in the high
+  // half; they are never read.
   constexpr int kVectors = 4;
   const __m128i m0 = _mm_set1_epi64x(0xD2511F53), m1 = _mm_set1_epi64x(0xCD9E8D57);
   for (int part = 0; part < kPhiloxBlocks; part += 2 * kVectors) {

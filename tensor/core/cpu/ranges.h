@@ -1,6 +1,6 @@
-// How the element kernels go over their data: one serial range for f64 (the reference), parallel ranges of
-// fixed size for f32. Sums are kept in double and combined in the order of the ranges: the same bits for any
-// number of threads.
+// Loops over many elements. f64, the reference, is one serial range. f32 is cut into ranges of fixed size
+// that run in parallel. Sums are kept in double and the sums of the ranges are added in order, so they have
+// the same bits with any number of threads.
 #pragma once
 #include <type_traits>
 #include <vector>
@@ -9,10 +9,10 @@
 
 namespace voxgrad::cpu {
 
-/// Elements of a range: 64 KiB of f32, so that three operands stay in a second-level cache.
+/// The elements of a range. They are 64 KiB of f32, so three operands fit into a second-level cache.
 inline constexpr int64_t kGrain = 1 << 14;
 
-/// f(begin, end) over [0, n).
+/// Calls f(begin, end) for ranges that cover [0, n).
 template <class T, class F>
 void for_ranges(int64_t n, F&& f, int64_t grain = kGrain) {
   if constexpr (std::is_same_v<T, double>) {
@@ -22,10 +22,10 @@ void for_ranges(int64_t n, F&& f, int64_t grain = kGrain) {
   }
 }
 
-/// Rows of `width` elements: ranges of about kGrain elements.
+/// The rows of a range, for rows of `width` elements: together about kGrain elements, and at least one row.
 inline int64_t row_grain(int64_t width) { return width >= kGrain ? 1 : kGrain / (width > 0 ? width : 1); }
 
-/// Sum over the ranges of [0, n) of the double that f(begin, end) returns.
+/// Adds what f(begin, end) returns, a double, over ranges that cover [0, n).
 template <class T, class F>
 double sum_ranges(int64_t n, F&& f, int64_t grain = kGrain) {
   if constexpr (std::is_same_v<T, double>) {
@@ -43,7 +43,7 @@ double sum_ranges(int64_t n, F&& f, int64_t grain = kGrain) {
   }
 }
 
-/// Sum over i in [begin, end) of term(i), in eight running sums that a compiler may keep in vectors.
+/// The sum of term(i) over i in [begin, end). Eight running sums let the compiler use vectors.
 template <class F>
 double lane_sum(int64_t begin, int64_t end, F&& term) {
   constexpr int kLanes = 8;

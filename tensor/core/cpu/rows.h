@@ -1,5 +1,5 @@
-// Rows of few classes, channels last: sixteen rows at a time are turned so that a class is a vector over the
-// rows.
+// Softmax and sums over short rows: a row holds the numbers of one place, one for each class. Sixteen rows at
+// a time are transposed, so that the numbers of one class are a vector over the rows.
 #pragma once
 #include <type_traits>
 
@@ -14,7 +14,7 @@ template <int K>
 struct RowBlock {
   float v[K][kRows];
 
-  /// Reads `rows` rows; those missing to sixteen are zero.
+  /// Reads `rows` rows. If they are less than sixteen, the others are zero.
   void load(const float* x, int64_t rows) {
     if (rows == kRows) {
       for (int r = 0; r < kRows; ++r)
@@ -33,7 +33,8 @@ struct RowBlock {
         for (int k = 0; k < K; ++k) y[r * K + k] = v[k][r];
     }
   }
-  /// v[k] = exp((v[k] - max) inverse); `max` and `sum` are those of the rows.
+  /// v[k] = exp((v[k] - max) inverse) in each row. Also gives the maximum and the sum of the exponentials
+  /// of each row.
   void exponentials(float inverse, float* max, float* sum) {
     for (int r = 0; r < kRows; ++r) max[r] = v[0][r];
     for (int k = 1; k < K; ++k)
@@ -54,7 +55,8 @@ struct RowBlock {
   }
 };
 
-/// Calls f(integral_constant<int, K>) for 1 to 8 classes; false, without a call, for more.
+/// Calls f(integral_constant<int, K>) for K = 1 to 8 classes and returns true. For more classes it returns
+/// false and does not call f.
 template <class F>
 bool with_few_classes(int64_t classes, F&& f) {
   switch (classes) {
@@ -87,7 +89,7 @@ bool with_few_classes(int64_t classes, F&& f) {
   }
 }
 
-/// f(lane) summed over lane groups of eight: sum over k < n of term(k) in float, in a fixed order.
+/// The sum of term(k) over k < n, in float. Eight running sums are added in a fixed order.
 template <class F>
 float row_sum(int64_t n, F&& term) {
   float lane[8] = {};

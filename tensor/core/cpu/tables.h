@@ -1,13 +1,14 @@
-// Tables of kernels by instruction set. A family's kernels are written once, in FAMILY/cpu/isa/, and compiled
-// for each instruction set in a namespace of its name. There a function `name` returns their table. The
-// macros of this file declare these functions and define `const Table* cpu::name(CpuIsa)`, which returns the
-// table for an instruction set, or null where this build or this CPU has none.
+// Finds the table of kernels for an instruction set. A family writes its kernels once, in
+// FAMILY/cpu/isa/. They are compiled once for each instruction set, in a namespace of its name, where a
+// function `name` returns their table. The macros of this file declare these functions and define `const
+// Table* cpu::name(CpuIsa)`. It returns the table for an instruction set, or null if this build or this
+// CPU has none.
 #pragma once
 #include "tensor/core/cpu/isa.h"
 
 #if defined(VOXGRAD_X86_KERNELS)
 
-/// Kernels in f32: FAMILY/cpu/isa/*.cc.
+/// For kernels in f32: FAMILY/cpu/isa/*.cc.
 #define VOXGRAD_KERNEL_TABLE(Table, name)                         \
   namespace voxgrad::portable {                                   \
   const Table& name();                                            \
@@ -26,7 +27,7 @@
   }                                                               \
   }
 
-/// Kernels with products of bf16: FAMILY/cpu/isa/bf16/*.cc.
+/// For kernels with products of bf16: FAMILY/cpu/isa/bf16/*.cc.
 #define VOXGRAD_BF16_KERNEL_TABLE(Table, name)                                        \
   namespace voxgrad::avx512bf16 {                                                     \
   const Table& name();                                                                \
@@ -37,7 +38,7 @@
   }                                                                                   \
   }
 
-/// Kernels on tiles: FAMILY/cpu/isa/amx/*.cc.
+/// For kernels on tiles: FAMILY/cpu/isa/amx/*.cc.
 #define VOXGRAD_TILE_KERNEL_TABLE(Table, name)                                                          \
   namespace voxgrad::amx {                                                                              \
   const Table& name();                                                                                  \

@@ -1,20 +1,22 @@
-// Two sums a channel over the places of x [n, places, channels]: the heart of norm statistics, their backward
-// pass, bias gradients. A block takes a chunk of places of one sample and all (or a slab of) channels; the
-// chunk depends on shapes alone. A thread keeps its channels in registers and adds in f32 over at most kRun
-// places; rows of threads and chunks are combined in double, in order.
+// Two sums for each channel over the places of x [n, places, channels]. Statistics of norms, their backward
+// pass and gradients of biases are such sums.
+//
+// A block takes a chunk of the places of one sample, and all channels or a slab of them. How many places a
+// chunk has depends on the shape alone. A thread keeps its channels in registers and adds at most kRun places
+// in f32. Then the sums of the rows of threads, and last those of the chunks, are added in double, in order.
 #pragma once
 #include "tensor/core/cuda/device.cuh"
 
 namespace voxgrad::cuda {
 
-constexpr int kRun = 32;  // places a thread adds in f32
+constexpr int kRun = 32;  // the most places that a thread adds in f32
 
 struct Columns {
   int64_t n, places;
-  int channels, width;  // width: channels of a thread, 1 or the elements of 16 bytes
-  int packs, slab;      // packs = channels / width; slab: those of a block
+  int channels, width;  // width: channels of a thread, 1 or as many as fill 16 bytes
+  int packs, slab;      // packs = channels / width; slab: packs of a block
   int rows;             // places a block reads at a time
-  int64_t chunks;       // blocks a sample and slab
+  int64_t chunks;       // blocks for each sample and slab
   dim3 grid() const {
     return {static_cast<unsigned>(chunks), static_cast<unsigned>(n),
             static_cast<unsigned>(ceil_div(packs, slab))};
@@ -37,7 +39,7 @@ Columns make_columns(int64_t n, int64_t places, int64_t channels, bool vectors) 
   return k;
 }
 
-// parts [n, chunks, 2, channels] in double.
+// Writes the sums of each chunk to parts [n, chunks, 2, channels].
 template <int N, class F>
 __global__ void __launch_bounds__(kThreads) column_kernel(Columns k, F f, double* parts) {
   extern __shared__ float shared[];  // [rows][2][slab * N]
@@ -81,7 +83,8 @@ __global__ void __launch_bounds__(kThreads) column_kernel(Columns k, F f, double
 
 constexpr int kFinishRows = 32;  // threads that share the chunks of a channel
 
-// sums [n, 2, channels] from parts; block (32, kFinishRows) for 32 channels of one sample and one sum.
+// Adds the parts of all chunks: sums [n, 2, channels]. A block of (32, kFinishRows) threads computes 32
+// channels of one sample and one of the two sums.
 static __global__ void column_finish_kernel(Columns k, const double* parts, double* sums) {
   __shared__ double shared[kFinishRows][32];
   const int c = static_cast<int>(blockIdx.x * 32 + threadIdx.x);
@@ -98,8 +101,9 @@ static __global__ void column_finish_kernel(Columns k, const double* parts, doub
   sums[(n * 2 + which) * k.channels + c] = total;
 }
 
-/// sums [n, 2, channels] (double): over places of what f gives. f.prepare<N>(sample, channel) gives what a
-/// thread keeps for its N channels; called with (flat index, a, b) it fills their two summands.
+/// sums [n, 2, channels], in double. f.prepare<N>(sample, channel) returns what a thread keeps for its N
+/// channels. That is called with (flat index, a, b) for each place, and writes the numbers that are added to
+/// the first and to the second sum of these channels.
 template <class T, class F>
 void column_sums(Context& c, const Columns& k, F f, double* sums) {
   if (k.n * k.channels == 0) return;
@@ -116,7 +120,7 @@ void column_sums(Context& c, const Columns& k, F f, double* sums) {
   check_launch(c.op);
 }
 
-/// out = weight times the first sum.
+/// out [n, channels] = weight times the first of the two sums.
 struct Weighted {
   const double* sums;
   double weight;

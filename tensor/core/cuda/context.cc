@@ -16,7 +16,7 @@ std::string& failure_text() {
 void check(cudaError_t result, const char* what) {
   if (result == cudaSuccess) return;
   const ErrorCode code = result == cudaErrorMemoryAllocation ? ErrorCode::memory : ErrorCode::device;
-  (void)cudaGetLastError();  // an error that does not stick must not be reported by the next launch
+  (void)cudaGetLastError();  // otherwise the next launch would report an error that is not permanent
   switch (result) {
     case cudaErrorInsufficientDriver:
       fail(code, "no NVIDIA driver, or one older than CUDA ", CUDART_VERSION / 1000, ".",
@@ -72,7 +72,7 @@ Context::Context(int i) : index(i) {
   pool = std::make_unique<Pool>(Pool::Driver{take,
                                              [this](void* p) {
                                                (void)cudaStreamSynchronize(
-                                                   stream);  // freed blocks may still be read by queued work
+                                                   stream);  // queued work may still use freed blocks
                                                (void)cudaFree(p);
                                              },
                                              free_memory_text});
@@ -107,7 +107,7 @@ Status open(int32_t index, Context** context) {
 
 void close(Context* context) { delete context; }
 
-// What a library says of itself, or why it cannot be opened.
+// What a library says about itself, or why it cannot be opened.
 template <class Need>
 std::string line(const char* name, Need&& need) {
   try {

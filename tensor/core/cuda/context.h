@@ -1,4 +1,5 @@
-// A device that is open: its stream, pool, libraries and plans. What the boundary calls Context.
+// An open CUDA device: its stream, its memory pool, its libraries and its plans. The boundary (module.h)
+// passes it around as an opaque Context.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -14,9 +15,10 @@
 
 namespace voxgrad::cuda {
 
-/// Throws ErrorCode::device (or memory) with the runtime's text where `result` is an error.
+/// If `result` is an error, throws ErrorCode::memory (out of memory) or ErrorCode::device with the text of
+/// the CUDA runtime.
 void check(cudaError_t result, const char* what);
-/// Throws where the launch before failed.
+/// Throws if the last kernel launch failed.
 void check_launch(const char* kernel);
 
 class UploadRing;  // upload_ring.h
@@ -30,15 +32,16 @@ struct Context {
   int index;
   cudaDeviceProp properties{};
   cudaStream_t stream = nullptr, copy_stream = nullptr;
-  cudaEvent_t released = nullptr, copied = nullptr;  ///< of input beside computation (MemoryFns)
-  int arena = 0;                                     ///< of the capture under way; 0: none
+  cudaEvent_t released = nullptr, copied = nullptr;  ///< for uploads during computation (MemoryFns)
+  int arena = 0;                                     ///< arena of the capture in progress; 0: no capture
   const char* op = "cuda";                           ///< what the boundary is doing, for error texts
   std::unique_ptr<Pool> pool;
   std::unique_ptr<UploadRing> uploads;
 
   bool capturing() const { return arena != 0; }
   void make_current() const { check(cudaSetDevice(index), "cudaSetDevice"); }
-  /// What a family keeps with a device: its plans, a library. Made at first use, destroyed with the context.
+  /// What a family keeps for a device, such as plans or a library. It is made at first use and destroyed
+  /// with the context.
   template <class T>
   T& part() {
     static constexpr char kKey = 0;
@@ -51,7 +54,7 @@ struct Context {
   std::map<const void*, std::shared_ptr<void>> parts_;
 };
 
-/// Memory of the pool for the length of a scope.
+/// Memory of the pool that is freed at the end of the scope.
 class Scratch {
  public:
   Scratch(Context& c, uint64_t bytes) : context_(c), data_(c.pool->allocate(c.op, bytes)) {}
@@ -68,7 +71,8 @@ class Scratch {
   void* data_;
 };
 
-/// What every function of the boundary does: name the op, make the device current, turn errors into codes.
+/// Every function of the boundary runs through this. It stores the name of the operation for error texts,
+/// makes the device current, and turns exceptions into status codes.
 template <class F>
 Status enter(Context* context, const char* op, F&& f) noexcept {
   return guarded(op, [&] {

@@ -1,4 +1,5 @@
-// A copy moves elements as words, whatever their type: the widest words that the start of every row allows.
+// Copies of columns. Elements are moved as words of memory, whatever their type. The words are the widest
+// ones that the start and the length of every row are multiples of.
 #include "tensor/core/cuda/copy.h"
 
 #include "tensor/core/cuda/device.cuh"
@@ -6,7 +7,7 @@
 namespace voxgrad::cuda {
 namespace {
 
-// Copies `count` words of each row; a thread copies one word.
+// Copies `count` words of each row. A thread copies one word.
 template <class W>
 struct CopyWord {
   const W* x;
@@ -18,7 +19,8 @@ struct CopyWord {
   }
 };
 
-// Copies in words of type W. Does nothing and returns false where a row or an address is no multiple of W.
+// Copies in words of type W. If the length of a row or an address is no multiple of the word, it does nothing
+// and returns false.
 template <class W>
 bool copy_as(Context& c, int64_t rows, const char* x, int64_t x_bytes, char* y, int64_t y_bytes,
              int64_t bytes) {

@@ -1,4 +1,5 @@
-// What the kernels share: vectors of adjacent elements as float, launches, block sums in a fixed order.
+// Helpers that the CUDA kernels share: loads and stores of adjacent elements as float, launches, and sums
+// over a block in a fixed order.
 #pragma once
 #include <cuda_bf16.h>
 
@@ -12,7 +13,7 @@ namespace voxgrad::cuda {
 
 constexpr int kThreads = 256;
 
-/// The pointers of a call by element type.
+/// A pointer of a call, as a pointer to elements of type T.
 template <class T>
 T* as(void* p) {
   return static_cast<T*>(p);
@@ -37,7 +38,7 @@ __device__ inline T from_float(float v) {
   }
 }
 
-/// N adjacent elements, one access of N * sizeof(T) bytes where that is 16 or less.
+/// N adjacent elements. If they are at most 16 bytes, they are read or written with one access.
 template <class T, int N>
 struct alignas(N * sizeof(T) > 16 ? 16 : N * sizeof(T)) Pack {
   T v[N];
@@ -59,11 +60,11 @@ __device__ inline void store(T* p, const float (&v)[N]) {
 
 void convert(Context& c, const Convert& call);
 
-/// Elements of a 16-byte access.
+/// The number of elements in a 16-byte access.
 template <class T>
 constexpr int kWidth = 16 / static_cast<int>(sizeof(T));
 
-/// Calls f with a value of the element type of t (float or bf16).
+/// Calls f with a value of the element type t (float or bf16). Throws for other types.
 template <class F>
 void visit_type(DType t, F&& f) {
   if (t == DType::f32) return f(float{});
@@ -73,12 +74,14 @@ void visit_type(DType t, F&& f) {
 
 inline bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
-/// Blocks for n independent pieces of work, each thread walking with the grid's stride.
+/// The number of blocks for n independent pieces of work. A thread takes every k-th piece, where k is the
+/// number of threads of the grid.
 inline int grid_for(int64_t n) {
   return static_cast<int>(std::clamp<int64_t>(ceil_div(n, kThreads), 1, 8192));
 }
 
-/// One thread an element: calls f(i) for i in [0, n) on the device. Results must not depend on the grid.
+/// Calls f(i) on the device for i in [0, n), one thread for each element. Results must not depend
+/// on the grid.
 template <class F>
 __global__ void __launch_bounds__(kThreads) each_kernel(int64_t n, F f) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads;
@@ -91,7 +94,8 @@ void for_each(Context& c, int64_t n, F f) {
   check_launch(c.op);
 }
 
-/// The sum over a block of kThreads threads, by halving: one order. All threads get it.
+/// The sum over a block of kThreads threads. Pairs are added by halving, always in the same order. All
+/// threads get the sum.
 __device__ inline double block_sum(double v) {
   __shared__ double part[kThreads];
   __syncthreads();  // an earlier use may still be read
@@ -104,7 +108,7 @@ __device__ inline double block_sum(double v) {
   return part[0];
 }
 
-/// Sums over a warp by butterfly: every lane gets the same bits.
+/// Sums over a warp, by butterfly exchange. Every lane gets the same bits.
 __device__ inline float warp_sum(float v) {
 #pragma unroll
   for (int lane = 16; lane > 0; lane /= 2) v += __shfl_xor_sync(0xffffffffu, v, lane);
@@ -121,10 +125,10 @@ __device__ inline float warp_max(float v) {
   return v;
 }
 
-/// Blocks of a sum over n elements: depends on n alone.
+/// The number of blocks for a sum over n elements. It depends on n alone.
 inline int64_t sum_blocks(int64_t n) { return std::clamp<int64_t>(ceil_div(n, 16 * kThreads), 1, 1024); }
 
-/// values[k] = sum over blocks b of parts[b, k], k < width, b in order.
+/// values[k] = sum over blocks b of parts[b, k], for k < width. The order of the sum is fixed.
 void sum_parts(Context& c, int64_t blocks, int64_t width, const double* parts, double* values);
 
 template <class F>
@@ -135,7 +139,7 @@ __global__ void __launch_bounds__(kThreads) sum_kernel(int64_t n, F f, double* p
   sum = block_sum(sum);
   if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
-/// *out = sum of f(i) over i in [0, n), f on the device.
+/// *out = sum of f(i) over i in [0, n). f runs on the device, and `out` is device memory.
 template <class F>
 void sum_each(Context& c, int64_t n, double* out, F f) {
   const int64_t blocks = sum_blocks(n);

@@ -1,4 +1,4 @@
-// How a family of CUDA kernels offers its functions by the names of their calls.
+// A family of CUDA kernels offers its functions under the names of their calls (tensor/core/kernel.h).
 #pragma once
 #include <span>
 
@@ -6,7 +6,7 @@
 
 namespace voxgrad::cuda {
 
-/// A function of the family, found by name.
+/// A function of a family and the name under which it is found.
 struct KernelEntry {
   const char* op;
   uint32_t call_bytes;
@@ -23,8 +23,7 @@ struct EntryOf<kFunction> {
   static constexpr KernelEntry entry{Call::kOp, sizeof(Call), run};
 };
 
-/// The entry of a function void(Context&, const Call&): names the op, makes the device current, turns errors
-/// into codes.
+/// The entry of a function void(Context&, const Call&). Its run() goes through enter() (context.h).
 template <auto kFunction>
 constexpr KernelEntry kEntry = EntryOf<kFunction>::entry;
 

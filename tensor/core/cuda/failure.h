@@ -1,4 +1,5 @@
-// Errors inside the module: one exception type, turned into code and text at the boundary.
+// Errors inside the module. Functions throw the one exception type, Error; at the boundary it becomes a code
+// and a text.
 #pragma once
 #include <new>
 #include <string>
@@ -7,10 +8,10 @@
 
 namespace voxgrad::cuda {
 
-/// The text of this thread's last failure; what Module::last_error returns.
+/// The text of the last failure of this thread. Module::last_error returns it.
 std::string& failure_text();
 
-/// Runs f and returns 0, or stores the text `[op] cuda: ...` and returns the code.
+/// Runs f and returns 0. If f throws, stores the text `[op] cuda: ...` and returns the error code.
 template <class F>
 int32_t guarded(const char* op, F&& f) noexcept {
   try {

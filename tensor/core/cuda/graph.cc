@@ -1,4 +1,4 @@
-// Capture of a sequence of work as a CUDA graph, and its replay.
+// Records a sequence of work as a CUDA graph and replays it.
 #include "tensor/core/cuda/context.h"
 
 namespace voxgrad::cuda {
@@ -14,7 +14,7 @@ namespace {
 Status begin(Context* context) {
   return enter(context, "graph", [](Context& c) {
     require(!c.capturing(), "expected no capture under way");
-    // Relaxed: the pool may take a segment from the device meanwhile, which is not work of the stream.
+    // Relaxed mode: during the capture the pool may call cudaMalloc, which is no work of the stream.
     check(cudaStreamBeginCapture(c.stream, cudaStreamCaptureModeRelaxed), "cudaStreamBeginCapture");
     c.arena = c.pool->open_arena();
   });

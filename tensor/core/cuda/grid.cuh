@@ -1,4 +1,4 @@
-// Kernels over voxels: a thread has a voxel and N adjacent channels.
+// Kernels over the voxels of a volume. A thread computes N adjacent channels of one voxel.
 #pragma once
 #include "tensor/core/cuda/device.cuh"
 #include "tensor/core/volume.h"
@@ -29,7 +29,8 @@ void for_each_voxel(Context& c, const Volume& v, F f) {
   check_launch(c.op);
 }
 
-/// Calls f.operator()<N>() with N the elements of 16 bytes where channels and pointers allow it, else 1.
+/// Calls f.operator()<N>(), where N is the number of elements in 16 bytes. If the number of channels or the
+/// pointers (`vectors` false) do not allow that, N is 1.
 template <class T, class F>
 void visit_width(int64_t channels, bool vectors, F&& f) {
   if (vectors && channels % kWidth<T> == 0)

@@ -1,4 +1,4 @@
-// The families of functions that module.cc gathers; each is defined by the file of its name.
+// The functions that module.cc gathers. The file named beside each list defines it.
 #pragma once
 #include "tensor/core/cuda/entry.h"
 
@@ -22,7 +22,8 @@ extern const std::span<const KernelEntry> pool_kernels;         // pool/cuda/poo
 extern const std::span<const KernelEntry> process_kernels;      // process/cuda/process.cu
 extern const std::span<const KernelEntry> resample_kernels;     // resample/cuda/resample.cu
 
-// Version and path of a library. Throws ErrorCode::device and says where it was looked for.
+// The version and path of a library. Throws ErrorCode::device if it cannot be opened; the error lists the
+// places that were tried.
 std::string describe_cudnn(Context& c);   // conv/cuda/cudnn_plans.cc
 std::string describe_cublas(Context& c);  // gemm/cuda/gemm.cc
 

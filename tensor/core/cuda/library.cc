@@ -27,7 +27,7 @@ std::vector<std::string> split(const std::string& list) {
   return parts;
 }
 
-// Folders directly in `parent` whose name begins with `prefix`, sorted.
+// The folders directly in `parent` whose names begin with `prefix`, sorted.
 std::vector<fs::path> children(const fs::path& parent, const std::string& prefix) {
   std::vector<fs::path> found;
   std::error_code none;
@@ -37,7 +37,7 @@ std::vector<fs::path> children(const fs::path& parent, const std::string& prefix
   return found;
 }
 
-// Prefixes (the folder that holds bin and lib) of Python installations, most specific first.
+// The prefixes of Python installations (the folders that hold bin and lib), most specific first.
 std::vector<fs::path> python_prefixes() {
   std::vector<fs::path> prefixes;
   for (const char* name : {"VIRTUAL_ENV", "CONDA_PREFIX"})
@@ -84,7 +84,7 @@ Library Library::open(const std::string& file, const char* override_variable) {
   Library l;
   const auto attempt = [&](const std::string& path) {
     if (l.handle_) return;
-    // Global: cuDNN's parts look for cuBLASLt and NVRTC by name among what is loaded.
+    // Global, because parts of cuDNN look for cuBLASLt and NVRTC by name among the loaded libraries.
     l.handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
     if (!l.handle_) {
       l.trail_ += (l.trail_.empty() ? "" : "; ") + reason();
@@ -93,7 +93,7 @@ Library Library::open(const std::string& file, const char* override_variable) {
     l.path_ = path;
   };
   if (const std::string given = variable(override_variable); !given.empty()) {
-    attempt(given);  // nothing else is tried: what the user names is what runs
+    attempt(given);  // nothing else is tried: the user chose this file
     return l;
   }
   for (const std::string& folder : split(variable("VOXGRAD_CUDA_LIBRARIES")))
@@ -112,8 +112,8 @@ void* Library::symbol(const char* name) const {
 
 void* Library::optional_symbol(const char* name) const { return handle_ ? dlsym(handle_, name) : nullptr; }
 
-// Issues of cuDNN's release notes: convolutions of volumes in half precision gave wrong results in 9.8
-// to 9.14, with TF32 in 9.10.2 to 9.15.
+// Known issues in the release notes of cuDNN: convolutions of volumes give wrong results in half precision in
+// 9.8 to 9.14, and with TF32 in 9.10.2 to 9.15.
 const char* cudnn_refusal(size_t version, ConvMode mode) {
   if (version < 90000) return "cuDNN 9 is needed";
   if (mode == ConvMode::bf16 && version >= 90800 && version < 91500)

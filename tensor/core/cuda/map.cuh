@@ -1,4 +1,5 @@
-// y = f(x) and y = f(a, b) over flat arrays, in accesses of 16 bytes where the pointers allow it.
+// y = f(x) and y = f(a, b) over flat arrays. Memory is accessed in 16 bytes if the pointers are
+// aligned for it.
 #pragma once
 #include "tensor/core/cuda/device.cuh"
 

@@ -1,4 +1,4 @@
-// Memory and copies at the boundary.
+// The memory functions of the boundary (MemoryFns in module.h): allocation and copies.
 #include "tensor/core/cuda/upload_ring.h"
 
 namespace voxgrad::cuda {

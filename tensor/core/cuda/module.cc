@@ -1,4 +1,4 @@
-// The one exported function.
+// Defines the one exported function of the module, and finds kernels by name.
 #include <cstring>
 
 #include "tensor/core/cuda/kernels.h"
@@ -11,7 +11,7 @@ namespace {
 
 const char* last_error() { return failure_text().c_str(); }
 
-// One line a family.
+// Finds a kernel in the lists of all families. Each family has one line.
 Kernel kernel(const char* op, uint32_t call_bytes) {
   const std::span<const KernelEntry> families[] = {
     random_kernels,

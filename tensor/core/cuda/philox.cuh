@@ -1,12 +1,12 @@
-// Philox numbers in kernels: the generator of a key, and blocks of four elements.
+// Philox numbers in CUDA kernels: makes a generator from a key, and loops over blocks of four elements.
 #pragma once
 #include "tensor/core/cuda/device.cuh"
 #include "tensor/core/random.h"
 
 namespace voxgrad::cuda {
 
-/// `offset`, two numbers in device memory or null, is added to seed and draw: a captured call reads it anew
-/// at every replay.
+/// A generator whose seed and draw may change. `offset` is two numbers in device memory, or null. They are
+/// added to seed and draw. A captured call reads them again at every replay.
 struct RandomKey {
   uint64_t seed;
   uint32_t stream, draw;
@@ -20,7 +20,7 @@ __device__ inline Philox generator(const RandomKey& key) {
           key.draw + static_cast<uint32_t>(key.offset[1])};
 }
 
-// Calls f(block index) for the blocks that hold elements first .. first + n - 1.
+// Calls f(block index) on the device for the blocks that hold elements first .. first + n - 1.
 template <class F>
 void for_blocks(Context& c, uint64_t first, int64_t n, F f) {
   if (n <= 0) return;

@@ -94,9 +94,9 @@ Pool::Blocks::iterator Pool::take_segment(const char* op, uint64_t bytes) {
   const auto fits = [&](uint64_t n) { return stats_.cap == 0 || stats_.reserved + n <= stats_.cap; };
   void* segment = nullptr;
   uint64_t taken = size;
-  // At the limit: what nobody uses goes back first, and then the segment is no larger than it has to be.
+  // The second attempt gives unused segments back first. The third one takes no more than it needs.
   for (int attempt = 0; attempt < 3 && !segment; ++attempt) {
-    if (attempt == 1 && arena_ == 0) trim();  // it waits, which a capture must not
+    if (attempt == 1 && arena_ == 0) trim();  // it waits, which is not allowed in a capture
     if (attempt == 2) taken = rounded(bytes, kLargeUnit);
     if (fits(taken)) segment = driver_.take(taken);
   }
@@ -120,7 +120,7 @@ void Pool::make_free(Blocks::iterator b) {
 
 void Pool::unlist(Blocks::iterator b) { free_[b->second.arena].erase({b->second.bytes, b->first}); }
 
-// Joins b (in no list) with free neighbours of its segment and arena; the result is in no list.
+// Joins b with the free neighbours in its segment and arena. b is in no list; nor is the result.
 Pool::Blocks::iterator Pool::merge(Blocks::iterator b) {
   const auto joins = [&](Blocks::iterator other) {
     return other->second.free && other->second.arena == b->second.arena;

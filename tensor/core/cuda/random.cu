@@ -1,4 +1,4 @@
-// Philox numbers, the same bits as on the CPU: a thread makes a block of four (tensor/core/random.h).
+// Philox numbers with the same bits as on the CPU. A thread makes a block of four (tensor/core/random.h).
 #include "tensor/core/calls.h"
 #include "tensor/core/cuda/philox.cuh"
 #include "tensor/core/ref/random.h"
@@ -30,7 +30,7 @@ struct Write {
   __device__ void operator()(uint64_t block) const {
     float v[4];
     Kind::four(generator(key), block, v);
-    const int64_t base = static_cast<int64_t>(4 * block - first);  // below 0 in a first block cut by `first`
+    const int64_t base = static_cast<int64_t>(4 * block - first);  // below 0 if `first` is inside a block
 #pragma unroll
     for (int k = 0; k < 4; ++k)
       if (base + k >= 0 && base + k < n) y[base + k] = v[k];

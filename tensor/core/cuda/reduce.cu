@@ -1,10 +1,11 @@
-// Sums over whole arrays and over places, in double, in an order that depends on shapes alone.
+// Sums over whole arrays in double, fills, and conversion. The order of a sum depends on the shape alone.
 #include "tensor/core/calls.h"
 #include "tensor/core/cuda/device.cuh"
 
 namespace voxgrad::cuda {
 
-// One block a value; the parts are summed by stride, then by halving.
+// A block computes one value. Each thread adds every 256th part; then the sums of the threads are
+// added by halving.
 __global__ void __launch_bounds__(kThreads)
     sum_parts_kernel(int64_t blocks, int64_t width, const double* parts, double* values) {
   double sum = 0;

@@ -22,7 +22,7 @@ void UploadRing::copy(cudaStream_t stream, void* to, const void* host, uint64_t 
   if (used_ + bytes > kHalf) {
     check(cudaEventRecord(done_[half_], stream), "cudaEventRecord");
     half_ = 1 - half_;
-    check(cudaEventSynchronize(done_[half_]), "cudaEventSynchronize");  // at once where it was never recorded
+    check(cudaEventSynchronize(done_[half_]), "cudaEventSynchronize");  // no wait if it was never recorded
     used_ = 0;
   }
   char* const from = memory_ + static_cast<uint64_t>(half_) * kHalf + used_;

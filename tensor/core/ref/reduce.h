@@ -1,4 +1,5 @@
-// Sums over whole tensors as plain loops in double: the definition, the oracle, the kernel for f64.
+// Sums over whole tensors as plain loops in double. They are the definition, what tests compare with, and the
+// implementation for f64.
 #pragma once
 #include <cstdint>
 
@@ -11,7 +12,7 @@ double sum(int64_t n, const T* x) {
   return s;
 }
 
-/// Sum of (x - y)^2.
+/// The sum of (x - y)^2.
 template <class T>
 double squared_distance(int64_t n, const T* x, const T* y) {
   double s = 0;

@@ -9,9 +9,9 @@
 namespace voxgrad::cpu {
 namespace {
 
-constexpr int64_t kRows = 96;  // of a task; a multiple of the largest tiles
+constexpr int64_t kRows = 96;  // rows of a task; a multiple of the largest tiles
 
-// out[k][lane] = alpha * op(B)[k, first + lane], zero beyond the last column.
+// out[k][lane] = alpha * op(B)[k, first + lane], and zero beyond the last column.
 void pack_block(const Gemm& p, const float* b, int64_t first, int64_t width, float* out) {
   const int64_t lanes = std::min(width, p.columns - first);
   for (int64_t k = 0; k < p.depth; ++k, out += width) {

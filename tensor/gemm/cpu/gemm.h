@@ -1,18 +1,19 @@
-// Matrix products on the CPU in f32.
+// Matrix products on the CPU, for f32 tensors. Each function computes a call by other means.
 #pragma once
 #include "tensor/gemm/calls.h"
 #include "tensor/gemm/cpu/tables.h"
 
 namespace voxgrad::cpu {
 
-/// By the rows of sums of direct convolutions: a matrix product is a convolution with one tap.
+/// Uses the rows of sums of direct convolutions (tensor/gemm/cpu/kernels.h): a matrix product is a
+/// convolution with one tap.
 void gemm_rows(const RowKernels& k, const Gemm& call);
-/// On tiles (tensor/gemm/cpu/tiles.h): A and B, in f32, are rounded to bf16; sums are f32. A sum takes 32 of
-/// the depth at a time, in their order. alpha multiplies the sum.
+/// Uses tiles (tensor/gemm/cpu/tiles.h). A and B are f32 and are rounded to bf16. Sums are f32. A sum adds 32
+/// products at a time, in the order of the depth. Then it is multiplied by alpha.
 void gemm_tiles(const TileKernels& k, const Gemm& call);
-/// By OpenBLAS (this is the only user of cblas.h), cut in fixed tiles of rows on our own threads.
+/// Uses OpenBLAS, for fixed tiles of rows on the threads of voxgrad. (Nothing else uses cblas.h.)
 void gemm_openblas(const Gemm& call);
-/// Name of the kernel set that OpenBLAS chose for this CPU.
+/// The name of the kernels that OpenBLAS chose for this CPU.
 const char* openblas_core();
 
 }  // namespace voxgrad::cpu

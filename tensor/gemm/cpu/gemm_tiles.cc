@@ -1,4 +1,4 @@
-// A matrix product on tiles is a convolution of one row of places with one tap.
+// Matrix products on tiles. A product is computed as a convolution with one tap, whose places are one row.
 #include <algorithm>
 
 #include "tensor/core/kernel.h"
@@ -9,16 +9,16 @@
 namespace voxgrad::cpu {
 namespace {
 
-constexpr int64_t kRows = 96;                      // of a task
+constexpr int64_t kRows = 96;                      // rows of a task
 constexpr int64_t kBlock = 2 * kTilePairs;         // columns of a block
-constexpr int64_t kTile = kTileRows * kTileDepth;  // numbers of a tile
-constexpr int64_t kPlacesAtOnce = 2 * kTileRows;   // TileConv reads whole tiles
+constexpr int64_t kTile = kTileRows * kTileDepth;  // numbers in a tile
+constexpr int64_t kPlacesAtOnce = 2 * kTileRows;   // places are padded to this: TileConv reads whole tiles
 
 Bf16Bits* bits(const Tensor& t) { return reinterpret_cast<Bf16Bits*>(t.mutable_data<bf16>()); }
 
 int64_t rounded_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
-// Columns [first, first + columns) of op(B), 32 of the depth a tile.
+// Packs columns [first, first + columns) of op(B) into tiles. A tile has 32 rows of op(B).
 void pack_block(const TileKernels& k, const Gemm& p, const float* b, int64_t first, int64_t columns,
                 Bf16Bits* out) {
   const int64_t row = p.transpose_b ? 1 : p.columns, column = p.transpose_b ? p.depth : 1;
@@ -34,7 +34,7 @@ void pack_block(const TileKernels& k, const Gemm& p, const float* b, int64_t fir
     }
 }
 
-// Rows of op(A), in rows of a multiple of 32 of the depth that were zero.
+// Rounds rows of op(A) to bf16. `out` was zero; its rows are a multiple of 32 long, so they end with zeros.
 void round_rows(const TileKernels& k, const Gemm& p, const float* a, int64_t rows, Bf16Bits* out) {
   const int64_t depth = rounded_up(p.depth, kTileDepth);
   std::vector<float> row(static_cast<size_t>(p.transpose_a ? p.depth : 0));

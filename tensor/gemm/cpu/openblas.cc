@@ -6,7 +6,7 @@
 
 namespace voxgrad::cpu {
 namespace {
-constexpr int64_t kRows = 192;  // of a tile
+constexpr int64_t kRows = 192;  // rows of a tile
 }
 
 void gemm_openblas(const Gemm& p) {

@@ -1,5 +1,5 @@
-// The kernels of products by instruction set; null where it has none. Convolutions and attention use them
-// too.
+// Returns the kernels of products for an instruction set, or null if it has none. Convolutions and attention
+// use them too.
 #pragma once
 #include "tensor/core/cpu/isa.h"
 #include "tensor/gemm/cpu/kernels.h"

@@ -1,6 +1,6 @@
-// The kernels on tiles, templates over the tiles (tiles.h). Code that is compiled for wide instructions
-// includes this file, so it has nothing but templates, and their argument is a type of an unnamed namespace:
-// every file keeps its own copies (tensor/core/cpu/kernels.h).
+// The kernels on tiles, as templates over the tiles (tiles.h). Code that is compiled for wide instructions
+// includes this file. So it holds only templates, and their argument is a type of an unnamed namespace: every
+// file keeps its own copies (tensor/core/cpu/kernels.h).
 #pragma once
 #include <cstdint>
 
@@ -14,8 +14,9 @@ struct TileNumber {};
 
 template <class Tiles>
 struct TileCode {
-  static constexpr int64_t kTile = kTileRows * kTilePairs;  // sums, or pairs, of a tile
-  // Four sums, of two times 16 rows and two times 16 columns, and their factors: 4 loads for 4 products.
+  static constexpr int64_t kTile = kTileRows * kTilePairs;  // sums or pairs in a tile
+  // Four tiles of sums: two times 16 rows and two times 16 columns. With the four tiles of factors there are
+  // 4 loads for 4 products.
   static constexpr TileNumber<0> kSum00{};
   static constexpr TileNumber<1> kSum01{};
   static constexpr TileNumber<2> kSum10{};
@@ -48,13 +49,15 @@ struct TileCode {
     return 4.0 * 4 * kTile * kTilePairs * static_cast<double>(steps);
   }
 
-  // Packing. 16 numbers are a vector of the compiler, whatever the instruction set makes of it; loops of 16
-  // steps it would unroll before it sees a vector. Vectors are passed by reference: their calls have no ABI.
+  // Packing. 16 numbers are a vector type of the compiler, which fits it to the instruction set. (A loop of
+  // 16 steps would be unrolled before the compiler can see a vector in it.) Vectors are passed by reference,
+  // because calls with such vectors have no ABI.
 
   using Row = uint32_t __attribute__((vector_size(kTileRowBytes)));
   using Numbers = Bf16Bits __attribute__((vector_size(kTileRowBytes / 2)));
 
-  /// 16 numbers of f32 to nearest bf16, ties to even; NaN stays NaN (struct bf16 in tensor/core/dtype.h).
+  /// Rounds 16 f32 numbers to the nearest bf16, ties to even. NaN stays NaN (struct
+  /// bf16 in tensor/core/dtype.h).
   static void round(Row& u) {
     const Row nearest = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, nan = (u >> 16) | 0x40u;
     u = (u & 0x7fffffffu) > 0x7f800000u ? nan : nearest;
@@ -80,14 +83,15 @@ struct TileCode {
       y[i] = static_cast<Bf16Bits>(row[0]);
     }
   }
-  // to[c] = the pair a[c], b[c]. (A loop over memory: GCC 12 widens vectors of 16 numbers in halves.)
+  // to[c] = the pair a[c], b[c]. (It is a loop over memory, because GCC 12 widens vectors of 16 numbers
+  // in two halves.)
   static void pair(const Bf16Bits* a, const Bf16Bits* b, Row& to) {
     uint32_t pairs[kTilePairs];
     for (int64_t c = 0; c < kTilePairs; ++c) pairs[c] = a[c] | static_cast<uint32_t>(b[c]) << 16;
     __builtin_memcpy(&to, pairs, sizeof to);
   }
 
-  // Exchanges the blocks of kSize beside the diagonal, in every square of twice that size.
+  // In every square of 2 kSize x 2 kSize, exchanges the two blocks beside the diagonal.
   template <uint32_t kSize>
   static void exchange(Row (&m)[16]) {
     Row low, high;
@@ -102,7 +106,7 @@ struct TileCode {
       m[i + kSize] = __builtin_shuffle(a, b, high);
     }
   }
-  // out[j][i] = m[i][j], for pairs.
+  // out[j][i] = m[i][j], where the elements are pairs.
   static void transpose(Row (&m)[16], Bf16Bits* out) {
     exchange<8>(m);
     exchange<4>(m);
@@ -112,7 +116,7 @@ struct TileCode {
   }
 
   static void pack(const TileWeightsPack& p) {
-    bool neighbours = true;  // a lane's numbers
+    bool neighbours = true;  // whether the numbers of a lane are neighbours
     for (int64_t i = 0; i < kTileDepth; ++i)
       neighbours = neighbours && p.rows[i] && p.rows[i] - p.rows[0] == i;
     if (neighbours && p.lane_step != 1) {
@@ -121,7 +125,7 @@ struct TileCode {
         Row a, b;
         round(p.rows[0] + n * p.lane_step, a);
         round(p.rows[0] + n * p.lane_step + kTilePairs, b);
-        Row even, odd;  // of the 32 numbers
+        Row even, odd;  // of the 32 numbers of a lane
         for (uint32_t i = 0; i < 16; ++i) even[i] = 2 * i, odd[i] = 2 * i + 1;
         m[n] = __builtin_shuffle(a, b, even) | __builtin_shuffle(a, b, odd) << 16;
       }
@@ -179,9 +183,10 @@ struct TileCode {
       }
   }
 
-  // n <= kTileSpan places from `first` on of plane z. A group of steps takes all of them before the next one:
-  // its weights (kGroup x 2 KiB) stay in the first-level cache, and the sums go through c.sums.
-  static constexpr int64_t kGroup = 9;  // the taps of a plane
+  // Computes n <= kTileSpan places of plane z, from `first` on. Steps are computed in groups. All places go
+  // through one group before the next group starts: its weights (kGroup x 2 KiB) stay in the first-level
+  // cache, and c.sums keeps the sums between groups.
+  static constexpr int64_t kGroup = 9;  // the 3 x 3 taps of a plane
   template <int kColumns>
   static void span(Tiles& t, const TileConv& c, int64_t z, int64_t first, int64_t n) {
     const Bf16Bits* const x = c.x + z * c.x_plane + first * c.x_place;
@@ -203,7 +208,7 @@ struct TileCode {
     write<kColumns>(c, z, first, n);
   }
 
-  // One step for two times 16 places.
+  // Adds one step for two times 16 places.
   template <int kColumns>
   static void add(Tiles& t, const Bf16Bits* x, int64_t place, const Bf16Bits* w) {
     const int64_t stride = place * static_cast<int64_t>(sizeof(Bf16Bits));
@@ -230,7 +235,8 @@ struct TileCode {
     if constexpr (kColumns == 2) t.load(kSum01, bias + kTilePairs, 0), t.load(kSum11, bias + kTilePairs, 0);
   }
 
-  // f(tile, where its sums begin): they lie as [16 places][16 channels] tiles, [2][kColumns].
+  // Calls f(tile, where its sums begin). The sums lie as tiles [16 places][16 channels],
+  // [2][kColumns] of them.
   template <int kColumns, class F>
   static void each_sum(F&& f) {
     f(kSum00, 0);
@@ -246,14 +252,14 @@ struct TileCode {
     each_sum<kColumns>([&](auto tile, int64_t at) { t.store(tile, sums + at, kTileRowBytes); });
   }
 
-  // Writes the sums of a span to y, without the places between rows.
+  // Writes the sums of a span to y, except those of places between rows.
   template <int kColumns>
   static void write(const TileConv& c, int64_t z, int64_t first, int64_t n) {
     for (int64_t v = 0; v < n;) {
       const int64_t h = (first + v) / c.x_row, column = (first + v) % c.x_row;
       const int64_t rest = c.x_row - column, inside = c.width - column,
                     end = v + (rest < n - v ? rest : n - v);
-      const int64_t stop = inside < end - v ? v + inside : end;  // of the places of this row
+      const int64_t stop = inside < end - v ? v + inside : end;  // end of the places in this row
       const int64_t at = z * c.y_plane + h * c.y_row + column * c.y_place;
       if (!c.y)
         write_f32<kColumns>(c, v, stop, c.y32 + at);
@@ -264,7 +270,7 @@ struct TileCode {
       v = end;
     }
   }
-  // Where the sums of place v of a span begin.
+  // Where the sums of place v of a span begin in c.sums.
   template <int kColumns>
   static int64_t sums_of(int64_t v) {
     return v / kTileRows * kColumns * kTile + v % kTileRows * kTilePairs;
@@ -293,9 +299,10 @@ struct TileCode {
         y[l] = c.sums[sums_of<kColumns>(v) + l / kTilePairs * kTile + l % kTilePairs];
   }
 
-  // Gradient of weights. A chunk of places takes all taps before the next one. Its packed numbers stay in the
-  // first cache: 12 KiB of dy for all taps, 24 KiB of x for the taps along W, whose pairs begin at even or at
-  // odd places. Sums, 4 KiB a tap, go through it once a chunk.
+  // Gradient of weights. A chunk of places goes through all taps before the next chunk starts. So its packed
+  // numbers stay in the first-level cache: 12 KiB of dy for all taps, and 24 KiB of x for the taps along W,
+  // whose pairs begin at even or at odd places. The sums, 4 KiB for each tap, pass through the cache once
+  // for each chunk.
 
   static constexpr int64_t kChunk = 6;  // steps of 32 places
   static void weights(const TileWeights& w) {
@@ -313,7 +320,8 @@ struct TileCode {
     }
   }
 
-  // All taps of kRows times 16 outputs, from block i on, and kColumns times 16 inputs, from block j on.
+  // Adds a chunk for all taps: kRows times 16 outputs from block i on, and kColumns times 16 inputs from
+  // block j on.
   template <int kRows, int kColumns>
   static void chunk(Tiles& t, const TileWeights& w, int64_t first, int64_t count, int64_t i, int64_t j) {
     const Bf16Bits* const dy = w.dy + i * w.dy_distance + first * 2 * kTile;
@@ -331,7 +339,7 @@ struct TileCode {
         const Bf16Bits* const a = dy + s * 2 * kTile;
         const Bf16Bits* const b = x + w.taps[tap].offset + s * kTileDepth * 2 * kTilePairs;
         t.load(kLeft0, a, kTileRowBytes);
-        t.load(kRight0, b, 2 * kTileRowBytes);  // every second place: pairs begin at each
+        t.load(kRight0, b, 2 * kTileRowBytes);  // every second place, because a pair begins at every place
         t.dot(kSum00, kLeft0, kRight0);
         if constexpr (kColumns == 2) {
           t.load(kRight1, b + w.x_distance, 2 * kTileRowBytes);

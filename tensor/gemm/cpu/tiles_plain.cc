@@ -1,4 +1,4 @@
-// Tiles as plain loops.
+// Tiles as plain loops, with the same bits as the instructions (tiles.h).
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -10,14 +10,15 @@
 namespace voxgrad::cpu {
 namespace {
 
-constexpr float kSmallest = std::numeric_limits<float>::min();  // 2^-126, of the normal numbers
+constexpr float kSmallest = std::numeric_limits<float>::min();  // 2^-126, the smallest normal number
 
 float without_denormal(float x) { return std::abs(x) < kSmallest ? std::copysign(0.0f, x) : x; }
 
-// x y + c, rounded once to nearest even; x, y, c are no denormals. A result that is tiny becomes zero. As in
-// all x86 instructions it is tiny if it is below 2^-126 after rounding to 24 bits without a bound on the
-// exponent, so from 2^-126 - 2^-151 on it is not, where fma() cannot tell any more. There the sum in double
-// is exact: c is 0 or at least 2^-126, and x y has 16 bits.
+// x y + c, rounded once to nearest even. x, y and c are not denormal. A tiny result becomes zero. As in all
+// x86 instructions, a result is tiny if it is below 2^-126 after rounding to 24 bits without a bound on the
+// exponent. So exact results from 2^-126 - 2^-151 on are not tiny, but fma() has rounded those near the
+// bound to 2^-126 and cannot tell. There the sum in double is exact, because c is 0 or at least 2^-126, and
+// x y has 16 bits.
 float flushed_fma(float x, float y, float c) {
   constexpr double kTiny = 0x1p-126 - 0x1p-151;
   const float r = std::fma(x, y, c);
@@ -44,14 +45,14 @@ class PlainTiles {
       std::memcpy(static_cast<char*>(to) + i * stride, tiles_[N][i], kTileRowBytes);
   }
 
-  /// TDPBF16PS by its pseudocode in the Intel SDM, volume 2: for each row m and column n two sums, of the
-  /// first and of the second products of the pairs,
+  /// TDPBF16PS, after its pseudocode in the Intel SDM, volume 2. For each row m and column n there are two
+  /// sums, one of the first and one of the second products of the pairs:
   ///   even = fma(a[m][2 k], b[k][2 n], even), odd = fma(a[m][2 k + 1], b[k][2 n + 1], odd), k ascending,
   ///   c[m][n] = c[m][n] + (even + odd).
   /// The products are not rounded ("FP32 FMA with DAZ=FTZ=1, RNE rounding"). Denormal inputs count as zero,
-  /// in c too; denormal results become zero, MXCSR is not asked. Bochs (cpu/avx/amx.cc) does the same. The
-  /// intrinsics guide writes one sum in another order; the SDM is followed. Which NaN comes out is not said
-  /// here: only that one does.
+  /// also in c. Denormal results become zero, whatever MXCSR says. Bochs (cpu/avx/amx.cc) does the same. The
+  /// intrinsics guide writes one sum in another order; this code follows the SDM. If the instruction
+  /// gives NaN, this gives NaN too, but perhaps with other bits.
   template <int C, int A, int B>
   void dot(TileNumber<C>, TileNumber<A>, TileNumber<B>) {
     static_assert(A != B && A != C && B != C, "the instruction is undefined for equal tiles");

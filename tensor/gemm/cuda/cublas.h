@@ -1,4 +1,4 @@
-// cuBLASLt, opened at run time: the functions that gemm.cc needs.
+// cuBLASLt, opened at run time, with the functions that gemm.cc needs. A device keeps one (Context::part).
 #pragma once
 #include <cublasLt.h>
 
@@ -19,7 +19,7 @@ struct Cublas {
 
   Library library;
   cublasLtHandle_t handle = nullptr;
-  std::map<std::string, cublasLtMatmulAlgo_t> algorithms;  ///< by problem, from the heuristic
+  std::map<std::string, cublasLtMatmulAlgo_t> algorithms;  ///< chosen by the heuristic, for each problem
 
 #define VOXGRAD_CUBLAS_FUNCTIONS(F)       \
   F(cublasLtCreate)                       \

@@ -1,4 +1,5 @@
-// Matrix products through cuBLASLt. It is column-major: row-major C = A B is its C' = B' A'.
+// Matrix products with cuBLASLt. It takes column-major matrices, so the row-major C = A B is passed as C'
+// = B' A'.
 #include <algorithm>
 
 #include "tensor/core/cuda/kernels.h"
@@ -10,7 +11,7 @@ namespace {
 
 constexpr uint64_t kWorkspace = uint64_t{32} << 20;
 
-// A descriptor that is destroyed at the end of the scope.
+// A descriptor of cuBLASLt that is destroyed at the end of the scope.
 template <class T>
 struct Owned {
   T value = nullptr;
@@ -23,7 +24,7 @@ struct Owned {
   Owned& operator=(const Owned&) = delete;
 };
 
-// The largest power of two up to 256 that divides an address: part of what an algorithm may assume.
+// The largest power of two up to 256 that divides an address. An algorithm may rely on it.
 uint32_t alignment_of(const void* p) {
   const auto address = reinterpret_cast<uintptr_t>(p);
   return address == 0 ? 256u : static_cast<uint32_t>(std::min<uintptr_t>(256, address & (~address + 1)));
@@ -66,7 +67,7 @@ class Product {
                 "cublasLtMatmulDescSetAttribute");
   }
 
-  // The column-major matrix that op() turns into rows x columns.
+  // Describes the column-major matrix that op() turns into rows x columns.
   void layout(cublasLtMatrixLayout_t& l, int64_t rows, int64_t columns, bool transposed, int64_t stride) {
     if (transposed) std::swap(rows, columns);
     const cudaDataType_t type = g_.type == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F;
@@ -95,7 +96,7 @@ class Product {
           "cublasLtMatmulPreferenceSetAttribute");
     };
     set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspace);
-    // Not in place: that scheme adds with atomics, in any order.
+    // Not CUBLASLT_REDUCTION_SCHEME_INPLACE, which adds with atomics, in any order.
     set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
         static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignments[0]);

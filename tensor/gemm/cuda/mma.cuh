@@ -1,4 +1,5 @@
-// Products of 16 x 8 x 16 on tensor cores, by a warp: mma.sync m16n8k16 in bf16 with f32 sums, and ldmatrix.
+// Products on tensor cores, computed by a warp: mma.sync m16n8k16 in bf16 with f32 sums, and ldmatrix, which
+// loads its operands.
 #pragma once
 #include "tensor/core/cuda/device.cuh"
 

@@ -1,4 +1,5 @@
-// Matrix product as plain loops: the definition, the oracle, the kernel for f64.
+// The matrix product as plain loops. It is the definition, what tests compare with, and the
+// implementation for f64.
 #pragma once
 #include <cstdint>
 

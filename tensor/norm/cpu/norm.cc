@@ -1,6 +1,6 @@
-// A sample of C channels is cut in tiles of places, small enough for the first-level cache and independent of
-// threads and instruction set. Sums are kept in float within a tile and in double across tiles, in tile
-// order.
+// The driver of the vector kernels of normalisation. A sample is cut into tiles of places. A tile fits in the
+// first-level cache and depends neither on threads nor on the instruction set. Sums are float within a tile
+// and double across tiles, in the order of the tiles.
 #include "tensor/norm/cpu/norm.h"
 
 #include <algorithm>
@@ -19,11 +19,12 @@ namespace {
 
 constexpr int64_t kTileElements = 8192;
 constexpr int64_t kTilesOfATask = 4;
-// Results of this size leave the caches before a convolution reads them, which hides the latency of memory.
+// Results of at least this size are stored past the caches. They would leave the caches anyway before the
+// next convolution reads them, and that convolution hides the latency of memory.
 constexpr int64_t kStreamBytes = int64_t{8} << 20;
 
-// How lanes of vectors meet channels: after `lanes` elements, a multiple of lcm(C, 16), the pattern repeats.
-// At least four vectors, so that the rows of the kernels are not too short.
+// The number of elements after which the assignment of lanes to channels repeats. It is a multiple of lcm(C,
+// 16), and at least four vectors, so that the rows of the kernels are not too short.
 int64_t lanes_of(int64_t channels) {
   const int64_t period = std::lcm(channels, int64_t{kLanes});
   return (4 * kLanes + period - 1) / period * period;
@@ -40,7 +41,7 @@ struct Layout {
   int64_t places, channels, lanes, tile_places, tiles, elements;
   int64_t places_of(int64_t tile) const { return std::min(tile_places, places - tile * tile_places); }
 
-  // out[lane] = f(channel)
+  // out[lane] = f(the channel of the lane)
   template <class F>
   void expand(float* out, F&& f) const {
     for (int64_t c = 0; c < channels; ++c) out[c] = f(c);
@@ -48,7 +49,7 @@ struct Layout {
   }
 };
 
-// Calls f(sample, tile) for all tiles.
+// Calls f(sample, tile) for all tiles, in parallel.
 template <class F>
 void for_tiles(const NormShape& p, const Layout& layout, F&& f) {
   parallel_ranges(p.n * layout.tiles, kTilesOfATask, [&](int64_t begin, int64_t end) {
@@ -64,7 +65,7 @@ const auto& kernels_of() {
     return *norm_kernels_bf16(cpu_isa());
 }
 
-// bf16 as the kernels see it.
+// A pointer to bf16 becomes one to its bits, as the kernels take it. Other pointers stay.
 template <class T>
 auto bits_of(T* p) {
   if constexpr (std::is_same_v<std::remove_const_t<T>, bf16>)
@@ -73,8 +74,9 @@ auto bits_of(T* p) {
     return p;
 }
 
-// Cuts `elements` elements in matrices of whole vectors and calls f(piece, first lane of the tables). The
-// end, less than a vector, goes through a buffer whose other lanes hold fill[lane] (or zero).
+// Cuts `elements` elements into matrices of whole vectors and calls f(piece, first lane of the tables) for
+// each. The last elements may be less than a vector. They go through a buffer whose other lanes hold
+// fill[lane], or zero without `fill`.
 template <class T, class F>
 void for_pieces(const Layout& layout, int64_t elements, const T* x, const T* dy, T* out, const T* fill,
                 F&& f) {
@@ -96,7 +98,7 @@ void for_pieces(const Layout& layout, int64_t elements, const T* x, const T* dy,
   if (out) std::copy_n(out_end.data(), tail, out + i);
 }
 
-// sums[c] = sum over the lanes of channel c; lanes is a multiple of channels.
+// sums[c] = sum over the lanes of channel c. The number of lanes is a multiple of the number of channels.
 template <class T>
 void fold_lanes(const Layout& layout, const float* lanes, T* sums) {
   std::fill_n(sums, layout.channels, T(0));
@@ -104,7 +106,7 @@ void fold_lanes(const Layout& layout, const float* lanes, T* sums) {
     for (int64_t c = 0; c < layout.channels; ++c) sums[c] += static_cast<T>(lanes[l + c]);
 }
 
-// A float as an element of T, and back.
+// stored: a float as an element in memory of type T. representable: a float rounded to type T.
 template <class T>
 T stored(float x) {
   if constexpr (std::is_same_v<T, float>)
@@ -117,8 +119,9 @@ float representable(float x) {
   return std::is_same_v<T, float> ? x : static_cast<float>(bf16(x));
 }
 
-// Mean of each channel over one tile, and the sum of squares about it: the means first, then, from the cache,
-// the squares about them, corrected for the rounding of the means.
+// The mean of each channel over one tile, and the sum of squares about it. The means are computed first. Then
+// the squares about the rounded means are added, with x from the cache. Last, both are corrected for the
+// rounding of the means.
 template <class T>
 void tile_moments(const NormKernels<T>& k, const Layout& layout, const T* x, int64_t places, float* scratch,
                   double* mean, double* squares) {
@@ -130,7 +133,8 @@ void tile_moments(const NormKernels<T>& k, const Layout& layout, const T* x, int
   for_pieces<T>(layout, elements, x, kNone, kNone, kNone,
                 [&](const NormPiece<T>& piece, int64_t lane) { k.sum(piece, sums + lane); });
   fold_lanes(layout, sums, mean);
-  // The pivot has the type of x, so that lanes without a place can hold it.
+  // The pivot is rounded to the type of x. Lanes of the buffer that have no element are filled with it, so
+  // they add nothing to the sums.
   std::vector<T> fill(static_cast<size_t>(layout.lanes));
   layout.expand(pivot, [&](int64_t c) { return representable<T>(static_cast<float>(mean[c] / n)); });
   for (size_t i = 0; i < fill.size(); ++i) fill[i] = stored<T>(pivot[i]);
@@ -148,7 +152,7 @@ void tile_moments(const NormKernels<T>& k, const Layout& layout, const T* x, int
   }
 }
 
-// Tables of one sample, one value a lane. factor = rstd * scale.
+// The tables of one sample, with one value for each lane. factor = rstd * scale.
 struct Tables {
   explicit Tables(int64_t lanes) : values(static_cast<size_t>(5 * lanes)), lanes_(lanes) {}
   float* row(int64_t i) { return values.data() + i * lanes_; }
@@ -192,7 +196,8 @@ void stats(const NormStats& call) {
                  bits_of(x) + (n * p.places + tile * layout.tile_places) * p.channels, layout.places_of(tile),
                  scratch.data(), &means[at], &squares[at]);
   });
-  // The moments of a group: the mean of the means, then the squares of tiles and of their means about it.
+  // The moments of a group. First the mean of the tiles' means. Then the squares: those within the tiles, and
+  // those of the tiles' means about the mean.
   const int64_t width = p.channels / p.groups;
   parallel_ranges(p.n * p.groups, 4, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -264,7 +269,8 @@ void backward(const NormActBackward& call) {
     fold_lanes(layout, products, to + p.channels);
   });
 
-  // Sums over tiles; then the means over each group, as tables of the second pass.
+  // Adds the sums of the tiles. Then computes the means over each group and makes tables of them for
+  // the second pass.
   parallel_for(p.n, [&](int64_t n) {
     std::vector<double> total(static_cast<size_t>(2 * p.channels));
     for (int64_t tile = 0; tile < layout.tiles; ++tile) {

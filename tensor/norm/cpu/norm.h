@@ -1,4 +1,5 @@
-// Normalisation with activation by the vector kernels of tensor/norm/cpu/isa/, for f32 and bf16.
+// Normalisation with activation on the CPU, for f32 and bf16, with the vector
+// kernels of tensor/norm/cpu/isa/.
 #pragma once
 #include "tensor/core/cpu/isa.h"
 #include "tensor/core/cpu/kernels.h"
@@ -8,7 +9,7 @@ namespace voxgrad::cpu {
 
 template <class T>
 struct NormKernels;
-/// The kernels of an instruction set, null where there are none.
+/// The kernels for an instruction set, or null if there are none.
 const NormKernels<float>* norm_kernels(CpuIsa isa);
 const NormKernels<Bf16Bits>* norm_kernels_bf16(CpuIsa isa);
 

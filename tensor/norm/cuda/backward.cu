@@ -1,12 +1,15 @@
-// The backward pass of norm + activation. With du = dy act'(u): dshift = sum du, dscale = sum du xhat, and
-// dx = du factor + offset + (x - mean) gain, where offset and gain carry the means over the group.
+// The backward pass of instance and group norm with activation. With du = dy act'(u):
+//   dshift = sum du
+//   dscale = sum du xhat
+//   dx = du factor + offset + (x - mean) gain
+// offset and gain come from the means over the group. tensor/norm/ref/norm.h is the definition.
 #include "tensor/norm/cuda/norm.cuh"
 #include "tensor/norm/ref/activation.h"
 
 namespace voxgrad::cuda {
 namespace {
 
-// du and du (x - mean).
+// The numbers that are summed for each channel: du and du (x - mean).
 template <Act kAct, class T>
 struct Gradient {
   NormShape s;
@@ -34,7 +37,8 @@ struct Gradient {
   }
 };
 
-// One thread a sample and group: dscale, dshift, and offset and gain of its channels.
+// Makes the results of a group. A thread has one group of one sample and computes dscale and dshift for its
+// channels, and the group's offset and gain.
 struct Finish {
   NormShape s;
   const double* sums;  // [n, 2, channels]

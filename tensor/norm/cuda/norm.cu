@@ -1,6 +1,8 @@
-// Instance and group norm with scale, shift and activation, forward and backward. Definition:
-// tensor/norm/ref/norm.h. Two passes each: sums a channel (columns.cuh), then one pass over the elements in
-// which a thread keeps the coefficients of its channels.
+// Instance and group norm with scale, shift and activation: the statistics, the forward pass, and modulation
+// (backward.cu has the backward pass). tensor/norm/ref/norm.h is the definition.
+//
+// The statistics add two sums for each channel (columns.cuh) and join the channels of a group. The forward
+// pass goes over the elements; a thread keeps the coefficients of its channels in registers.
 #include "tensor/core/cuda/columns.cuh"
 #include "tensor/core/cuda/entry.h"
 #include "tensor/norm/cuda/norm.cuh"
@@ -9,7 +11,8 @@
 namespace voxgrad::cuda {
 namespace {
 
-// x - pivot and its square; the pivot, the channel's first place, keeps the variance from cancelling.
+// The numbers that are summed for each channel: x - pivot and its square. The pivot is the channel's first
+// place. It keeps the variance from cancelling.
 template <class T>
 struct Shifted {
   const T* x;
@@ -33,7 +36,8 @@ struct Shifted {
   }
 };
 
-// One thread a sample and group: joins its channels (Chan, Golub and LeVeque 1983).
+// Makes mean and rstd of a group. A thread has one group of one sample and joins the sums of its channels
+// (Chan, Golub and LeVeque 1983).
 template <class T>
 struct Statistics {
   NormShape s;
@@ -138,7 +142,7 @@ void norm_modulation(Context& c, const NormModulation& call) {
                     as<float>(call.shift), as<float>(call.factor), as<float>(call.offset)});
 }
 
-// One thread a channel, samples in order.
+// A thread has one channel and adds the samples in order.
 struct ModulateBackward {
   int64_t n, channels;
   const float *gamma, *beta, *scale, *dfactor, *doffset;

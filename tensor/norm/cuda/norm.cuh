@@ -1,11 +1,12 @@
-// What norm.cu and backward.cu share.
+// What the files of this folder share: coefficients of channels, the choice of an
+// activation, and declarations.
 #pragma once
 #include "tensor/core/cuda/columns.cuh"
 #include "tensor/norm/calls.h"
 
 namespace voxgrad::cuda {
 
-/// Coefficients of N adjacent channels of a sample: u = (x - mean) factor + shift.
+/// The coefficients of N adjacent channels of a sample: u = (x - mean) factor + shift.
 template <int N>
 struct NormCoefficients {
   float mean[N], rstd[N], factor[N], shift[N];

@@ -1,10 +1,11 @@
-// Layer norm and RMS norm over the last axis: a warp a row. Definition: tensor/norm/ref/row_norm.h.
+// Layer norm and RMS norm over the last axis. A warp computes a row. tensor/norm/ref/row_norm.h
+// is the definition.
 #include "tensor/norm/cuda/norm.cuh"
 
 namespace voxgrad::cuda {
 namespace {
 
-constexpr int kWarps = kThreads / 32;  // rows of a block
+constexpr int kWarps = kThreads / 32;  // a block has one row for each warp
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
@@ -52,7 +53,7 @@ __global__ void __launch_bounds__(kThreads)
     dx[row * width + k] = from_float<T>(r * (to_float(g[k]) * gamma[k] - a - (to_float(in[k]) - m) * r * b));
 }
 
-// Summands of columns.cuh, rows as places: dy xhat and dy.
+// The numbers that column_sums (columns.cuh) adds, with rows as places: dy xhat for dgamma, and dy for dbeta.
 template <class T>
 struct Parameters {
   const T *x, *dy;

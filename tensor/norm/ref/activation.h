@@ -1,4 +1,4 @@
-// Activations after a normalisation, chosen by value, written once for host and device.
+// The activations after a normalisation, chosen by a value. Written once for host and device.
 #pragma once
 #include "tensor/core/act.h"
 #include "tensor/core/math.h"
@@ -22,7 +22,7 @@ VOXGRAD_HD T activate(T u, Act act, T slope) {
   return u;
 }
 
-/// Derivative of activate with respect to u; at 0 that from the left for the rectifiers.
+/// The derivative of activate with respect to u. At 0 relu and leaky_relu take the derivative from the left.
 template <class T>
 VOXGRAD_HD T activation_slope(T u, Act act, T slope) {
   switch (act) {

@@ -1,5 +1,5 @@
-// Normalisation over groups with activation, as plain loops: the definition, the oracle, the kernels for f64.
-// Sums are kept in double.
+// Normalisation over groups with activation, as plain loops. They are the definition, what tests compare
+// with, and the implementation for f64. Sums are kept in double.
 #pragma once
 #include <vector>
 
@@ -10,7 +10,7 @@
 
 namespace voxgrad::ref {
 
-/// Two passes: the mean, then the squares about it.
+/// Two passes: first the mean, then the squares about the mean.
 template <class T>
 void norm_stats(const NormShape& p, const T* x, double eps, T* mean, T* rstd) {
   const int64_t width = p.channels / p.groups;
@@ -43,8 +43,11 @@ void norm_act_forward(const NormShape& p, const T* x, const T* mean, const T* rs
   });
 }
 
-/// With du = dy * act'(u): dshift = sum du, dscale = sum du * xhat, and for x, through mean and variance,
-/// dx = rstd * (h - mean(h) - xhat * mean(h * xhat)), h = du * scale, means over the group.
+/// With du = dy * act'(u) and h = du * scale:
+///   dshift = sum du
+///   dscale = sum du * xhat
+///   dx = rstd * (h - mean(h) - xhat * mean(h * xhat))
+/// The last two terms of dx come through mean and variance. mean() is over the group.
 template <class T>
 void norm_act_backward(const NormShape& p, const T* x, const T* mean, const T* rstd, const T* scale,
                        const T* shift, Act act, T slope, const T* dy, T* dx, T* dscale, T* dshift) {

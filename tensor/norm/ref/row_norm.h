@@ -1,13 +1,13 @@
-// Normalisation over the last axis as plain loops: the definition, the oracle, the kernel for f64. Sums in
-// double.
+// Normalisation over the last axis as plain loops. They are the definition, what tests compare with, and the
+// implementation on the CPU. Sums are kept in double.
 #pragma once
 #include <cmath>
 #include <cstdint>
 
 namespace voxgrad::ref {
 
-/// Layer norm (Ba et al. 2016): y = (x - mean) rstd gamma + beta over each row. RMS norm (Zhang and Sennrich
-/// 2019): the same with mean 0 and without beta (`beta` null, `centred` false).
+/// Layer norm (Ba et al. 2016): y = (x - mean) rstd gamma + beta in each row. RMS norm (Zhang and Sennrich
+/// 2019) is the same with mean 0 and without beta; then `beta` is null and `centred` false.
 template <class T>
 void row_norm_forward(int64_t rows, int64_t width, const T* x, const T* gamma, const T* beta, bool centred,
                       double eps, T* mean, T* rstd, T* y) {
@@ -28,8 +28,8 @@ void row_norm_forward(int64_t rows, int64_t width, const T* x, const T* gamma, c
   }
 }
 
-/// dx, and dgamma, dbeta [width] (double, added to; dbeta only where not null):
-/// dx = rstd (g - mean(g) - xhat mean(g xhat)) with g = dy gamma; without mean(g) where not centred.
+/// With g = dy gamma: dx = rstd (g - mean(g) - xhat mean(g xhat)), without mean(g) if not centred. dgamma and
+/// dbeta [width], in double, are added to; dbeta may be null.
 template <class T>
 void row_norm_backward(int64_t rows, int64_t width, const T* x, const T* gamma, bool centred, const T* mean,
                        const T* rstd, const T* dy, T* dx, double* dgamma, double* dbeta) {

@@ -1,4 +1,5 @@
-// What a convolution kernel multiplies: an element of an input with one of the weights, sixteen at a time.
+// What a convolution kernel multiplies. An element of the input is broadcast to sixteen lanes and multiplied
+// with sixteen weights.
 #pragma once
 #include "tensor/core/cpu/isa/vec.h"
 #include "tensor/core/cpu/kernels.h"
@@ -6,7 +7,7 @@
 namespace voxgrad::VOXGRAD_ISA {
 namespace {
 
-// A float.
+// The element is a float.
 struct Single {
   using Output = float;
   static VOXGRAD_INLINE Vec broadcast_of(const float* x) { return broadcast(*x); }
@@ -17,10 +18,11 @@ struct Single {
 #if defined(__AVX512BF16__)
 typedef int32_t IntAlias __attribute__((may_alias));
 
-// Two neighbouring channels (or tiles) in bf16.
+// The element is a pair of neighbouring channels (or tiles) in bf16.
 struct Pair {
   using Output = cpu::Bf16Bits;
-  // As an integer: broadcasts of floats take turns with the products on Zen 4, unless they are part of them.
+  // The pair is broadcast as an integer. On Zen 4 a broadcast of a float takes turns with the products,
+  // unless it is part of one.
   static VOXGRAD_INLINE Vec broadcast_of(const float* x) {
     return {{_mm512_castsi512_ps(_mm512_set1_epi32(*reinterpret_cast<const IntAlias*>(x)))}};
   }

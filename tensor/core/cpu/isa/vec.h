@@ -1,6 +1,7 @@
-// Vec: 16 floats in the registers of the instruction set that this file is compiled for. VOXGRAD_ISA is its
-// name and namespace (tensor/build.cmake): one register of AVX-512, two of AVX2, four of the compiler's
-// 16-byte vectors (portable). AVX-512 and AVX2 give the same bits; portable has no fused multiply-add.
+// Vec: a vector of 16 floats. Kernels are written with it once and compiled for every instruction set.
+// VOXGRAD_ISA is the name and the namespace of the set that this file is compiled for (tensor/build.cmake). A
+// Vec is one register of AVX-512, two of AVX2, or four of the compiler's 16-byte vectors (portable). AVX-512
+// and AVX2 give the same bits. portable differs, because it has no fused multiply-add.
 #pragma once
 #include <cstdint>
 
@@ -37,7 +38,7 @@ typedef float Unaligned __attribute__((vector_size(sizeof(Part)), aligned(4), ma
 struct Vec {
   Part q[kParts];
 };
-struct IntVec {  // also the result of a comparison: all bits set or none
+struct IntVec {  // also the result of a comparison: a lane has all bits set or none
   Ints q[kParts];
 };
 
@@ -63,8 +64,8 @@ VOXGRAD_INLINE void store(float* p, Vec a) {
   VOXGRAD_PARTS* reinterpret_cast<Unaligned*>(p + i * kPart) = a.q[i];
 }
 
-// Stores past the cache, to 64-byte aligned memory: half the traffic of a plain store to a line that is not
-// cached. stream_fence() makes them visible before what the thread does next.
+// Stores to 64-byte aligned memory, past the cache. If the line is not cached, this is half the traffic of a
+// plain store. stream_fence() makes the stores visible before what the thread does next.
 VOXGRAD_INLINE void stream(float* p, Vec a) {
 #if VOXGRAD_LEVEL == 3
   _mm512_stream_ps(p, a.q[0]);
@@ -81,7 +82,8 @@ VOXGRAD_INLINE void stream_fence() {
 #endif
 }
 
-// The first n lanes (0 to 16) only; memory beyond is not touched and reads as zero.
+// Loads and stores of the first n lanes only, n from 0 to 16. The memory of the other lanes is not touched.
+// Those lanes are loaded as zero.
 #if VOXGRAD_LEVEL == 3
 VOXGRAD_INLINE __mmask16 first_lanes(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 VOXGRAD_INLINE Vec load_first(const float* p, int64_t n) {
@@ -116,8 +118,8 @@ VOXGRAD_INLINE void store_first(float* p, Vec a, int64_t n) {
 #endif
 
 #if defined(__AVX512BF16__)
-// Sixteen bf16 numbers in memory, widened when read and rounded to nearest even when written. (The
-// instruction takes denormal numbers for zero.)
+// Sixteen bf16 numbers in memory. They are widened when read and rounded to nearest even when written. (The
+// rounding instruction treats denormal numbers as zero.)
 typedef uint16_t Bf16Bits;
 VOXGRAD_INLINE Vec load(const Bf16Bits* p) {
   const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -137,7 +139,7 @@ VOXGRAD_INLINE void store_first(Bf16Bits* p, Vec a, int64_t n) {
 VOXGRAD_INLINE void stream(Bf16Bits* p, Vec a) {
   _mm256_stream_si256(reinterpret_cast<__m256i*>(p), rounded(a));
 }
-// Lane by lane: c + a.low * b.low + a.high * b.high for pairs of bf16 in the lanes of a and b.
+// In each lane: c + a.low * b.low + a.high * b.high. A lane of a or b holds two bf16 numbers, low and high.
 VOXGRAD_INLINE Vec dot(Vec a, Vec b, Vec c) {
   return {{_mm512_dpbf16_ps(c.q[0], (__m512bh)a.q[0], (__m512bh)b.q[0])}};
 }
@@ -159,7 +161,7 @@ VOXGRAD_INLINE Vec operator/(Vec a, Vec b) {
   VOXGRAD_PARTS a.q[i] = a.q[i] / b.q[i];
   return a;
 }
-// a * b + c, rounded once where the hardware can.
+// a * b + c. Rounded once if the hardware can (AVX2 and AVX-512).
 VOXGRAD_INLINE Vec fma(Vec a, Vec b, Vec c) {
 #if VOXGRAD_LEVEL == 3
   return {{_mm512_fmadd_ps(a.q[0], b.q[0], c.q[0])}};
@@ -191,7 +193,7 @@ VOXGRAD_INLINE IntVec operator!=(Vec a, Vec b) {
   VOXGRAD_PARTS r.q[i] = a.q[i] != b.q[i];
   return r;
 }
-// Lane by lane: yes where the condition holds, else no.
+// In each lane: `yes` where the condition holds, otherwise `no`.
 VOXGRAD_INLINE Vec select(IntVec condition, Vec yes, Vec no) {
   VOXGRAD_PARTS no.q[i] = condition.q[i] ? yes.q[i] : no.q[i];
   return no;

@@ -1,5 +1,5 @@
-// exp and erf on vectors: the operations of tensor/core/math.h one by one, so the same bits as the scalar
-// functions.
+// exp and erf on vectors. They do the same operations as tensor/core/math.h in the same order, so they give
+// the same bits as the scalar functions.
 #pragma once
 #include "tensor/core/cpu/isa/vec.h"
 

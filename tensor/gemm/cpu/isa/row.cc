@@ -1,5 +1,5 @@
-// Rows of sums in f32, and the most that the instructions can do: independent chains of multiply-adds, enough
-// to fill the pipes.
+// Rows of sums for f32. Also measures how many operations the instructions can do at most, with enough
+// independent chains of multiply-adds to fill the pipes.
 #include "tensor/gemm/cpu/isa/row.h"
 
 namespace voxgrad::VOXGRAD_ISA {
@@ -7,13 +7,13 @@ namespace {
 
 constexpr int kChains = VOXGRAD_LEVEL == 3   ? 24
                         : VOXGRAD_LEVEL == 2 ? 6
-                                             : 3;  // of 16 floats: what the registers hold
+                                             : 3;  // chains of 16 floats that fit in registers
 
 double fma_chains(int64_t steps, float* result) {
   Vec sum[kChains];
 #pragma GCC unroll 24
   for (int i = 0; i < kChains; ++i)
-    sum[i] = load(result + 16 * i);  // numbers that the compiler does not know: it would merge equal chains
+    sum[i] = load(result + 16 * i);  // unknown to the compiler, which would merge equal chains
   const Vec factor = broadcast(0.999f), offset = broadcast(0.001f);
   for (int64_t s = 0; s < steps; ++s)
 #pragma GCC unroll 24

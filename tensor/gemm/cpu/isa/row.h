@@ -1,6 +1,7 @@
-// Rows of sums: a tile of places of one row times a block of output channels stays in registers while
-// the taps and input channels go by. A sum runs over lines, then channels, then taps along W, in every tile
-// shape and on every instruction set.
+// Rows of sums, the kernel of matrix products and of direct convolutions. A tile is some neighbouring places
+// of one row, for a block of output channels. Its sums stay in registers while the kernel goes through the
+// taps and input channels. The order of a sum is the same for every tile shape and every instruction set:
+// lines first, then channels, then taps along W.
 #pragma once
 #include "tensor/core/cpu/isa/element.h"
 #include "tensor/core/cpu/isa/vec.h"
@@ -11,17 +12,17 @@ namespace {
 
 using cpu::RowSum;
 
-// Registers: AVX-512 has 32, which hold the weights of all taps along W beside 24 sums, so that one broadcast
-// serves every tap. With the 16 of AVX2 (or SSE) each tap broadcasts again.
+// AVX-512 has 32 registers. They hold 24 sums and the weights of all taps along W, so one broadcast serves
+// every tap. AVX2 and SSE have 16 registers, and each tap broadcasts again.
 constexpr bool kShareBroadcast = VOXGRAD_LEVEL == 3;
 constexpr int kVectors = VOXGRAD_LEVEL == 3 ? 2 : 1;
 constexpr int kTile1 = VOXGRAD_LEVEL == 3 ? 24 : VOXGRAD_LEVEL == 2 ? 6 : 2;
 constexpr int kTile2 = VOXGRAD_LEVEL == 3 ? 12 : 0;
 
-// V places, NB vectors of output channels, K taps along W, stride S along W.
+// A tile of V places and NB vectors of output channels, for K taps and stride S along W.
 template <class E, int V, int NB, int K, int S>
 void row_sum(const RowSum& r) {
-  constexpr int kColumns = (V - 1) * S + K;  // columns that a tile reads
+  constexpr int kColumns = (V - 1) * S + K;  // input columns that a tile reads
   for (int64_t start = 0;; start += V) {
     const int64_t x0 = start + V <= r.width ? start : r.width - V;  // the last tile overlaps the one before
     const int64_t column = x0 * S + r.first;
@@ -80,7 +81,7 @@ void row_sum(const RowSum& r) {
             }
             asm volatile(
                 "" ::
-                    : "memory");  // keeps the compiler from holding broadcasts across taps: no registers left
+                    : "memory");  // no registers are left to keep broadcasts from one tap to the next
           }
         }
       }
@@ -99,8 +100,9 @@ void row_sum(const RowSum& r) {
   }
 }
 
-// Tiles that are compiled. A wish for another width takes the next smaller one: a row function covers its row
-// with overlapping tiles whatever its width, and every one compiled costs seconds of build time.
+// The tile that is compiled for a tile of v places: v itself, or the next smaller compiled one. A smaller
+// tile serves too, because it covers any row that is at least as wide: its last tile overlaps the one before.
+// Every tile that is compiled costs seconds of build time.
 constexpr int compiled_tile(int v) { return v <= 6 ? v : v < 12 ? v / 2 * 2 : v / 4 * 4; }
 
 template <class E, int NB, int K, int S, int V>

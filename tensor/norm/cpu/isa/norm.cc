@@ -1,4 +1,4 @@
-// Normalisation with activation in f32.
+// Normalisation with activation for f32 tensors.
 #include "tensor/norm/cpu/isa/norm.h"
 
 namespace voxgrad::VOXGRAD_ISA {

@@ -1,5 +1,6 @@
-// Normalisation with activation, channels last: column sums and element-wise passes over matrices of vectors.
-// T is the type in memory: float or bf16; arithmetic is in f32.
+// The vector kernels of normalisation with activation, channels last. They compute sums of columns and
+// element-wise passes over matrices of vectors (NormPiece). T is the type in memory, float or bf16.
+// Arithmetic is f32.
 #pragma once
 #include "tensor/core/cpu/isa/vec_math.h"
 #include "tensor/norm/cpu/kernels.h"
@@ -37,8 +38,9 @@ VOXGRAD_INLINE Vec through_activation(Vec dy, Vec u, Vec slope) {
   return dy;
 }
 
-// Sums over rows of kSums values a column. B columns at once and kRows rows side by side: four chains of
-// additions. values(column, element) gives the addends of one vector.
+// Adds kSums values for each column, over the rows. A block has B columns, and kRows rows are added side by
+// side. So there are four independent chains of additions. values(column, element, s) adds the values of one
+// vector to s.
 template <int B, int kSums, class F>
 VOXGRAD_INLINE void sum_block(int64_t rows, int64_t columns, int64_t column, float* const* sums, F&& values) {
   constexpr int kRows = 4 / B;
@@ -114,7 +116,7 @@ void backward_sums(const NormPiece<T>& p, const NormTables& t, float* sums, floa
       });
 }
 
-// The tables of this many columns stay in registers while the rows go by.
+// The tables of this many columns of vectors stay in registers while the kernel goes through the rows.
 constexpr int kHeld = VOXGRAD_LEVEL == 3 ? 4 : 1;
 
 template <int A, bool kStream, int B, class T>

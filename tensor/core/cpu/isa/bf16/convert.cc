@@ -7,7 +7,7 @@ namespace {
 
 using cpu::Bf16Bits;
 
-// f(first, lanes) over n elements, sixteen at a time.
+// Calls f(first, lanes) for n elements: sixteen at a time, then the rest.
 template <class F>
 VOXGRAD_INLINE void for_vectors(int64_t n, F&& f) {
   int64_t i = 0;

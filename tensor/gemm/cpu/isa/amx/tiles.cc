@@ -1,8 +1,9 @@
-// The kernels on the tiles of the CPU (tensor/gemm/cpu/tiles.h). Nothing here may run before amx_state() said
-// that the process may use them: kernel_table() (isa.cc) hands out this table only then.
+// The kernels on tiles with the instructions of the CPU (Intel AMX; tensor/gemm/cpu/tiles.h). A process may
+// use tiles only if amx_state() says so; otherwise cpu::tile_kernels() (tensor/core/cpu/tables.h) does not
+// return this table.
 //
-// The instructions are written as assembly, because the intrinsics of GCC 12 want tile numbers as literals
-// and its _tile_loadd does not say that it reads memory.
+// The instructions are written as assembly. The intrinsics of GCC 12 want tile numbers as literals, and its
+// _tile_loadd does not tell the compiler that it reads memory.
 #include "tensor/gemm/cpu/tiles_kernels.h"
 
 namespace voxgrad::VOXGRAD_ISA {
@@ -10,7 +11,7 @@ namespace {
 
 using cpu::TileNumber;
 
-// Operand of LDTILECFG (Intel SDM, volume 2): palette 1, all eight tiles of full size.
+// The operand of LDTILECFG (Intel SDM, volume 2): palette 1, all eight tiles with full size.
 struct alignas(64) Configuration {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
   uint16_t row_bytes[16] = {};

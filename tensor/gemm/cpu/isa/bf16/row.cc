@@ -1,4 +1,5 @@
-// Rows of sums in bf16: pairs of channels, sums in f32; and the most that the instruction can do.
+// Rows of sums for bf16. An element is a pair of channels, and sums are f32. Also measures how many
+// operations the instruction can do at most.
 #include "tensor/gemm/cpu/isa/row.h"
 
 namespace voxgrad::VOXGRAD_ISA {
@@ -9,7 +10,7 @@ double dot_chains(int64_t steps, float* result) {
   Vec sum[kChains];
 #pragma GCC unroll 24
   for (int i = 0; i < kChains; ++i)
-    sum[i] = broadcast(0.01f * static_cast<float>(i + 1));  // equal chains would be merged
+    sum[i] = broadcast(0.01f * static_cast<float>(i + 1));  // the compiler would merge equal chains
   const Vec a = broadcast(0.5f), b = broadcast(0.25f);      // as pairs: (0, 0.5) and (0, 0.25)
   for (int64_t s = 0; s < steps; ++s)
 #pragma GCC unroll 24

@@ -1,4 +1,4 @@
-// Normalisation with activation of bf16 tensors; statistics and arithmetic in f32.
+// Normalisation with activation for bf16 tensors. Statistics and arithmetic are f32.
 #include "tensor/norm/cpu/isa/norm.h"
 
 namespace voxgrad::VOXGRAD_ISA {
