@@ -47,7 +47,7 @@ int64_t first_not_finite(const Tensor& x) {
   const DType type = x.dtype();
   if (type != DType::f32 && type != DType::f64 && type != DType::bf16) return -1;
   if (x.device().is_cuda()) {
-    if (type != DType::bf16 && std::isfinite(sum_all(x))) return -1;
+    if (type == DType::f32 && std::isfinite(sum_all(x))) return -1;
     return first_not_finite(x.to(Device::cpu()));
   }
   switch (type) {

@@ -1,9 +1,14 @@
 // Kernels on the device at sizes that cross blocks and chunks, in f32 and bf16, against f32 on the CPU;
 // Philox to the bit; memory, graphs and pinned input.
 #include "tensor/attention/attention.h"
+#include "tensor/core/gpu.h"
+#include "tensor/core/graph.h"
 #include "tensor/core/reduce.h"
+#include "tensor/elementwise/elementwise.h"
 #include "tensor/loss/losses.h"
 #include "tensor/loss/softmax.h"
+#include "tensor/norm/norm.h"
+#include "tensor/optimizer/optimizer.h"
 #include "tests/gpu/gpu_check.h"
 
 namespace voxgrad {
@@ -40,9 +45,9 @@ TEST_F(GpuKernels, NormForwardAndBackward) {
           const Tensor xg = gpu(x.to(t)), dyg = gpu(dy.to(t)), sg = gpu(scale), bg = gpu(shift);
           Tensor mg = on(ng, DType::f32), rg = on(ng, DType::f32), yg = on(s, t), dxg = on(s, t);
           Tensor dsg = on(nc, DType::f32), dbg = on(nc, DType::f32);
-          gpu::norm_stats(xg, groups, 1e-5, mg, rg);
-          gpu::norm_act_forward(xg, mg, rg, sg, bg, act, 0.01, yg);
-          gpu::norm_act_backward(xg, mg, rg, sg, bg, act, 0.01, dyg, dxg, dsg, dbg);
+          norm_stats(xg, groups, 1e-5, mg, rg);
+          norm_act_forward(xg, mg, rg, sg, bg, act, 0.01, yg);
+          norm_act_backward(xg, mg, rg, sg, bg, act, 0.01, dyg, dxg, dsg, dbg);
           const double bound = t == DType::f32 ? kF32 : kBf16;
           EXPECT_LE(test::relative_error(mg, mean), 1e-6);
           EXPECT_LE(test::relative_error(rg, rstd), 1e-6);

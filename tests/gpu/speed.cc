@@ -7,8 +7,11 @@
 #include <cstdlib>
 #include <functional>
 
-#include "tensor/core/gpu.h"
+#include "tensor/conv/conv.h"
 #include "tensor/core/random.h"
+#include "tensor/core/reduce.h"
+#include "tensor/norm/norm.h"
+#include "tensor/optimizer/optimizer.h"
 
 namespace voxgrad {
 namespace {
@@ -52,10 +55,8 @@ void memory_speed(int64_t n, int64_t e) {
     Tensor y = empty(s, t), mean = empty({n, 32}, DType::f32), rstd = empty({n, 32}, DType::f32);
     const Tensor scale = noise({n, 32}, DType::f32), shift = noise({n, 32}, DType::f32);
     Tensor ds = empty({n, 32}, DType::f32), db = empty({n, 32}, DType::f32);
-    const auto statistics = [&] { gpu::norm_stats(x, 32, 1e-5, mean, rstd); };
-    const auto elements = [&] {
-      gpu::norm_act_forward(x, mean, rstd, scale, shift, Act::leaky_relu, 0.01, y);
-    };
+    const auto statistics = [&] { norm_stats(x, 32, 1e-5, mean, rstd); };
+    const auto elements = [&] { norm_act_forward(x, mean, rstd, scale, shift, Act::leaky_relu, 0.01, y); };
     row(cat("copy ", t), seconds([&] { y.copy_from(x); }), 2 * bytes(t), "GB/s");
     row(cat("norm statistics ", t), seconds(statistics), bytes(t), "GB/s");
     row(cat("norm + leaky relu, elements ", t), seconds(elements), 2 * bytes(t), "GB/s");
@@ -67,7 +68,7 @@ void memory_speed(int64_t n, int64_t e) {
         }),
         3 * bytes(t), "GB/s");
     row(cat("norm + activation backward ", t, ", reads x, dy twice, writes dx"), seconds([&] {
-          gpu::norm_act_backward(x, mean, rstd, scale, shift, Act::leaky_relu, 0.01, dy, y, ds, db);
+          norm_act_backward(x, mean, rstd, scale, shift, Act::leaky_relu, 0.01, dy, y, ds, db);
         }),
         5 * bytes(t), "GB/s");
   }
@@ -77,7 +78,7 @@ void memory_speed(int64_t n, int64_t e) {
   fill(m, 0);
   fill(v, 0);
   const Tensor g = noise(flat, DType::f32);
-  row("Adam + average, 32 M parameters", seconds([&] { gpu::adam_step(p, g, m, v, ema, {}); }),
+  row("Adam + average, 32 M parameters", seconds([&] { adam_step(p, g, m, v, ema, {}); }),
       9.0 * 4 * static_cast<double>(flat.numel()), "GB/s");
 }
 

@@ -72,6 +72,11 @@ void visit_type(DType t, F&& f) {
   fail(ErrorCode::internal, "expected f32 or bf16, got ", t);
 }
 
+/// For calls that are f32 on a device.
+inline void expect_f32(DType type) {
+  if (type != DType::f32) fail(ErrorCode::internal, "expected f32, got ", type);
+}
+
 inline bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
 /// The number of blocks for n independent pieces of work. A thread takes every k-th piece, where k is the

@@ -53,6 +53,7 @@ struct Divide {
 };
 
 void quotient(Context& c, const Quotient& call) {
+  expect_f32(call.type);
   for_each(c, 1, Divide{call.x, call.divisor, as<float>(call.y)});
 }
 

@@ -238,6 +238,7 @@ struct Embed {
 };
 
 void time_embedding(Context& c, const TimeEmbedding& call) {
+  expect_f32(call.type);
   require(call.size % 2 == 0, "expected an even size, got ", call.size);
   for_each(c, call.n * (call.size / 2),
            Embed{call.size, call.max_period, as<float>(call.t), as<float>(call.y)});

@@ -128,9 +128,6 @@ void soft_dice_sums(Context& c, const SoftDiceSums& call) {
   });
 }
 
-// Values and gradients of values are f32 on a device.
-void expect_f32(DType type) { require(type == DType::f32, "expected f32, got ", type); }
-
 struct DiceValue {
   int64_t classes, first;
   double smooth;

@@ -137,6 +137,7 @@ struct Modulate {
 };
 
 void norm_modulation(Context& c, const NormModulation& call) {
+  expect_f32(call.type);
   for_each(c, call.n * call.channels,
            Modulate{call.channels, as<float>(call.gamma), as<float>(call.beta), as<float>(call.scale),
                     as<float>(call.shift), as<float>(call.factor), as<float>(call.offset)});
@@ -162,6 +163,7 @@ struct ModulateBackward {
 };
 
 void norm_modulation_backward(Context& c, const NormModulationBackward& call) {
+  expect_f32(call.type);
   for_each(c, call.channels,
            ModulateBackward{call.n, call.channels, as<float>(call.gamma), as<float>(call.beta),
                             as<float>(call.scale), as<float>(call.dfactor), as<float>(call.doffset),

@@ -79,7 +79,7 @@ struct Sgd {
 
 template <class Factors, class Update>
 void run(Context& c, DType type, const Buffers& o, const void* factors, const Clip& clip, Update update) {
-  require(type == DType::f32, "expected f32, got ", type);
+  expect_f32(type);
   if (o.n <= 0) return;
   require(aligned(o.param) && aligned(o.grad) && aligned(o.m) && (!o.v || aligned(o.v)) &&
               (!o.ema || aligned(o.ema)),
