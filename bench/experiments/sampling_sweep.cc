@@ -1,7 +1,7 @@
-// Which sampler, how many steps and samples, which readout: for a finished run, tau_out is fitted anew for
-// every setting on the calibration cases; the setting is then scored on those (to choose by) and on the
-// scored cases (to report), on the plan's grid. Prints a Markdown table. usage: sampling_sweep RUN DATASET
-// [M]
+// Compares settings of sampling for a finished run: which sampler, how many steps and samples, which readout.
+// For every setting tau_out is fitted anew on the calibration cases. The setting is then scored on the grid
+// of the plan: on these cases, to choose by, and on the scored cases, to report. Prints a Markdown table.
+// usage: sampling_sweep RUN DATASET [M]
 #include <cstdio>
 #include <iostream>
 
@@ -30,7 +30,7 @@ struct LabelledSamples {
 
 struct Drawn {
   std::vector<LabelledSamples> cases;
-  std::vector<LabelledSamples> first_estimates;  // their mean, a case each
+  std::vector<LabelledSamples> first_estimates;  // their mean, one for each case
 };
 
 Drawn draw(const Pgrd& method, const std::vector<PreprocessedCase>& cases, const SamplingOptions& options) {
@@ -94,7 +94,7 @@ void print_rows(const Setting& s, int64_t samples, const Drawn& fitted, const Dr
           score(scored.first_estimates, 1, "clip", 1, classes));
 }
 
-/// An estimate of a case, and nothing else of it.
+/// An estimate of a case, without anything else of the case.
 struct OneEstimate : Receiver {
   explicit OneEstimate(std::string wanted_key) : key(std::move(wanted_key)) {}
   bool wants(const std::string& estimate) const override { return estimate == key; }
@@ -129,7 +129,7 @@ void print_prior(Pgrd& method, const std::vector<PreprocessedCase>& calibration,
   }
 }
 
-/// All settings, or the `only`-th (from 1).
+/// All settings, or only number `only` (from 1).
 void sweep(const std::string& run, const std::string& folder, int64_t most, int64_t only) {
   LoadedModel model = open_model({run});
   build(model, Runtime());

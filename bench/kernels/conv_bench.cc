@@ -1,8 +1,10 @@
-// Convolutions: GFLOP/s (useful operations of the direct sum, whatever computes it) and the fraction of the
-// FMA peak measured in the same run; Winograd's may exceed 1. Arguments: input channels, output channels,
-// edge of the cubic volume, stride. The rows `direct` are those that Winograd's algorithm takes, without it.
-// On a CPU with AMX the rows `tiles` are convolutions on tiles, as a fraction of the peak of tiles, each
-// beside the same without them (`without_tiles`).
+// Convolutions: GFLOP/s and the fraction of the FMA peak that is measured in the same run. GFLOP/s counts the
+// useful operations of the direct sum, whatever computes it, so the fraction of Winograd may exceed 1.
+//
+// Arguments: input channels, output channels, edge of the cubic volume, stride. The rows `direct` are
+// convolutions that Winograd's algorithm takes, computed without it. On a CPU with AMX the rows
+// `tiles` are convolutions on tiles, as a fraction of the peak of tiles. Beside each is the same
+// without tiles (`without_tiles`).
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -18,7 +20,7 @@
 namespace voxgrad::bench {
 namespace {
 
-// Multiplications and additions without those of taps outside the volume.
+// Multiplications and additions, without those of taps outside the volume.
 double useful_flops(const ConvProblem& p) {
   double pairs = 1;
   for (size_t i = 0; i < 3; ++i) {
@@ -41,8 +43,8 @@ struct Allow {
   bool before;
 };
 
-// bf16 as a fraction of the peak of bf16 products, where the CPU has them: those of tiles, or those of
-// vectors.
+// bf16 as a fraction of the peak of bf16 products, where the CPU has them: of those on tiles, or of
+// those in vectors.
 template <class F>
 void measure(benchmark::State& state, DType dtype, double flops, F&& f) {
   f();
@@ -148,7 +150,7 @@ BENCHMARK(forward<DType::bf16, Sum::direct>)->Apply(winograd_shapes);
 BENCHMARK(backward_data<DType::bf16, Sum::direct>)->Apply(winograd_shapes);
 BENCHMARK(backward_weights<DType::bf16, Sum::direct>)->Apply(winograd_shapes);
 
-// Transposed convolution, kernel 2 and stride 2; edge is that of the smaller volume.
+// Transposed convolution, kernel 2 and stride 2. The edge is the one of the smaller volume.
 struct Transposed {
   explicit Transposed(const benchmark::State& state, DType type = DType::f32) : dtype(type) {
     const int64_t cin = state.range(0), cout = state.range(1), edge = state.range(2);
@@ -190,7 +192,7 @@ BENCHMARK(transposed_forward)->Apply(transposed_shapes);
 BENCHMARK(transposed_backward_data)->Apply(transposed_shapes);
 BENCHMARK(transposed_backward_weights)->Apply(transposed_shapes);
 
-// The instruction set `isa` while it lives.
+// Sets the instruction set `isa` while it lives.
 struct Use {
   explicit Use(CpuIsa isa) : before(cpu_isa()) { set_cpu_isa(isa); }
   ~Use() { set_cpu_isa(before); }
@@ -225,7 +227,7 @@ void pointwise_tile_shapes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"cin", "cout", "edge", "stride"})->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 
-// All passes in bf16 with an instruction set, named PASS<NAME>.
+// All passes in bf16 with one instruction set, named PASS<NAME>.
 void register_passes(const std::string& name, CpuIsa isa, Shapes shapes_of, const Triple& kernel) {
   const auto add = [&](const char* pass, auto&& run) {
     shapes_of(benchmark::RegisterBenchmark((pass + ("<" + name + ">")).c_str(), [=](benchmark::State& state) {

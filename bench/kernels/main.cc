@@ -1,5 +1,5 @@
 // kernels_bench: the CPU kernels against the limits of the machine. VOXGRAD_CPU_ISA and --threads=N choose
-// what runs.
+// the instruction set and the threads.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>

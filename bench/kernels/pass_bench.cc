@@ -1,4 +1,4 @@
-// Passes limited by memory, as a fraction of what a copy of the same tensor moves; and matrix products.
+// Passes that memory limits, as a fraction of what a copy of the same tensor moves. Also matrix products.
 #include <benchmark/benchmark.h>
 
 #include "tensor/attention/attention.h"
@@ -12,7 +12,7 @@
 namespace voxgrad::bench {
 namespace {
 
-// `passes`: how often the operation reads or writes a tensor of this size at least.
+// `passes`: how often, at least, the operation reads or writes a tensor of this size.
 template <class F>
 void measure(benchmark::State& state, double bytes, double passes, F&& f) {
   f();

@@ -1,4 +1,5 @@
-"""The same work in voxgrad and in PyTorch, in turn, as a Markdown table (see README.md). Started by ./run."""
+"""Times the same work in voxgrad and in PyTorch, in turn, and prints a Markdown table (see README.md).
+Started by ./run."""
 import argparse
 import datetime
 import json

@@ -1,5 +1,5 @@
-"""The same networks, data and weights on a CUDA device, here and in PyTorch, in turn, as a Markdown table (README.md).
-Started by ./gpu."""
+"""Times the same networks, data and weights on a CUDA device, in voxgrad and in PyTorch, in turn, and prints a Markdown
+table (README.md). Started by ./gpu."""
 import argparse
 import datetime
 import gc
@@ -29,10 +29,10 @@ STEPS = {
 }
 # Size, samples, steps, precision.
 SAMPLING = {"pgrd": (64, 16, 10, "bf16")}
-# The rows with a target first: a call that is cut off has shown them.
+# The rows with a target come first, so that a call that is cut off has shown them.
 ROWS = ("step128", "batch4", "step64", "pgrd", "tf32", "fp32")
-# Largest difference of outputs over their largest value: sums of f32 in another order; inputs rounded to 11 bits (TF32)
-# or 8 bits (bf16) at each of some 25 layers.
+# The largest difference of outputs that is allowed, over their largest value. Sums of f32 run in another order. In TF32
+# inputs are rounded to 11 bits, in bf16 to 8 bits, at each of some 25 layers.
 TOLERANCE = {"fp32": 1e-3, "tf32": 1e-2, "bf16": 8e-2}
 
 
@@ -49,15 +49,15 @@ class Peer:
         return net.to(self.device, memory_format=self.format)
 
     def compiled(self, net):
-        """One shape, the whole network: what cannot be compiled so is an error and never runs eagerly unseen."""
+        """Compiled for one shape and the whole network. Anything else is an error: nothing runs eagerly unseen."""
         return torch.compile(net, mode=self.mode, dynamic=False, fullgraph=True) if self.mode else net
 
     def fetch(self, result):
-        """What of a run is no part of its graph."""
+        """The part of a run that is not in its graph."""
         return result
 
     def runner(self, part, graph):
-        """What runs a part and waits for nothing; as a graph it is recorded, after runs on a stream of its own."""
+        """A function that runs a part and does not wait. A graph is recorded after runs on a stream of its own."""
         run = getattr(self, part)
         if not graph:
             return lambda: self.fetch(run())
@@ -115,7 +115,7 @@ class Trainer(Peer):
 
 
 class Drawer(Peer):
-    """Samples of PGRD, one after the other and as one batch; they come back to the host."""
+    """Samples of PGRD, one after the other and as one batch. They are copied back to the host."""
 
     def __init__(self, a, weights, reply, x, starts, precision, layout, mode):
         super().__init__(a, precision, layout, mode)
@@ -172,14 +172,14 @@ def peak_of(peer, part, before):
 
 
 def reason(error):
-    """The first of a chain of errors, in a line."""
+    """The first of a chain of errors, in one line."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def trial(peer, part, graph):
-    """What runs a part, its seconds, and how long it took to get there."""
+    """The function that runs a part, its seconds, and how long it took to make it."""
     begin = time.perf_counter()
     run = peer.runner(part, graph)
     for _ in range(2):
@@ -190,8 +190,9 @@ def trial(peer, part, graph):
 
 
 def fastest(a, title, make, parts, graphs):
-    """The peer's best for each part, found by a few runs of each kind: its layouts, eager and compiled, the parts in
-    `graphs` also as a graph. What fails costs its own trial: {part: (peer, runner, name, peak)}, what to tell of each."""
+    """The peer's best for each part, found by a few runs of each kind: its layouts, eager and compiled, and
+    the parts in `graphs` also as a graph. A kind that fails loses only its own trial. Returns {part: (peer, runner,
+    name, peak)} and what to tell of each."""
     best, told = {}, []
     if a.compile:
         torch._dynamo.reset()  # peers with compiled code are gone
@@ -200,7 +201,7 @@ def fastest(a, title, make, parts, graphs):
         for layout in a.layouts:
             peer, run, peaks = None, None, {}
             free()
-            # What is there now stays until this one's memory is measured: a best one that is beaten, too.
+            # What is there now stays until the memory of this one is measured, even a best one that is beaten.
             others, before = tuple(best.values()), allocated()
             for graph, part in [(False, p) for p in parts] + [(True, p) for p in graphs if a.device == "cuda"]:
                 if graph and part not in peaks:
@@ -239,7 +240,7 @@ def in_turn(a, worker, part, peer, run, own_part):
 
 
 def agreement(r, differences, precision):
-    """Largest differences into the row; one that is too large makes it wrong, which is told beside its times."""
+    """Writes the largest differences to the row. One that is too large makes the row wrong; its times say so."""
     r["deviation"], r["tolerance"] = max(differences.values()), TOLERANCE[precision]
     r["wrong"] = ", ".join(f"{k} by {v:.1e}" for k, v in differences.items() if not v <= TOLERANCE[precision])
 
@@ -359,7 +360,7 @@ def main():
     started, rows, errors, notes, ours, version = datetime.datetime.now(), [], [], [], "CPU", ""
     for key in a.rows or ROWS:
         begin = time.monotonic()
-        # A worker of its own: nothing that an earlier row left takes memory, and none that fails ends the others.
+        # A worker of its own: an earlier row leaves nothing in memory, and one that fails does not end the others.
         with tempfile.TemporaryDirectory(prefix="voxgrad-peers-") as folder, Worker(a.worker, os.cpu_count()) as worker:
             try:
                 version = worker("info")["version"]

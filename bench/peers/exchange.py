@@ -83,14 +83,14 @@ def repeats_for(once, at_least=0.15):
 
 
 def warm(f, compiles=False):
-    """Seconds of a call after a first one; what takes long without compiling needs no second."""
+    """Seconds of a call after a first one. A long call that compiles nothing needs no second one."""
     first = f()
     return f() if first < 1 or compiles else first
 
 
 def in_turn(context, name, ours, peers, worker=None, rest=0.03):
-    """ours() and each of peers.values() give the seconds of one repeat. They run in turn, so that what else the machine
-    does meets both; a pause between lets the threads of the one before go to sleep."""
+    """ours() and each of peers.values() give the seconds of one repeat. They run in turn, so that other work of the
+    machine meets both. A pause between them lets the threads of the one before fall asleep."""
     n_ours = repeats_for(warm(ours))
     n_peers = {variant: repeats_for(warm(f, "compiled" in variant)) for variant, f in peers.items()}
     times = {variant: [] for variant in peers}
@@ -117,7 +117,7 @@ def deviation(ours, peer):
 
 
 def require_agreement(row, pairs, tolerance):
-    """Largest deviation of (ours, peer) pairs into the row; a larger one than `tolerance` ends the run."""
+    """Writes the largest deviation of (ours, peer) pairs to the row. One larger than `tolerance` ends the run."""
     row.deviation, row.tolerance = max(deviation(a, b) for a, b in pairs), tolerance
     if not row.deviation <= tolerance:
         raise RuntimeError(f"{row.name}: outputs deviate by {row.deviation:.2e}, expected at most {tolerance:.0e}")
@@ -127,7 +127,7 @@ DTYPES = {"F32": np.float32, "F64": np.float64, "I32": np.int32, "I64": np.int64
 
 
 def save(path, **tensors):
-    """A safetensors file: length of the header, header, arrays. By hand, so that a machine needs numpy alone."""
+    """Writes a safetensors file: length of the header, header, arrays. By hand, so that only numpy is needed."""
     header, arrays, at = {}, [], 0
     for name, value in tensors.items():
         value = np.ascontiguousarray(value)

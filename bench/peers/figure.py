@@ -25,7 +25,7 @@ def scaling_figure(rows):
         out.append(f'<text x="{LEFT - 8}" y="{y(10**e) + 4:.1f}" text-anchor="end">{10.0**e:g} s</text>')
     for v in voxels:
         out.append(f'<text x="{x(v):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{round(v ** (1 / 3))}³</text>')
-    # A line of slope 1 through our largest volume: what linear growth is.
+    # A line of slope 1 through our largest volume shows linear growth.
     ends = [(v, series["voxgrad"][1][-1] * v / voxels[-1]) for v in (voxels[0], voxels[-1])]
     ends = [(v, max(t, 10.0**y0)) for v, t in ends]
     points = " ".join(f"{x(v):.1f},{y(t):.1f}" for v, t in ends)

@@ -8,7 +8,8 @@ from networks import FORMATS, to_numpy, to_torch
 
 # Input channels, output channels, edge of the cube.
 CONVOLUTIONS = [(4, 32, 64), (16, 32, 64), (32, 32, 64), (64, 64, 32), (128, 128, 16)]
-# Relative to the largest value. Forward and backward-data add 27 C products, backward-weights one an output voxel.
+# Relative to the largest value. Forward and backward-data add 27 C products, backward-weights
+# one for each output voxel.
 CONV_TOLERANCE = {"forward": 2e-5, "backward_data": 2e-5, "backward_weights": 2e-4}
 
 

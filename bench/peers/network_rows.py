@@ -50,7 +50,7 @@ def check_unet(row, ours, base, x, label, weights):
     logits = to_numpy(trainer.forward())
     F.cross_entropy(net(x), label).backward()
     gradients = {k: v.grad for k, v in net.named_parameters()}
-    # Names and axes of gradients turn as those of weights: load them into a second network and compare there.
+    # Names and axes of gradients change as those of weights do, so load them into a second network and compare there.
     mirror = take_weights(UNet(1, 3, base, LEVELS), {k[5:]: v for k, v in ours.items() if k.startswith("grad.")}, "net")
     pairs = [(ours["logits"], logits)]
     largest = max(float(g.abs().max()) for g in gradients.values())
@@ -78,7 +78,7 @@ def unet(context, base):
             row.note = of_peak(context, passes * flops / row.ours)
             check_unet(row, ours, base, x, label, weights)
             yield row
-        # What recomputing costs: against the same peer, whose step was the last row.
+        # What recomputing costs, against the same peer: its step was the last row.
         prepare_unet(context, worker, base, size, batch, recompute=False)
         keeping = in_turn(context, f"U-Net base {base}, {batch} × {size}³, step, train.recompute off",
                          lambda: worker("time", part="step")["seconds"],
@@ -156,7 +156,7 @@ def pgrd(context, base=16, size=64, samples=8, steps=10):
                 denoiser = take_weights(UNet(7, 3, base, LEVELS, reply["time_features"]), weights, "denoiser")
                 candidates[name + (", compiled" if compiled else "")] = Sampler(
                     prior, denoiser, to_torch(x), starts, reply["steps"], memory_format, compiled)
-        # A whole run takes long: the variant is the one that draws a single sample fastest.
+        # A whole run takes long, so the variant is the one that draws a single sample fastest.
         for c in candidates.values():
             c(1)
         best = min(candidates, key=lambda k: seconds(lambda: candidates[k](1), 2))

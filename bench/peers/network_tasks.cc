@@ -15,7 +15,8 @@ namespace {
 
 constexpr int64_t kClasses = 3;
 
-// No parameter stays at the 0 or 1 it starts with: every path through the network then shows in the outputs.
+// No parameter stays at the 0 or 1 that it starts with, so every path through the network shows
+// in the outputs.
 void perturb(Parameters& p, uint32_t draw) {
   float* v = p.values().mutable_data<float>();
   const Tensor z = random_normal(p.values().shape(), {0, Stream::test, draw});
@@ -46,7 +47,7 @@ UNetConfig unet_of(const Json& command) {
   return c;
 }
 
-// The device that a command names, open; sets how products of f32 are computed there.
+// Opens the device that a command names, and sets how products of f32 are computed there.
 Device device_of(const Json& command) {
   const Device device = parse_device(command.value("device", "cpu"));
   require_device(device);
@@ -109,7 +110,7 @@ class UNetTask : public Task {
     gradient();
     optimizer_->update(values_, p_.grads());
   }
-  // A graph that is asked for and cannot be had would only show as a slower row.
+  // Where a graph is asked for and cannot be had, it ends. Otherwise it would only show as a slower row.
   static void replay(ReplayedWork& work) {
     work.run();
     if (!work.refusal().empty()) fail(ErrorCode::device, "[unet] not recorded: ", work.refusal());
@@ -185,7 +186,7 @@ class PgrdTask : public Task {
     samples_.clear();
     method_->draw(case_, method_->sampling, {}, [&](const Tensor& raw) { samples_.push_back(raw); });
   }
-  // The samples, and the noise they started from, which the peer starts from too.
+  // The samples, and the noise that they started from. The peer starts from the same noise.
   std::map<std::string, Tensor> results() override {
     run("sample");
     std::map<std::string, Tensor> r;

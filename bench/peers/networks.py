@@ -95,7 +95,7 @@ def axes(name, rank):
 
 
 def take_weights(net, weights, prefix):
-    """Copies the worker's tensors whose names start with prefix; every parameter of net must be among them."""
+    """Copies the worker's tensors whose names start with prefix. Every parameter of net must be among them."""
     state = {}
     for name, value in weights.items():
         here = name_here(name) if name.startswith(prefix + ".") else None
@@ -138,7 +138,7 @@ class Trainer:
 
 
 def peak_memory():
-    """Not getrusage: its maximum starts with that of the process that started this one."""
+    """Not getrusage, because its maximum starts with that of the process that started this one."""
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
 

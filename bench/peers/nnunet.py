@@ -33,7 +33,7 @@ def run(command, **options):
 
 
 class Split:
-    """Fold 0 of voxgrad: every fifth case by name is left out; of these every second is scored."""
+    """Fold 0 of voxgrad: every fifth case by name is held out, and every second of these is scored."""
 
     def __init__(self, data, cases):
         names = sorted(p.name.removesuffix(".nii.gz") for p in (data / "labelsTr").glob("*.nii.gz"))
@@ -62,7 +62,7 @@ def dice_of(voxgrad, data, prediction):
 
 
 def voxgrad_job(a, split, minutes):
-    """Trains for `minutes` of wall time: steps by a measured step, because the learning rate falls to 0 with them."""
+    """Trains for `minutes` of wall time. The steps follow from a measured one: the learning rate falls with them."""
     folder = a.output / f"voxgrad-{minutes:g}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -147,20 +147,20 @@ def nnunet_job(a, split, minutes):
 
 
 def trainer_of(epochs, iterations_an_epoch):
-    """nnU-Net's own trainer with a shorter schedule; its learning rate falls once an epoch."""
+    """nnU-Net's own trainer with a shorter schedule. Its learning rate falls once per epoch."""
     import torch
     from nnunetv2.run.run_training import get_trainer_from_args
 
     trainer = get_trainer_from_args("900", "3d_fullres", 0, device=torch.device("cpu"))
     trainer.num_epochs = epochs
     trainer.num_iterations_per_epoch = iterations_an_epoch
-    trainer.num_val_iterations_per_epoch = 1  # nobody reads them: their time belongs to training
+    trainer.num_val_iterations_per_epoch = 1  # nobody reads them, so their time goes to training
     trainer.save_every = 10**9
     return trainer
 
 
 def nnunet_task(task):
-    """Runs in a process of its own: what nnU-Net prints must not mix with the table."""
+    """Runs in a process of its own, because what nnU-Net prints must not mix with the table."""
     import torch
     torch.set_num_threads(task["threads"])
     torch.set_num_interop_threads(1)

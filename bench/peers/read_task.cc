@@ -1,4 +1,4 @@
-// Reading a NIfTI file. peers_worker_zlib links this with a gzip layer built without libdeflate.
+// Reading a NIfTI file. peers_worker_zlib links this file with a gzip layer that is built without libdeflate.
 #include "bench/peers/worker.h"
 #include "io/nifti.h"
 

@@ -24,7 +24,7 @@ std::unique_ptr<Task> make_task(const Json& command) {
   fail(ErrorCode::usage, "[worker] expected a task conv, norm, unet, pgrd or read, got ", name);
 }
 
-// The mean of `runs` in a row: a device works behind the host.
+// The mean of `runs` calls in a row, because a device works behind the host.
 double seconds_of(Task& task, const std::string& part, int runs) {
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < runs; ++i) task.run(part);
@@ -32,7 +32,7 @@ double seconds_of(Task& task, const std::string& part, int runs) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / runs;
 }
 
-// Not getrusage: its maximum starts with that of the process that started this one.
+// Not getrusage, because its maximum starts with that of the process that started this one.
 int64_t peak_memory() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)

@@ -1,13 +1,13 @@
-// bench/peers/: the same work here and in PyTorch. compare.py drives a worker, one JSON command a line on
-// stdin and one JSON reply on stdout, and times PyTorch in turn with it; tensors travel as safetensors files.
+// bench/peers/: the same work in voxgrad and in PyTorch. compare.py drives a worker and times PyTorch in turn
+// with it. The worker reads one JSON command a line from stdin and writes one JSON reply to stdout. Tensors
+// travel as safetensors files. The commands, and what each does or replies:
 //   {"do": "info"}                                  threads, instruction set, version
 //   {"do": "machine"}                               FMA peak and copy bandwidth, measured now
 //   {"do": "prepare", "task": "conv", ...}          makes a task; the reply is what the peer must know of it
-//   {"do": "time", "part": "forward", "repeats": 3} seconds of the best repeat; "runs": n in each, the mean
-//   of them
-//   {"do": "memory", "part": "step"}                growth of the process's peak memory by running a part, or
-//   the
-//                                                   peak of the task's device
+//   {"do": "time", "part": "forward", "repeats": 3} seconds of the best repeat; with "runs": n, the mean of n
+//                                                   runs in each repeat
+//   {"do": "memory", "part": "step"}                how much running a part raises the peak memory of the
+//                                                   process, or the peak of the task's device
 //   {"do": "describe"}                              the task's device, and its convolution plans
 //   {"do": "results", "file": F}                    writes what the peer must agree with
 #pragma once

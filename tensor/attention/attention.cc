@@ -25,13 +25,13 @@ AttentionShape shape_of(const Tensor& q, const Tensor& k, const Tensor& v, const
   return s;
 }
 
-// Elements of q and of tensors like it.
+// The number of elements of q, and of the other tensors.
 int64_t queries(const AttentionShape& s) { return s.n * s.queries * s.heads * s.width; }
 int64_t keys(const AttentionShape& s) { return s.n * s.keys * s.heads * s.width; }
 int64_t values(const AttentionShape& s) { return s.n * s.keys * s.heads * s.values; }
 int64_t outputs(const AttentionShape& s) { return s.n * s.queries * s.heads * s.values; }
 
-// In f32, with products by the vector kernels, or by tiles where the numbers are those of bf16 tensors.
+// Computes in f32. The vector kernels multiply, or tiles where the numbers come from bf16 tensors.
 void compute(const AttentionForward& c, const cpu::TileKernels* tiles) {
   cpu::attention_forward({cpu::row_kernels(cpu_isa()), tiles}, c);
 }

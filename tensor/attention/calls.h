@@ -1,4 +1,4 @@
-// The calls of the family (tensor/core/kernel.h).
+// The calls of attention: what every implementation takes (tensor/core/kernel.h).
 #pragma once
 #include <string>
 
@@ -11,7 +11,8 @@ namespace voxgrad {
 struct AttentionShape {
   int64_t n, queries, keys, heads, width, values;
 
-  /// Where the row of a position begins in a tensor of `rows` positions of `columns` elements a head.
+  /// Where the row of a position begins in a tensor of `rows` positions, with `columns` elements
+  /// for each head.
   int64_t at(int64_t sample, int64_t head, int64_t position, int64_t rows, int64_t columns) const {
     return ((sample * rows + position) * heads + head) * columns;
   }
@@ -23,7 +24,7 @@ struct AttentionShape {
   }
 };
 
-/// y [n, queries, heads, values]; log_sum [n, heads, queries] of the parameter type.
+/// y [n, queries, heads, values]; log_sum [n, heads, queries], of the parameter type.
 struct AttentionForward {
   static constexpr char kOp[] = "attention_forward";
   Device device;

@@ -1,4 +1,4 @@
-// The calls of the family (tensor/core/kernel.h).
+// The calls of the convolutions: what every implementation takes (tensor/core/kernel.h).
 #pragma once
 #include "tensor/conv/conv.h"
 #include "tensor/core/device.h"
@@ -6,9 +6,10 @@
 
 namespace voxgrad {
 
-/// A volume that holds some of a convolution's channels: element (place, c) is data[place * channels + c].
+/// A volume that holds some of the channels of a convolution: element (place, c) is data[place *
+/// channels + c].
 struct ConvPart {
-  void* data;  ///< a gradient that is not wanted: null
+  void* data;  ///< null for a gradient that is not wanted
   int64_t channels;
 };
 
@@ -18,8 +19,9 @@ struct ConvMode {
   bool deterministic;  ///< leave out engines that may differ from run to run
 };
 
-// Inputs are read side by side along the channels. w is [taps, cin, cout]. `weight_type` is the type of w,
-// bias and their gradients: f64 beside f64, f32 beside f32 and bf16, on CUDA devices also bf16 beside bf16.
+// The inputs are read side by side along the channels. w is [taps, cin, cout]. `weight_type` is the type of
+// w, of the bias and of their gradients. It is f64 where the activations are f64, and f32 where they are f32
+// or bf16. On a CUDA device it may also be bf16 where the activations are bf16.
 
 struct Conv3dForward {
   static constexpr char kOp[] = "conv3d_forward";
@@ -102,9 +104,9 @@ struct ConvTranspose3dBackwardWeights {
 struct ConvReport {
   static constexpr char kOp[] = "conv_report";
   Device device;
-  char* text;  ///< a C string of at most `size` bytes
+  char* text;  ///< receives a C string of at most `size` bytes, its final 0 included
   uint64_t size;
-  uint64_t* needed;  ///< its length
+  uint64_t* needed;  ///< receives the length of the whole text
 };
 
 }  // namespace voxgrad

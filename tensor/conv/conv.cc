@@ -35,7 +35,7 @@ std::vector<ref::Part<T>> outputs(const ConvPart* x, int64_t parts) {
   return list;
 }
 
-// The kernels of the CPU, by algorithm. T is float or bf16; weights are f32.
+// The kernels of the CPU, by algorithm. T is float or bf16. The weights are f32.
 template <class T>
 void compute(ConvAlgorithm how, const Conv3dForward& c) {
   cpu::conv3d_forward(how, cpu::conv_tables(cpu_isa()), c.problem, inputs<T>(c.x, c.parts), as<float>(c.w),
@@ -122,7 +122,7 @@ const char* direct_declines(const Call& c) {
   return why ? why : cpu::direct_conv_declines(c.problem);
 }
 
-// The implementations of a pass, the preferred one first.
+// The implementations of a pass. The preferred one comes first.
 template <class Call>
 constexpr Implementation<Call> kConv[] = {
     kCuda<Call>,
@@ -141,8 +141,9 @@ constexpr Implementation<Call> kConvTranspose[] = {
     {"ref", nullptr, plain},
 };
 
-// bf16 where no kernel for bf16 takes a problem: activations are widened (exact), weights are rounded as a
-// kernel for bf16 rounds them, f32 computes, results are rounded. The same numbers but for the order of sums.
+// bf16 where no bf16 kernel takes a problem. The activations are widened to f32, which is exact. The weights
+// are rounded as a bf16 kernel rounds them. The sums are computed in f32, and the results are rounded. So the
+// numbers are those of a bf16 kernel except for the order of the sums.
 int64_t places(const ConvProblem& p, const Triple& extent) { return p.n * extent[0] * extent[1] * extent[2]; }
 int64_t in_places(const ConvProblem& p) { return places(p, p.in); }
 int64_t out_places(const ConvProblem& p) { return places(p, p.out); }
@@ -150,7 +151,7 @@ int64_t weight_count(const ConvProblem& p) {
   return p.kernel[0] * p.kernel[1] * p.kernel[2] * p.cin * p.cout;
 }
 
-// f32 copies of parts; those whose data is null stay null.
+// f32 copies of parts. Where the data of a part is null, it stays null.
 struct WidenedParts {
   std::vector<Widened> values;
   std::vector<ConvPart> parts;
@@ -254,7 +255,7 @@ void expect_inputs(const ConvProblem& p, std::span<const Tensor> x, DType dtype,
   require(channels == p.cin, "[", op, "] expected inputs with ", p.cin, " channels in all, got ", channels);
 }
 
-// Weights have the parameter type of the activations; on a CUDA device they may be bf16 too.
+// Weights have the type that parameters have beside these activations. On a CUDA device they may be bf16 too.
 DType weight_type(const Tensor& activations, const Tensor& w) {
   const bool in_bf16 = activations.device().is_cuda() && activations.dtype() == DType::bf16 && w.defined() &&
                        w.dtype() == DType::bf16;
@@ -273,7 +274,7 @@ std::vector<ConvPart> parts_of(std::span<const Tensor> x) {
   return parts;
 }
 
-// Widths of the inputs from the wanted gradients, `channels`, and cin.
+// The wanted gradients with the width of each input, which follows from the tensors, `channels`, and cin.
 std::vector<ConvPart> gradient_parts(const ConvProblem& p, std::span<Tensor> dx,
                                      std::span<const int64_t> channels, DType dtype) {
   const char* const op = Conv3dBackwardData::kOp;

@@ -1,11 +1,13 @@
-// Convolutions of volumes, channels last. 2-D is a volume of depth one with a 1x3x3 kernel.
-// The functions check shapes, then choose the first implementation of the CPU list that does not decline
-// (tensor/core/cpu/isa.h); the last is the plain loop of tensor/conv/ref/conv.h, which is also the
-// definition.
+// Convolutions of volumes, channels last. A 2-D convolution is one of depth one with a 1x3x3 kernel.
 //
-// Types: f32 or f64 for everything, or bf16 for x and y and their gradients with f32 weights and bias. Then
-// products are of bf16 numbers (weights are rounded), sums are f32, and y or dx is rounded once. A CPU
-// without bf16 instructions computes the same on widened copies: slower than f32, and more memory.
+// Each function checks its shapes. Then the first implementation in the list of the CPU, or of the CUDA
+// device, that does not decline computes the call (tensor/core/kernel.h). The last one of the CPU is the
+// plain loop of tensor/conv/ref/conv.h, which is also the definition.
+//
+// Types: everything is f32, or everything is f64, or x, y and their gradients are bf16 while the weights and
+// the bias are f32 (or bf16 on a CUDA device). In bf16 the weights are rounded to bf16, the products are of
+// bf16 numbers, the sums are f32, and y or dx is rounded once. A CPU without bf16 instructions computes the
+// same on copies widened to f32. That is slower than f32 and takes more memory.
 #pragma once
 #include <array>
 #include <span>
@@ -14,42 +16,44 @@
 
 namespace voxgrad {
 
-/// Extents of one convolution. For a transposed one kernel == stride, pad == 0 and out == in * stride.
+/// The extents of one convolution. For a transposed one, kernel == stride, pad == 0 and out == in * stride.
 struct ConvProblem {
   int64_t n = 1;
   Triple in{}, out{}, kernel{}, stride{1, 1, 1}, pad{};
   int64_t cin = 0, cout = 0;
 
-  /// Multiplications and additions of one pass (forward, or either backward), padding counted as work.
+  /// Multiplications and additions of one pass: forward, or either backward. Products with the padding count.
   double flops() const;
   std::string str() const;
 };
 
-/// One line a convolution plan that a CUDA device has made so far: problem, implementation, engine,
+/// The convolution plans that a CUDA device has made so far, one line each: problem, implementation, engine,
 /// workspace, error, and what declined. Empty for the CPU.
 std::string convolution_report(const Device& device);
 
-/// Shape of x [N, D, H, W, *] with `cin` channels in all, weights [kD, kH, kW, Cin, Cout]; computes `out`.
-/// Throws when ranks, channels, strides or extents do not fit.
+/// The problem of a convolution of x [N, D, H, W, *], which has `cin` channels in all, with weights [kD, kH,
+/// kW, Cin, Cout]. Computes `out`. Throws where ranks, channels, strides or extents do not fit.
 ConvProblem make_conv_problem(const Shape& x, int64_t cin, const Shape& w, const Triple& stride,
                               const Triple& pad);
-/// The same for a list of inputs [N, D, H, W, Ci] whose channels are concatenated.
+/// The same for a list of inputs [N, D, H, W, Ci]. Their channels are concatenated.
 ConvProblem make_conv_problem(std::span<const Tensor> x, const Shape& w, const Triple& stride,
                               const Triple& pad);
-/// Transposed convolution whose stride is its kernel, 1 or 2 an axis.
+/// The problem of a transposed convolution of x [N, D, H, W, Cin] with weights [kD, kH, kW, Cin, Cout]. Its
+/// stride is its kernel. Throws where shapes do not fit, or where the kernel is not 1 or 2 along each axis.
 ConvProblem make_conv_transpose_problem(const Shape& x, const Shape& w);
 
 /// y[n, z, :] = bias + sum over taps t and channels c of x[n, z * stride - pad + t, c] * w[t, c, :].
-/// x: inputs [N, D, H, W, Ci], read side by side along the channels without a copy; w [kD, kH, kW, Cin,
-/// Cout]; bias [Cout] or undefined; y [N, oD, oH, oW, Cout]. Outside the volume x is 0.
+/// x is a list of inputs [N, D, H, W, Ci], read side by side along the channels without a copy. w is [kD, kH,
+/// kW, Cin, Cout], bias is [Cout] or undefined, y is [N, oD, oH, oW, Cout]. Outside the volume x is 0.
 void conv3d_forward(const ConvProblem& p, std::span<const Tensor> x, const Tensor& w, const Tensor& bias,
                     Tensor& y);
-/// Gradient with respect to the inputs. dx has one tensor per input, in the order of the forward pass; an
-/// undefined one is not wanted. One missing width follows from cin; where more are undefined, `channels`
-/// gives the width of every input.
+/// The gradients with respect to the inputs. dx has one tensor for each input, in the order of the forward
+/// pass. Where a gradient is not wanted, its tensor is undefined. The width of one undefined tensor follows
+/// from cin. Where more than one is undefined, `channels` must give the width of every input.
 void conv3d_backward_data(const ConvProblem& p, const Tensor& dy, const Tensor& w, std::span<Tensor> dx,
                           std::span<const int64_t> channels = {});
-/// Gradients with respect to weights (written, not added) and, where dbias is not null, bias.
+/// The gradients with respect to the weights and, where dbias is not null, to the bias. Both are
+/// written, not added.
 void conv3d_backward_weights(const ConvProblem& p, std::span<const Tensor> x, const Tensor& dy, Tensor& dw,
                              Tensor* dbias);
 

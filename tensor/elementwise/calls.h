@@ -1,5 +1,5 @@
-// The calls of the family (tensor/core/kernel.h). Tables (p, q, factor, shift, sum) have the parameter type
-// of `type`.
+// The calls of the element-wise operations: what every implementation takes (tensor/core/kernel.h). Tables
+// (p, q, factor, shift, sum) have the parameter type of `type`.
 #pragma once
 #include "tensor/core/device.h"
 #include "tensor/core/dtype.h"
@@ -7,7 +7,7 @@
 
 namespace voxgrad {
 
-/// y = f(x)
+/// y = f(x).
 struct UnaryForward {
   static constexpr char kOp[] = "unary_forward";
   Device device;
@@ -19,7 +19,7 @@ struct UnaryForward {
   void* y;
 };
 
-/// dx = dy f'; value is the output or the input of f, as backward_from_output says.
+/// dx = dy f'. `value` is the output or the input of f, as backward_from_output says.
 struct UnaryBackward {
   static constexpr char kOp[] = "unary_backward";
   Device device;
@@ -33,7 +33,7 @@ struct UnaryBackward {
 
 enum class Binary : int32_t { add, sub, mul };
 
-/// y = a + b, a - b, or a b
+/// y = a + b, a - b, or a b.
 struct BinaryForward {
   static constexpr char kOp[] = "binary";
   Device device;
@@ -44,7 +44,7 @@ struct BinaryForward {
   void* y;
 };
 
-/// y = factor x + offset
+/// y = factor x + offset.
 struct Scale {
   static constexpr char kOp[] = "scale";
   Device device;
@@ -55,8 +55,8 @@ struct Scale {
   void* y;
 };
 
-/// y = p[r] a[r] + q[r] b[r] for each of `rows` rows of `width` elements; without the second term where b is
-/// null.
+/// y = p[r] a[r] + q[r] b[r] for each of `rows` rows of `width` elements. Where b is null, there is
+/// no second term.
 struct Axpby {
   static constexpr char kOp[] = "axpby";
   Device device;
@@ -67,7 +67,7 @@ struct Axpby {
 };
 
 /// y[i] = x[i] keep where the random word of element first + i is at least `threshold`, else 0. `first` is a
-/// multiple of 4. The Philox key is that of StepRandom: {seed, step} where x is.
+/// multiple of 4. The Philox key is that of StepRandom: {seed, step}, on the device of x.
 struct Dropout {
   static constexpr char kOp[] = "dropout";
   Device device;
@@ -81,8 +81,8 @@ struct Dropout {
   void* y;
 };
 
-/// y[n, s, c] = x[n, s, c] factor[n, c] + shift[n, c]. A table has n rows or 1; a null factor is 1, a null
-/// shift 0.
+/// y[n, s, c] = x[n, s, c] factor[n, c] + shift[n, c]. A table has n rows or 1. A null factor is 1, and a
+/// null shift is 0.
 struct ChannelAffine {
   static constexpr char kOp[] = "channel_affine";
   Device device;
@@ -96,7 +96,7 @@ struct ChannelAffine {
   void* y;
 };
 
-/// sum[n, c] = weight times the sum over places s of x[n, s, c] y[n, s, c]; a null y is 1.
+/// sum[n, c] = weight times the sum over places s of x[n, s, c] y[n, s, c]. A null y is 1.
 struct ChannelSum {
   static constexpr char kOp[] = "channel_sum";
   Device device;
@@ -107,7 +107,7 @@ struct ChannelSum {
   void* sum;
 };
 
-/// y [n, size] from t [n].
+/// y [n, size] from t [n], as time_embedding says.
 struct TimeEmbedding {
   static constexpr char kOp[] = "time_embedding";
   Device device;

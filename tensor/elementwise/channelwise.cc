@@ -15,7 +15,7 @@ struct Extents {
   int64_t n, places, channels;
 };
 
-// With `rows` 1, all samples count as one.
+// Where `rows` is 1, all samples count as one.
 Extents extents(std::string_view op, const Tensor& x, int64_t rows) {
   require(x.defined() && x.rank() >= 2, "[", op, "] expected x [N, ..., C]");
   const int64_t c = x.dim(-1), n = rows == 1 ? 1 : x.dim(0);
@@ -31,7 +31,7 @@ int64_t rows_of(std::string_view op, const Tensor& t, const Tensor& x) {
   return rows;
 }
 
-// Few channels are repeated to a pattern of at least this length, so that inner loops are long.
+// Where channels are few, a table is repeated to at least this length, so that the inner loops are long.
 constexpr int64_t kPattern = 64;
 int64_t pattern_length(int64_t channels) { return channels * ((kPattern + channels - 1) / channels); }
 

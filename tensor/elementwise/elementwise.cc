@@ -33,7 +33,7 @@ void visit_unary(Unary f, F&& call) {
   }
 }
 
-// The plain loops over ranges: the compiler makes vectors of them.
+// The plain loops over ranges, in parallel. The compiler turns them into vector code.
 void unary(const UnaryForward& c) {
   visit_unary(c.function, [&]<class F>(F) {
     visit_float(c.type, c.kOp, [&]<class T>(T) {
@@ -99,7 +99,7 @@ void axpby_ranges(const Axpby& c) {
   });
 }
 
-// ref::dropout with sixteen Philox blocks at a time, a block a lane; the same bits.
+// The same bits as ref::dropout. It computes sixteen Philox blocks at a time, one in each lane.
 void dropout_f32(uint64_t first, int64_t n, const float* x, const Philox& random, uint32_t threshold,
                  float keep, float* __restrict y) {
   constexpr int kBlocks = cpu::kPhiloxBlocks;
@@ -107,7 +107,7 @@ void dropout_f32(uint64_t first, int64_t n, const float* x, const Philox& random
   for (; i + 4 * kBlocks <= n; i += 4 * kBlocks) {
     uint32_t words[4][kBlocks];
     cpu::philox_blocks(random, (first + static_cast<uint64_t>(i)) / 4, words);
-    uint32_t mask[4 * kBlocks];  // without branches, which would be guessed wrong
+    uint32_t mask[4 * kBlocks];  // a mask has no branches, which the CPU would predict badly
     for (int w = 0; w < 4; ++w)
       for (int b = 0; b < kBlocks; ++b)
         mask[4 * b + w] = 0u - static_cast<uint32_t>(words[w][b] >= threshold);

@@ -1,5 +1,5 @@
 // Convolutions on the device at the shapes of a U-Net: f32, TF32 and bf16 against f32 on the CPU, inputs in
-// parts, both precisions of weights, and the plans that were chosen.
+// parts, weights of both precisions, and the plans that were chosen.
 #include <iostream>
 #include <sstream>
 
@@ -17,8 +17,8 @@ struct Case {
   std::vector<int64_t> channels;
   int64_t cout, extent, n;
   Triple kernel{3, 3, 3}, stride{1, 1, 1};
-  std::string own{};     // the kernel that is made for it, in bf16
-  std::string passes{};  // and for which passes: f, d, w
+  std::string own{};     // the kernel that is made for the case, in bf16
+  std::string passes{};  // the passes it is made for: f, d, w
 };
 
 const std::vector<Case>& cases() {
@@ -54,7 +54,8 @@ const char* name_of(Mode m) {
 }
 void PrintTo(Mode m, std::ostream* out) { *out << name_of(m); }
 
-// The error of a sum of products in each mode, relative; rms over all elements. What a plan is held to.
+// The error that a sum of products may have in each mode: relative rms over all elements. A plan is
+// held to it.
 double bound(Mode m) { return m == Mode::f32 ? 2e-5 : m == Mode::tf32 ? 2e-3 : 6e-3; }
 
 Tensor to_mode(const Tensor& t, bool weights, Mode m) {
@@ -62,7 +63,7 @@ Tensor to_mode(const Tensor& t, bool weights, Mode m) {
   return t;
 }
 
-// What the device gets, as f32: the rounding of inputs is not an error of the convolution.
+// What the device gets, widened to f32: the rounding of inputs is not an error of the convolution.
 Tensor seen(const Tensor& t, bool weights, Mode m) { return to_mode(t, weights, m).to(DType::f32); }
 
 class GpuConv : public test::OnGpu, public testing::WithParamInterface<Mode> {
@@ -72,7 +73,7 @@ class GpuConv : public test::OnGpu, public testing::WithParamInterface<Mode> {
     device_options().tf32 = GetParam() == Mode::tf32;
   }
   void TearDown() override { device_options() = {}; }
-  // For whoever reads the output (scripts/gpu-check).
+  // For the reader of the output (scripts/gpu-check).
   static void TearDownTestSuite() {
     if (test::no_device().empty()) std::cout << convolution_report(Device::cuda());
   }
@@ -81,7 +82,7 @@ class GpuConv : public test::OnGpu, public testing::WithParamInterface<Mode> {
 DType output_type(Mode m) { return m == Mode::bf16 || m == Mode::bf16_weights ? DType::bf16 : DType::f32; }
 DType weight_type(Mode m) { return m == Mode::bf16_weights ? DType::bf16 : DType::f32; }
 
-// The implementation that the report names for a pass of a case; "" where there is no such plan.
+// The implementation that the report names for a pass of a case, or "" where there is no such plan.
 std::string plan_of(const Case& k, const std::string& pass, const ConvProblem& p, Mode mode) {
   std::string channels;
   for (const int64_t c : k.channels) channels.append(channels.empty() ? "" : "+").append(std::to_string(c));
@@ -146,7 +147,8 @@ TEST_P(GpuConv, AllPassesAgreeWithTheCpu) {
       }
     }
   }
-  // A kernel of our own that its check refused would be replaced without a word.
+  // Where the check refuses one of the project's own kernels, another implementation replaces it
+  // without a word.
   EXPECT_EQ(convolution_report(Device::cuda()).find("kernel: wrong"), std::string::npos);
 }
 
@@ -186,7 +188,7 @@ INSTANTIATE_TEST_SUITE_P(Modes, GpuConv,
 
 class GpuPlans : public test::OnGpu {};
 
-// The same arrays many times: every engine that is used gives the same bits.
+// The same arrays many times. Every engine that is used must give the same bits.
 TEST_F(GpuPlans, RunsAreTheSameToTheBit) {
   const Shape xs{2, 16, 16, 16, 32}, ws{3, 3, 3, 32, 32};
   const ConvProblem p = make_conv_problem(xs, 32, ws, {1, 1, 1}, {1, 1, 1});
@@ -223,8 +225,8 @@ TEST_F(GpuPlans, TheReportNamesWhatDoesAConvolution) {
   EXPECT_NE(report.find(" channels 8 -> 8: ", line), std::string::npos) << report;
 }
 
-// What a library proposes and is taken: only with the one that tests/gpu/emulation has, whose engines are
-// known.
+// Which proposals of a library are taken. It runs only with the library of tests/gpu/emulation, whose
+// engines are known.
 class GpuLibrary : public test::OnGpu {
  protected:
   void SetUp() override {
@@ -268,15 +270,15 @@ TEST_F(GpuLibrary, TheFirstEngineThatIsExactRepeatableAndRightIsTaken) {
     for (const DType t : {DType::f32, DType::bf16}) {
       const std::string text = plan(pass, {6}, t);
       EXPECT_EQ(text.substr(0, right.size()), right) << pass << ' ' << t;
-      // Before it, one that was built and run and is wrong.
+      // An engine before it was built and run, and is wrong.
       EXPECT_NE(text.find("engine 5 workspace 0 KiB: wrong, error "), std::string::npos) << text;
     }
-  // Parts add to what is there; where no engine does that, they are copied side by side.
+  // Parts add to what is there. Where no engine does that, they are copied side by side.
   EXPECT_EQ(plan("forward", {2, 4}, DType::f32).substr(0, 45),
             "cuDNN 91900 engine 5 workspace 0 KiB engine 5");
   EXPECT_EQ(plan("forward", {2, 3}, DType::f32).substr(0, 37), "cuDNN 91900 on copied inputs engine 5");
   EXPECT_EQ(plan("backward-data", {2, 3}, DType::f32).substr(0, 20), "cuDNN 91900 engine 5");
-  // Only where it is asked for.
+  // Only where it was asked for.
   device_options().tf32 = true;
   EXPECT_EQ(plan("forward", {6}, DType::f32).substr(0, 22), "cuDNN 91900 engine 100");
   device_options().tf32 = false;

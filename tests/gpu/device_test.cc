@@ -1,6 +1,6 @@
-// Devices without a device: names, the reasons for which a CUDA device cannot be used, and tensors on a fake
-// one whose memory is the host's (fake_module.cc). Order matters where the whole program runs as one process:
-// the module that is opened first stays.
+// Devices without a real device: their names, the reasons why a CUDA device cannot be used, and tensors on a
+// fake device whose memory is the host's (fake_module.cc). The order of the tests matters where the whole
+// program runs as one process, because the module that is opened first stays.
 #include "tensor/core/device.h"
 
 #include <gtest/gtest.h>
@@ -53,7 +53,7 @@ TEST(Device, AModuleOfAnotherBuildIsRefused) {
   EXPECT_NE(std::string(e.what()).find("another build"), std::string::npos) << e.what();
 }
 
-// From here on the fake module is open: device 0 works, 1 has no driver.
+// From here on the fake module is open. Device 0 works; device 1 has no driver.
 class FakeDevice : public testing::Test {
  protected:
   void SetUp() override { setenv("VOXGRAD_CUDA_MODULE", VOXGRAD_FAKE_MODULE, 1); }
@@ -86,7 +86,7 @@ TEST_F(FakeDevice, ScopesSayWhereNewTensorsGo) {
   EXPECT_EQ(Tensor::empty({1}).device(), Device::cpu());
 }
 
-// Never a silent fallback: what would read device memory on the CPU names the operation and the device.
+// There is no silent fallback: what would read device memory on the CPU names the operation and the device.
 TEST_F(FakeDevice, TheCpuDoesNotReadDeviceMemory) {
   const Tensor t = Tensor::from<float>({1}, {1}).to(Device::cuda());
   const OpScope scope("softplus");

@@ -1,4 +1,4 @@
-// The example of docs/adding-an-op.md on a device whose backend has its kernels: the emulated one.
+// The example of docs/adding-an-op.md on a device whose backend has its kernels: the emulated device.
 #include "tests/autograd/example/softplus_kernel.h"
 #include "tests/gpu/gpu_check.h"
 

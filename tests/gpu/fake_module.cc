@@ -1,6 +1,6 @@
-// A module whose device 0 is host memory and whose kernels do nothing: for tests of what happens around them.
-// In a capture it refuses what a real device refuses: to wait, to read a result, to copy from the host.
-// Compiled with VOXGRAD_FAKE_ABI it pretends to be of another build.
+// A module whose device 0 is host memory and whose kernels do nothing. It is for tests of what happens around
+// kernels. In a capture it refuses what a real device refuses: to wait, to read a result, to copy from the
+// host. Compiled with VOXGRAD_FAKE_ABI, it pretends to come from another build.
 #include <cstdlib>
 #include <cstring>
 

@@ -1,4 +1,4 @@
-// What the tests on a CUDA device share. Without one they are skipped, and say why.
+// What the tests on a CUDA device share. Without a device they are skipped, and say why.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 
 namespace voxgrad::test {
 
-/// Why there is no device; empty: there is one.
+/// Why there is no device, or empty where there is one.
 inline const std::string& no_device() {
   static const std::string why = [] {
     try {
@@ -24,7 +24,7 @@ inline const std::string& no_device() {
   return why;
 }
 
-/// Whether the device is tests/gpu/emulation, where much work takes long.
+/// Whether the device is the one of tests/gpu/emulation, where large work takes long.
 inline bool emulated() {
   return describe_device(Device::cuda()).find("emulation on the host") != std::string::npos;
 }
@@ -41,7 +41,7 @@ inline Tensor noise(const Shape& shape, uint32_t which) {
 }
 inline Tensor gpu(const Tensor& t) { return t.to(Device::cuda()); }
 
-/// Root mean square of a - b over that of b; NaN where any element is not finite.
+/// The root mean square of a - b over that of b, or NaN where any element is not finite.
 inline double relative_error(const Tensor& a, const Tensor& b) {
   const Tensor u = a.to(Device::cpu()).to(DType::f64), v = b.to(Device::cpu()).to(DType::f64);
   double errors = 0, values = 0;
@@ -53,7 +53,7 @@ inline double relative_error(const Tensor& a, const Tensor& b) {
   return std::sqrt(errors / std::max(values, 1e-30));
 }
 
-/// FNV-1a over the bytes of a tensor, to compare processes by what they print.
+/// FNV-1a over the bytes of a tensor. What processes print of it can be compared.
 inline uint64_t checksum(const Tensor& t) {
   const Tensor host = t.to(Device::cpu());
   const auto* const bytes = static_cast<const unsigned char*>(host.raw());

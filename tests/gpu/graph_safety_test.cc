@@ -1,6 +1,6 @@
-// A dry run of a network on a device whose kernels do nothing: what a capture would refuse shows here,
-// without a device. A step of the U-Net of both stages - random numbers, dropout, forward, losses, backward,
-// clipping, Adam, average - must neither wait nor read nor copy from the host.
+// A dry run of a network on a device whose kernels do nothing. So what a capture would refuse shows without a
+// real device. A step of the U-Net of both stages - random numbers, dropout, forward, losses, backward,
+// clipping, Adam, average - must neither wait, nor read back, nor copy from the host.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -69,7 +69,7 @@ TEST_P(GraphSafety, ATrainingStepCanBeCaptured) {
   gpu::check(module.graph.end(context, &graph));
 }
 
-// What waits says so and does not record a wrong step.
+// What waits says so, and does not record a wrong step.
 TEST_F(FakeKernels, AValueThatIsReadRefusesTheCapture) {
   const Device device = Device::cuda();
   const Tensor logits = Tensor::zeros({2, 3}).to(device), label = Tensor::zeros({2}, DType::i32).to(device);

@@ -1,5 +1,5 @@
-// Kernels on the device at sizes that cross blocks and chunks, in f32 and bf16, against f32 on the CPU;
-// Philox to the bit; memory, graphs and pinned input.
+// Kernels on the device at sizes that cross blocks and chunks, in f32 and bf16, against f32 on the CPU.
+// Philox must match to the bit. Also memory, graphs and pinned input.
 #include "tensor/attention/attention.h"
 #include "tensor/core/gpu.h"
 #include "tensor/core/graph.h"
@@ -17,7 +17,7 @@ namespace {
 using test::gpu;
 using test::noise;
 
-constexpr double kF32 = 3e-6, kBf16 = 4e-3;  // rms: a few roundings of 2^-24; one of 2^-9
+constexpr double kF32 = 3e-6, kBf16 = 4e-3;  // rms: a few roundings of 2^-24; one rounding of 2^-9
 
 class GpuKernels : public test::OnGpu {};
 
@@ -118,14 +118,14 @@ TEST_F(GpuKernels, LossesAndSoftmaxOverManyRows) {
   EXPECT_TRUE(std::isnan(cross_entropy_sum(z, bad)));  // a label outside of the classes
 }
 
-// Several tiles each way, with rests; heads in eights take the tensor cores in bf16, wider ones and odd ones
-// do not.
+// Several tiles in each direction, with rests. In bf16, heads of a multiple of 8 channels run on the tensor
+// cores; wider and odd ones do not.
 TEST_F(GpuKernels, AttentionForwardAndBackward) {
   struct Case {
     int64_t n, queries, keys, heads, width, values;
     double scale;
-    // Times the bounds: the rounding of scores of up to some 80 is a relative error of probabilities, and few
-    // of these are large, so that differences of dy.v and dy.y cancel.
+    // Factors of the bounds. The rounding of scores of up to some 80 is a relative error of the
+    // probabilities. Few of these are large, so differences of dy.v and dy.y cancel.
     double room = 1;
   };
   for (const Case& s : {Case{2, 200, 200, 2, 32, 32, 0.18},
@@ -156,7 +156,7 @@ TEST_F(GpuKernels, AttentionForwardAndBackward) {
       Tensor yg = on(sy, t), lg = on(sl, DType::f32), dqg = on(sq, t), dkg = on(sk, t), dvg = on(sv, t);
       attention_forward(qg, kg, vg, s.scale, yg, lg);
       attention_backward(qg, kg, vg, s.scale, yg, lg, dyg, dqg, dkg, dvg);
-      // In bf16 the output is rounded, and before that the probabilities.
+      // In bf16 the output is rounded, and before that the probabilities are.
       const double bound = s.room * (t == DType::f32 ? kF32 : kBf16);
       EXPECT_LE(test::relative_error(lg, log_sum), kF32);
       EXPECT_LE(test::relative_error(yg, y), bound);
@@ -166,7 +166,7 @@ TEST_F(GpuKernels, AttentionForwardAndBackward) {
     }
 }
 
-// A view may begin anywhere; the tensor cores' copies of 16 bytes may not.
+// A view may begin anywhere. The 16-byte copies of the tensor-core kernels may not.
 TEST_F(GpuKernels, AttentionOfAViewThatIsNotAligned) {
   const Shape s{1, 6, 2, 16}, sl{1, 2, 6};
   for (uint32_t odd = 0; odd < 8; ++odd) {
@@ -203,7 +203,7 @@ TEST_F(GpuKernels, AttentionOfWiderHeadsIsRefused) {
   }
 }
 
-// Tables that a step reads go up without a wait: none may change before the device has it.
+// Tables that a step reads are uploaded without a wait. None may change before the device has it.
 TEST_F(GpuKernels, SmallUploadsArriveAsTheyWere) {
   constexpr int kUploads = 200;
   const int64_t width = 1023;

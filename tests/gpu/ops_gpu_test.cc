@@ -1,5 +1,5 @@
-// Every op record on the device: forward and gradients in f32 against the f64 reference on the CPU, on the
-// samples of the records.
+// Every op record on the device, on the samples of the records: forward and gradients in f32 against the f64
+// reference on the CPU.
 #include "tests/autograd/op_samples.h"
 #include "tests/gpu/gpu_check.h"
 
@@ -15,7 +15,7 @@ struct Pass {
   std::vector<Tensor> grads;
 };
 
-// With `bf16`, what the op takes in bf16 is rounded to it first, and stored in it unless all is f64.
+// With `bf16`, what the op takes in bf16 is first rounded to it. It is then stored in bf16 unless all is f64.
 Pass run(const Op& op, const OpSample& s, DType dtype, const Device& device, bool bf16 = false) {
   std::vector<Var> in;
   for (size_t i = 0; i < s.inputs.size(); ++i) {
@@ -64,7 +64,7 @@ TEST_P(GpuOps, AgreesWithTheReference) {
   const auto& [op, sample] = GetParam();
   const Pass want = run(*op, sample, DType::f64, Device::cpu());
   const Pass got = run(*op, sample, DType::f32, Device::cuda());
-  // Twice the bound of the CPU: sums run in another order.
+  // Twice the bound of the CPU, because sums run in another order.
   expect_near(got.out, want.out, 2 * sample.parity, "forward");
   for (size_t i = 0; i < want.grads.size(); ++i)
     if (want.grads[i].defined())
@@ -73,7 +73,7 @@ TEST_P(GpuOps, AgreesWithTheReference) {
 
 class GpuBf16Ops : public GpuOps {};
 
-// The bound is that of the CPU's bf16 kernels (tests/autograd/all_ops_test.cc).
+// The bound is the one of the CPU's bf16 kernels (tests/autograd/all_ops_test.cc).
 TEST_P(GpuBf16Ops, AgreesWithTheReferenceOnRoundedInputs) {
   const auto& [op, sample] = GetParam();
   const Pass want = run(*op, sample, DType::f64, Device::cpu(), true);

@@ -1,5 +1,6 @@
-// The residual process, windows, random numbers of a step and input on the device: the bits of the CPU.
-// What they read of a step lies in device memory, so a graph that holds them replays with other constants.
+// The residual process, windows, the random numbers of a step and input, on the device. All have the
+// bits of the CPU. What they read of a step lies in device memory. So a graph that holds them replays
+// with other constants.
 #include "tensor/process/process.h"
 
 #include "autograd/ops.h"
@@ -32,7 +33,7 @@ Tensor labels(const Shape& shape, int classes) {
   return Tensor::from(shape, v);
 }
 
-// Runs f on copies of the tensors on the device too; all of them have the bits of the CPU afterwards.
+// Runs f on the device on copies of the tensors too. Afterwards all of them must have the bits of the CPU.
 template <class F>
 void expect_same(std::vector<Tensor> t, F&& f) {
   std::vector<Tensor> there;
@@ -62,8 +63,8 @@ TEST_F(GpuProcess, NoisingEstimatesAndReverseStepsHaveTheBitsOfTheCpu) {
   expect_same({noise(s, 1), zeros()}, [](std::vector<Tensor>& t) { clip_to_probabilities(t[0], t[1]); });
 }
 
-// A step without a term reads nothing of it: what stands there may be anything. (A term without its tensor is
-// left out: the host does not see the factor.)
+// Where a step lacks a term, it reads nothing of it, so the memory may hold anything. (A term whose tensor is
+// undefined is left out, because the host does not see its factor.)
 TEST_F(GpuProcess, TermsWithoutAFactorAreNotRead) {
   const Shape s{1, 2, 2, 2, 2};
   const Tensor nan = Tensor::full(s, std::nan("")), none;
@@ -109,8 +110,8 @@ TEST_F(GpuProcess, AGraphOfRandomNumbersReadsSeedAndDraw) {
   EXPECT_TRUE(work.recorded());
 }
 
-// All that a step draws on the device, recorded once: after set() a replay draws the numbers of the new step,
-// which are those of the CPU.
+// All that a step draws on the device, recorded once. After set(), a replay draws the numbers of the new
+// step, and they are those of the CPU.
 TEST_F(GpuProcess, AGraphDrawsTheNumbersOfItsStep) {
   const Shape s{1003};
   const Tensor table = noise({3, 50}, 1), table_there = gpu(table);
@@ -146,7 +147,7 @@ TEST_F(GpuProcess, AGraphDrawsTheNumbersOfItsStep) {
 }
 
 // y = dropout(2 x), loss <y, r>: a step recorded as one graph. At every replay the mask is that of the step
-// on the CPU, and the gradient has the same mask as the output, kept or recomputed.
+// on the CPU. The gradient has the same mask as the output, whether it is kept or recomputed.
 TEST_F(GpuProcess, AGraphWithDropoutHasANewMaskAtEveryStep) {
   const Shape s{2, 3, 5, 7, 9};  // 1890 elements: not a multiple of 4
   const Tensor r = noise(s, 2);
@@ -159,7 +160,7 @@ TEST_F(GpuProcess, AGraphWithDropoutHasANewMaskAtEveryStep) {
         tape.set_recompute(recompute);
         const Var leaf = Var::leaf(x);
         const Var dropped = ops::dropout(ops::cast(ops::scale(leaf, 2), type), 0.4, random, 3);
-        // Its backward pass reads the dropped values, which recomputation makes again.
+        // Its backward pass reads the dropped values, which recomputation computes again.
         const Var squared = ops::mul(ops::cast(dropped, DType::f32), ops::cast(dropped, DType::f32));
         y.copy_from(squared.value());
         tape.backward(squared, seed);
@@ -236,8 +237,8 @@ TEST_F(GpuProcess, ARecordingWithoutMemoryIsTriedOnceMore) {
   expect_same_bits(y, want);
 }
 
-// Inputs that take as long to send as they do in a training, while the device is behind the host (work) or
-// ahead of it (none); nothing is compared, which would wait, before the last step.
+// Inputs that take as long to send as in a training, while the device is behind the host (work) or ahead of
+// it (none). Nothing is compared before the last step, because comparing would wait.
 TEST_F(GpuProcess, InputsArriveInTheirPlaceInOrder) {
   constexpr int kSteps = 48, kKinds = 4;  // inputs that take turns
   const Shape image_shape{1 << 20}, label_shape{1 << 19};
@@ -271,7 +272,7 @@ TEST_F(GpuProcess, InputsArriveInTheirPlaceInOrder) {
   }
 }
 
-// A queue that ends with a step on its way leaves nothing behind that writes into what comes after it.
+// A queue that ends while a step is on its way leaves nothing behind that writes into later memory.
 TEST_F(GpuProcess, AQueueMayEndWithAStepOnItsWay) {
   const Shape shape{1 << 20};
   const Tensor place = Tensor::full(shape, 1).to(Device::cuda()), input = Tensor::full(shape, 2);

@@ -1,5 +1,5 @@
-// Samples drawn on the device: those of the CPU to rounding, and one graph a step the bits of single
-// work.
+// Samples drawn on the device. They are those of the CPU up to rounding. One graph for each step gives the
+// bits of work that is queued call by call.
 #include "methods/group_sampler.h"
 #include "methods/segmenter.h"
 #include "tests/gpu/gpu_check.h"
@@ -35,7 +35,7 @@ class GpuSampling : public test::OnGpu, public testing::WithParamInterface<std::
 };
 
 TEST_P(GpuSampling, AGraphHasTheBitsOfSingleWorkAndTheSamplesAreThoseOfTheCpu) {
-  // One window that is the volume, and two that overlap: each at least once.
+  // One window that covers the volume, and two that overlap. Each voxel is covered at least once.
   for (const Triple& shape :
        GetParam() == "ddim" ? std::vector<Triple>{{4, 4, 4}, {4, 4, 5}} : std::vector<Triple>{{4, 4, 5}}) {
     Sampling cpu(Device::cpu(), shape, GetParam()), replayed(Device::cuda(), shape, GetParam()),
@@ -72,7 +72,7 @@ TEST_F(GpuSamplingWindows, SharesNotKeptGiveTheSameBits) {
   test::expect_same_bits(draw(false), kept);
 }
 
-// Of so many steps of groups of one size that a recording is of use.
+// From how many steps of groups of one size on a recording is of use.
 TEST_F(GpuSamplingWindows, AGraphIsRecordedForThreeStepsOfGroupsOfOneSize) {
   Sampling s(Device::cuda(), {4, 4, 4}, "ddim");
   const auto replayed = [&](int64_t steps, const std::vector<int64_t>& counts) {

@@ -1,7 +1,8 @@
 // Speeds of kernels on a CUDA device at the shapes of a U-Net with 128^3 patches: a table for
-// scripts/gpu-check. Wall time of many calls between two waits, so that the queue stays full; the first call,
-// which makes plans, is not counted. usage: gpu_speed [EXTENT] [BATCH] [plans]
-// plans: no times, each convolution of the whole U-Net once, and what does it.
+// scripts/gpu-check. It is the wall time of many calls between two waits, so the queue stays full. The first
+// call, which makes plans, is not counted.
+// usage: gpu_speed [EXTENT] [BATCH] [plans]
+// plans: no times; each convolution of the whole U-Net once, and what computes it.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -60,8 +61,8 @@ void memory_speed(int64_t n, int64_t e) {
     row(cat("copy ", t), seconds([&] { y.copy_from(x); }), 2 * bytes(t), "GB/s");
     row(cat("norm statistics ", t), seconds(statistics), bytes(t), "GB/s");
     row(cat("norm + leaky relu, elements ", t), seconds(elements), 2 * bytes(t), "GB/s");
-    // What has to move where a tensor is larger than the cache: sums over a whole sample come before its
-    // first result, so what they are made of is read twice.
+    // What has to move where a tensor is larger than the cache. Sums over a whole sample come before its
+    // first result, so the tensors that they sum are read twice.
     row(cat("norm + activation forward ", t, ", reads x twice, writes y"), seconds([&] {
           statistics();
           elements();
@@ -87,7 +88,7 @@ struct Layer {
   int64_t out, extent, kernel, stride;
 };
 
-// Those whose times tell most.
+// The layers whose times tell most.
 std::vector<Layer> some_layers(int64_t e) {
   return {{{1}, 32, e, 3, 1},          {{32}, 32, e, 3, 1},       {{32, 32}, 32, e, 3, 1},
           {{32}, 3, e, 1, 1},          {{32}, 64, e, 3, 2},       {{64}, 64, e / 2, 3, 1},
@@ -97,7 +98,7 @@ std::vector<Layer> some_layers(int64_t e) {
 
 const std::vector<int64_t> kFeatures{32, 64, 128, 256, 320, 320};
 
-// All but the transposed ones.
+// All layers except the transposed ones.
 std::vector<Layer> all_layers(int64_t e) {
   std::vector<Layer> layers{{{kFeatures[0]}, 3, e, 1, 1}};
   for (size_t i = 0; i < kFeatures.size(); ++i) {

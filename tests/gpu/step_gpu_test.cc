@@ -1,5 +1,5 @@
-// Whole training steps on the device, with dropout: the same as on the CPU, and captured as one graph the
-// same bits as step by step.
+// Whole training steps on the device, with dropout. They match those of the CPU. Captured as one graph, they
+// give the same bits as step by step.
 #include "nn/latent.h"
 #include "nn/losses.h"
 #include "nn/unet.h"
@@ -33,7 +33,7 @@ struct Training {
     if (device.is_cuda()) parameters.move_to(device);
     values = parameters.values();
     OptimizerOptions o;
-    o.clip_norm = 0.5;  // below the norm of these gradients: they are clipped
+    o.clip_norm = 0.5;  // below the norm of these gradients, so they are clipped
     o.ema_decay = 0.9;
     optimizer.emplace(o, values);
     image = Tensor::empty_on(device, {2, 4, 8, 8, 2});
@@ -53,7 +53,7 @@ struct Training {
     }
   }
 
-  // Forward with dropout, losses, backward, clipping, Adam, average: waits for nothing.
+  // Forward with dropout, losses, backward, clipping, Adam, average. Nothing here waits.
   void step() {
     parameters.zero_grads();
     Tape tape;
@@ -87,8 +87,8 @@ TEST_F(GpuStep, TrainsAsTheCpuDoes) {
       t->optimizer->prepare(kRate);
       t->step();
     }
-    // Sums in another order, through 12 layers and `step` updates of Adam, which amplifies where gradients
-    // are near 0.
+    // Sums run in another order, through 12 layers and `step` updates of Adam, which amplifies differences
+    // where gradients are near 0.
     EXPECT_NEAR(device.loss.item() / cpu.loss.item(), 1, 1e-4) << "step " << step;
     EXPECT_NEAR(device.optimizer->norm() / cpu.optimizer->norm(), 1, 1e-3) << "step " << step;
   }
@@ -117,7 +117,7 @@ TEST_F(GpuStep, OneGraphHasTheBitsOfSingleSteps) {
   }
 }
 
-// Posterior, drawn z and the head that reads it: the values and gradients of the CPU.
+// The posterior, the drawn z and the head that reads it: values and gradients are those of the CPU.
 TEST_F(GpuStep, TheLatentPartsComputeAsOnTheCpu) {
   struct Result {
     Tensor logits, grads;
@@ -144,7 +144,7 @@ TEST_F(GpuStep, TheLatentPartsComputeAsOnTheCpu) {
     return Result{logits.value(), p.grads()};
   };
   const Result cpu = run(Device::cpu()), device = run(Device::cuda());
-  // Sums in another order through eight layers; a rectifier near 0 may fall to the other side.
+  // Sums run in another order through eight layers. A rectifier near 0 may fall to the other side.
   EXPECT_LE(test::relative_error(device.logits, cpu.logits), 1e-5);
   EXPECT_LE(test::relative_error(device.grads, cpu.grads), 1e-3);
 }

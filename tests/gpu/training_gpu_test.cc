@@ -1,5 +1,5 @@
-// Training steps of the methods on the device: near those of the CPU, and as one graph a step the bits of
-// single steps; the same of the whole trainer.
+// Training steps of the methods on the device. They are near those of the CPU. One graph for each step gives
+// the bits of single calls. The same holds for the whole trainer.
 #include <algorithm>
 #include <iostream>
 
@@ -15,7 +15,7 @@
 namespace voxgrad {
 namespace {
 
-constexpr int kSteps = 3;  // one that is queued, one that is recorded, one that is replayed only
+constexpr int kSteps = 3;  // the first is queued, the second recorded, the third only replayed
 
 Plan small_plan() {
   Plan plan;
@@ -91,8 +91,8 @@ class GpuTraining : public test::OnGpu {
     EXPECT_EQ(cpu.terms[0].size(), 2u);
     test::expect_same_bits(replayed.values, single.values);
     test::expect_same_bits(replayed.averaged, single.averaged);
-    // Sums in another order, and updates of Adam, which amplifies where gradients are near 0. The first loss
-    // knows of no update: the same noise, times and targets.
+    // Sums run in another order, and Adam amplifies differences where gradients are near 0. The first loss
+    // comes before any update: it has the same noise, times and targets.
     EXPECT_NEAR(single.losses[0] / cpu.losses[0], 1, 1e-5);
     for (size_t i = 1; i < kSteps; ++i)
       EXPECT_NEAR(single.losses[i] / cpu.losses[i], 1, 1e-3) << "step " << i;
@@ -107,10 +107,10 @@ TEST_F(GpuTraining, StepsOfTheDenoiser) {
 TEST_F(GpuTraining, StepsOfTheDenoiserWithItsEstimateSupervised) {
   expect_one_result("pgrd", "denoiser", {"denoiser.dds=estimate"});
 }
-// Every replay has masks of its own: with those of the recorded step the losses would be others.
+// Every replay has masks of its own. With the masks of the recorded step the losses would differ.
 TEST_F(GpuTraining, StepsWithDropout) { expect_one_result("mc-dropout", "network"); }
 
-// A batch that cannot be made is its own step's matter: the step before is whole.
+// A batch that cannot be made concerns its own step only. The step before is whole.
 TEST_F(GpuTraining, ABatchThatFailsIsToldAtItsStep) {
   BatchFeed feed(Device::cuda(), 0, 3, [](int64_t step) {
     if (step == 1) fail(ErrorCode::data, "step 1");
@@ -126,7 +126,7 @@ TEST_F(GpuTraining, ABatchThatFailsIsToldAtItsStep) {
   EXPECT_THROW(one.next(), Error);
 }
 
-// The trainer itself on a phantom of `cases` cubes of `size`.
+// The trainer itself, on a phantom of `cases` cubes of `size`.
 class Runs {
  public:
   Runs(int cases, int size) {
@@ -157,7 +157,7 @@ class Runs {
   const std::string folder_ = temporary_.path();
 };
 
-// With and without graphs the same files.
+// The files are the same with and without graphs.
 TEST_F(GpuTraining, TheTrainerWithAndWithoutGraphs) {
   const Runs runs(3, 16);
   std::vector<std::string> said;
@@ -182,8 +182,8 @@ TEST_F(GpuTraining, TheTrainerWithAndWithoutGraphs) {
   EXPECT_EQ(stages_as_graphs(), 0);
 }
 
-// A run that is stopped on one device and goes on on the other ends where one that stayed does: weights,
-// moments and average came along. Other orders of sums make 2e-7, a moment that is lost 1e-3.
+// A run is stopped on one device and goes on on the other. It ends where a run that stayed ends, because
+// weights, moments and average came along. Another order of sums makes 2e-7; a lost moment makes 1e-3.
 TEST_F(GpuTraining, ARunMovesBetweenDevices) {
   const Runs runs(3, 16);
   const auto weights = [&](const std::string& run, const Device& first, const Device& then) {
@@ -230,7 +230,8 @@ TEST_F(GpuPhantom, IsLearntAsOnTheCpu) {
   };
   const double cpu = dice(Device::cpu());
   EXPECT_GT(cpu, 0.5);
-  EXPECT_NEAR(dice(Device::cuda()), cpu, 0.03);  // two trainings on the CPU with other seeds differ by .02
+  EXPECT_NEAR(dice(Device::cuda()), cpu,
+              0.03);  // two trainings on the CPU with different seeds differ by .02
 }
 
 }  // namespace

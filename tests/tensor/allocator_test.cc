@@ -1,4 +1,5 @@
-// Which blocks are reused, and that idle ones go back before the process grows past what it needed at once.
+// Which blocks the allocator reuses. Idle blocks go back before the process grows past what it
+// needed at once.
 #include "tensor/core/allocator.h"
 
 #include <gtest/gtest.h>
@@ -38,7 +39,7 @@ TEST_F(Allocator, ABlockServesItsSizeAndALittleLess) {
   EXPECT_GE(idle, 12 * kMiB);
   Block less(11 * kMiB);
   EXPECT_EQ(memory_stats().cached, 0u);
-  EXPECT_EQ(memory_stats().current, before + idle);  // what it really takes
+  EXPECT_EQ(memory_stats().current, before + idle);  // what idle blocks really take
   less.free();
   EXPECT_EQ(memory_stats().cached, idle);
   EXPECT_EQ(memory_stats().current, before);
@@ -58,7 +59,8 @@ TEST_F(Allocator, ALargerBlockDoesNotPassTheBound) {
 }
 
 TEST_F(Allocator, HoldsLittleMoreThanWasInUseAtOnce) {
-  // Larger than anything before it in this process, so that the bound is known. Not touched: takes no memory.
+  // Larger than any allocation before it in this process, so the bound is known. It is not touched, so it
+  // takes no memory.
   const size_t most = memory_stats().current + 512 * kMiB;
   Block(512 * kMiB).free();
   std::vector<Block> live;
@@ -71,7 +73,7 @@ TEST_F(Allocator, HoldsLittleMoreThanWasInUseAtOnce) {
     } else {
       live.emplace_back(1 + draws.below(3 * i + 2, 40 * kMiB));
       EXPECT_EQ(reinterpret_cast<uintptr_t>(live.back().p) % 64, 0u);
-      live.back().p[0] = live.back().p[live.back().bytes - 1] = 1;  // it is all there
+      live.back().p[0] = live.back().p[live.back().bytes - 1] = 1;  // all of it is there
     }
     const MemoryStats now = memory_stats();
     ASSERT_LE(now.current + now.cached, most + most / 16);

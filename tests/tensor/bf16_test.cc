@@ -1,5 +1,5 @@
-// The kernels of bf16 tensors against the plain loops in double precision on the same (rounded) numbers, on
-// every instruction set: avx512bf16 has kernels of its own, amx some more, the others widen.
+// The kernels of bf16 tensors against the plain loops in double precision, on the same rounded numbers and on
+// every instruction set. avx512bf16 has kernels of its own, amx has some more, and the others widen.
 #include "tensor/conv/conv.h"
 #include "tensor/core/convert.h"
 #include "tensor/norm/norm.h"
@@ -20,9 +20,9 @@ std::vector<CpuIsa> instruction_sets() {
 Tensor half(const Tensor& t) { return t.to(DType::bf16); }
 Tensor wide(const Tensor& t) { return t.to(DType::f64); }
 
-// Products of two bf16 numbers are exact in f32 (two times 8 bits), so a result has the error of a sum in
-// f32, relative to the sum of magnitudes; where it is stored in bf16, also half a unit in the last of 8 bits,
-// 2^-8 of itself.
+// A product of two bf16 numbers is exact in f32 (two times 8 bits). So a result has the error of a sum in
+// f32, relative to the sum of magnitudes. Where it is stored in bf16, half a unit in the last of 8 bits is
+// added, which is 2^-8 of the result.
 void expect_result(const Tensor& got, const Tensor& want, const Tensor& bound, int64_t terms) {
   ASSERT_EQ(got.shape(), want.shape());
   const double storage = got.dtype() == DType::bf16 ? 0x1p-8 : 0;
@@ -40,8 +40,8 @@ struct Case {
   Triple kernel{3, 3, 3}, stride{1, 1, 1}, pad{1, 1, 1};
 };
 
-// Even and odd channels and widths, several inputs, rows longer than a tile, strides, depth one, wide
-// padding, and a kernel that only the reference takes.
+// The cases: even and odd channels and widths, several inputs, rows longer than a tile, strides, depth one,
+// wide padding, and a kernel that only the reference takes.
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{
       {{3, 4, 5}, {16}, 16},
@@ -97,7 +97,7 @@ struct Results {
   std::vector<Tensor> dx;
 };
 
-// bf16, or f64 of the given function of each tensor.
+// The given function of each tensor, in bf16 or in f64.
 template <class F>
 Results run(const Data& d, F&& f) {
   const Tensor w = f(d.w, true), dy = f(d.dy, false);
@@ -127,7 +127,7 @@ Tensor magnitude(const Tensor& t, bool rounds) {
   return a;
 }
 
-// All tests of this name: direct sums only (winograd_test.cc has the others in bf16 too).
+// All tests of this name use direct sums only. winograd_test.cc has the others, in bf16 too.
 class Bf16Conv3d : public testing::Test {
   const test::AllowWinograd allow_{false};
 };
@@ -250,7 +250,7 @@ TEST(Bf16Norm, AllPassesMatchF64WithTheSameBitsOnAnyNumberOfThreads) {
               test::expect_same_bits(got[i], one[i]);
               continue;
             }
-            // As in norm_test.cc, and half a unit in the last place of what is stored in bf16.
+            // As in norm_test.cc, plus half a unit in the last place of what is stored in bf16.
             double largest = 1;
             for (const double v : want[i].to_vector<double>()) largest = std::max(largest, std::abs(v));
             Tensor allowed = want[i].clone();
@@ -294,7 +294,7 @@ TEST(Bf16, OtherTypesAreRefused) {
   EXPECT_THROW(convert(Tensor::zeros({2}), y), Error);
   const Data d = make({{3, 4, 5}, {16}, 16});
   Tensor out = Tensor::empty(d.dy.shape(), DType::bf16);
-  EXPECT_THROW(conv3d_forward(d.p, d.x, half(d.w), d.bias, out), Error);  // weights are f32
+  EXPECT_THROW(conv3d_forward(d.p, d.x, half(d.w), d.bias, out), Error);  // weights must be f32
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Every direct convolution kernel of every instruction set against the plain loop in double precision, and
-// the same bits with any number of threads. (tests/tensor/winograd_test.cc has the other algorithm.)
+// Every direct convolution kernel of every instruction set against the plain loop in double precision. The
+// bits must be the same with any number of threads. (tests/tensor/winograd_test.cc has the other algorithm.)
 #include "tensor/conv/conv.h"
 
 #include "tensor/core/trace.h"
@@ -10,7 +10,7 @@ namespace {
 
 using test::Setting;
 
-// All tests of this name: direct sums only.
+// All tests of this name use direct sums only.
 class Conv3d : public testing::Test {
   const test::AllowWinograd allow_{false};
 };
@@ -23,8 +23,8 @@ struct Case {
   int64_t n = 2;
 };
 
-// Odd sizes, rows shorter and longer than a tile, few, odd and many channels, several inputs, volumes of
-// depth one.
+// The cases: odd sizes, rows shorter and longer than a tile, few, odd and many channels, several inputs,
+// volumes of depth one.
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{
       {{3, 4, 5}, {16}, 16},
@@ -175,7 +175,7 @@ TEST_F(Conv3d, AGradientThatIsNotWantedIsLeftOut) {
   }
 }
 
-// All results of one case as one list.
+// All results of one case, as one list.
 std::vector<Tensor> everything(const Data& d) {
   Tensor y = test::unwritten(d.dy.shape()), dw = test::unwritten(d.w.shape()),
          dbias = test::unwritten(d.bias.shape());

@@ -1,5 +1,5 @@
-// Convolutions on tiles: the same code on plain loops, on every CPU, and on the instructions where the CPU
-// has them. bf16_test.cc runs the public functions on every instruction set.
+// Convolutions on tiles. The same code runs on plain loops, on every CPU, and on the instructions, where the
+// CPU has them. bf16_test.cc runs the public functions on every instruction set.
 #include "tensor/conv/cpu/tiles.h"
 
 #include "tensor/conv/cpu/passes.h"
@@ -24,8 +24,8 @@ struct Case {
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{
-      // 3x3x3. Odd extents; rows shorter than a tile, of a tile, longer, and longer than a span of sums; one
-      // voxel; boxes and slabs that end inside the volume.
+      // 3x3x3. Odd extents. Rows shorter than a tile, as long as a tile, longer, and longer than a span of
+      // sums. One voxel. Boxes and slabs that end inside the volume.
       {{3, 4, 5}, {16}, 16, 2},
       {{2, 3, 16}, {16}, 32},
       {{3, 2, 33}, {16}, 48},
@@ -34,14 +34,15 @@ const std::vector<Case>& cases() {
       {{9, 10, 3}, {32}, 16, 2},
       {{1, 2, 131}, {32}, 16},
       {{2, 9, 17}, {64}, 48, 2},
-      // Two partitions of the gradient of the weights, two ranges of that of the bias.
+      // Two partitions of the gradient of the weights, and two ranges of the gradient of the bias.
       {{5, 30, 31}, {4}, 16},
       // Several inputs.
       {{3, 4, 5}, {32, 32}, 32},
       {{2, 3, 19}, {64, 32}, 16},
       {{2, 2, 3}, {32, 64, 32}, 80, 2},
       {{2, 3, 4}, {16, 16}, 16},
-      // Channels that fill no row of a tile, on both sides; those of an image, whose taps along H share one.
+      // Channels that fill no row of a tile, on both sides. The channels of an image, whose taps along H
+      // share a row.
       {{3, 3, 6}, {1}, 16},
       {{3, 4, 5}, {4}, 32, 2},
       {{4, 3, 9}, {4, 3}, 16},
@@ -51,7 +52,7 @@ const std::vector<Case>& cases() {
       {{2, 2, 5}, {48}, 3},
       {{2, 2, 3}, {70}, 1},
       {{1, 2, 3}, {16}, 130},
-      // Other kernels: anisotropic, 2-D, one tap, no padding, much of it.
+      // Other kernels: anisotropic, 2-D, one tap, no padding, large padding.
       {{3, 4, 5}, {32}, 16, 1, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},
       {{1, 7, 9}, {4}, 16, 2, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},
       {{3, 4, 25}, {32}, 3, 2, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
@@ -131,7 +132,7 @@ std::vector<ref::Part<const T>> parts_of(const std::vector<Tensor>& x) {
 
 constexpr auto kTiles = cpu::ConvAlgorithm::tiles;
 
-// All passes on these tiles.
+// All passes, on these tiles.
 Results on_tiles(const cpu::TileKernels& tiles, const Data& d) {
   cpu::ConvTables k = cpu::conv_tables(CpuIsa::portable);
   k.tiles = &tiles;
@@ -158,7 +159,7 @@ Results on_tiles(const cpu::TileKernels& tiles, const Data& d) {
 
 Results on_plain_tiles(const Data& d) { return on_tiles(cpu::plain_tile_kernels(), d); }
 
-// In f64, of the numbers or of their magnitudes.
+// The results in f64, of the numbers or of their magnitudes.
 Results reference(const Data& d, bool magnitudes) {
   const auto wide = [&](const Tensor& t) {
     const Tensor a = t.to(DType::f64).clone();
@@ -182,9 +183,9 @@ Results reference(const Data& d, bool magnitudes) {
   return r;
 }
 
-// Products of bf16 numbers are exact in f32. A result is a sum of them in f32, so its error is that of a sum
-// of so many terms in some order, relative to the sum of their magnitudes; where it is stored in bf16, also
-// half a unit in the last of 8 bits, 2^-8 of itself.
+// Products of bf16 numbers are exact in f32. A result is a sum of them in f32. So its error is that of a sum
+// of as many terms in some order, relative to the sum of their magnitudes. Where the result is stored in
+// bf16, half a unit in the last of 8 bits is added, which is 2^-8 of it.
 TEST(TileConv, AllPassesMatchF64OnRoundedNumbers) {
   for (const Case& c : cases()) {
     const Data d = make(c);
@@ -222,8 +223,8 @@ TEST(TileConv, GradientsThatAreNotWantedAreLeftOut) {
   }
 }
 
-// Numbers k of a row of tiles, by f(k), and the weights of a step: products in the order that
-// docs/precision.md states.
+// The numbers k of a row of a tile, given by f(k), times the weights of a step. The products are added in the
+// order that docs/precision.md states.
 struct OneOutput {
   float sums[16][16] = {};
   template <class X, class W>
@@ -237,14 +238,15 @@ struct OneOutput {
   }
 };
 
-// Bias, then for each plane of taps and each 32 channels of all inputs the taps in their order. With few
-// channels those of three taps along H are together; with at most 16 numbers two taps along W are one step.
+// The sum in its stated order: the bias, then for each plane of taps and each 32 channels of all inputs the
+// taps in their order. With few channels, three taps along H are together. With at most 16 numbers, two taps
+// along W are one step.
 using StepsAlongW = std::vector<std::array<int64_t, 2>>;  // the taps of each step; 3: none
 
-// `taps_h`: taps along H that are together.
+// `taps_h`: the taps along H that are together.
 //
-// An output of bf16 shows few bits of its sum. So the first and the last plane of taps cancel each other, up
-// to rounding errors as large as the rest, where both lie inside the volume.
+// An output of bf16 shows few bits of its sum. So where both lie inside the volume, the first and the last
+// plane of taps cancel each other, up to rounding errors as large as the rest.
 void expect_stated_order(const Case& c, int64_t taps_h, const StepsAlongW& taps_w) {
   Data d = make(c);
   for (Tensor& x : d.x)
@@ -302,8 +304,8 @@ TEST(TileConv, OutputsAreSummedInTheStatedOrder) {
   expect_stated_order({{5, 5, 6}, {4}, 16, 1, {3, 3, 3}, {2, 2, 2}}, 3, of_stride_2);
 }
 
-// One partition: samples, slabs of 8 rows, planes, and 32 places at a time of the rows with their two columns
-// of zeros.
+// The sum of one partition: samples, slabs of 8 rows, planes, and 32 places at a time of the rows. Each row
+// has two columns of zeros.
 TEST(TileConv, GradientsOfWeightsAreSummedInTheStatedOrder) {
   const Data d = make({{3, 11, 6}, {16}, 16, 2});
   const Results got = on_plain_tiles(d);
@@ -336,7 +338,8 @@ TEST(TileConv, GradientsOfWeightsAreSummedInTheStatedOrder) {
 }
 
 TEST(TileConv, SameBitsWithAnyNumberOfThreads) {
-  // Many boxes, several groups of weights, several partitions of places and of the bias, classes of places.
+  // Many boxes, several groups of weights, several partitions of places and of the bias, and
+  // classes of places.
   for (const Case& c : {Case{{17, 9, 5}, {16}, 16}, Case{{3, 9, 5}, {32, 35}, 70}, Case{{5, 30, 31}, {4}, 16},
                         Case{{5, 9, 7}, {16}, 16, 1, {3, 3, 3}, {2, 2, 2}}}) {
     const Data d = make(c);
@@ -368,7 +371,7 @@ TEST(TileConv, AnInfinityReachesItsNeighboursAlone) {
     d.x[0].mutable_data<bf16>()[ref::place(d.p.in, 0, 1, 1, 6) * channels + 3] = bf16(INFINITY);
     const Tensor y = on_plain_tiles(d).y;
     for (int64_t v = 0; v < 9; ++v) {
-      // With 16 channels the tap beyond the third has weights of zero, and zero times infinity is NaN.
+      // With 16 channels, the tap after the third has weights of zero. Zero times infinity is NaN.
       const bool reached = (v >= 5 && v <= 7) || (channels == 16 && v == 4);
       EXPECT_EQ(!std::isfinite(static_cast<float>(y.data<bf16>()[ref::place(d.p.in, 0, 1, 1, v) * 16])),
                 reached)
@@ -391,7 +394,7 @@ TEST(TileConv, InstructionsGiveTheBitsOfThePlainLoops) {
   }
 }
 
-// What the public functions took, by the trace, a line each.
+// What the public functions took, as the trace says, one line each.
 std::string kernels_of(CpuIsa isa, const Data& d, Results& r) {
   const test::Setting setting(isa);
   r = unwritten(d, DType::bf16, DType::f32);

@@ -1,5 +1,5 @@
-// The pool of the CUDA backend on host memory: what it hands out, joins, caps, and keeps for a captured
-// graph.
+// The pool of the CUDA backend on host memory: what it hands out, joins, caps, and keeps for
+// a captured graph.
 #include "tensor/core/cuda/pool.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 
-// A device that is host memory with a limit.
+// A device whose memory is host memory, with a limit.
 struct FakeDevice {
   uint64_t limit = 1024 * kMiB, taken = 0;
   std::map<void*, uint64_t> segments;
@@ -108,7 +108,7 @@ TEST(CudaPool, OutOfMemoryNamesOpAndPeakAndRecovers) {
     EXPECT_NE(text.find("peak 60 MiB"), std::string::npos) << text;
   }
   pool.deallocate(a);
-  EXPECT_NE(pool.allocate("after", 90 * kMiB), nullptr);  // the unused segment went back first
+  EXPECT_NE(pool.allocate("after", 90 * kMiB), nullptr);  // the unused segment went back before
 }
 
 TEST(CudaPool, CapCountsReservedMemory) {
@@ -122,7 +122,7 @@ TEST(CudaPool, CapCountsReservedMemory) {
   EXPECT_NE(pool.allocate("x", 8 * kMiB), nullptr);
 }
 
-// What a graph allocated stays its own until the graph is destroyed: a replay writes there.
+// What a graph allocated stays its own until the graph is destroyed, because a replay writes there.
 TEST(CudaPool, ArenaKeepsTheMemoryOfAGraph) {
   FakeDevice device;
   Pool pool(device.driver());

@@ -1,5 +1,5 @@
-// What the CUDA backend decides without a device: refused versions of cuDNN, where libraries are looked for,
-// keys of plans, and convolutions seen as adjoints.
+// What the CUDA backend decides without a device: which versions of cuDNN it refuses, where it looks for
+// libraries, the keys of plans, and convolutions computed as adjoints.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -22,7 +22,7 @@ TEST(CudaRules, KnownBadVersionsOfCudnn) {
   EXPECT_EQ(cudnn_refusal(91002, ConvMode::fp32), nullptr);
 }
 
-// A variable of the environment for the length of a scope.
+// Sets a variable of the environment for the length of a scope.
 class Variable {
  public:
   Variable(const char* name, const std::string& value) : name_(name) {
@@ -115,7 +115,7 @@ TEST(CudaRules, ATransposedConvolutionIsTheAdjointOfAnother) {
 
 TEST(CudaRules, TheBoundOfF32RefusesTf32) {
   ConvPlanProblem p = problem();
-  constexpr double kTf32Rounding = 2.8e-4;  // rms of a product of two numbers rounded to 11 bits, relative
+  constexpr double kTf32Rounding = 2.8e-4;  // relative rms of a product of two numbers rounded to 11 bits
   for (const Pass pass : {Pass::forward, Pass::backward_data, Pass::backward_weights}) {
     p.pass = pass;
     p.tf32 = false;

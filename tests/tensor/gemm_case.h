@@ -10,7 +10,7 @@ struct GemmCase {
 };
 
 struct GemmInputs {
-  /// `ta`, `tb`: the factors are stored transposed. The output is read only if `beta` is not 0.
+  /// `ta`, `tb`: the factors are stored transposed. The output is read only where `beta` is not 0.
   GemmInputs(const GemmCase& c, bool ta, bool tb, double beta) {
     a = random(ta ? Shape{c.batch, c.k, c.m} : Shape{c.batch, c.m, c.k}, 1);
     Shape shape_b = tb ? Shape{c.batch, c.n, c.k} : Shape{c.batch, c.k, c.n};

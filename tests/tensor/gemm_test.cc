@@ -1,4 +1,4 @@
-// Matrix products on every implementation against the plain loop in double precision.
+// Matrix products with every implementation against the plain loop in double precision.
 #include "tensor/gemm/gemm.h"
 
 #include "tensor/core/kernel.h"
@@ -9,7 +9,7 @@ namespace {
 
 using test::Setting;
 
-// Which implementation computed, by the trace.
+// Which implementation computed, as the trace says.
 std::string chosen(const Tensor& a, const Tensor& b, Tensor& c) {
   std::string text;
   const TraceSink before = set_trace_sink([&](const TraceEvent& e) { text += e.text; });
@@ -47,7 +47,7 @@ TEST(Gemm, TheFirstImplementationThatDoesNotDeclineComputesUnlessAnotherIsPrefer
   EXPECT_EQ(of_depth(8), "ref");
 }
 
-// Every implementation is asked for: depth 5000 goes to OpenBLAS anyway, the others by preference.
+// Every implementation is tested. Depth 5000 goes to OpenBLAS in any case; the others are preferred by name.
 class GemmBy : public testing::TestWithParam<const char*> {};
 
 TEST_P(GemmBy, MatchesF64) {

@@ -1,4 +1,4 @@
-// Matrix products and attention on tiles, by the plain loops that stand for the instructions.
+// Matrix products and attention on tiles, with the plain loops that stand for the instructions.
 #include "tensor/attention/attention.h"
 #include "tensor/attention/cpu/attention.h"
 #include "tensor/core/convert.h"
@@ -12,7 +12,7 @@
 namespace voxgrad {
 namespace {
 
-// The factors are rounded, their products are exact in f32, so the error is that of a sum in f32.
+// The factors are rounded, and their products are exact in f32. So the error is that of a sum in f32.
 TEST(TileGemm, MatchesF64OnRoundedNumbers) {
   for (const test::GemmCase& c : {test::GemmCase{1, 1, 1, 1},
                                   {1, 5, 3, 7},
@@ -110,7 +110,7 @@ Results on_tiles(const cpu::TileKernels& tiles, const Attention& a) {
   return r;
 }
 
-// The definition in f64, and for each result a sum of magnitudes that bounds what rounding may change.
+// The definition in f64, and for each result a sum of magnitudes. It bounds what rounding may change.
 void reference(const Attention& a, Results& want, Results& bound) {
   const AttentionShape& s = a.s;
   want = unwritten(a, DType::f64, DType::f64);
@@ -145,15 +145,16 @@ void reference(const Attention& a, Results& want, Results& bound) {
         }
 }
 
-// Odd sizes; more queries and keys than a tile of positions; one key; several heads and samples.
+// The cases: odd sizes, more queries and keys than a tile of positions, one key, several heads and samples.
 const std::vector<AttentionShape>& sizes() {
   static const std::vector<AttentionShape> all{
       {2, 5, 7, 2, 16, 16}, {1, 97, 260, 1, 20, 7}, {1, 3, 1, 2, 33, 40}};
   return all;
 }
 
-// Probabilities and their gradients are rounded to bf16 before they are multiplied: half a unit in the last
-// of 8 bits, 2^-8 of each, so at most 2^-8 of the sum of magnitudes; the tenth is for the sums in f32.
+// Probabilities and their gradients are rounded to bf16 before they are multiplied. That is half a unit in
+// the last of 8 bits, 2^-8 of each, so at most 2^-8 of the sum of magnitudes. The extra tenth is for the
+// sums in f32.
 TEST(TileAttention, MatchesF64) {
   for (const AttentionShape& s : sizes()) {
     SCOPED_TRACE(cat(s.n, " ", s.queries, " ", s.keys, " ", s.heads, " ", s.width, " ", s.values));
@@ -180,7 +181,7 @@ TEST(TileAttention, SameBitsWithAnyNumberOfThreads) {
   }
 }
 
-// The public function, on bf16 tensors or in f32, with its line of the trace.
+// The public function, on bf16 tensors or in f32, and its line of the trace.
 std::string traced(CpuIsa isa, const Attention& a, DType t, Results& r) {
   const test::Setting setting(isa);
   r = unwritten(a, t, DType::f32);

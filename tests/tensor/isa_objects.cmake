@@ -1,8 +1,8 @@
-# Runs as a test: the objects compiled for an instruction set export nothing that the linker could take for all of the
-# program (weak functions), the rest of the library has no wide instructions, and none but the objects for AMX has
-# instructions on tiles.
+# Runs as a test of compiled objects. The objects for an instruction set must export nothing that the linker could use
+# for the whole program (weak functions). The rest of the library must have no wide instructions. Only the objects for
+# AMX may have instructions on tiles.
 #   cmake -DNM=.. -DOBJDUMP=.. -DISA_OBJECTS=.. -DTILE_OBJECTS=.. -DOTHER_OBJECTS=.. -P isa_objects.cmake
-# with lists separated by commas; TILE_OBJECTS are among ISA_OBJECTS.
+# The lists are separated by commas. TILE_OBJECTS are among ISA_OBJECTS.
 cmake_minimum_required(VERSION 3.25)
 string(REPLACE "," ";" ISA_OBJECTS "${ISA_OBJECTS}")
 string(REPLACE "," ";" TILE_OBJECTS "${TILE_OBJECTS}")

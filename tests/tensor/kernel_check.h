@@ -1,4 +1,4 @@
-// Helpers of the kernel tests: random tensors, every instruction set of this CPU, comparison with f64.
+// Helpers of the kernel tests: random tensors, every instruction set of this CPU, and comparison with f64.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -24,7 +24,7 @@ inline Tensor magnitude(const Tensor& t) {
   return a;
 }
 
-/// A tensor full of NaN: what a kernel forgets to write shows.
+/// A tensor full of NaN, so that what a kernel forgets to write shows.
 inline Tensor unwritten(const Shape& shape, DType dtype = DType::f32) {
   return Tensor::full(shape, NAN, dtype);
 }
@@ -36,7 +36,7 @@ inline std::vector<CpuIsa> instruction_sets() {
   return sets;
 }
 
-/// Runs the rest of a scope with an instruction set and a number of threads, then restores both.
+/// Sets an instruction set and a number of threads for the rest of a scope, then restores both.
 class Setting {
  public:
   explicit Setting(CpuIsa isa, int threads = 2) : isa_(cpu_isa()), threads_(thread_count()) {
@@ -53,7 +53,7 @@ class Setting {
   int threads_;
 };
 
-/// Allows Winograd's algorithm or not for the rest of a scope.
+/// Allows or forbids Winograd's algorithm for the rest of a scope.
 class AllowWinograd {
  public:
   explicit AllowWinograd(bool yes) : before_(winograd_allowed()) { allow_winograd(yes); }
@@ -63,7 +63,7 @@ class AllowWinograd {
   bool before_;
 };
 
-/// |got - want| <= bound[i] * relative for every element; NaN fails.
+/// Checks |got - want| <= bound[i] * relative for every element. NaN fails.
 inline void expect_close(const Tensor& got, const Tensor& want, const Tensor& bound, double relative) {
   ASSERT_EQ(got.shape(), want.shape());
   const Tensor g = got.to(DType::f64), w = want.to(DType::f64), b = bound.to(DType::f64);
@@ -83,7 +83,7 @@ inline void expect_same_bits(const Tensor& a, const Tensor& b) {
   EXPECT_EQ(std::memcmp(a.raw(), b.raw(), a.nbytes()), 0);
 }
 
-/// results() is a list of tensors that must not depend on the number of threads.
+/// Checks that the tensors of the list results() do not depend on the number of threads.
 template <class F>
 void expect_same_bits_with_any_threads(CpuIsa isa, F&& results) {
   std::vector<Tensor> one;
@@ -96,7 +96,7 @@ void expect_same_bits_with_any_threads(CpuIsa isa, F&& results) {
   }
 }
 
-/// ... nor on which of two instruction sets computes them.
+/// Checks that they do not depend on which of two instruction sets computes them either.
 template <class F>
 void expect_same_bits_with(CpuIsa a, CpuIsa b, F&& results) {
   const auto with = [&](CpuIsa isa) {
@@ -108,8 +108,8 @@ void expect_same_bits_with(CpuIsa a, CpuIsa b, F&& results) {
   for (size_t i = 0; i < first.size(); ++i) expect_same_bits(first[i], second[i]);
 }
 
-/// Relative error of a float sum of k products, against the sum of their magnitudes: k roundings of at most
-/// 2^-24 each do a random walk; 4 for the ends (bias, order, the final store) and luck.
+/// The relative error of a float sum of k products, against the sum of their magnitudes. It is a random walk
+/// of k roundings of at most 2^-24 each. The 4 is for the ends (bias, order, the final store) and for luck.
 inline double sum_tolerance(int64_t k) { return (4 + std::sqrt(static_cast<double>(k))) * 0x1p-23; }
 
 }  // namespace voxgrad::test

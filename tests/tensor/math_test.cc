@@ -1,5 +1,5 @@
-// The elementary functions against the C library in double precision, and Philox against its published
-// vectors.
+// The elementary functions against the C library in double precision, and Philox against its
+// published test vectors.
 #include "tensor/core/math.h"
 
 #include <gtest/gtest.h>
@@ -89,7 +89,7 @@ TEST(Philox, AnElementDoesNotDependOnWhereTheFillStarts) {
 
 TEST(Philox, AnOffsetIsAddedToSeedAndDraw) {
   Tensor y = Tensor::empty({101});
-  const int64_t seed = -5;  // seeds are 64 bits of any pattern
+  const int64_t seed = -5;  // a seed may be any pattern of 64 bits
   fill_normal(y, {3, Stream::test, 2}, Tensor::from<int64_t>({2}, {seed, 7}));
   const Philox g{3 + static_cast<uint64_t>(seed), Stream::test, 9};
   EXPECT_EQ(y.to_vector<float>(), random_normal({101}, g).to_vector<float>());
@@ -143,7 +143,7 @@ TEST(StepRandom, ColumnsAreThoseThatPhiloxChooses) {
   EXPECT_THROW(random_columns(Tensor::zeros({3, 0}), random, Stream::time_step, 1), Error);
 }
 
-// The same integers as Philox::below, which multiplies in 128 bits, up to the largest table.
+// The integers of Philox::below, which multiplies in 128 bits, up to the largest table.
 TEST(StepRandom, SixtyFourBitsAreEnoughToChooseAColumn) {
   const Philox g{3, Stream::test, 1};
   for (const int64_t n : {int64_t{1}, int64_t{3}, int64_t{1000}, (int64_t{1} << 32) - 1})

@@ -1,4 +1,4 @@
-// Normalisation kernels of every instruction set against the plain loop in double precision.
+// The normalisation kernels of every instruction set against the plain loop in double precision.
 #include "tensor/norm/norm.h"
 
 #include "tensor/core/math.h"
@@ -15,8 +15,8 @@ struct Case {
   bool per_sample = true;  // scale and shift [N, C], else [1, C]
 };
 
-// Channels below, at, above and beside multiples of a vector; one place; more than one tile; groups of
-// channels.
+// The cases: channels below, at, above and beside multiples of a vector, one place, more than one tile,
+// groups of channels.
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{{{2, 3, 4, 5, 16}, 16},  {{2, 9, 11, 13, 16}, 16, false},
                                      {{1, 2, 3, 7, 5}, 5},    {{2, 13, 17, 19, 3}, 3},
@@ -67,9 +67,9 @@ double largest(const Tensor& t) {
   return m;
 }
 
-// Errors come from the statistics: mean and rstd in float, 2^-24 each relative to the largest value (about 30
-// deviations from zero), times a few operations; sums over places in float within a tile. The data are fixed
-// and have no value so near the kink of a rectifier that rounding would change its side.
+// The error comes from the statistics. Mean and rstd are float: 2^-24 each, relative to the largest value
+// (about 30 deviations from zero), times a few operations. Sums over places are float within a tile. The data
+// are fixed. No value is so near the kink of a rectifier that rounding would change its side.
 TEST(Norm, AllPassesMatchF64) {
   for (const Case& c : cases()) {
     const Data d = make(c);
@@ -127,8 +127,8 @@ TEST(Norm, SameBitsWithAnyNumberOfThreadsAndOnAvx2AndAvx512) {
   }
 }
 
-// With mean 0, rstd 1, scale 1 and shift 0 the forward pass is the activation alone: the vector functions are
-// those of tensor/core/math.h bit by bit.
+// With mean 0, rstd 1, scale 1 and shift 0, the forward pass is the activation alone. Its vector functions
+// must be those of tensor/core/math.h bit by bit.
 TEST(Norm, ActivationsUseTheBitsOfOurOwnElementaryFunctions) {
   const int64_t n = 4001;
   Tensor x = Tensor::empty({1, n, 1});

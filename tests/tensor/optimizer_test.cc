@@ -1,4 +1,4 @@
-// Optimizer kernels of every instruction set against the plain loop in double precision.
+// The optimizer kernels of every instruction set against the plain loop in double precision.
 #include "tensor/optimizer/optimizer.h"
 
 #include "tests/tensor/kernel_check.h"
@@ -8,7 +8,7 @@ namespace {
 
 using test::Setting;
 
-constexpr int64_t kSize = 40007;  // several tiles and an end that fills no vector
+constexpr int64_t kSize = 40007;  // several tiles, and an end that fills no vector
 
 struct State {
   Tensor param, m, v, ema;
@@ -42,7 +42,7 @@ TEST(Optim, AdamMatchesF64) {
         for (const int threads : {1, 2, 3, 8}) {
           const Setting setting(isa, threads);
           const std::vector<Tensor> got = adam(o, ema, DType::f32).all();
-          // Five steps of a dozen roundings of values up to about 6.
+          // Five steps, each with a dozen roundings of values up to about 6.
           for (size_t i = 0; i < got.size(); ++i)
             test::expect_close(got[i], want[i], Tensor::full({kSize}, 6, DType::f64), 60 * 0x1p-24);
           if (one.empty()) one = got;
@@ -52,8 +52,8 @@ TEST(Optim, AdamMatchesF64) {
     }
 }
 
-// The first step of Adam moves every parameter by lr against the sign of its gradient, whatever the
-// gradient's size.
+// The first step of Adam moves every parameter by lr against the sign of its gradient, whatever the size
+// of the gradient.
 TEST(Optim, TheFirstAdamStepHasTheLengthOfTheLearningRate) {
   for (const CpuIsa isa : test::instruction_sets()) {
     const Setting setting(isa);

@@ -1,4 +1,5 @@
-// The runtime: what is asked for, what the environment overrides, what the process then computes with.
+// The runtime: what a caller asks for, what the environment overrides, and what the process
+// then computes with.
 #include "tensor/core/runtime.h"
 
 #include <gtest/gtest.h>
@@ -36,7 +37,7 @@ TEST_F(RuntimeTest, ComputesAsAsked) {
   EXPECT_FALSE(r.winograd());
   EXPECT_EQ(r.activations(), DType::bf16);
   EXPECT_FALSE(device_options().graphs);
-  // auto leaves all that as it is, but for the precision, which belongs to the object.
+  // auto leaves all of it as it is, except for the precision, which belongs to the object.
   const Runtime same({}, Device::cpu(), false);
   EXPECT_EQ(same.instruction_set(), CpuIsa::portable);
   EXPECT_EQ(same.precision(), Precision::fp32);

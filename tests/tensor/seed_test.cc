@@ -1,4 +1,4 @@
-// Seeds of the parts of an experiment: values that must never change, and that no two parts share one.
+// The seeds of the parts of an experiment. The values must never change, and no two parts may share one.
 #include "tensor/core/seed.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kLargest = ~uint64_t{0};
 
-// Computed in Python from the definition in tensor/core/seed.h.
+// The values were computed in Python from the definition in tensor/core/seed.h.
 TEST(Seed, ChildrenHaveTheirValuesForEver) {
   EXPECT_EQ(Seed{0}.child("").value, 0xA6BBC8DCBE30928Cu);
   EXPECT_EQ(Seed{1}.child("member").value, 0x5775F6D8AD72EF84u);
@@ -50,8 +50,8 @@ TEST(Seed, OrderMatters) {
   EXPECT_EQ(Seed{1}.child("a", 2), Seed{1}.child("a", 2));
 }
 
-// Every bit of seed or index changes about half of the child's bits: 32 of 64, with a standard deviation
-// of 4.
+// A changed bit of the seed or of the index changes about half of the bits of the child: 32 of 64, with a
+// standard deviation of 4.
 TEST(Seed, EveryBitChangesAboutHalfOfTheChild) {
   const Seed base = Seed{12345}.child("member", 678);
   for (int bit = 0; bit < 64; ++bit) {

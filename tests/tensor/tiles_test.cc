@@ -1,5 +1,5 @@
 // Tiles: the plain loops against the definition of TDPBF16PS, the instructions against the plain loops, and
-// the permission to use them.
+// the permission to use the instructions.
 #include "tensor/gemm/cpu/tiles.h"
 
 #include <array>
@@ -14,7 +14,7 @@
 namespace voxgrad {
 namespace {
 
-// A dot product of tiles: c[16][16] += a[16][16 pairs] . b[16][16 pairs].
+// A product of tiles: c[16][16] += a[16][16 pairs] . b[16][16 pairs].
 struct Product {
   std::array<std::array<bf16, 32>, 16> a{}, b{};
   std::array<std::array<float, 16>, 16> c{};
@@ -25,15 +25,15 @@ Product computed(const cpu::TileKernels& k, Product p) {
   return p;
 }
 
-// The bits, but for NaN: which NaN comes out is not part of the contract.
+// The bits of x, except for NaN: which NaN comes out is not part of the contract.
 uint32_t bits_of(float x) { return std::isnan(x) ? 0x7fc00000u : std::bit_cast<uint32_t>(x); }
 
 float without_denormal(float x) { return std::abs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
 
-// x y + c rounded to nearest even without a bound on the exponent, then flushed to zero or to infinity.
-// Neither fma() nor the rounding of float is used: p = x y is exact in double, s + error = p + c exactly
-// (Knuth's TwoSum), s with its last bit set where there is an error ("round to odd") keeps what a second
-// rounding to 24 bits needs.
+// x y + c rounded to nearest even without a bound on the exponent, then flushed to zero or to infinity. It
+// uses neither fma() nor the rounding of float. p = x y is exact in double. s + error = p + c is exact
+// (Knuth's TwoSum). Where there is an error, the last bit of s is set ("round to odd"). Then s keeps what a
+// second rounding, to 24 bits, needs.
 float exact_fma(float x, float y, float c) {
   if (!std::isfinite(x) || !std::isfinite(y) || !std::isfinite(c))
     return static_cast<float>(static_cast<double>(x) * y + c);
@@ -50,7 +50,7 @@ float exact_fma(float x, float y, float c) {
   return static_cast<float>(rounded);
 }
 
-// TDPBF16PS of Intel's manual, line by line.
+// TDPBF16PS as in Intel's manual, line by line.
 Product defined(Product p) {
   for (size_t m = 0; m < 16; ++m) {
     std::array<float, 32> temp{};
@@ -78,8 +78,8 @@ void expect_same(const Product& got, const Product& want) {
   EXPECT_EQ(bad, 0);
 }
 
-// Numbers of a kind: of a network; of all exponents; around the smallest normal one; around the largest; with
-// denormals, zeros of both signs, infinities and NaN.
+// Random numbers of a kind: as in a network; of all exponents; around the smallest normal number; around the
+// largest; with denormals, zeros of both signs, infinities and NaN.
 constexpr int kKinds = 5;
 float number(std::mt19937& random, int kind) {
   const auto uniform = [&](int from, int to) { return std::uniform_int_distribution<int>(from, to)(random); };
@@ -129,7 +129,7 @@ TEST(Tiles, PlainLoopsFollowTheDefinition) {
     for (const auto& row : want.c)
       for (const float x : row) tiny += x == 0, infinite += std::isinf(x), nan += std::isnan(x);
   }
-  EXPECT_GT(tiny, 10);  // the numbers are what the test is for
+  EXPECT_GT(tiny, 10);  // the kinds have the numbers that they are for
   EXPECT_GT(infinite, 10);
   EXPECT_GT(nan, 10);
 }
@@ -157,7 +157,7 @@ constexpr std::pair<float, float> kNone{0.0f, 0.0f};
 
 TEST(Tiles, EvenAndOddProductsAreSummedApartAndAddedLast) {
   constexpr std::pair<float, float> half_ulp{0x1p-12f, 0x1p-12f};
-  EXPECT_EQ(one({half_ulp, half_ulp}, 1), 1 + 0x1p-23f);  // each alone is lost beside 1
+  EXPECT_EQ(one({half_ulp, half_ulp}, 1), 1 + 0x1p-23f);  // each alone would be lost beside 1
   EXPECT_EQ(one({{1, 1}, half_ulp, half_ulp}), 1.0f);     // 1 + 2^-24, a tie to even, + 2^-24, again
   EXPECT_EQ(one({{1, 1}, half_ulp, kNone, half_ulp}), 1 + 0x1p-23f);         // odd: 2^-24 + 2^-24
   EXPECT_EQ(one({half_ulp, kNone, half_ulp, kNone, {1, 1}}), 1 + 0x1p-23f);  // k ascends
@@ -187,8 +187,8 @@ TEST(Tiles, DenormalsAreZeroAndTinyResultsTooAfterRounding) {
   EXPECT_EQ(bits_of(one({}, -0x1p-130f)), bits_of(0.0f));  // -0 + 0
   EXPECT_EQ(one({{0x1p-70f, 0x1p-70f}}), 0.0f);
   EXPECT_EQ(one({{0x1.8p-63f, 0x1p-63f}, {-0x1p-63f, 0x1p-63f}}), 0.0f);
-  // Beside the smallest normal number, at a quarter of its unit: 2^-126 - 2^-151 is a tie that rounds to it,
-  // 2^-126 - 2^-150 needs no rounding and is tiny. In float both round to 2^-126.
+  // Just below the smallest normal number, at a quarter of its unit. 2^-126 - 2^-151 is a tie that rounds to
+  // the normal number. 2^-126 - 2^-150 needs no rounding and is tiny. In float both would round to 2^-126.
   constexpr std::pair<float, float> least{0x1p-63f, 0x1p-63f};
   EXPECT_EQ(one({least, kNone, {-0x1p-76f, 0x1p-75f}}), 0x1p-126f);
   EXPECT_EQ(one({least, kNone, {-0x1p-75f, 0x1p-75f}}), 0.0f);
@@ -198,7 +198,7 @@ TEST(Tiles, DenormalsAreZeroAndTinyResultsTooAfterRounding) {
 TEST(Tiles, InfinitiesAndNaN) {
   EXPECT_EQ(one({{INFINITY, 2}}), INFINITY);
   EXPECT_TRUE(std::isnan(one({{INFINITY, 0}})));
-  EXPECT_TRUE(std::isnan(one({{INFINITY, 0x1p-133f}})));  // a denormal is zero
+  EXPECT_TRUE(std::isnan(one({{INFINITY, 0x1p-133f}})));  // a denormal counts as zero
   EXPECT_TRUE(std::isnan(one({{INFINITY, 1}, {-INFINITY, 1}})));
   EXPECT_TRUE(std::isnan(one({{NAN, 1}})));
   EXPECT_TRUE(std::isnan(one({{1, 1}}, NAN)));
@@ -211,7 +211,7 @@ std::vector<const cpu::TileKernels*> kernels() {
   return all;
 }
 
-// Rows side by side along the lanes, or lanes side by side along the rows; missing rows and lanes.
+// The cases: rows side by side along the lanes, lanes side by side along the rows, missing rows and lanes.
 TEST(Tiles, WeightsArePackedInPairsOfRows) {
   std::vector<float> w(32 * 37);
   for (size_t i = 0; i < w.size(); ++i) w[i] = 1 + static_cast<float>(i) * 0x1p-10f;  // ties among them

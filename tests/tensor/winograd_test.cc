@@ -1,5 +1,5 @@
-// Winograd's F(2, 3) convolutions: right to a stated error on every instruction set and in bf16, the same
-// bits with any number of threads and in any batch, and only where the rule says so.
+// Winograd's F(2, 3) convolutions. They have at most the stated error, on every instruction set and in bf16.
+// They give the same bits with any number of threads and in any batch. They run only where the rule says so.
 #include "tensor/conv/conv.h"
 #include "tensor/core/convert.h"
 #include "tensor/core/runtime.h"
@@ -20,9 +20,9 @@ struct Case {
   Triple kernel{3, 3, 3}, pad{1, 1, 1};
 };
 
-// Even and odd extents, rows of more and of fewer tiles than a task takes, channels that are no multiple of a
-// vector or of a block, several inputs, padding other than 1, volumes of depth one. Each has at least 64
-// tiles a sample.
+// The cases: even and odd extents, rows of more and of fewer tiles than a task takes, channels that are no
+// multiple of a vector or of a block, several inputs, padding other than 1, volumes of depth one. Each case
+// has at least 64 tiles in a sample.
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{
       {1, {8, 8, 8}, {16}, 16},
@@ -66,7 +66,7 @@ Data make(const Case& c) {
   return d;
 }
 
-// y, dw, dbias, then dx of each input; t is the type of all but parameters and their gradients.
+// y, dw, dbias, then dx of each input. t is the type of all except the parameters and their gradients.
 std::vector<Tensor> everything(const Data& d, DType t = DType::f32) {
   const DType parameter = parameter_dtype(t);
   std::vector<Tensor> x, dx;
@@ -90,7 +90,7 @@ std::string label(const Case& c, CpuIsa isa) {
   return cat(name_of(isa), " ", make(c).p.str(), " inputs ", c.channels.size());
 }
 
-// How many of the three passes say that Winograd computes them.
+// In how many of the three passes Winograd computes, as the trace says.
 int winograd_passes(const Data& d, DType t = DType::f32) {
   int count = 0;
   const TraceSink before = set_trace_sink([&](const TraceEvent& e) {
@@ -102,8 +102,9 @@ int winograd_passes(const Data& d, DType t = DType::f32) {
   return count;
 }
 
-// Transforms mix what a tile reads, so an output's error follows the largest sum of magnitudes in its 2 x 2 x
-// 2 tile (1 x 2 x 2 without taps along D): in a corner of the volume its own may be much smaller.
+// The transforms mix all inputs of a tile. So the error of an output follows the largest sum of magnitudes in
+// its tile of 2 x 2 x 2 (1 x 2 x 2 without taps along D). In a corner of the volume, the sum of the output
+// itself may be much smaller.
 Tensor largest_of_tile(const Tensor& t, int64_t depth) {
   Tensor out = t.clone();
   const double* const from = t.data<double>();
@@ -123,7 +124,7 @@ Tensor largest_of_tile(const Tensor& t, int64_t depth) {
   return out;
 }
 
-// What errors are relative to, for each of everything().
+// What the errors are relative to, for each result of everything().
 std::vector<Tensor> bounds(const Case& c, const Data& d) {
   auto bound = everything(magnitudes(d), DType::f64);
   for (size_t i = 0; i < bound.size(); ++i)
@@ -131,8 +132,9 @@ std::vector<Tensor> bounds(const Case& c, const Data& d) {
   return bound;
 }
 
-// Measured over all cases and instruction sets: at most 3.5 * 2^-24 of the sum of magnitudes, so four times
-// that for luck. (The direct kernels reach 5.8: their sums are 27 times as long; conv_test.cc allows 50.)
+// Measured over all cases and instruction sets: at most 3.5 * 2^-24 of the sum of magnitudes. The bound is
+// four times that, for luck. (The direct kernels reach 5.8, because their sums are 27 times as long.
+// conv_test.cc allows 50.)
 constexpr double kTolerance = 14 * 0x1p-24;
 
 TEST(Winograd, AllPassesMatchF64) {
@@ -154,7 +156,7 @@ TEST(Winograd, AllPassesMatchF64) {
   }
 }
 
-// What a bf16 kernel reads.
+// The numbers that a bf16 kernel reads.
 Data rounded(Data d) {
   for (Tensor& t : d.x) t = rounded_to_bf16(t);
   d.dy = rounded_to_bf16(d.dy);
@@ -164,8 +166,9 @@ Data rounded(Data d) {
 bool has_bf16() { return cpu_has(CpuIsa::avx512bf16); }
 constexpr const char* kNoBf16 = "this CPU has no AVX512-BF16; elsewhere bf16 convolutions are those of f32";
 
-// Measured over all cases: at most 1.8 * 2^-9 of the sum of magnitudes, so twice that for luck. (Each point
-// of inputs and of weights is rounded to 8 bits, half a unit being 2^-9 of it, and each output again.)
+// Measured over all cases: at most 1.8 * 2^-9 of the sum of magnitudes. The bound is twice that, for
+// luck. (Each point of inputs and of weights is rounded to 8 bits: half a unit is 2^-9 of it. Each output
+// is rounded again.)
 constexpr double kBf16Tolerance = 3.6 * 0x1p-9;
 
 TEST(Winograd, AllPassesInBf16MatchF64) {
@@ -180,11 +183,11 @@ TEST(Winograd, AllPassesInBf16MatchF64) {
     const auto bound = bounds(c, d);
     for (size_t i = 0; i < got.size(); ++i)
       test::expect_close(got[i], want[i], bound[i],
-                         i == 2 ? kTolerance : kBf16Tolerance);  // dbias: sums in f32
+                         i == 2 ? kTolerance : kBf16Tolerance);  // dbias is a sum in f32
   }
 }
 
-// Largest and root mean square error in a unit of the sum of magnitudes of the products.
+// The largest and the root mean square error, in a unit of the sum of magnitudes of the products.
 struct Errors {
   double most = 0, rms = 0;
 };
@@ -202,8 +205,8 @@ Errors errors_of(const Tensor& got, const Tensor& want, const Tensor& bound, dou
   return e;
 }
 
-// A third above the figures of docs/results/winograd.md: outputs, weights and inputs, 32 -> 32 channels at
-// 16^3, direct and by Winograd.
+// Bounds a third above the figures of docs/results/winograd.md, for outputs, weights and inputs of 32 -> 32
+// channels at 16^3. The first row is direct, the second is Winograd.
 constexpr Errors kStated[2][3] = {{{6.6, .62}, {.7, .13}, {6.9, .62}}, {{2.7, .36}, {2.1, .39}, {2.7, .37}}};
 constexpr Errors kStatedBf16[2][3] = {{{.77, .094}, {1.7e-5, 2.2e-6}, {.6, .094}},  // products are exact
                                       {{1.8, .22}, {.48, .095}, {1.3, .22}}};
@@ -265,7 +268,7 @@ Tensor sample(const Tensor& t, int64_t n) {
   return one;
 }
 
-// Sampling draws a case's samples in groups of any size and promises the same bits.
+// Sampling draws the samples of a case in groups of any size, and promises the same bits.
 TEST(Winograd, ASampleHasTheSameBitsAloneAndInABatch) {
   const AllowWinograd allow(true);
   for (const Kind k : kinds()) {
@@ -314,7 +317,7 @@ TEST(Winograd, RunsOnlyWhereItPaysAndIsAllowed) {
   if (cpu_isa() == CpuIsa::ref) GTEST_SKIP() << "limited to ref";
   EXPECT_EQ(passes({1, {8, 8, 8}, {16}, 16}), 3);
   EXPECT_EQ(passes({1, {8, 8, 8}, {4}, 32}), 0);   // few channels
-  EXPECT_EQ(passes({1, {8, 8, 8}, {8}, 8}), 0);    // no whole vector of either
+  EXPECT_EQ(passes({1, {8, 8, 8}, {8}, 8}), 0);    // neither fills a vector
   EXPECT_EQ(passes({3, {6, 6, 6}, {16}, 16}), 0);  // few tiles, however many samples
   EXPECT_EQ(passes({1, {8, 8, 8}, {16}, 16, {1, 1, 1}, {0, 0, 0}}), 0);
   allow_winograd(false);

@@ -13,11 +13,11 @@
 namespace voxgrad::cpu {
 namespace {
 
-// Positions of a tile: those that a task keeps, and those that it goes over. A tile of scores, 96 KiB, stays
-// in a second-level cache.
+// Positions of a tile: those that a task keeps, and those that it goes over. A tile of scores has 96 KiB, so
+// it stays in a second-level cache.
 constexpr int64_t kKept = 96, kPassed = 256;
 
-// c [rows, columns] = alpha a b + beta c, or a b^T: tiles of one task, so on its thread.
+// c [rows, columns] = alpha a b + beta c, or with b^T for b. It runs within a task, on its thread.
 struct Product {
   const Products& with;
 
@@ -44,7 +44,7 @@ struct Product {
   }
 };
 
-// Rows of one head of one sample, side by side.
+// The rows of one head of one sample. `read` copies some of them side by side.
 struct Head {
   const float* first;
   int64_t step, width;
@@ -59,7 +59,7 @@ struct Head {
   }
 };
 
-// The rows of a tile back to their places in x.
+// Writes the rows of a tile back to their places in x.
 void write(const AttentionShape& s, int64_t which, float* x, int64_t rows, int64_t columns, int64_t begin,
            int64_t count, const std::vector<float>& tile) {
   float* const to = x + s.at(which / s.heads, which % s.heads, begin, rows, columns);
@@ -67,7 +67,7 @@ void write(const AttentionShape& s, int64_t which, float* x, int64_t rows, int64
     std::copy_n(tile.data() + i * columns, columns, to + i * s.heads * columns);
 }
 
-// f(head of a sample, first position, positions) for tiles of `positions`, in parallel.
+// Calls f(head of a sample, first position, positions) for tiles of `positions`, in parallel.
 template <class F>
 void tiles(const AttentionShape& s, int64_t positions, F&& f) {
   const int64_t each = (positions + kKept - 1) / kKept;
@@ -76,7 +76,7 @@ void tiles(const AttentionShape& s, int64_t positions, F&& f) {
     f(task / each, first, std::min(kKept, positions - first));
   });
 }
-// f(first position, positions) for the tiles that a task goes over, in order.
+// Calls f(first position, positions) for the tiles that a task goes over, in order.
 template <class F>
 void passing(int64_t positions, F&& f) {
   for (int64_t i = 0; i < positions; i += kPassed) f(i, std::min(kPassed, positions - i));
@@ -94,7 +94,7 @@ void attention_forward(const Products& products, const AttentionForward& call) {
   const Product product{products};
   tiles(s, s.queries, [&](int64_t which, int64_t first, int64_t rows) {
     std::vector<float> queries, keys, values, scores = zeros(rows * kPassed), out = zeros(rows * s.values);
-    // Of the keys so far: the largest score, and the sum of the exponentials of scores minus it.
+    // Over the keys so far: the largest score, and the sum of exp(score - largest score).
     std::vector<float> most(static_cast<size_t>(rows), -INFINITY), sum = zeros(rows);
     Head(s, which, q, s.queries, s.width).read(first, rows, queries);
     passing(s.keys, [&](int64_t j, int64_t count) {
@@ -121,8 +121,8 @@ void attention_forward(const Products& products, const AttentionForward& call) {
   });
 }
 
-// Twice over all pairs, so that each task has its rows of a gradient to itself: by queries for dq, by keys,
-// with transposed tiles, for dk and dv.
+// Goes over all pairs twice, so that no two tasks write the same rows of a gradient: by queries for dq, and
+// by keys, with transposed tiles, for dk and dv.
 void attention_backward(const Products& products, const AttentionBackward& call) {
   const AttentionShape& s = call.shape;
   const float scale = static_cast<float>(call.scale);

@@ -1,12 +1,14 @@
-// Attention in f32 sums: softmax(scale q k^T) v for each head, without the matrix of scores in memory. A
-// block goes over tiles of keys with a running maximum and sum of each query's row (Rabe and Staats 2021, Dao
-// et al. 2022). The backward pass computes the probabilities again, once by tiles of queries for dq and once
-// by tiles of keys for dk and dv, so every block has its results to itself. Definition:
-// tensor/attention/ref/attention.h. Here the plain way, for f32 and any head of up to 128 channels.
+// Attention with f32 sums: softmax(scale q k^T) v for each head, without the matrix of scores in memory. The
+// definition is tensor/attention/ref/attention.h. These are the plain kernels, for f32 and for bf16 that
+// mma.cu does not take, and for heads of up to 128 channels.
 //
-// 256 threads are 16 x 16. A tile has 64 positions (32 where heads are wider than 64), and a thread the
-// scores of 4 rows by 4 columns: rows 4 i to 4 i + 3, columns j, j + 16, ... A product of a tile of scores
-// with rows of values goes through shared memory.
+// A block goes over tiles of keys. For each query it keeps a running maximum and sum (Rabe and Staats 2021,
+// Dao et al. 2022). The backward pass computes the probabilities again: once by tiles of queries for dq, and
+// once by tiles of keys for dk and dv. So no two blocks write the same results.
+//
+// A block has 256 threads, as 16 x 16. A tile has 64 positions (32 where heads are wider than 64). A thread
+// has the scores of 4 rows by 4 columns: rows 4 i to 4 i + 3, columns j, j + 16, ... (2 by 2 where a tile has
+// 32 positions). A product of a tile of scores with rows of values goes through shared memory.
 #include "tensor/attention/cuda/attention.cuh"
 #include "tensor/core/math.h"
 
@@ -21,13 +23,13 @@ struct Tile {
   static constexpr int kRows = kMost > 64 ? 32 : 64;
   static constexpr int kEach = kRows / kSide;          // rows, and columns of scores, of a thread
   static constexpr int kColumns = kMost / kSide;       // channels of a result of a thread
-  static constexpr int kPack = std::min(4, kColumns);  // of them that lie side by side
-  // Padded: 16 bytes of eight rows lie in different banks.
+  static constexpr int kPack = std::min(4, kColumns);  // how many of these channels lie side by side
+  // Rows are padded, so that 16 bytes of each of eight rows lie in different banks.
   static constexpr int kStep = kMost + 4, kScoreStep = kRows + 4;
   static constexpr int kSize = kRows * kStep, kScores = kRows * kScoreStep;
 };
 
-// The rows from `first` on in f32, zero beyond the last one and beyond their width.
+// Reads the rows from `first` on, as f32. Beyond the last row, and beyond their width, it writes zeros.
 template <class G, class T>
 __device__ void read_rows(float* to, const HeadRows<const T>& x, int first) {
   constexpr int kMost = G::kStep - 4;
@@ -38,7 +40,7 @@ __device__ void read_rows(float* to, const HeadRows<const T>& x, int first) {
   }
 }
 
-// The thread's rows of a result, times `factor[row]`.
+// Writes the thread's rows of a result, times `factor[row]`.
 template <class G, class T>
 __device__ void write_rows(const HeadRows<T>& y, int first, const float (&v)[G::kEach][G::kColumns],
                            const float (&factor)[G::kEach]) {
@@ -54,7 +56,7 @@ __device__ void write_rows(const HeadRows<T>& y, int first, const float (&v)[G::
     }
 }
 
-// p[i][j] = row i of a times row j of b, of the thread's rows and columns.
+// p[i][j] = row i of a times row j of b, for the thread's rows and columns.
 template <class G>
 __device__ void multiply_rows(const float* a, const float* b, int width, float (&p)[G::kEach][G::kEach]) {
   const float* const rows = a + static_cast<int>(threadIdx.x) / kSide * G::kEach * G::kStep;
@@ -79,7 +81,7 @@ __device__ void multiply_rows(const float* a, const float* b, int width, float (
   }
 }
 
-// sum += scores x: rows of scores [kRows][kScoreStep] times rows of x, summed over the tile's positions.
+// sum += scores x: rows of scores [kRows][kScoreStep] times rows of x, summed over the positions of the tile.
 template <class G>
 __device__ void add_product(const float* scores, const float* x, float (&sum)[G::kEach][G::kColumns]) {
   const float* const rows = scores + static_cast<int>(threadIdx.x) / kSide * G::kEach * G::kScoreStep;
@@ -102,7 +104,7 @@ __device__ void add_product(const float* scores, const float* x, float (&sum)[G:
   }
 }
 
-// The thread's scores to shared memory.
+// Writes the thread's scores to shared memory.
 template <class G>
 __device__ void put_scores(float* scores, const float (&p)[G::kEach][G::kEach]) {
   float* const to = scores + static_cast<int>(threadIdx.x) / kSide * G::kEach * G::kScoreStep +
@@ -113,7 +115,7 @@ __device__ void put_scores(float* scores, const float (&p)[G::kEach][G::kEach]) 
     for (int j = 0; j < G::kEach; ++j) to[i * G::kScoreStep + j * kSide] = p[i][j];
 }
 
-// Over the sixteen threads that share rows: half a warp.
+// Sum and maximum over the sixteen threads that share rows, which are half a warp.
 __device__ float side_sum(float v) {
 #pragma unroll
   for (int lane = kSide / 2; lane > 0; lane /= 2) v += __shfl_xor_sync(0xffffffffu, v, lane);
@@ -173,7 +175,7 @@ __global__ void __launch_bounds__(kThreads, 2) forward_kernel(ForwardArrays<T> a
     }
     put_scores<G>(scores, p);
     __syncthreads();
-    read_rows<G>(keys, v, first);  // in the same place
+    read_rows<G>(keys, v, first);  // values take the place of keys
     __syncthreads();
     add_product<G>(scores, keys, out);
   }
@@ -233,7 +235,7 @@ __global__ void __launch_bounds__(kThreads, 2) queries_kernel(BackwardArrays<T> 
   write_rows<G>(head_rows(s, tile, a.dq, s.queries, s.width), tile.first, sum, scale);
 }
 
-// Scores are transposed here: rows are keys.
+// Here scores are transposed: rows are keys.
 template <class T, int kMost>
 __global__ void __launch_bounds__(kThreads, 2) keys_kernel(BackwardArrays<T> a) {
   using G = Tile<kMost>;
@@ -289,7 +291,7 @@ __global__ void __launch_bounds__(kThreads, 2) keys_kernel(BackwardArrays<T> a) 
   write_rows<G>(head_rows(s, tile, a.dv, s.keys, s.values), tile.first, sum_v, one);
 }
 
-// along = dy.y of each row [n, queries, heads], written [n, heads, queries]: a warp a row.
+// along = dy.y of each row [n, queries, heads], written as [n, heads, queries]. One warp for each row.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     along_kernel(AttentionShape s, const T* y, const T* dy, float* along) {
@@ -336,7 +338,8 @@ void launch_backward(Context& c, const BackwardArrays<T>& a) {
   check_launch(c.op);
 }
 
-// f(integral_constant) with the least width of tiles that holds the heads. Positions are counted in int.
+// Calls f(integral_constant) with the smallest width of tiles that holds the heads. Positions must
+// fit an int.
 template <class F>
 void visit_width(const AttentionShape& s, F&& f) {
   const int64_t most = std::max(s.width, s.values);

@@ -1,5 +1,5 @@
-// What the kernels of attention share. A block works for one head of one sample: on a tile of its queries, or
-// of its keys.
+// What the kernels of attention share. A block of threads works on one tile, of queries or of keys, of one
+// head of one sample.
 #pragma once
 #include "tensor/attention/calls.h"
 #include "tensor/core/cuda/device.cuh"
@@ -26,7 +26,8 @@ struct BackwardArrays {
   T *dq, *dk, *dv;
 };
 
-/// The block's head of a sample and its first position, of tiles of `rows` of `count` positions.
+/// The head and sample that a block works on, and the first position of its tile. `count` positions are cut
+/// into tiles of `rows`.
 struct HeadTile {
   unsigned which, sample, head;  ///< which = sample heads + head
   int first;
@@ -57,7 +58,7 @@ inline unsigned head_tiles(const AttentionShape& s, int64_t count, int rows) {
   return static_cast<unsigned>(s.n * s.heads * ceil_div(count, rows));
 }
 
-/// Whether the tensor-core kernels (mma.cu) take it: heads of up to 64 channels, in eights.
+/// Whether the tensor-core kernels (mma.cu) take it: heads of up to 64 channels, in multiples of 8.
 bool fits_attention_mma(const AttentionShape& s);
 void attention_forward_mma(Context& c, const ForwardArrays<bf16>& a);
 void attention_backward_mma(Context& c, const BackwardArrays<bf16>& a);

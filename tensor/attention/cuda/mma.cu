@@ -1,9 +1,11 @@
-// Attention in bf16 on tensor cores (mma.sync m16n8k16, f32 sums), for heads of up to 64 channels in eights
-// (tiles after Dao et al. 2022). Four warps have 16 rows each of a tile of 64, queries or, for dk and dv,
-// keys; their operands stay in registers, and tiles of 64 positions of the other side pass through shared
-// memory, the next on its way while one is multiplied. What a product leaves in a thread's registers is laid
-// out as the left operand of the next one, so scores never leave them; probabilities are rounded to bf16
-// there.
+// Attention in bf16 on tensor cores (mma.sync m16n8k16, f32 sums), for heads of up to 64 channels in
+// multiples of 8. The tiles follow Dao et al. 2022.
+//
+// A block has a tile of 64 rows: queries, or keys for dk and dv. Each of its four warps has 16 of them, and
+// keeps their operands in registers. Tiles of 64 positions of the other side pass through shared memory.
+// While one is multiplied, the next is on its way. The result of a product lies in the registers of a
+// thread as the left operand of the next product. So scores never leave the registers. Probabilities are
+// rounded to bf16 there.
 #include <cuda_pipeline.h>
 
 #include "tensor/attention/cuda/attention.cuh"
@@ -15,15 +17,15 @@ namespace {
 
 constexpr int kBlock = 128, kRows = 64;
 
-// Channels of a row in shared memory, and its padded length: eight rows that ldmatrix reads lie in different
-// banks.
+// A tile in shared memory. kMost is the number of channels of a row. Rows are padded, so that the eight rows
+// that ldmatrix reads lie in different banks.
 template <int kMost>
 struct Tile {
   static constexpr int kStep = kMost + 8;
   static constexpr int kQuads = kRows * kStep / 8;  // of 16 bytes
 };
 
-// The rows from `first` on, zero beyond the last one and beyond their width.
+// Copies the rows from `first` on. Beyond the last row, and beyond their width, it writes zeros.
 template <int kMost>
 __device__ void copy_rows(uint4* to, const HeadRows<const bf16>& x, int first) {
   constexpr int kPieces = kMost / 8;
@@ -52,7 +54,7 @@ __device__ void wait_for_copies() {
   __syncthreads();
 }
 
-// The warp's 16 rows as left operands.
+// Reads the 16 rows of the warp as left operands.
 template <int kMost>
 __device__ void read_operand(uint32_t (&a)[kMost / 16][4], const uint4* tile) {
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
@@ -62,7 +64,7 @@ __device__ void read_operand(uint32_t (&a)[kMost / 16][4], const uint4* tile) {
   for (int k = 0; k < kMost / 16; ++k) load_matrices(a[k], rows + k * 16);
 }
 
-// sum += the warp's rows times rows 16 `chunk` to 16 `chunk` + 15 of the tile, transposed.
+// sum += the rows of the warp times the rows [16 chunk, 16 chunk + 16) of the tile, transposed.
 template <int kMost>
 __device__ void multiply_rows(const uint32_t (&a)[kMost / 16][4], const uint4* tile, int chunk,
                               float (&sum)[2][4]) {
@@ -83,7 +85,7 @@ __device__ uint32_t rounded_pair(float low, float high) {
   return pair.x | static_cast<uint32_t>(pair.y) << 16;
 }
 
-// sum += p, rounded, times rows 16 `chunk` to 16 `chunk` + 15 of the tile.
+// sum += p, rounded, times the rows [16 chunk, 16 chunk + 16) of the tile.
 template <int kMost>
 __device__ void add_product(const float (&p)[2][4], const uint4* tile, int chunk,
                             float (&sum)[kMost / 8][4]) {
@@ -101,14 +103,15 @@ __device__ void add_product(const float (&p)[2][4], const uint4* tile, int chunk
   }
 }
 
-// Of each 8 columns of a product a thread holds two, in rows lane / 4 (elements 0 and 1) and lane / 4 + 8 of
-// the warp's sixteen: row in the tile, first column.
+// Where a thread's results lie. Of each 8 columns of a product a thread holds two. They are in two of the
+// warp's sixteen rows: lane / 4 (elements 0 and 1) and lane / 4 + 8. row_of gives the row in the tile,
+// column_of the first of the two columns.
 __device__ int row_of(int half) {
   return static_cast<int>(threadIdx.x) / 32 * 16 + static_cast<int>(threadIdx.x) % 32 / 4 + 8 * half;
 }
 __device__ int column_of(int eight) { return eight * 8 + static_cast<int>(threadIdx.x) % 4 * 2; }
 
-// Over the four threads that share rows.
+// Sum and maximum over the four threads that share rows.
 __device__ float quad_sum(float v) {
   v += __shfl_xor_sync(0xffffffffu, v, 1);
   return v + __shfl_xor_sync(0xffffffffu, v, 2);
@@ -151,7 +154,7 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(ForwardArrays<bf16> a) 
   __syncthreads();
   copy_pair<kMost>(tiles[0], k, v, 0);
 
-  // `sum` is that of the thread's own columns until the end.
+  // Until the end, `sum` is the sum over the thread's own columns.
   float most[2] = {-INFINITY, -INFINITY}, sum[2] = {}, out[kMost / 8][4] = {};
   int now = 0;
   for (int first = 0; first < k.count; first += kRows, now = 1 - now) {
@@ -251,7 +254,7 @@ __global__ void __launch_bounds__(kBlock) queries_kernel(BackwardArrays<bf16> a)
   write_rows(head_rows(s, tile, a.dq, s.queries, s.width), tile.first, sum, a.scale, a.scale);
 }
 
-// Scores are transposed here: rows are keys.
+// Here scores are transposed: rows are keys.
 template <int kMost>
 __global__ void __launch_bounds__(kBlock) keys_kernel(BackwardArrays<bf16> a) {
   constexpr int kQuads = Tile<kMost>::kQuads;

@@ -1,4 +1,4 @@
-// Attention as plain loops: the definition, the oracle, the kernel for f64.
+// Attention as plain loops: the definition, the reference of the tests, and the kernel for f64.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -16,8 +16,10 @@ T dot(int64_t n, const T* a, const T* b) {
 }
 
 /// Scaled dot-product attention (Vaswani et al. 2017), for each sample and head:
-/// p_ij = exp(scale q_i.k_j - log_sum_i), y_i = sum_j p_ij v_j, where log_sum_i is the logarithm of
-/// sum_j exp(scale q_i.k_j). y [n, queries, heads, values]; log_sum [n, heads, queries].
+///   p_ij = exp(scale q_i.k_j - log_sum_i)
+///   y_i = sum_j p_ij v_j
+/// where log_sum_i is the logarithm of sum_j exp(scale q_i.k_j). y [n, queries, heads, values]; log_sum
+/// [n, heads, queries].
 template <class T>
 void attention_forward(const AttentionShape& s, T scale, const T* q, const T* k, const T* v, T* y,
                        T* log_sum) {
@@ -43,8 +45,10 @@ void attention_forward(const AttentionShape& s, T scale, const T* q, const T* k,
       }
 }
 
-/// dv_j = sum_i p_ij dy_i; with ds_ij = p_ij (dy_i.v_j - dy_i.y_i): dq_i = scale sum_j ds_ij k_j,
-/// dk_j = scale sum_i ds_ij q_i.
+/// The gradients. With ds_ij = p_ij (dy_i.v_j - dy_i.y_i):
+///   dv_j = sum_i p_ij dy_i
+///   dq_i = scale sum_j ds_ij k_j
+///   dk_j = scale sum_i ds_ij q_i
 template <class T>
 void attention_backward(const AttentionShape& s, T scale, const T* q, const T* k, const T* v, const T* y,
                         const T* log_sum, const T* dy, T* dq, T* dk, T* dv) {

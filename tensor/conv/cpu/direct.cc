@@ -7,36 +7,36 @@ namespace {
 
 using ref::Part;
 
-constexpr double kTaskFlops = 4e6;  // about 20 microseconds of one core: long beside the hand-out of a task
+constexpr double kTaskFlops = 4e6;  // about 20 microseconds of one core, so handing out a task costs little
 
 // A block of output channels of one output tensor.
 struct Block {
   size_t part;
   int64_t first, lanes;  // channels of that tensor
-  int vectors;           // 0: few channels, by ConvKernels::few
-  const float* weights;  // packed [line][channel][tap along W][lane], or as ConvKernels::few says
+  int vectors;           // 0: few channels, computed by ConvKernels::few
+  const float* weights;  // packed as [line][channel][tap along W][lane], or as ConvKernels::few says
   const float* bias;
 };
 
-// Output channels that a block computes, wanted or not.
+// The output channels that a block computes, whether wanted or not.
 int64_t width_of(const Block& b) {
   if (b.vectors > 0) return b.vectors * kLanes;
   return b.lanes <= 2 ? b.lanes : 4;
 }
 
-// Floats of the packed weights of one line of one input.
+// The floats of the packed weights of one line of one input.
 int64_t line_weights(const Block& b, int64_t taps, int64_t elements) {
   const int64_t channels = b.vectors > 0 ? elements : (elements + kLanes - 1) / kLanes * kLanes;
   return channels * taps * width_of(b);
 }
 
-// A pass with what its tiles need.
+// A pass, with what its tasks need.
 struct Prepared {
   DirectConv conv;
   std::vector<Tensor> halo;  // keeps copies of inputs alive
   Tensor scratch;            // packed weights and bias
   std::vector<Block> blocks;
-  int64_t elements = 0;  // of a place of all inputs
+  int64_t elements = 0;  // of a place, over all inputs
   int64_t chunk = 1;     // rows of a task
   int64_t chunks = 0;    // tasks of a plane
   int64_t tasks = 0;
@@ -44,8 +44,8 @@ struct Prepared {
 
 int64_t lines_of(const DirectConv& c) { return int64_t{c.taps[0].count} * c.taps[1].count; }
 
-// A tile function may read one column left of the input and one right of it (where there is more than one
-// tap).
+// Whether a row reads further outside the input than a kernel may: with more than one tap, one column to the
+// left and one to the right; with one tap, none.
 bool reads_too_far(const DirectConv& c) {
   const AxisTaps& t = c.taps[2];
   if (t.count == 0) return false;
@@ -54,8 +54,8 @@ bool reads_too_far(const DirectConv& c) {
          (c.grid[2] - 1) * c.stride[2] + t.offset[static_cast<size_t>(t.count - 1)] >= c.in[2] + margin;
 }
 
-// Copies the inputs with zeros on both sides along W, so that no tap leaves them. Rare: padding other than 0
-// or 1.
+// Copies the inputs with zeros on both sides along W, so that no tap leaves the copies. This is rare: it
+// needs a padding other than 0 or 1.
 void add_halo(Prepared& p) {
   DirectConv& c = p.conv;
   AxisTaps& t = c.taps[2];
@@ -77,7 +77,7 @@ void add_halo(Prepared& p) {
   for (auto& offset : t.offset) offset += left;
 }
 
-// out[lane] = w[lane * step] for the lanes that exist, then zeros.
+// out[lane] = w[lane * step] for the lanes that exist. The other lanes become zero.
 void pack_lanes(const float* w, int64_t step, int64_t lanes, int64_t width, float* out) {
   if (step == 1)
     std::copy_n(w, lanes, out);
@@ -86,7 +86,7 @@ void pack_lanes(const float* w, int64_t step, int64_t lanes, int64_t width, floa
   std::fill(out + lanes, out + width, 0.0f);
 }
 
-// The same for the weights of two input channels; w1 may be null: zeros.
+// The same for pairs of the weights of two input channels. Where w1 is null, its weights are zero.
 void pack_pairs(const ConvBf16Kernels& k, const float* w0, const float* w1, int64_t step, int64_t lanes,
                 int64_t width, float* out) {
   if (step == 1) {
@@ -101,7 +101,7 @@ void pack_pairs(const ConvBf16Kernels& k, const float* w0, const float* w1, int6
   std::fill(out + lanes, out + width, 0.0f);
 }
 
-// Packs the weights of one line of taps for all inputs.
+// Packs the weights of one line of taps, for all inputs.
 void pack_line(const DirectConv& c, int64_t first_tap, int64_t column, int64_t lanes, int64_t width,
                float* out) {
   const float* w = c.w + column * c.w_channel_out;
@@ -140,15 +140,15 @@ const RowKernels& rows_of(const ConvTables& kernels, const DirectConv& c) {
   return c.bf16 ? *kernels.rows_bf16 : *kernels.rows;
 }
 
-// Whether the next block of `rest` output channels goes to ConvKernels::few: where a vector of output
-// channels would be half empty, and vectors of input channels would not.
+// Whether the next block goes to ConvKernels::few, where `rest` output channels are left. It does where a
+// vector of output channels would be at least half empty, and vectors of input channels would not.
 bool suits_few(const DirectConv& c, int64_t rest) {
   constexpr int64_t kMost = 8;
   return !c.bf16 && rest <= kMost && c.taps[2].count > 0 && c.stride[2] == 1 && c.grid[2] >= kLanes &&
          std::all_of(c.x.begin(), c.x.end(), [](const DirectInput& x) { return x.elements >= kMost; });
 }
 
-// Cuts the outputs in blocks of channels and packs weights and bias for each.
+// Cuts the outputs into blocks of channels, and packs the weights and the bias of each.
 void pack(const ConvTables& kernels, Prepared& p) {
   const DirectConv& c = p.conv;
   const int64_t lines = lines_of(c);
@@ -158,7 +158,7 @@ void pack(const ConvTables& kernels, Prepared& p) {
     return sum;
   };
   const auto bias_size = [](const Block& b) { return std::max<int64_t>(b.vectors, 1) * kLanes; };
-  int64_t size = p.elements + kLanes;  // zeros first: a row of an input, and the bias of a pass without one
+  int64_t size = p.elements + kLanes;  // zeros first: a row of an input, and the bias where there is none
   int64_t channel = 0;                 // over all outputs
   std::vector<int64_t> column;
   for (size_t i = 0; i < c.y.size(); ++i) {
@@ -191,7 +191,7 @@ void pack(const ConvTables& kernels, Prepared& p) {
     const Block& b = p.blocks[i];
     const int64_t width = width_of(b);
     if (line == 0)
-      for (int64_t at = 0; at < bias_size(b); at += width)  // repeated for few channels
+      for (int64_t at = 0; at < bias_size(b); at += width)  // repeated where channels are few
         pack_lanes(c.bias ? c.bias + column[i] : nullptr, 1, c.bias ? b.lanes : 0, width, packed[i] + at);
     if (line >= lines) return;
     const auto a = static_cast<size_t>(line / c.taps[1].count),
@@ -217,8 +217,8 @@ void prepare(const ConvTables& kernels, const DirectConv& conv, Prepared& p) {
   p.tasks = conv.n * grid[0] * p.chunks * static_cast<int64_t>(p.blocks.size());
 }
 
-// The tile that covers a row of `width` places with the least work, where a tile costs its places and, for
-// loading weights, about 1.5 more.
+// The tile that covers a row of `width` places with the least work. A tile costs its places, plus about 1.5
+// places for loading the weights.
 int tile_for(const RowKernels& kernels, int vectors, int64_t width) {
   const int most = static_cast<int>(std::min<int64_t>(kernels.tile_places[vectors - 1], width));
   int best = 1;

@@ -22,9 +22,10 @@ void compute(ConvAlgorithm how, const ConvTables& k, std::span<const DirectConv>
   direct_conv(k, passes);
 }
 
-// The inputs of a pass as the kernels want them: in bf16 an odd number of channels is made even, because the
-// direct kernels read pairs; Winograd's and those on tiles read numbers. (Few inputs have an odd number:
-// images, and gradients of the heads.)
+// The inputs of a pass as the kernels need them. In bf16 the direct kernels read pairs of channels, so an
+// input with an odd number of channels is copied with one more channel of zeros. Winograd's kernels and those
+// on tiles read numbers and need no copy. (Few inputs have an odd number of channels: images, and gradients
+// of the heads.)
 template <class T>
 struct Inputs {
   std::vector<DirectInput> list;
@@ -64,8 +65,9 @@ void set_outputs(DirectConv& c, const std::vector<Part<T>>& y) {
   for (const auto& part : y) c.y.push_back({part.data, part.channels});
 }
 
-// Taps of an axis for the gradient with respect to places i = stride * j + parity: those t with (i + pad - t)
-// a multiple of the stride, read at j + (parity + pad - t) / stride.
+// The taps of one axis for the gradient with respect to the places i = stride * j + parity. These are
+// the taps t for which (i + pad - t) is a multiple of the stride. They read dy at j + (parity + pad -
+// t) / stride.
 AxisTaps backward_taps(int64_t kernel, int64_t stride, int64_t pad, int64_t parity) {
   AxisTaps taps;
   for (int64_t t = kernel - 1; t >= 0; --t) {
@@ -77,7 +79,7 @@ AxisTaps backward_taps(int64_t kernel, int64_t stride, int64_t pad, int64_t pari
   return taps;
 }
 
-// Calls f(parity along D, H, W) for each class of places of a grid with this stride.
+// Calls f(parity along D, H, W) for each class of places of a grid that has this stride.
 template <class F>
 void for_each_parity(const Triple& stride, F&& f) {
   for (int64_t a = 0; a < stride[0]; ++a)

@@ -1,6 +1,6 @@
-// Forward and backward passes of convolutions and transposed convolutions on the CPU, as passes of
-// tensor/conv/cpu/direct.h. T, the type of x and y and of their gradients, is float or bf16; weights and bias
-// are always f32: for bf16 they are rounded when they are packed.
+// Forward and backward passes of convolutions and transposed convolutions on the CPU. Each is written as one
+// or more passes of tensor/conv/cpu/direct.h. T is the type of x, of y and of their gradients: float or bf16.
+// Weights and bias are always f32. For bf16, the weights are rounded when they are packed.
 #pragma once
 #include <vector>
 
@@ -11,14 +11,15 @@
 
 namespace voxgrad::cpu {
 
-/// How a pass is computed: products of tiles for bf16 (tiles.h), Winograd's minimal filtering (winograd.h),
-/// or direct sums (direct.h). The caller makes sure that the problem and the instruction set allow it.
+/// How a pass is computed: by products of tiles for bf16 (tiles.h), by Winograd's minimal filtering
+/// (winograd.h), or by direct sums (direct.h). The caller makes sure that the problem and the instruction
+/// set allow it.
 enum class ConvAlgorithm { tiles, winograd, direct };
 
-/// Why a problem cannot run here; null when it can.
+/// Why a problem cannot run here, or null where it can.
 const char* direct_conv_declines(const ConvProblem& p);
 
-/// The taps of an axis of a forward pass.
+/// The taps of one axis of a forward pass.
 AxisTaps forward_taps(int64_t kernel, int64_t pad);
 
 template <class T>

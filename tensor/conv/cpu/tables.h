@@ -1,11 +1,11 @@
-// The kernels of convolutions of an instruction set, with those of gemm that they are made of.
+// The kernels of convolutions for one instruction set, together with those of gemm that they use.
 #pragma once
 #include "tensor/conv/cpu/kernels.h"
 #include "tensor/core/cpu/isa.h"
 
 namespace voxgrad::cpu {
 
-/// Null: the instruction set has none.
+/// A table is null where the instruction set has no such kernels.
 struct ConvTables {
   const RowKernels* rows;
   const ConvKernels* conv;

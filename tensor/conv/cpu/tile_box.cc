@@ -74,7 +74,7 @@ void TileBox::copy_plane(int64_t n, int64_t z, int64_t h, Bf16Bits* out) const {
         copy_row(n, z, (h + r) * stride_[1] + first_[1] + i, j, out);
 }
 
-// A row of a phase along W. Its taps along H begin with row h of the input.
+// Copies a row of one phase along W. Its taps along H begin with row h of the input.
 void TileBox::copy_row(int64_t n, int64_t z, int64_t h, int64_t phase, Bf16Bits* out) const {
   // Columns [begin, end) of the row lie inside the volume.
   const int64_t column = first_[2] + phase, step = stride_[2];

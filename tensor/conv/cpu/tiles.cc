@@ -16,16 +16,17 @@ constexpr int64_t kLeastTasks = 32;
 
 Bf16Bits* bits(const Tensor& t) { return reinterpret_cast<Bf16Bits*>(t.mutable_data<bf16>()); }
 
-// A block of 32 numbers for one tap, or of 16 for two taps along W: indices of the taps, as in AxisTaps.
+// A step of a sum: a block of 32 numbers for one tap, or of 16 numbers for each of two taps along W. The taps
+// are indices, as in AxisTaps.
 struct Step {
   int64_t block;
   size_t d, h, w[2];
   bool two;
 };
 
-// The steps of a pass in the order of the sum.
+// The steps of a pass, in the order of the sum.
 std::vector<Step> steps_of(const DirectConv& c, const TileBox& box) {
-  // Taps along W in their order, each with the next of its phase where both fit one row of a tile.
+  // Taps along W in their order. Where two fit one row of a tile, a tap is joined by the next of its phase.
   std::vector<Step> along_w;
   std::array<bool, 3> done{};
   for (size_t w = 0; w < static_cast<size_t>(c.taps[2].count); ++w) {
@@ -48,7 +49,7 @@ std::vector<Step> steps_of(const DirectConv& c, const TileBox& box) {
   return steps;
 }
 
-// 32 output channels of one tensor, or fewer at its end.
+// 32 output channels of one tensor, or fewer where the tensor ends.
 struct Block {
   size_t part;
   int64_t first, lanes;  // channels of that tensor
@@ -63,7 +64,7 @@ struct Pass {
   std::vector<int64_t> at;       // by block
 };
 
-// Packs the tile of weights of a step for the output channels [column, column + lanes).
+// Packs the tile of weights of one step, for the output channels [column, column + lanes).
 void pack(const TileKernels& k, const DirectConv& c, const TileBox& box, const Step& s, int64_t column,
           int64_t lanes, Bf16Bits* out) {
   TileWeightsPack p{};
@@ -118,14 +119,16 @@ std::vector<Block> blocks_of(const DirectConv& c) {
   return blocks;
 }
 
-// A sample's planes [z, z + depth) and rows [h, h + height), and blocks of output channels: those of a task.
+// The outputs of a task: planes [z, z + depth) and rows [h, h + height) of sample n, and blocks [block, end)
+// of output channels.
 struct Outputs {
   int64_t n, z, h;
   size_t block, end;
 };
 
-// Most planes, rows and blocks of a task. Large boxes copy less of their surroundings; small ones keep their
-// inputs in the cache and make more tasks. Rows are cut last, because they fill the tiles of a plane.
+// How the outputs are cut into tasks: the most planes, rows and blocks of a task. Large boxes copy less of
+// their surroundings. Small boxes keep their inputs in the cache and make more tasks. Rows are cut only where
+// planes do not suffice, because rows fill the tiles of a plane.
 struct Cut {
   int64_t n, blocks;
   Triple grid{};
@@ -157,7 +160,7 @@ struct Cut {
   }
 };
 
-// Outputs of a pass that lie in a task, if any, from a box of inputs.
+// Computes the outputs of a pass that lie in a task, if there are any, from a box of inputs.
 void run(const TileKernels& k, const Pass& p, const std::vector<Block>& blocks, const TileBox& box,
          const Cut& cut, const Outputs& o, const Bf16Bits* inputs, const Tensor& sums) {
   const DirectConv& conv = *p.conv;

@@ -1,11 +1,13 @@
-// The work is cut in groups of weights (up to 64 input x 64 output channels, all taps) times partitions of
-// the output planes, in slabs of some rows. A task goes through the planes of its slabs. It keeps the packed
-// planes of x that its taps reach, so that the next plane of outputs packs one more (two with stride 2).
+// The gradient of the weights on tiles. The work is cut into groups of weights and partitions of the output
+// planes. A group has up to 64 input channels, 64 output channels and all taps. The planes are cut into slabs
+// of some rows. A task goes through the planes of its slabs. It keeps the packed planes of x that its taps
+// reach, so the next plane of outputs needs only one more of them (two with stride 2).
 //
-// Packing, for each place and number of a group: x is read, written and read again (2 bytes each), and
-// written as pairs (4 bytes, one pair for each place, so that every tap finds its pairs on 64 bytes); dy is
-// read, written, read again and written transposed (2 bytes each). That is done once a group: x channels_out
-// / 64 times, dy channels_in / 64 times, in the second-level cache but for the first read.
+// The cost of packing, for each place and number of a group: x is read, written and read again (2 bytes
+// each), and written as pairs. That takes 4 bytes, because there is one pair for each place, so that every
+// tap finds its pairs on 64 bytes. dy is read, written, read again and written transposed (2 bytes each).
+// Every group packs its own channels. So x is packed channels_out / 64 times and dy channels_in / 64 times,
+// all in the second-level cache except for the first read.
 #include <algorithm>
 
 #include "tensor/conv/cpu/tile_box.h"
@@ -20,16 +22,16 @@ constexpr int64_t kGroup = 64;  // most channels of a group, on both sides
 constexpr int64_t kSums = kTileRows * kTilePairs;
 constexpr int64_t kMostPairs = 128 << 10;  // of the packed planes of x: half a MiB
 constexpr int64_t kMostRows = 8;           // of a slab
-// Places of a partition at least: its sums are set and combined, beside the passes over them that adding
-// takes, one for 192 places.
+// A partition has at least this many places. Its sums must be set to zero and combined. Adding already passes
+// over the sums once for each 192 places.
 constexpr int64_t kTaskPlaces = 2048;
-constexpr int64_t kTasks = 64;  // enough for 16 threads to end together
+constexpr int64_t kTasks = 64;  // enough that 16 threads end at about the same time
 
 Bf16Bits* bits(const Tensor& t) { return reinterpret_cast<Bf16Bits*>(t.mutable_data<bf16>()); }
 
 int64_t blocks_of(int64_t channels) { return (channels + kTilePairs - 1) / kTilePairs; }
 
-// Indices of a tap, as in AxisTaps. Where the taps along H are together, h is 0.
+// Indices of a tap, as in AxisTaps. Where the taps along H lie together, h is 0.
 struct Tap {
   size_t d, h, w;
 };
@@ -46,14 +48,14 @@ struct Group {
   TileBox box;
   int64_t first_in, first_out, outs;
   std::vector<Tap> taps;
-  int64_t offset;  // of its sums in a partition
+  int64_t offset;  // numbers from the start of a partition to the sums of this group
 
   int64_t dy_blocks() const { return blocks_of(outs); }
   int64_t tap_size() const { return box.blocks() * dy_blocks() * kSums; }
   int64_t size() const { return static_cast<int64_t>(taps.size()) * tap_size(); }
 };
 
-// Rows of a slab, so that its planes fit the cache.
+// The rows of a slab: so many that its planes fit the cache.
 int64_t rows_of_slab(const DirectConv& c, int64_t channels_in) {
   int64_t rows = std::min(kMostRows, c.grid[1]);
   const TileBox::Channels channels{0, std::min(kGroup, channels_in)};
@@ -64,7 +66,7 @@ int64_t rows_of_slab(const DirectConv& c, int64_t channels_in) {
   return rows;
 }
 
-// What a task works on: a plane of outputs, packed, and the planes of x around it.
+// What a task works on: one packed plane of outputs, and the planes of x around it.
 class Planes {
  public:
   Planes(const TileKernels& k, const DirectConv& c, const Group& g, const Bf16Bits* dy, int64_t channels,
@@ -82,7 +84,7 @@ class Planes {
     columns_ = Tensor::empty({most * g.dy_blocks() * kTilePairs}, DType::bf16);
   }
 
-  // Adds plane z of sample n, rows from h on, to the sums.
+  // Adds plane z of sample n, from row h on, to the sums.
   void add(int64_t n, int64_t h, int64_t z, float* sums) {
     if (n != n_ || h != h_) std::fill(made_.begin(), made_.end(), int64_t{-1});
     n_ = n, h_ = h;
@@ -111,8 +113,8 @@ class Planes {
   }
 
  private:
-  // The slot of plane z of x, packed if it was not. The planes of a plane of outputs follow each other, so no
-  // two of them share a slot.
+  // Returns the slot of plane z of x, and packs the plane where it was not packed. The planes that a plane of
+  // outputs reads follow each other, so no two of them share a slot.
   int64_t slot(int64_t z) {
     const int64_t at = z % static_cast<int64_t>(made_.size());
     int64_t& made = made_[static_cast<size_t>(at)];
@@ -126,7 +128,8 @@ class Planes {
     return at;
   }
 
-  // Returns the steps. Places that are no outputs are zero: those between rows and behind the last one.
+  // Packs a plane of outputs and returns its steps. Places that are no outputs are zero. They lie between the
+  // rows and behind the last row.
   int64_t pack_outputs(int64_t n, int64_t h, int64_t z) {
     const int64_t rows = std::min(height_, c_.grid[1] - h), row = g_.box.row(), width = c_.grid[2];
     const int64_t steps = ((rows - 1) * row + width + kTileDepth - 1) / kTileDepth,
@@ -154,7 +157,7 @@ class Planes {
   std::vector<int64_t> made_;  // planes in the slots
 };
 
-// Writes the weights of a tap of a group: the sum over partitions.
+// Writes the weights of one tap of a group: the sum over the partitions.
 void combine(const DirectConv& c, const Group& g, size_t tap, const float* partial, int64_t partitions,
              int64_t size, float* dw) {
   const Tap& t = g.taps[tap];

@@ -1,7 +1,7 @@
-// The work is cut in groups of weights (16 input channels x 32 output channels, all taps) times partitions of
-// the rows. A task keeps the sums of one group over one partition, chunk of rows by chunk of rows, so that a
-// chunk is read from memory once and from the cache for every line of taps. Partitions are summed in their
-// order. Nothing of this depends on threads or on the instruction set.
+// The work is cut into groups of weights and partitions of the rows. A group has 16 input channels, 32 output
+// channels and all taps. A task computes the sums of one group over one partition. It takes one chunk of rows
+// after the other, so it reads a chunk from memory once, and from the cache for every line of taps.
+// Partitions are added in their order. None of this depends on threads or on the instruction set.
 #include "tensor/conv/cpu/weights.h"
 
 #include <algorithm>
@@ -19,8 +19,8 @@ using ref::Part;
 
 constexpr int64_t kGroupIn = 16, kGroupOut = 32;
 constexpr double kTaskFlops = 4e6;
-constexpr int64_t kTasks = 64;         // enough for 16 threads to end together
-constexpr int64_t kChunkPlaces = 384;  // with 16 channels on both sides about the first-level cache
+constexpr int64_t kTasks = 64;         // enough that 16 threads end at about the same time
+constexpr int64_t kChunkPlaces = 384;  // with 16 channels of x and of dy about the first-level cache
 
 std::vector<Group> make_groups(const WeightsPass& p, int64_t& size) {
   std::vector<Group> groups;
@@ -41,7 +41,7 @@ std::vector<Group> make_groups(const WeightsPass& p, int64_t& size) {
   return groups;
 }
 
-// Sums of one group over rows [first, last), one line of taps after the other.
+// Adds rows [first, last) to the sums of one group, one line of taps after the other.
 void run_chunk(const ConvWeightsKernels& k, const WeightsPass& p, const Group& g, int64_t first, int64_t last,
                std::vector<WeightsRow>& rows, const float* zeros, float* sums) {
   const Part<const void>& x = p.x[g.part];
@@ -84,7 +84,7 @@ void run_chunk(const ConvWeightsKernels& k, const WeightsPass& p, const Group& g
   }
 }
 
-// Writes the weights of a line of a group: the sum over partitions.
+// Writes the weights of one line of a group: the sum over the partitions.
 void combine(const WeightsPass& p, const Group& g, size_t l, const float* partial, int64_t partitions,
              int64_t size) {
   for (int64_t v = 0; v < g.out_vectors(); ++v)
@@ -141,8 +141,8 @@ void backward_weights(const ConvWeightsKernels& k, const WeightsPass& p) {
       else
         run_chunk(k, p, g, r, end, list, zeros, sums);
       if (!p.dbias || g.in_first != 0) continue;
-      // Rows of dy follow each other in memory; a transposed convolution has a block of them for each grid
-      // row.
+      // Rows of dy follow each other in memory. In a transposed convolution, each row of the grid has a
+      // block of rows.
       const int64_t factor = p.dy_extent[0] * p.dy_extent[1] * p.dy_extent[2] / (p.grid[0] * p.grid[1]);
       for (int64_t v = 0; v < g.out_vectors(); ++v) {
         const int64_t channel = g.out_first + v * kLanes, at = r * factor * p.cout + channel;
@@ -167,8 +167,8 @@ void backward_weights(const ConvWeightsKernels& k, const WeightsPass& p) {
   }
 }
 
-// Gradients on tiles of a pass that reads `x` in a volume `in` for each place of `grid`, where `dy` is.
-// `channel_in`, `channel_out`: distances in dw of its channels.
+// The gradients on tiles. The pass reads `x`, in a volume of extents `in`, for each place of `grid`, where
+// `dy` lies. `channel_in` and `channel_out` are the distances between channels in dw.
 void weights_on_tiles(const TileKernels& k, const ConvProblem& p, const Triple& in, const Triple& grid,
                       const std::vector<Part<const bf16>>& x, const bf16* dy, int64_t dy_channels,
                       int64_t channel_in, int64_t channel_out, float* dw) {
@@ -237,7 +237,7 @@ void conv_transpose3d_backward_weights(ConvAlgorithm how, const ConvTables& k, c
                                        const T* x, const T* dy, float* dw, float* dbias) {
   if constexpr (std::is_same_v<T, bf16>)
     if (how == ConvAlgorithm::tiles) {
-      // That of a strided convolution, which reads dy, and whose output gradient is x.
+      // This is the gradient of a strided convolution that reads dy, and whose output gradient is x.
       weights_on_tiles(*k.tiles, p, p.out, p.in, {{dy, p.cout}}, x, p.cin, 1, p.cout, dw);
       return bias_on_tiles(*k.tiles, p, dy, dbias);
     }

@@ -1,4 +1,4 @@
-// Gradients of the weights and bias of a convolution, or of a transposed one, on the CPU.
+// The gradients of the weights and the bias of a convolution, or of a transposed one, on the CPU.
 #pragma once
 #include <vector>
 
@@ -9,7 +9,7 @@
 
 namespace voxgrad::cpu {
 
-/// dbias may be null. T: float or bf16; gradients of weights are f32.
+/// T is float or bf16. The gradients of weights and bias are f32. dbias may be null.
 template <class T>
 void conv3d_backward_weights(ConvAlgorithm how, const ConvTables& k, const ConvProblem& p,
                              const std::vector<ref::Part<const T>>& x, const T* dy, float* dw, float* dbias);

@@ -1,6 +1,7 @@
-// In bf16 an instruction multiplies two pairs and adds both products to one sum. For the gradient of weights
-// the pair are two neighbouring places of a row, which lie apart in a channels-last tensor: rows of pairs are
-// made for a chunk of rows, in the cache, and serve all lines of taps and blocks of channels.
+// The gradient of the weights in bf16. An instruction multiplies two pairs and adds both products to one
+// sum. Here a pair is two neighbouring places of a row, and those lie apart in a channels-last tensor. So
+// rows of pairs are made for a chunk of rows. They stay in the cache, and serve all lines of taps and all
+// blocks of channels.
 #include <algorithm>
 
 #include "tensor/conv/cpu/weights_pass.h"
@@ -14,12 +15,13 @@ constexpr int64_t kMostChannels = 16, kMostLanes = 32;  // of a group
 PairRows::PairRows(const WeightsPass& p, int64_t chunk_rows) : p_(p) {
   const int64_t stride = p.x_stride[2];
   if (p.taps > 1 && stride == 1) {
-    // One broadcast of x serves all taps: x of even places, dy of every place from that of the last tap on.
+    // One broadcast of x serves all taps. The columns of x are the even places. The columns of dy are all
+    // places, beginning with the one that the last tap needs.
     pairs_ = (p.x_extent[2] + 1) / 2;
     x_.columns = {0, 2, 1, pairs_};
     dy_.columns = {p.pad - (p.taps - 1), 1, 1, 2 * (pairs_ - 1) + p.taps};
   } else {
-    // dy of even places, x of every place from the first that a tap reads.
+    // The columns of dy are the even places. Those of x are all places from the first that a tap reads.
     pairs_ = (p.grid[2] + 1) / 2;
     x_.columns = {-p.pad, 1, stride, 2 * (pairs_ - 1) * stride + p.taps};
     dy_.columns = {0, 2, 1, pairs_};

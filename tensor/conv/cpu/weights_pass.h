@@ -1,4 +1,4 @@
-// What the f32 and the bf16 drivers of the gradients of weights share: how the work is described.
+// The description of the work that the f32 and the bf16 driver of the gradients of weights share.
 #pragma once
 #include <vector>
 
@@ -8,16 +8,16 @@
 
 namespace voxgrad::cpu {
 
-// A line of taps: which row of x meets which row of dy. Row (z, y) of the grid reads x at (z * x_stride[0] +
-// x_z, ..) and dy at (z * dy_stride[0] + dy_z, ..).
+// A line of taps: it says which row of x meets which row of dy. Row (z, y) of the grid reads x at
+// (z * x_stride[0] + x_z, ..) and dy at (z * dy_stride[0] + dy_z, ..).
 struct Line {
   int64_t x_z, x_y, dy_z, dy_y, dy_x;
-  int64_t first_tap;  // flat index of tap 0 along W in w
+  int64_t first_tap;  // the flat index in w of the tap that is 0 along W
 };
 
 struct WeightsPass {
   int64_t n;
-  Triple grid;  // rows (n, z, y) are summed over; grid[2] places each
+  Triple grid;  // the sum runs over rows (n, z, y), of grid[2] places each
   Triple x_extent, dy_extent;
   Triple x_stride, dy_stride;
   int64_t taps, pad;  // along W
@@ -32,15 +32,15 @@ struct WeightsPass {
 
 struct Group {
   size_t part;
-  int64_t x_first, channels;  // of the part
-  int64_t in_first;           // of all inputs
+  int64_t x_first, channels;  // first channel in the part, and how many
+  int64_t in_first;           // first channel in all inputs together
   int64_t out_first, lanes;
   int64_t out_vectors() const { return (lanes + kLanes - 1) / kLanes; }
-  int64_t offset;  // of its sums in a partition
+  int64_t offset;  // floats from the start of a partition to the sums of this group
 };
 
-// The rows that a line of taps pairs for row r of the grid, as places of x and dy; false where the line lies
-// outside x.
+// Sets x and dy to the places where the two rows begin that a line of taps pairs for row r of the grid.
+// Returns false where the line lies outside x.
 inline bool rows_of(const WeightsPass& p, const Line& line, int64_t r, int64_t& x, int64_t& dy) {
   const int64_t n = r / (p.grid[0] * p.grid[1]), z = r / p.grid[1] % p.grid[0], y = r % p.grid[1];
   const int64_t xz = z * p.x_stride[0] + line.x_z, xy = y * p.x_stride[1] + line.x_y;
@@ -50,21 +50,22 @@ inline bool rows_of(const WeightsPass& p, const Line& line, int64_t r, int64_t& 
   return true;
 }
 
-// Which pairs of places a row of pairs holds: column i the places first + i * advance and `distance` further,
-// zero where they lie outside the row.
+// The pairs of places that a row of pairs holds. Column i is the place first + i * advance and the one
+// `distance` further. A place outside the row counts as zero.
 struct PairColumns {
   int64_t first, advance, distance, count;
 };
 
-// Rows of pairs of a chunk, made when a line of taps first asks for them (tensor/conv/cpu/weights_bf16.cc).
+// The rows of pairs of a chunk. A row is made when a line of taps first asks
+// for it (tensor/conv/cpu/weights_bf16.cc).
 class PairRows {
  public:
   PairRows(const WeightsPass& p, int64_t chunk_rows);
-  // Sums of one group over rows [first, last), one line of taps after the other.
+  // Adds rows [first, last) to the sums of one group, one line of taps after the other.
   void run_chunk(const Group& g, int64_t first, int64_t last, float* sums);
 
  private:
-  // Rows of one tensor: `made` lists the rows in the order of their slots.
+  // The rows of one tensor. `made` lists the rows in the order of their slots.
   struct Rows {
     PairColumns columns;
     int64_t size;  // floats of a slot
@@ -82,7 +83,7 @@ class PairRows {
   const float* dy_row(const Group& g, int64_t place);
 
   const WeightsPass& p_;
-  int64_t pairs_;  // that a run of a row takes
+  int64_t pairs_;  // steps of a run along a row
   Rows x_, dy_;
   std::vector<WeightsRow> rows_;
 };

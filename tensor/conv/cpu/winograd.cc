@@ -11,11 +11,11 @@ namespace {
 using ref::Part;
 using ref::place;
 
-// Below these the direct kernels are as fast: transforms of few channels cost what they save, and few tiles
-// do not pay for the transform of the weights.
+// Below these limits the direct kernels are as fast. With few channels, the transforms cost what they save.
+// Few tiles do not pay for the transform of the weights.
 constexpr int64_t kLeastChannels = 8;
 constexpr int64_t kLeastTiles = 64;  // of a sample
-constexpr int64_t kFewTiles = 24;    // where there would be few tasks
+constexpr int64_t kFewTiles = 24;    // of a task, where there would be few tasks
 constexpr int64_t kFewTasks = 32;
 constexpr int64_t kTileOutputs = 8;
 
@@ -24,12 +24,12 @@ struct Block {
   size_t part;
   int64_t first, lanes;  // channels of that tensor
   int vectors;
-  int64_t column;  // first channel over all outputs
+  int64_t column;  // first channel in all outputs together
   float *weights, *bias;
   int64_t width() const { return int64_t{vectors} * kLanes; }
 };
 
-// A pass with what its tasks need.
+// A pass, with what its tasks need.
 struct Prepared {
   const DirectConv& conv;
   TileGrid grid;
@@ -47,14 +47,14 @@ struct Prepared {
   int64_t weights_point(const Block& b) const { return elements * b.width() + kApart; }
 };
 
-// Points of the weights of 16 input channels from c0 for one block.
+// Computes the points of the weights of up to 16 input channels from c0 on, for one block.
 void transform_weights(const WinogradWeightsKernels& k, const Prepared& p, const Block& b, int64_t c0) {
   const DirectConv& c = p.conv;
   const int64_t count = std::min<int64_t>(kLanes, p.cin - c0), width = b.width();
   const int64_t taps = 9 * p.grid.depth_taps;
   thread_local std::vector<float> packed;  // [channel][tap][lane]
   packed.assign(static_cast<size_t>(count * taps * width), 0.0f);
-  const auto weights_of = [&](int64_t t) {  // of tap t, at the first channels
+  const auto weights_of = [&](int64_t t) {  // the weights of tap t, from the first channels on
     const int64_t source = (c.taps[0].source[static_cast<size_t>(t / 9)] * 3 +
                             c.taps[1].source[static_cast<size_t>(t / 3 % 3)]) *
                                3 +
@@ -69,7 +69,7 @@ void transform_weights(const WinogradWeightsKernels& k, const Prepared& p, const
       for (int64_t i = 0; i < count; ++i) std::copy_n(w + i * c.w_channel_in, b.lanes, to + i * taps * width);
     else
       for (int64_t l = 0; l < b.lanes; ++l) {
-        __builtin_prefetch(next + l * c.w_channel_out);  // lines too far apart for the hardware
+        __builtin_prefetch(next + l * c.w_channel_out);  // lines too far apart for the hardware prefetcher
         for (int64_t i = 0; i < count; ++i)
           to[i * taps * width + l] = w[i * c.w_channel_in + l * c.w_channel_out];
       }
@@ -158,7 +158,7 @@ void write_outputs(const WinogradKernels<T>& k, const Prepared& p, const Block& 
   });
 }
 
-// All outputs of tiles [first, last) for blocks [block, end).
+// Computes all outputs of tiles [first, last) for blocks [block, end).
 template <class T>
 void run_tiles(const ConvTables& table, const Prepared& p, int64_t first, int64_t last, size_t block,
                size_t end) {
@@ -166,7 +166,7 @@ void run_tiles(const ConvTables& table, const Prepared& p, int64_t first, int64_
   const DirectConv& c = p.conv;
   const int64_t tiles = last - first;
   const int64_t v_point = tiles * p.elements + kApart, m_point = tiles * 2 * kLanes + kApart;
-  // In bf16 the outputs of all blocks wait in f32 for the last point along D.
+  // In bf16 the outputs of all blocks wait in f32 until the last point along D.
   int64_t waiting = 0;
   if (c.bf16 && p.grid.depth_points() > 1)
     for (size_t i = block; i < end; ++i) waiting += tiles * kTileOutputs * p.blocks[i].width();
@@ -236,8 +236,8 @@ void winograd_conv(const ConvTables& k, const DirectConv& conv) {
   if (count == 0) return;
   prepare(k, p);
   if (p.blocks.empty()) return;  // no output is wanted
-  // Even parts, so that each has kWinogradLeast tiles. Where tiles are few, tasks share them and take some of
-  // the blocks of channels each.
+  // The parts are even, so that each has kWinogradLeast tiles. Where tiles are few, several tasks share the
+  // same tiles, and each computes some of the blocks of channels.
   const int64_t tiles = count < kFewTasks * kTiles ? kFewTiles : kTiles;
   const int64_t parts = (count + tiles - 1) / tiles, blocks = static_cast<int64_t>(p.blocks.size());
   const int64_t groups = std::clamp<int64_t>(kFewTasks / 2 / parts, 1, blocks);

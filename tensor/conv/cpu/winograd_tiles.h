@@ -1,4 +1,4 @@
-// What the passes of Winograd's algorithm share: how a volume is cut in tiles, and the points of an input.
+// What the passes of Winograd's algorithm share: how a volume is cut into tiles, and the points of an input.
 #pragma once
 #include <algorithm>
 #include <type_traits>
@@ -8,12 +8,12 @@
 
 namespace voxgrad::cpu {
 
-constexpr int64_t kTiles = 48;  // worked off together: points of 64 channels are 200 KiB then
-constexpr int64_t kApart =
-    kLanes;  // floats between the matrices of points: at a power of two they would share cache sets
+constexpr int64_t kTiles = 48;  // computed together, so the points of 64 channels are 200 KiB
+// Floats between the matrices of two points. At a distance of a power of two they would share cache sets.
+constexpr int64_t kApart = kLanes;
 
-// T, the type of volumes and points, is float or Bf16Bits. Kernels multiply elements of the size of a float:
-// a number, or a pair of them.
+// T is the type of volumes and points: float or Bf16Bits. Kernels multiply elements of the size of a float:
+// one number, or a pair of them.
 template <class T>
 constexpr int64_t kNumbers = sizeof(float) / sizeof(T);  // of an element
 
@@ -25,7 +25,8 @@ const WinogradKernels<T>& winograd_kernels(const ConvTables& k) {
     return k.bf16->winograd;
 }
 
-// The tiles of a problem: the output grid in tiles of 2, numbered over samples, planes, rows and columns.
+// The tiles of a problem: its outputs, cut into tiles of 2 places along each axis, or of 1 along D where
+// there is one tap. Tiles are numbered over samples, planes, rows and columns.
 struct TileGrid {
   int64_t n;
   Triple tiles;
@@ -39,7 +40,7 @@ struct TileGrid {
   }
 };
 
-// A row of neighbouring tiles: `count` from (z, y, x), the first of them being tile `at` of its block.
+// A row of `count` neighbouring tiles from (z, y, x) on. The first of them is tile `at` of its block.
 struct TileRow {
   int64_t at, count, n, z, y, x;
 };
@@ -55,8 +56,8 @@ void for_tile_rows(const TileGrid& g, int64_t first, int64_t last, F&& f) {
   }
 }
 
-// Which planes of a tile meet in its point along D, and how: B^T of tensor/conv/cpu/isa/winograd.h for
-// inputs, A for output gradients, A^T for results. A plane of -1 is zero.
+// The planes of a tile that meet in one of its points along D, and how they meet: by B^T of
+// tensor/conv/cpu/isa/winograd.h for inputs, by A for output gradients, by A^T for results. Plane -1 is zero.
 struct DepthPoint {
   int a, b;
   bool add;
@@ -66,10 +67,10 @@ struct DepthPoint {
   bool last[2];  // the results of this plane are complete with this point
 };
 
-// Point i along D of tiles with this many taps along D.
+// Point i along D of tiles that have this many taps along D.
 const DepthPoint& depth_point(int depth_taps, int i);
 
-// A row of an input, at column 0; zeros where it lies outside the volume.
+// A row of an input, at column 0. It is `zeros` where the row lies outside the volume.
 template <class T>
 const T* row_of(const T* data, const Triple& extent, int64_t channels, int64_t n, int64_t z, int64_t y,
                 const T* zeros) {
@@ -82,15 +83,15 @@ template <class T>
 struct InputPoints {
   const T* data;
   int64_t step;             // elements of a place
-  int64_t first, channels;  // of a place
+  int64_t first, channels;  // first channel of a place that is read, and how many
   Triple in, offset;        // extent, and first place that the first tile reads
   const T* zeros;           // a row
   T* v;                     // [point][tile][channel], or as WinogradKernels::summed_input says
   int64_t tile_step, point_step;
 };
 
-// Points of an input for tiles [first, last), point i along D. kTogether: tiles that `input` writes side by
-// side, each row beginning anew.
+// Computes the points of an input for tiles [first, last) and point i along D. kTogether is the number of
+// tiles that `input` writes side by side. Each row begins anew.
 template <int kTogether, class T>
 void transform_input(void (*input)(const WinogradInput<T>&), const TileGrid& g, int i,
                      const InputPoints<T>& p, int64_t first, int64_t last) {

@@ -1,6 +1,7 @@
-// The gradient of the weights: for each point the product of the points of x and of dy, summed over tiles,
-// then transformed back. Cut in groups of weights times partitions of the tiles (and, where the sums of a
-// group are large, times points along D). Nothing of this depends on threads or on the instruction set.
+// The gradient of the weights. For each point, the products of the points of x and of dy are summed over the
+// tiles. Then the sums are transformed back. The work is cut into groups of weights and partitions of the
+// tiles. Where there are several groups, or their sums are large, it is also cut into points along D. None of
+// this depends on threads or on the instruction set.
 #include <algorithm>
 
 #include "tensor/conv/cpu/winograd.h"
@@ -12,14 +13,14 @@ namespace {
 using ref::Part;
 using ref::place;
 
-constexpr int64_t kGroup = 64;                // channels of a group, in and out
-constexpr int64_t kWeightTasks = 64;          // enough for 16 threads to end together
+constexpr int64_t kGroup = 64;                // most channels of a group, in and out
+constexpr int64_t kWeightTasks = 64;          // enough that 16 threads end at about the same time
 constexpr int64_t kNearSums = 64 << 10;       // floats: sums of all points along D that stay in the cache
-constexpr double kWeightTaskProducts = 16e6;  // of a task, at least
+constexpr double kWeightTaskProducts = 16e6;  // at least so many in a task
 
 struct PointsGroup {
   size_t part;
-  int64_t in_part, in_first, channels;  // first channel of that input and of all, count
+  int64_t in_part, in_first, channels;  // first channel in its input and in all inputs; how many
   int64_t out_first, lanes;
   int64_t sums;  // offset of its sums in a partition
   int64_t out_vectors() const { return (lanes + kLanes - 1) / kLanes; }
@@ -53,13 +54,13 @@ struct PointsPass {
   }
 };
 
-// Steps of the sum over a row of tiles: tiles, or pairs of them.
+// The steps of the sum over a row of tiles. A step is a tile, or a pair of tiles.
 template <class T>
 int64_t steps_of(int64_t tiles) {
   return (tiles + kNumbers<T> - 1) / kNumbers<T>;
 }
 
-// Points of the output gradients of a group for tiles [first, last), at v.
+// Writes the points of the output gradients of a group, for tiles [first, last), to v.
 template <class T>
 void transform_gradient(const WinogradKernels<T>& k, const PointsPass<T>& w, const PointsGroup& g, int i,
                         int64_t first, int64_t last, T* v, int64_t tile_step, int64_t point_step) {
@@ -86,7 +87,8 @@ void transform_gradient(const WinogradKernels<T>& k, const PointsPass<T>& w, con
   });
 }
 
-// The kernels that sum over tiles (f32) or pairs of tiles (bf16): those of 1x1x1 convolutions' gradients.
+// The kernels that sum over tiles (f32) or over pairs of tiles (bf16). They are the kernels for the gradients
+// of 1x1x1 convolutions.
 template <class T>
 struct Summing;
 
@@ -124,7 +126,7 @@ struct Summing<Bf16Bits> {
 };
 
 // sums[vector][channel][lane] += sum over steps (tiles, or pairs of tiles) of v[step][channel] *
-// dv[step][lane]; v_step and dv_step are the distances of two steps.
+// dv[step][lane]. v_step and dv_step are the distances of two steps.
 template <class T>
 void add_products(const ConvTables& k, const PointsGroup& g, const float* v, int64_t v_step, const float* dv,
                   int64_t dv_step, int64_t steps, float* sums) {
@@ -172,7 +174,7 @@ void sum_tiles(const ConvTables& k, const PointsPass<T>& w, const PointsGroup& g
   const WinogradKernels<T>& winograd = winograd_kernels<T>(k);
   constexpr int64_t kNumber = kNumbers<T>, kTogether = kTiles * kNumber;  // the same memory for both types
   const int64_t width = g.out_vectors() * kLanes;
-  // A row of tiles may end with half a pair.
+  // A row of tiles may end with half a pair, which is a step too.
   const int64_t most = kNumber == 1 ? kTiles : kTogether / 2 + kTogether / w.grid.tiles[2] / 2 + 2;
   const int64_t v_step = (g.channels + kNumber - 1) / kNumber * kNumber;
   const int64_t v_point = most * v_step + kApart, dv_point = most * width + kApart;

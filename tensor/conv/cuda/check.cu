@@ -1,5 +1,5 @@
-// The one check of a plan: some elements of its result, computed again by the plainest kernel there is, a
-// block an element, in f32 products and double sums.
+// The one check of a plan. Some elements of its result are computed again by the plainest kernel there is:
+// one block for each element, products in f32, sums in double.
 #include <cmath>
 #include <vector>
 
@@ -29,7 +29,7 @@ struct Arrays {
   int parts;
 };
 
-// Element (place, channel) of parts side by side.
+// Element (place, channel) of parts that lie side by side.
 template <class T>
 __device__ float part_value(const Arrays& a, int64_t place, int64_t channel) {
   for (int k = 0; k < a.parts; ++k) {
@@ -51,7 +51,7 @@ __device__ inline void coordinates(const int64_t (&extent)[3], int64_t place, in
   v[0] = place / extent[2] / extent[1] / extent[0];
 }
 
-// The input place that tap t of output place v reads; -1 outside.
+// The input place that tap t of output place v reads, or -1 where it is outside.
 __device__ inline int64_t read_place(const ConvShape& s, const int64_t (&v)[4], int64_t t) {
   const int64_t tap[3] = {t / (s.kernel[1] * s.kernel[2]), t / s.kernel[2] % s.kernel[1], t % s.kernel[2]};
   int64_t at[3];
@@ -62,7 +62,7 @@ __device__ inline int64_t read_place(const ConvShape& s, const int64_t (&v)[4], 
   return place_in(s.in, v[0], at[0], at[1], at[2]);
 }
 
-// The output place that reads input place v with tap t; -1 where none does.
+// The output place that reads input place v with tap t, or -1 where there is none.
 __device__ inline int64_t writer_place(const ConvShape& s, const int64_t (&v)[4], int64_t t) {
   const int64_t tap[3] = {t / (s.kernel[1] * s.kernel[2]), t / s.kernel[2] % s.kernel[1], t % s.kernel[2]};
   int64_t at[3];
@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(kThreads)
     sample_kernel(ConvPlanProblem p, Arrays a, const T* y, const W* w, double2* pairs, int64_t elements) {
   const ConvShape& s = p.shape;
   const int64_t samples = gridDim.x, sample = blockIdx.x;
-  // The first and the last element, and places spread by a multiplicative hash between them.
+  // Samples are the first and the last element, and elements between them that a multiplicative hash spreads.
   const uint64_t hash = (static_cast<uint64_t>(sample) * 0x9E3779B97F4A7C15ull) >> 11;
   const int64_t i = sample == 0             ? 0
                     : sample == samples - 1 ? elements - 1
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(kThreads)
     }
     got = part_value<T>(a, place, c);
   } else {
-    // Every tap of every part has its turn: each part may have an engine of its own.
+    // Every tap of every part has its turn, because each part may have an engine of its own.
     const int64_t t = sample % taps, part = sample / taps % p.parts;
     int64_t before = 0;
     for (int64_t k = 0; k < part; ++k) before += p.channels[k];
@@ -170,7 +170,7 @@ double conv_error(Context& c, const ConvPlanProblem& p, const ConvArrays& arrays
     largest = std::max(largest, std::abs(d));
   }
   const double scale = std::sqrt(values / static_cast<double>(samples));
-  // A single element far off (a border, say) must not hide in the mean.
+  // A single element that is far off (at a border, say) must not hide in the mean.
   return scale > 0 ? std::max(std::sqrt(errors / static_cast<double>(samples)), largest / 8) / scale
                    : largest;
 }

@@ -1,4 +1,4 @@
-// Gradients of weights whose sums were cut in chunks of places.
+// Adds up gradients of weights whose sums were cut into chunks of places.
 #pragma once
 #include "tensor/conv/cuda/problem.h"
 #include "tensor/core/cuda/device.cuh"
@@ -18,7 +18,7 @@ struct Chunks {
         out_step(p.out_step()) {}
 };
 
-// dw from parts [chunks][taps * cin][cout]; block (32, kJoinRows) for 32 elements.
+// dw from parts [chunks][taps * cin][cout]. A block of (32, kJoinRows) threads computes 32 elements.
 template <class W>
 __global__ void __launch_bounds__(32 * kJoinRows) join_kernel(Chunks k, const float* parts, W* dw) {
   __shared__ double shared[kJoinRows][32];
@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(32 * kJoinRows) join_kernel(Chunks k, const fl
   dw[t * k.cin * k.cout + c * k.in_step + o * k.out_step] = from_float<W>(static_cast<float>(total));
 }
 
-/// The sum of the chunks, in one order, in double, in the type of the problem's weights.
+/// dw = the sum of the chunks, added in a fixed order in double, in the type of the problem's weights.
 inline void join_chunks(Context& c, const ConvPlanProblem& p, int64_t chunks, const float* parts, void* dw) {
   const Chunks k(p, chunks);
   visit_type(p.weight_type, [&]<class W>(W) {

@@ -1,4 +1,5 @@
-// Convolutions at the boundary: which plan runs, bias, and transposed convolutions as the adjoints of others.
+// Entry points of the convolutions: they choose the plan that runs, add the bias, and compute transposed
+// convolutions as the adjoints of others.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -24,7 +25,7 @@ bool ConvOffer::offer(const std::string& name, ConvRunner run, bool adds_bias) {
     }
     a.y = y.as<void>();
     a.w = a.dw = w.as<void>();
-    // The operands are random; what is written begins as NaN, so that a place left out shows.
+    // The operands are random. What is written begins as NaN, so a place that is left out shows.
     const double products =
         static_cast<double>(p.taps() * (p.pass == Pass::backward_data ? p.shape.cout : p.shape.cin));
     const float scale = static_cast<float>(1 / std::sqrt(products));
@@ -48,7 +49,7 @@ bool ConvOffer::offer(const std::string& name, ConvRunner run, bool adds_bias) {
     error = conv_error(context_, p, a);
   } catch (const Error& failure) {
     if (failure.code() == ErrorCode::memory) throw;
-    // Some faults end all work on a device: nothing that comes after could run.
+    // Some faults end all work on a device. Then nothing that could be tried next would run.
     if (const cudaError_t broken = cudaStreamSynchronize(context_.stream); broken != cudaSuccess)
       throw DeviceLost(ErrorCode::device, cat(name, " for ", plan_key(p), ": ", failure.what(),
                                               ", and the device is lost: ", cudaGetErrorString(broken)));
@@ -69,7 +70,7 @@ const ConvPlan& conv_plan(Context& c, const ConvPlanProblem& p) {
   std::map<std::string, ConvPlan>& plans = c.part<ConvPlans>().plans;
   const std::string key = plan_key(p);
   if (const auto known = plans.find(key); known != plans.end()) return known->second;
-  require(!c.capturing(), "expected a plan for ", key, " before the capture: run the step once without");
+  require(!c.capturing(), "expected a plan for ", key, " before the capture: run the step once without it");
   ConvOffer o(c, p);
   for (const auto ask : {offer_conv_head, offer_conv_first, offer_conv_mma, offer_conv_mma_weights,
                          offer_conv_cudnn, offer_conv_general}) {
@@ -119,7 +120,7 @@ ConvPlanProblem make_problem(const Call& call, const ConvShape& shape, Pass pass
   return p;
 }
 
-// Plans may assume that arrays begin at multiples of 16 bytes, as tensors do; a view may not.
+// Plans may assume that arrays begin at multiples of 16 bytes. Tensors do; a view may not.
 void expect_aligned(const ConvArrays& a, int parts) {
   bool fits = reinterpret_cast<uintptr_t>(a.y) % 16 == 0;
   for (int k = 0; k < parts; ++k) fits = fits && reinterpret_cast<uintptr_t>(a.x[k].data) % 16 == 0;
@@ -155,7 +156,7 @@ void forward(Context& c, const Conv3dForward& call) {
     add_bias(c, p.type, p.weight_type, p.out_places(), p.shape.cout, call.bias, call.y);
 }
 
-// Parts that nobody wants are computed into scratch memory: implementations write all of them.
+// Implementations write all parts, so parts that are not wanted are computed into scratch memory.
 void backward_data(Context& c, const Conv3dBackwardData& call) {
   const ConvPlanProblem p =
       make_problem(call, shape_of(call.problem), Pass::backward_data, call.dx, call.parts);

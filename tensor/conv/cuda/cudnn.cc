@@ -6,8 +6,8 @@
 
 namespace voxgrad::cuda {
 
-// cuDNN opens NVRTC and cuBLASLt by name: where a Python keeps them, that finds nothing unless they are
-// loaded.
+// cuDNN opens NVRTC and cuBLASLt by name. Where they are installed with a Python, it finds them only if they
+// are loaded already.
 Cudnn::Cudnn(cudaStream_t stream)
     : nvrtc(Library::open(cat("libnvrtc.so.", CUDART_VERSION / 1000), nullptr)),
       cublas(Library::open(cat("libcublasLt.so.", CUDART_VERSION / 1000), "VOXGRAD_CUBLASLT")) {

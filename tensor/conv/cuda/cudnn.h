@@ -13,13 +13,13 @@ struct Cudnn {
   ~Cudnn();
   Cudnn(const Cudnn&) = delete;
   Cudnn& operator=(const Cudnn&) = delete;
-  std::string description() const;  ///< version and path
-  /// Throws ErrorCode::device with cuDNN's own text.
+  std::string description() const;  ///< version, path, and which modes are refused
+  /// Throws ErrorCode::device with cuDNN's own text where `result` is a failure.
   void check(cudnnStatus_t result, const char* what) const;
   /// The text of a failure.
   std::string text(cudnnStatus_t result) const;
 
-  Library nvrtc, cublas;  // only for cuDNN's own use
+  Library nvrtc, cublas;  // only cuDNN uses them
   std::string path;
   cudnnHandle_t handle = nullptr;
   size_t version = 0;
@@ -42,7 +42,7 @@ struct Cudnn {
 #undef F
 };
 
-/// A descriptor of the backend API: created, filled, finalised, destroyed.
+/// A descriptor of the backend API. It is created, filled, finalised and destroyed.
 class Descriptor {
  public:
   Descriptor(Cudnn& cudnn, cudnnBackendDescriptorType_t type, const char* name);
@@ -59,10 +59,10 @@ class Descriptor {
   void set(cudnnBackendAttributeName_t name, const Descriptor& part) {
     set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &part.value_);
   }
-  /// The status, so that a caller can try another engine.
+  /// Returns the status, so that a caller can try another engine.
   cudnnStatus_t try_finalize();
   void finalize();
-  /// Reads up to `capacity` values; returns how many there are.
+  /// Reads up to `capacity` values. Returns how many there are.
   int64_t read(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t capacity,
                void* values) const;
 

@@ -1,10 +1,10 @@
-// Convolutions through cuDNN's backend C API. The engines come from its heuristics (mode A, then its fallback
-// list), in their order; those that round more than the problem allows, or differ from run to run, are left
-// out.
+// Convolutions through cuDNN's backend C API. The engines come from its heuristics (mode A, then the fallback
+// list), in their order. Engines that round more than the problem allows are left out. So are those that
+// differ from run to run, where the problem must not.
 //
-// Tensors are given as [N, C, D, H, W] with channels-last strides, filters as [K, C, T, R, S] in memory order
-// K, T, R, S, C. Inputs in parts are one convolution a part that adds to the result; where no engine adds,
-// the parts are copied side by side.
+// Tensors are given as [N, C, D, H, W] with channels-last strides. Filters are [K, C, T, R, S], in memory in
+// the order K, T, R, S, C. Where the input comes in parts, each part is one convolution that adds to the
+// result. Where no engine can add, the parts are copied side by side.
 #include <algorithm>
 #include <array>
 #include <vector>
@@ -18,7 +18,7 @@ namespace voxgrad::cuda {
 namespace {
 
 constexpr int64_t kX = 1, kW = 2, kY = 3;  // names of the tensors in a graph
-constexpr int kMaxTried = 12;              // engines of a heuristic's list that are built for one problem
+constexpr int kMaxTried = 12;  // most engines of a heuristic's list that are built for one problem
 
 // One convolution of one part, as cuDNN sees it.
 struct Single {
@@ -83,7 +83,7 @@ Names names(Pass pass) {
           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
 }
 
-// The operation graph of one convolution, and all that it refers to.
+// The operation graph of one convolution, and all that the graph refers to.
 struct OperationGraph {
   Descriptor x, w, y, convolution, operation, graph;
   OperationGraph(Cudnn& d, const Single& s)
@@ -120,7 +120,7 @@ struct OperationGraph {
   }
 };
 
-// The engine configurations that a heuristic proposes, best first.
+// The engine configurations that a heuristic proposes. The best one comes first.
 std::vector<Descriptor> proposals(Cudnn& d, const Descriptor& graph, cudnnBackendHeurMode_t mode) {
   std::vector<Descriptor> configs;
   Descriptor heuristics(d, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "engine heuristics");
@@ -141,7 +141,7 @@ std::vector<Descriptor> proposals(Cudnn& d, const Descriptor& graph, cudnnBacken
   return configs;
 }
 
-// The engine's number and why it may not be used; empty: it may.
+// Sets `number` to the number of the engine. Returns why the engine may not be used, or nothing where it may.
 std::string refuse(Cudnn& d, const Descriptor& config, const Single& s, int64_t* number) {
   Descriptor engine(d, CUDNN_BACKEND_ENGINE_DESCRIPTOR, "engine");
   cudnnBackendDescriptor_t raw = engine.get();
@@ -172,7 +172,7 @@ std::string refuse(Cudnn& d, const Descriptor& config, const Single& s, int64_t*
   return "";
 }
 
-// A finalised execution plan of one part, with all that it was made from.
+// A finalised execution plan of one part, and all that it was made from.
 struct CudnnPlan {
   std::shared_ptr<const OperationGraph> graph;
   Descriptor config, plan;
@@ -193,7 +193,7 @@ struct CudnnPlan {
   }
 };
 
-// What an engine may take beside its operands: some need a second copy of them.
+// The most memory that an engine may take beside its operands. Some engines need a second copy of them.
 uint64_t max_workspace(const Single& s) {
   const ConvShape& e = s.shape;
   const int64_t in = e.n * e.in[0] * e.in[1] * e.in[2] * e.cin,
@@ -201,7 +201,7 @@ uint64_t max_workspace(const Single& s) {
   return std::max(uint64_t{1} << 30, 2 * static_cast<uint64_t>(in + out) * size_of(s.type));
 }
 
-// The plan of an engine configuration, or why there is none.
+// The plan of an engine configuration. Where there is none, null, and `reason` says why.
 std::shared_ptr<const CudnnPlan> make_plan(Cudnn& d, const std::shared_ptr<const OperationGraph>& graph,
                                            Descriptor config, int64_t number, uint64_t max_workspace,
                                            std::string* reason) {
@@ -223,14 +223,15 @@ std::shared_ptr<const CudnnPlan> make_plan(Cudnn& d, const std::shared_ptr<const
                 cat("engine ", number, " workspace ", workspace >> 10, " KiB")});
 }
 
-// Calls use(plan) for each plan that can be built, until it returns true. Returns what was left out and why.
+// Calls use(plan) for each plan that can be built, until it returns true. Then returns nothing. Otherwise
+// returns what was left out and why.
 template <class Use>
 std::string for_plans(Cudnn& d, const Single& s, Use&& use) {
   std::string why;
   try {
     const auto graph = std::make_shared<const OperationGraph>(d, s);
     for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
-      int tried = 0;  // what is refused before costs nothing: of f32's proposals two thirds use TF32
+      int tried = 0;  // refused engines cost nothing and do not count: two thirds of those for f32 use TF32
       for (Descriptor& config : proposals(d, graph->graph, mode)) {
         int64_t number = -1;
         std::string reason = refuse(d, config, s, &number);
@@ -259,7 +260,7 @@ Single single(const ConvPlanProblem& p, int64_t channels, DType gradient, bool a
 
 using PlanPtr = std::shared_ptr<const CudnnPlan>;
 
-// Runs one plan a part; plans[k] belongs to part k.
+// Runs one plan for each part. plans[k] belongs to part k.
 void run_parts(Context& c, const ConvPlanProblem& p, const ConvArrays& a, const std::vector<PlanPtr>& plans,
                DType gradient) {
   int64_t first = 0;
@@ -274,7 +275,8 @@ void run_parts(Context& c, const ConvPlanProblem& p, const ConvArrays& a, const 
   }
 }
 
-// Inputs side by side in one array, then one convolution.
+// Copies the inputs side by side into one array, so that one convolution suffices. A gradient with respect to
+// the input is computed in such an array and copied to the parts.
 void run_joined(Context& c, const ConvPlanProblem& p, const ConvArrays& a, const PlanPtr& plan,
                 DType gradient) {
   const int64_t places = p.in_places();
@@ -298,7 +300,8 @@ void run_joined(Context& c, const ConvPlanProblem& p, const ConvArrays& a, const
       columns(joined.as<void>(), p.shape.cin, first, a.x[k].data, p.channels[k], 0, p.channels[k]);
 }
 
-// The first plan of each part that can be built; only the last part's alternatives are tried one by one.
+// Takes the first plan of each part that can be built. Only for the last part, the alternatives are tried
+// one by one.
 bool offer_parts(Context& c, Cudnn& d, const ConvPlanProblem& p, DType gradient, ConvOffer& o) {
   std::vector<PlanPtr> plans;
   for (int k = 0; k + 1 < p.parts; ++k) {
@@ -350,7 +353,7 @@ void offer_conv_cudnn(Context& c, const ConvPlanProblem& p, ConvOffer& o) {
     Cudnn& d = need_cudnn(c);
     const ConvMode mode = p.type == DType::bf16 ? ConvMode::bf16 : p.tf32 ? ConvMode::tf32 : ConvMode::fp32;
     if (const char* const why = cudnn_refusal(d.version, mode)) return o.decline("cuDNN", why);
-    // bf16 gradients of weights are best kept in f32, where an engine does that.
+    // Gradients of weights beside bf16 are best kept in f32, where an engine does that.
     const bool both = p.pass == Pass::backward_weights && p.type == DType::bf16;
     for (const DType gradient :
          both ? std::vector<DType>{DType::f32, DType::bf16} : std::vector<DType>{p.type}) {

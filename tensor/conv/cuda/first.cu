@@ -1,11 +1,13 @@
 // The first layer: few input channels, in one array or side by side in several (state, image and prior of a
-// denoiser), so that tensor cores would work on padding.
+// denoiser). Tensor cores would mostly work on padding here, so these kernels do not use them.
 //
-// Forward: a thread computes four places along W times eight output channels; the weights lie in shared
-// memory, x is read through the cache. Backward weights: a block walks over tiles of 4 x 32 places (H, W). A
-// thread has four output channels, one input channel and the three taps along W of one pair of taps along D
-// and H; eight places of x and dy along W then serve 96 products. What is left of the block's threads shares
-// the rows of a tile.
+// Forward. A thread computes four places along W times eight output channels. The weights lie in shared
+// memory, and x is read through the cache.
+//
+// Backward weights. A block walks over tiles of 4 x 32 places (H, W). A thread has four output channels, one
+// input channel, and the three taps along W of one pair of taps along D and H. Then eight places of x and dy
+// along W serve 96 products. Where a block has room for more threads, several groups of them share the rows
+// of a tile.
 #include "tensor/conv/cuda/chunks.cuh"
 #include "tensor/conv/cuda/plans.h"
 
@@ -65,7 +67,7 @@ __global__ void __launch_bounds__(kThreads)
       for (int b = 0; b < s.kernel[1]; ++b) {
         const int yy = oy - static_cast<int>(s.pad[1]) + b;
         if (yy < 0 || yy >= height) continue;
-        int part = 0, inside = 0;  // channel c is channel `inside` of a part
+        int part = 0, inside = 0;  // channel c is channel `inside` of part `part`
         for (int c = 0; c < k.cin; ++c, ++inside) {
           if (inside == in.channels[part]) ++part, inside = 0;
           const int channels = in.channels[part];
@@ -112,7 +114,8 @@ void run_typed(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {
 constexpr int kTileH = 4, kTileW = 32, kAlong = 8, kQuad = 4;
 constexpr int kMaxJobs = 576;
 
-// What a block of the weights' pass is made of: `jobs` threads for all products of a place, `groups` of them.
+// The threads of a block of the weights' pass. `jobs` threads have all products of a place, and there are
+// `groups` times as many.
 struct WeightsBlock {
   int cin, cout, lines, jobs, groups;  // lines: taps along D and H
   explicit WeightsBlock(const ConvShape& s)
@@ -121,7 +124,8 @@ struct WeightsBlock {
         lines(static_cast<int>(s.kernel[0] * s.kernel[1])),
         jobs(cout / kQuad * lines * cin),
         groups(std::clamp(kThreads / jobs, 1, kTileH)) {}
-  // Elements of shared memory: the tile of x with its halo, the tile of dy; at the end, the groups' sums.
+  // Numbers in shared memory: the tile of x with its halo, and the tile of dy. At the end the sums of the
+  // groups take their place.
   int x_size(const ConvShape& s) const {
     return static_cast<int>(s.kernel[0]) * (kTileH + static_cast<int>(s.kernel[1]) - 1) * (kTileW + 2) * cin;
   }
@@ -131,7 +135,7 @@ struct WeightsBlock {
   }
 };
 
-// parts [chunk][taps * cin][cout]; a block has `chunk` tiles.
+// parts [blocks][taps * cin][cout]. A block sums over `chunk` tiles.
 template <class T>
 __global__ void __launch_bounds__(kMaxJobs)
     weights_kernel(ConvShape s, WeightsBlock k, int dy_offset, int64_t tiles, int64_t chunk,
@@ -191,7 +195,7 @@ __global__ void __launch_bounds__(kMaxJobs)
       }
     }
   }
-  // The groups' sums, added in order.
+  // Adds the sums of the groups in order.
   __syncthreads();
 #pragma unroll
   for (int t = 0; t < 3; ++t)
@@ -243,7 +247,7 @@ void offer_conv_first(Context&, const ConvPlanProblem& p, ConvOffer& o) {
   const ConvShape& s = p.shape;
   bool fits = s.cin <= kMaxIn && s.cout % kOut == 0 && s.cout <= kMaxOut && p.taps() <= 27;
   for (int k = 0; k < 3; ++k) fits = fits && s.stride[k] == 1;
-  if (!fits) return;  // not its kind: nothing to say
+  if (!fits) return;  // not its kind, so there is nothing to say
   const auto words = [&](int64_t n) { return static_cast<size_t>(n) * sizeof(float); };
   if (p.pass == Pass::forward && (s.kernel[2] == 1 || s.kernel[2] == 3) && words(p.weights()) <= kMaxShared)
     o.offer("first-layer kernel", run, true);

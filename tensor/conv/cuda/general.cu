@@ -1,18 +1,19 @@
-// Convolution of any shape as a product of matrices that are gathered while they are read (implicit GEMM), in
-// f32 with written fused multiply-adds. Last in the list: always there, needs no library, never the fastest.
+// Convolutions of any shape, as products of matrices that are gathered while they are read (implicit GEMM),
+// in f32 with explicit fused multiply-adds. This implementation is the last in the list. It takes every
+// problem and needs no library, but it is never the fastest.
 //
-// forward         M = output places, N = cout, K = taps x cin    A: x of the tap    B: w
-// backward data   M = input places,  N = cin,  K = taps x cout   A: dy of the tap   B: w
-// backward weights M = taps x cin,   N = cout, K = output places A: x of the tap    B: dy, K cut in chunks
-// whose
-//                  results are added in order.
+// forward          M = output places, N = cout, K = taps x cin     A: x of the tap    B: w
+// backward data    M = input places,  N = cin,  K = taps x cout    A: dy of the tap   B: w
+// backward weights M = taps x cin,    N = cout, K = output places  A: x of the tap    B: dy
+//
+// In backward weights K is cut into chunks, whose results are added in order.
 #include "tensor/conv/cuda/chunks.cuh"
 #include "tensor/conv/cuda/plans.h"
 
 namespace voxgrad::cuda {
 namespace {
 
-constexpr int kM = 64, kN = 64, kK = 16;  // tile; 256 threads have 4 x 4 results each
+constexpr int kM = 64, kN = 64, kK = 16;  // a tile; each of 256 threads has 4 x 4 results
 
 struct Problem {
   ConvShape s;
@@ -36,7 +37,7 @@ __device__ inline Place split(const int64_t (&e)[3], int64_t place, int64_t plac
           static_cast<int>(place % w), place < places};
 }
 
-// Flat input place that tap (a, b, c) of output place v reads; -1 outside.
+// The flat input place that tap (a, b, c) of output place v reads, or -1 where it is outside.
 __device__ inline int64_t read_place(const ConvShape& s, const Place& v, int a, int b, int c) {
   const int64_t z = v.z * s.stride[0] - s.pad[0] + a, y = v.y * s.stride[1] - s.pad[1] + b,
                 x = v.x * s.stride[2] - s.pad[2] + c;
@@ -44,7 +45,7 @@ __device__ inline int64_t read_place(const ConvShape& s, const Place& v, int a, 
   return inside ? ((v.n * s.in[0] + z) * s.in[1] + y) * s.in[2] + x : -1;
 }
 
-// Flat output place whose tap (a, b, c) reads input place v; -1 where none does.
+// The flat output place whose tap (a, b, c) reads input place v, or -1 where there is none.
 __device__ inline int64_t writer_place(const ConvShape& s, const Place& v, int a, int b, int c) {
   const int64_t z = v.z + s.pad[0] - a, y = v.y + s.pad[1] - b, x = v.x + s.pad[2] - c;
   if (!v.inside || z < 0 || y < 0 || x < 0) return -1;
@@ -58,7 +59,7 @@ struct Tiles {
   float a[kK][kM + 4], b[kK][kN + 4];
 };
 
-// result[i][j] += sum over the tile's K of a[.][4 tm + i] b[.][4 tn + j].
+// result[i][j] += sum over the K of the tile of a[.][4 tm + i] b[.][4 tn + j].
 __device__ inline void multiply(const Tiles& t, int tm, int tn, float (&result)[4][4]) {
 #pragma unroll
   for (int k = 0; k < kK; ++k) {
@@ -72,7 +73,8 @@ __device__ inline void multiply(const Tiles& t, int tm, int tn, float (&result)[
   }
 }
 
-// Forward and backward data. Grid: (tiles of M, tiles of N). Thread t gathers row t / 4 of A, four of its K.
+// Forward and backward data. Grid: (tiles of M, tiles of N). Thread t gathers row t / 4 of A:
+// four of its K values.
 template <bool kForward, class T>
 __global__ void __launch_bounds__(256) places_kernel(Problem p, const T* dy, const float* w, T* out) {
   __shared__ __align__(16) Tiles tiles;
@@ -135,8 +137,9 @@ __global__ void __launch_bounds__(256) places_kernel(Problem p, const T* dy, con
   }
 }
 
-// Backward weights. Grid: (tiles of M, tiles of N, chunks); parts [chunk][taps * cin][cout].
-// Thread t gathers column t % 64 of A, K values t / 64, + 4, ...: neighbours read neighbouring channels.
+// Backward weights. Grid: (tiles of M, tiles of N, chunks). parts [chunk][taps * cin][cout].
+// Thread t gathers column t % 64 of A, at the K values t / 64, t / 64 + 4, and so on. So neighbouring threads
+// read neighbouring channels.
 template <class T>
 __global__ void __launch_bounds__(256)
     weights_kernel(Problem p, const T* dy, int64_t chunk_places, float* parts) {
@@ -196,7 +199,7 @@ void run(Context& c, const ConvPlanProblem& q, const ConvArrays& arrays) {
     p.channels[k] = q.channels[k];
   }
   const bool weights = q.pass == Pass::backward_weights;
-  // Weights and bias in f32: they are small.
+  // The weights are converted to f32 first. They are small.
   const Scratch f32(c, weights ? 0 : static_cast<uint64_t>(q.weights()) * sizeof(float));
   const float* w = static_cast<const float*>(arrays.w);
   if (!weights && q.weight_type != DType::f32) {
@@ -215,7 +218,7 @@ void run(Context& c, const ConvPlanProblem& q, const ConvArrays& arrays) {
     } else {
       const int64_t rows = q.taps() * q.shape.cin, size = rows * q.shape.cout;
       const int64_t tiles = ceil_div(rows, kM) * ceil_div(q.shape.cout, kN);
-      // About 1024 blocks, at least 256 places each, at most 256 MiB of parts: by shapes alone.
+      // About 1024 blocks, with at least 256 places each, and at most 256 MiB of parts. Only shapes decide.
       const int64_t chunks = std::clamp<int64_t>(
           1024 / tiles, 1, std::max<int64_t>(1, std::min(q.out_places() / 256, (int64_t{1} << 26) / size)));
       const int64_t chunk_places = ceil_div(ceil_div(q.out_places(), chunks), kK) * kK;

@@ -1,5 +1,5 @@
-// 1x1x1 convolutions to few channels (logits of a head): bound by memory, so one pass over x with the weights
-// in shared memory.
+// 1x1x1 convolutions to few channels, such as the logits of a head. Memory limits them. So they read x once
+// and keep the weights in shared memory.
 #include "tensor/conv/cuda/plans.h"
 #include "tensor/core/cuda/device.cuh"
 
@@ -8,9 +8,9 @@ namespace {
 
 constexpr int kMaxOut = 8;
 constexpr int64_t kMaxIn = 512;
-constexpr int kRun = 64;  // places a thread of the weights' pass adds in f32
+constexpr int kRun = 64;  // places that a thread of the weights' pass adds in f32
 
-// A thread a place.
+// One thread for each place.
 template <class T, class W>
 __global__ void __launch_bounds__(kThreads)
     forward_kernel(int64_t places, int cin, int cout, int in_step, int out_step, const T* x, const W* w,
@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// A thread a place and pack of channels.
+// One thread for each place and pack of channels.
 template <class T, class W>
 __global__ void __launch_bounds__(kThreads) data_kernel(int64_t places, int cin, int cout, int in_step,
                                                         int out_step, const T* dy, const W* w, T* dx) {
@@ -130,7 +130,7 @@ void run_typed(Context& c, const ConvPlanProblem& p, const ConvArrays& a) {
         places, cin, cout, in_step, out_step, y, static_cast<const W*>(a.w), x);
   } else {
     const int packs = cin / kWidth<T>;
-    // Rows: as many as fit 48 KiB of shared memory, at most 256 threads.
+    // As many rows as fit 48 KiB of shared memory, but at most 256 threads.
     const int height = std::clamp<int>(static_cast<int>(49152 / shared), 1, std::max(1, kThreads / packs));
     const int64_t blocks = std::max<int64_t>(1, ceil_div(places, static_cast<int64_t>(height) * kRun));
     const Scratch parts(
@@ -160,7 +160,7 @@ void offer_conv_head(Context&, const ConvPlanProblem& p, ConvOffer& o) {
   bool single = p.taps() == 1 && p.parts == 1;
   for (int k = 0; k < 3; ++k) single = single && s.stride[k] == 1 && s.pad[k] == 0;
   if (!single || s.cout > kMaxOut || s.cin % width != 0 || s.cin > kMaxIn)
-    return;  // not its kind: nothing to say
+    return;  // not its kind, so there is nothing to say
   o.offer("head kernel", run, true);
 }
 

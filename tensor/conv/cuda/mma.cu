@@ -1,13 +1,14 @@
-// 3x3x3 (or 1x3x3) convolutions of stride 1 in bf16 on tensor cores (mma.sync m16n8k16, f32 sums), made for
-// the full-resolution layers with 16 or 32 channels. The backward pass of the data is the same with
-// flipped taps.
+// 3x3x3 (or 1x3x3) convolutions of stride 1 in bf16 on tensor cores (mma.sync m16n8k16, f32 sums). They are
+// made for the full-resolution layers with 16 or 32 channels. The gradient with respect to the input is the
+// same computation with flipped taps.
 //
-// A block computes a tile of 8 x 4 x 16 places (D, H, W; 1 x 32 x 16 without taps along D) times 32 (or 16)
-// output channels, with eight warps of 64 places. For each 16 input channels it brings the tile with its halo
-// and the weights of all taps to shared memory; a tap is then an offset into the halo, and a row of 16 places
-// that is read once serves the three taps along H. Rows of shared memory are padded so that the eight rows of
-// a matrix that ldmatrix reads lie in different banks: 48 bytes a place, 80 (48) bytes an input channel's
-// weights.
+// A block computes a tile of 8 x 4 x 16 places (D, H, W), or of 1 x 32 x 16 without taps along D, times 32
+// (or 16) output channels. It has eight warps of 64 places each. For each 16 input channels it brings the
+// tile with its halo and the weights of all taps to shared memory. Then a tap is an offset into the halo, and
+// a row of 16 places is read once for the three taps along H.
+//
+// ldmatrix reads eight rows of a matrix at a time. Rows of shared memory are padded so that these eight lie
+// in different banks: a place takes 48 bytes, and the weights of an input channel take 80 (48).
 #include <cuda_pipeline.h>
 
 #include "tensor/conv/cuda/plans.h"
@@ -19,10 +20,10 @@ namespace {
 
 constexpr int kBlock = 256, kRows = 4, kX = 16;  // a warp has kRows rows of kX places
 constexpr int kDepth = 16;                       // input channels at a time
-constexpr int kPad = 8;                          // elements that rows are longer than their content
+constexpr int kPad = 8;                          // elements by which a row is longer than its content
 constexpr int kPlaceStep = kDepth + kPad;
 
-// kColumns: output channels of a block.
+// kColumns is the number of output channels of a block.
 template <int kTapsD, int kColumns>
 struct Tile {
   static constexpr int kWarps = kBlock / 32, kZ = kTapsD == 1 ? 1 : kWarps, kY = kRows * kWarps / kZ;
@@ -42,15 +43,15 @@ struct Problem {
   int tiles[3];  // along D, H, W
 };
 
-// A thread's sums are columns 2 k and 2 k + 1 of each product, k = lane % 4. So that they are adjacent
-// channels, one store, column 8 j + 2 k + e of a block of n columns has the weights of channel n / 4 k + 2 j
-// + e.
+// A thread has the sums of columns 2 k and 2 k + 1 of each product, where k = lane % 4. Its channels shall be
+// adjacent, so that it writes them with one store. So in a block of n columns, column 8 j + 2 k + e has the
+// weights of channel n / 4 k + 2 j + e.
 __host__ __device__ constexpr int64_t channel_of_column(int64_t column, int64_t n) {
   const int64_t in = column % n;
   return column - in + in % 8 / 2 * (n / 4) + in / 8 * 2 + in % 2;
 }
 
-// weights [taps][in][columns] in bf16, bias f32 or null.
+// weights [taps][in][columns] in bf16. bias may be null.
 template <int kTapsD, int kColumns, class B>
 __global__ void __launch_bounds__(kBlock, 2)
     mma_kernel(const __grid_constant__ Problem p, const bf16* weights, const B* bias) {
@@ -68,14 +69,14 @@ __global__ void __launch_bounds__(kBlock, 2)
   const int z0 = tile % p.tiles[0] * T::kZ, n = tile / p.tiles[0];
   const int column = static_cast<int>(blockIdx.y) * kColumns;
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
-  // Where the warp's rows begin in the tile, and which row of a matrix a lane gives to ldmatrix.
+  // Where the rows of the warp begin in the tile, and which row of a matrix a lane gives to ldmatrix.
   const int warp_z = warp % T::kZ, warp_y = warp / T::kZ * kRows;
   const bf16* const my_places =
       places + ((warp_z * T::kHaloY + warp_y) * T::kHaloX + lane % 16) * kPlaceStep + lane / 16 * 8;
   const bf16* const my_rows = rows + lane % 16 * T::kRowStep + lane / 16 * 8;
 
-  float sum[kRows][kProducts][4] = {};  // 16 places along W each, 8 output channels each
-  int first = 0;                        // input channel of all parts
+  float sum[kRows][kProducts][4] = {};  // each of 16 places along W and 8 output channels
+  int first = 0;                        // first input channel, counted over all parts
   for (int part = 0; part < p.in_parts; ++part) {
     const int channels = p.in_channels[part];
     const bf16* const in = p.in[part];
@@ -162,8 +163,8 @@ __global__ void __launch_bounds__(kBlock, 2)
   }
 }
 
-// Weights as the kernel reads them: [tap][in][column], for the backward pass with flipped taps and exchanged
-// roles.
+// Arranges the weights as the kernel reads them: [tap][in][column]. For the backward pass the taps are
+// flipped and the roles of input and output channels exchanged.
 template <class W>
 struct Arrange {
   int64_t taps, cin, cout, block;

@@ -1,13 +1,16 @@
 // Gradients of the weights of 3x3x3 (or 1x3x3) convolutions of stride 1 in bf16 on tensor cores (mma.sync
-// m16n8k16, f32 sums), made for the full-resolution layers with 16 or 32 channels: all 27 matrices of 32 x 32
-// weights are sums over millions of places, so a block keeps them in registers and lets places stream by.
+// m16n8k16, f32 sums). They are made for the full-resolution layers with 16 or 32 channels. All 27 matrices
+// of 32 x 32 weights are sums over millions of places. So a block keeps them in registers and lets the
+// places stream by.
 //
-// A block has 32 (or 16) input and output channels. It walks down columns of 8 x 16 places (H, W), a plane
-// at a time: shared memory holds the planes of x with their halo that the taps along D reach, and one plane
-// of dy, while the next of both are on their way. A row of 16 places is the depth of one product: the weights
-// of a tap are x, shifted by the tap, transposed, times dy. A warp has 16 of the input channels and every
-// fourth tap, or every eighth. Rows of shared memory are padded to 80 (48) bytes, so that the eight rows of a
-// matrix that ldmatrix reads lie in different banks.
+// A block has 32 (or 16) input channels and 32 (or 16) output channels. It walks down columns of 8 x 16
+// places (H, W), one plane at a time. Shared memory holds the planes of x, with their halo, that the taps
+// along D reach, and one plane of dy. Meanwhile the next plane of each is on its way. A row of 16 places is
+// the depth of one product: the gradient of a tap is the transpose of x, shifted by the tap, times dy. A warp
+// has 16 of the input channels and every fourth tap, or every eighth.
+//
+// ldmatrix reads eight rows of a matrix at a time. Rows of shared memory are padded to 80 (48) bytes, so that
+// these eight lie in different banks.
 #include <cuda_pipeline.h>
 
 #include "tensor/conv/cuda/chunks.cuh"
@@ -19,30 +22,30 @@ namespace {
 
 constexpr int kY = 8, kX = 16;  // places of a plane of a column
 constexpr int kHaloY = kY + 2, kHaloX = kX + 2, kHalo = kHaloY * kHaloX;
-constexpr int kPad = 8;     // elements that rows of shared memory are longer than their channels
+constexpr int kPad = 8;     // elements by which a row of shared memory is longer than its channels
 constexpr int kPlanes = 4;  // of x: three that are read and one on its way
 constexpr int kBlock = 256;
 constexpr int64_t kBlocks = 264;   // two, one after the other, for each of 132 processors
-constexpr int64_t kMinPlanes = 4;  // of a block: what it writes at the end has to be worth it
+constexpr int64_t kMinPlanes = 4;  // of a block: its work must be worth what it writes at the end
 
 struct Problem {
   int extent[3];
   int tiles_y, tiles_x;
-  int64_t planes, chunk;  // of all columns; of a block
+  int64_t planes, chunk;  // planes of all columns; planes of a block
   const bf16* in[kMaxParts];
   int in_channels[kMaxParts];
   const bf16* dy;
   int cin, cout;
 };
 
-// A plane of an array, a block's channels from where it begins on; outside of it are zeros.
+// A plane of an array. It begins at the channels of the block. Outside of it are zeros.
 struct Plane {
   const bf16* begin;
   int channels, height, width;
   bool exists;
 };
 
-// Brings kChannels of kHeight x kWidth places from (y0, x0) on to shared memory.
+// Brings kChannels channels of kHeight x kWidth places, from (y0, x0) on, to shared memory.
 template <int kHeight, int kWidth, int kChannels>
 __device__ void bring(bf16* to, const Plane& p, int y0, int x0) {
   constexpr int kPieces = kChannels / 8;
@@ -83,9 +86,9 @@ __global__ void __launch_bounds__(kBlock) weights_kernel(const __grid_constant__
   const bf16* const dy = p.dy + o0;
   const int depth = p.extent[0], height = p.extent[1], width = p.extent[2], cout = p.cout;
 
-  // Which element of shared memory a lane reads first: row `lane % 8` of one of four matrices of 8 places and
-  // 8 channels. Of x they come transposed as the quarters of 16 channels x 16 places, of dy of 16 places x 16
-  // channels.
+  // The element of shared memory that a lane reads first. It begins row `lane % 8` of one of four matrices of
+  // 8 places and 8 channels. Read transposed, those of x are the quarters of 16 channels x 16 places, and
+  // those of dy the quarters of 16 places x 16 channels.
   const int x_lane = (lane % 8 + lane / 16 * 8) * S::kInStep + lane / 8 % 2 * 8 + half;
   const int d_lane = lane % 16 * S::kOutStep + lane / 16 * 8;
 
@@ -124,7 +127,7 @@ __global__ void __launch_bounds__(kBlock) weights_kernel(const __grid_constant__
       const bf16* x_tap[kMine];
 #pragma unroll
       for (int i = 0; i < kMine; ++i) {
-        // The last taps of some warps are none: they add up another's, which nobody writes.
+        // The last tap of some warps does not exist. They add up the last tap again, and nobody writes that.
         const int mine = first_tap + i * S::kTapStep, tap = mine < kTaps ? mine : kTaps - 1,
                   dz = tap / 9 - kDepth / 2;
         x_tap[i] = xs + ((z + dz + kPlanes) % kPlanes * kHalo + tap / 3 % 3 * kHaloX + tap % 3) * S::kInStep +

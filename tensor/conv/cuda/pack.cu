@@ -1,12 +1,14 @@
-// Weights between the runtime's order [taps, cin, cout] and cuDNN's [cout, taps, cin], with conversion; bias.
+// Copies weights between the runtime's order [taps, cin, cout] and cuDNN's [cout, taps, cin], and converts
+// them. Also adds a bias, and sums its gradient.
 #include "tensor/conv/cuda/plans.h"
 #include "tensor/core/cuda/columns.cuh"
 
 namespace voxgrad::cuda {
 namespace {
 
-// Of one tap, both are matrices of input and output channels, one the other transposed where the runtime's
-// weights are [taps, cin, cout]; those of transposed convolutions, [taps, cout, cin], are rows already.
+// For one tap, both orders are matrices of input and output channels. Where the runtime's weights are [taps,
+// cin, cout], one matrix is the other transposed. The weights of transposed convolutions are [taps, cout,
+// cin], so they have cuDNN's rows already.
 struct Order {
   int taps, cin, cout, first, channels;
   bool rows;
@@ -28,15 +30,15 @@ struct Order {
 
 constexpr int kTile = 32, kTileRows = 8;
 
-// A tile of 32 x 32 channels of one tap, through shared memory, so that both sides are read and written in
-// rows. kUnpack: from the packed array.
+// Copies a tile of 32 x 32 channels of one tap through shared memory, so that both sides are read and written
+// in rows. kUnpack: copies from the packed array.
 template <bool kUnpack, class From, class To>
 __global__ void __launch_bounds__(kTile* kTileRows) pack_kernel(Order k, const From* from, To* to) {
   __shared__ float tile[kTile][kTile + 1];  // [input channel][output channel]
   const int tap = static_cast<int>(blockIdx.z), c0 = static_cast<int>(blockIdx.x) * kTile,
             o0 = static_cast<int>(blockIdx.y) * kTile;
   const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
-  const bool by_input = kUnpack || k.rows;  // adjacent in `from`: input channels
+  const bool by_input = kUnpack || k.rows;  // neighbours in `from` are input channels
   for (int r = y; r < kTile; r += kTileRows) {
     const int c = by_input ? x : r, o = by_input ? r : x;
     if (c0 + c < k.channels && o0 + o < k.cout)

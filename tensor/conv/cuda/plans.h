@@ -1,6 +1,6 @@
-// Convolution plans: for each problem, the first implementation of an ordered list that neither declines nor
-// fails its one check against the plain f32 kernel (check.cu). Chosen by rules and heuristics, never by
-// timing; kept with the context.
+// Convolution plans. The plan of a problem is the first implementation of an ordered list that neither
+// declines nor fails its one check against the plain f32 kernel (check.cu). Rules and heuristics choose it,
+// never timing. Plans are kept with the context.
 #pragma once
 #include <functional>
 #include <map>
@@ -12,14 +12,14 @@
 
 namespace voxgrad::cuda {
 
-/// The arrays of one pass. x holds dx in the backward pass of the data. Weights are in the order of the
-/// problem.
+/// The arrays of one pass. In the gradient with respect to the input, x holds dx. Weights are in the order
+/// that the problem states.
 struct ConvArrays {
   Part x[kMaxParts];
   void* y;           ///< y or dy
-  const void* w;     ///< not in the backward pass of the weights
-  void* dw;          ///< only there
-  const void* bias;  ///< forward only, may be null; only implementations that say so use it
+  const void* w;     ///< not in the gradient of the weights
+  void* dw;          ///< only in the gradient of the weights
+  const void* bias;  ///< only forward, may be null; only plans with `adds_bias` add it
 };
 
 using ConvRunner = std::function<void(Context&, const ConvPlanProblem&, const ConvArrays&)>;
@@ -30,26 +30,26 @@ struct ConvPlan {
   std::string text;  ///< implementation, engine, error, and what declined before it
 };
 
-/// A device that an implementation left unusable: nothing that could be tried after it would run.
+/// An implementation left the device unusable, so nothing that could be tried after it would run.
 class DeviceLost : public Error {
   using Error::Error;
 };
 
 struct Cudnn;  // cudnn.h
 
-/// What this family keeps with a device.
+/// What the convolutions keep with a device.
 struct ConvPlans {
   std::shared_ptr<Cudnn> cudnn;  ///< opened at first use; destroyed after the plans that use it
   std::map<std::string, ConvPlan> plans;
 };
-/// cuDNN of a device. Throws ErrorCode::device and says where it was looked for.
+/// The cuDNN of a device. Throws ErrorCode::device where it is not found, and says where it was looked for.
 Cudnn& need_cudnn(Context& c);
 
-/// What an implementation is asked with: it offers runners until one is taken.
+/// Given to each implementation in turn, which offers runners until one is taken.
 class ConvOffer {
  public:
   ConvOffer(Context& c, const ConvPlanProblem& p) : context_(c), problem_(p) {}
-  /// Runs it once on random data and compares. True: taken, stop.
+  /// Runs it once on random data and checks the result. Returns true where it is taken: then stop.
   bool offer(const std::string& name, ConvRunner run, bool adds_bias = false);
   void decline(const std::string& name, const std::string& why) { declined_ += name + ": " + why + "; "; }
   bool taken() const { return static_cast<bool>(plan_.run); }
@@ -63,7 +63,8 @@ class ConvOffer {
   std::string declined_;
 };
 
-/// The plan of a problem, made at first use. Throws while a graph is captured and none is there yet.
+/// The plan of a problem. It is made at first use. Throws where a graph is being captured and there is
+/// no plan yet.
 const ConvPlan& conv_plan(Context& c, const ConvPlanProblem& p);
 
 // The implementations, in the order in which they are asked.
@@ -75,22 +76,22 @@ void offer_conv_cudnn(Context& c, const ConvPlanProblem& p, ConvOffer& o);      
 void offer_conv_general(Context& c, const ConvPlanProblem& p, ConvOffer& o);      // general.cu
 
 // check.cu
-/// Fills arrays with fixed random numbers; `scale` keeps sums near 1.
+/// Fills y with n fixed random numbers; `which` selects them, and `scale` keeps sums near 1.
 void fill_random(Context& c, DType type, int64_t n, uint32_t which, float scale, void* y);
-/// The error of what a runner wrote, as in allowed_error, on a sample of its results. Waits.
+/// The error of what a runner wrote, as allowed_error defines it, on a sample of its results. Waits.
 double conv_error(Context& c, const ConvPlanProblem& p, const ConvArrays& a);
 
 // pack.cu
 /// out [cout, taps, channels] = the weights of input channels [first, first + channels), in the type of x.
 void pack_weights(Context& c, const ConvPlanProblem& p, int64_t first, int64_t channels, const void* w,
                   void* out);
-/// The reverse, for gradients: `from` is f32 or bf16.
+/// The reverse, for gradients. `from` is the type of `packed`: f32 or bf16.
 void unpack_weights(Context& c, const ConvPlanProblem& p, int64_t first, int64_t channels, DType from,
                     const void* packed, void* dw);
-/// y [places, channels] += bias
+/// y [places, channels] += bias.
 void add_bias(Context& c, DType type, DType bias_type, int64_t places, int64_t channels, const void* bias,
               void* y);
-/// bias gradient: sum of dy over all places
+/// dbias = the sum of dy [places, channels] over the places.
 void sum_bias(Context& c, DType type, DType bias_type, int64_t places, int64_t channels, const void* dy,
               void* dbias);
 

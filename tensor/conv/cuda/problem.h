@@ -1,5 +1,5 @@
-// A convolution as a thing to plan: what an implementation needs to know before it sees data, and the key
-// under which its plan is kept. Knows no CUDA, so tests run it on the host.
+// A convolution as a problem to plan: what an implementation needs to know before it sees data, and the key
+// under which its plan is kept. This header needs no CUDA, so tests run it on the host.
 #pragma once
 #include <cstdio>
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace voxgrad::cuda {
 
-/// Extents along D, H, W, as kernels take them. For a transposed convolution kernel == stride, pad == 0, out
-/// == in * stride.
+/// Extents along D, H, W, in the form that kernels take. For a transposed convolution kernel == stride,
+/// pad == 0 and out == in * stride.
 struct ConvShape {
   int64_t n, in[3], out[3], kernel[3], stride[3], pad[3], cin, cout;
 };
@@ -26,12 +26,12 @@ struct ConvPlanProblem {
   int64_t channels[kMaxParts];  ///< of each part of x
   DType type, weight_type;
   bool tf32, deterministic;
-  bool swapped;  ///< weights are stored [taps, cout, cin]: a transposed convolution seen as its adjoint
+  bool swapped;  ///< weights are stored [taps, cout, cin]: a transposed convolution, computed as its adjoint
 
   int64_t taps() const { return shape.kernel[0] * shape.kernel[1] * shape.kernel[2]; }
   int64_t in_places() const { return shape.n * shape.in[0] * shape.in[1] * shape.in[2]; }
   int64_t out_places() const { return shape.n * shape.out[0] * shape.out[1] * shape.out[2]; }
-  /// Distance in w of two input channels, and of two output channels.
+  /// The distance in w between two input channels, and between two output channels.
   int64_t in_step() const { return swapped ? 1 : shape.cout; }
   int64_t out_step() const { return swapped ? shape.cin : 1; }
   int64_t weights() const { return taps() * shape.cin * shape.cout; }
@@ -41,7 +41,7 @@ inline const char* name_of(Pass p) {
   return p == Pass::forward ? "forward" : p == Pass::backward_data ? "backward-data" : "backward-weights";
 }
 
-/// All that a plan depends on, readable: the key of the cache and the line of the report.
+/// All that a plan depends on, in readable form. It is the key of the cache and the line of the report.
 inline std::string plan_key(const ConvPlanProblem& p) {
   const ConvShape& s = p.shape;
   char text[320];
@@ -60,7 +60,7 @@ inline std::string plan_key(const ConvPlanProblem& p) {
   return key + " -> " + std::to_string(s.cout);
 }
 
-/// A transposed convolution as the convolution whose adjoint it is: its output is that one's input.
+/// The convolution whose adjoint a transposed convolution is. The output of one is the input of the other.
 inline ConvShape adjoint_shape(const ConvShape& t) {
   ConvShape s = t;
   for (int k = 0; k < 3; ++k) {
@@ -72,7 +72,8 @@ inline ConvShape adjoint_shape(const ConvShape& t) {
   return s;
 }
 
-/// What the own kernels for tensor cores are made for: bf16, 3x3x3 or 1x3x3, stride 1, the same extents.
+/// Whether a problem is of the kind that the project's own kernels for tensor cores are made for: bf16, 3x3x3
+/// or 1x3x3, stride 1, the same extents of input and output.
 inline bool mma_kind(const ConvPlanProblem& p) {
   const ConvShape& s = p.shape;
   bool fits = p.type == DType::bf16 && !p.swapped && (s.kernel[0] == 1 || s.kernel[0] == 3) &&
@@ -80,8 +81,8 @@ inline bool mma_kind(const ConvPlanProblem& p) {
   for (int k = 0; k < 3; ++k) fits = fits && s.stride[k] == 1 && s.pad[k] == s.kernel[k] / 2;
   return fits;
 }
-/// Why they do not take it after all; empty where they do. Deep layers have few places and many channels:
-/// there a library's kernels split the work better.
+/// Why these kernels still do not take a problem, or nothing where they do. Deep layers have few places and
+/// many channels. There the kernels of a library split the work better.
 inline std::string mma_misfit(const ConvPlanProblem& p) {
   for (int k = 0; k < p.parts; ++k)
     if (p.channels[k] % 16 != 0) return "a part of " + std::to_string(p.channels[k]) + " channels";
@@ -96,10 +97,12 @@ inline bool wide_inputs(const ConvPlanProblem& p) {
   return wide;
 }
 
-/// The largest error a plan may show against the f32 reference: root mean square of the difference over that
-/// of the values. f32: sums of up to 1e7 products in another order; TF32 inputs are rounded to 11 bits
-/// (about 3e-4), which the f32 bound must refuse; bf16 results are rounded to 8 bits, twice where two parts
-/// add.
+/// The largest error a plan may show against the f32 reference. The error is the root mean square of the
+/// difference, or an eighth of the largest difference where that is more, over the root mean square of the
+/// values. The bounds leave room for this:
+///   f32   sums of up to 1e7 products in another order; the bound must refuse TF32 inputs, which are rounded
+///         to 11 bits (about 3e-4)
+///   bf16  results are rounded to 8 bits, and twice where two parts add
 inline double allowed_error(const ConvPlanProblem& p) {
   if (p.type == DType::bf16) return 6e-3;
   if (p.tf32) return 2e-3;

@@ -1,5 +1,5 @@
-// Convolutions as plain loops: the definition, the oracle of the tests, and the kernels for f64.
-// Read conv3d_forward first; the two backward passes visit the same (output place, tap) pairs.
+// Convolutions as plain loops. They are the definition, the reference of the tests, and the kernels for f64.
+// Read conv3d_forward first. The two backward passes visit the same pairs of an output place and a tap.
 #pragma once
 #include <algorithm>
 #include <vector>
@@ -9,15 +9,15 @@
 
 namespace voxgrad::ref {
 
-/// A volume of a channels-last tensor that holds some of the channels: element (place, c) is data[place *
-/// channels + c].
+/// A volume that holds some of the channels of a channels-last tensor: element (place, c) is
+/// data[place * channels + c].
 template <class T>
 struct Part {
   T* data;  ///< null: not wanted
   int64_t channels;
 };
 
-/// Flat index of place (z, y, x) of sample n in a volume of the given extents.
+/// The flat index of place (z, y, x) of sample n in a volume of these extents.
 inline int64_t place(const Triple& extent, int64_t n, int64_t z, int64_t y, int64_t x) {
   return ((n * extent[0] + z) * extent[1] + y) * extent[2] + x;
 }
@@ -83,7 +83,7 @@ void conv3d_backward_data(const ConvProblem& p, const T* dy, const T* w, const s
 }
 
 /// dw[t, c, o] = sum over n, z of x[n, z * stride - pad + t, c] * dy[n, z, o]; dbias[o] = sum of dy[n, z, o].
-/// One tile per tap and input part, so that no two threads write the same weight.
+/// There is one task for each tap, so no two threads write the same weight.
 template <class T>
 void conv3d_backward_weights(const ConvProblem& p, const std::vector<Part<const T>>& x, const T* dy, T* dw,
                              T* dbias) {
@@ -112,8 +112,8 @@ void conv3d_backward_weights(const ConvProblem& p, const std::vector<Part<const 
     for (int64_t o = 0; o < p.cout; ++o) dbias[o] += dy[v * p.cout + o];
 }
 
-/// Calls f(tap, output place) for the block of outputs that input place (z, y, x) of a transposed convolution
-/// owns.
+/// Calls f(tap, output place) for each output that input place (z, y, x) of a transposed convolution adds to.
+/// These outputs are a block that belongs to this input place alone.
 template <class F>
 void for_each_output(const ConvProblem& p, int64_t n, int64_t z, int64_t y, int64_t x, F&& f) {
   for (int64_t a = 0; a < p.kernel[0]; ++a)

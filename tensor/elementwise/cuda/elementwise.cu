@@ -1,5 +1,5 @@
-// Element-wise arithmetic. The functions are those of tensor/elementwise/ref/functions.h, which the CPU tests
-// cover.
+// Element-wise arithmetic on CUDA devices. The functions are those of tensor/elementwise/ref/functions.h, and
+// the tests of the CPU cover them.
 #include "tensor/core/cuda/columns.cuh"
 #include "tensor/core/cuda/map.cuh"
 #include "tensor/core/cuda/philox.cuh"
@@ -89,7 +89,7 @@ void scale(Context& c, const Scale& call) {
   visit_type(call.type, [&]<class T>(T) { map1(c, call.n, as<T>(call.x), as<T>(call.y), f); });
 }
 
-// One row a grid column, so that no element needs a division.
+// blockIdx.y is the row, so no element needs a division.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     axpby_kernel(int64_t width, const float* p, const T* a, const float* q, const T* b, T* y) {
@@ -114,7 +114,8 @@ void axpby(Context& c, const Axpby& call) {
   });
 }
 
-// A thread keeps its channels: blockDim.x = packs a place, or a part of them with blockIdx.z.
+// A thread keeps its channels. blockDim.x is the number of packs of channels of a place, or of a part of
+// them; blockIdx.z is the part.
 template <int N, class T>
 __global__ void affine_kernel(int64_t places, int channels, const T* x, const float* factor,
                               int64_t factor_step, const float* shift, int64_t shift_step, T* y) {
@@ -167,7 +168,7 @@ void channel_affine(Context& c, const ChannelAffine& call) {
   });
 }
 
-// Summands of columns.cuh: x y, and nothing.
+// The summands of columns.cuh: x y, and nothing.
 template <class T>
 struct Product {
   const T *x, *y;

@@ -6,7 +6,7 @@
 
 namespace voxgrad::ref {
 
-/// Elements i and size / 2 + i of the row y of time t.
+/// Writes elements i and size / 2 + i of the row y of time t.
 template <class T>
 VOXGRAD_HD void time_embedding_pair(int64_t size, double max_period, T t, int64_t i, T* y) {
   const int64_t half = size / 2;
@@ -17,8 +17,8 @@ VOXGRAD_HD void time_embedding_pair(int64_t size, double max_period, T t, int64_
   y[half + i] = static_cast<T>(c);
 }
 
-/// y[n, i] = sin(t[n] w_i), y[n, size / 2 + i] = cos(t[n] w_i), w_i = max_period^(-i / (size / 2)), i < size
-/// / 2.
+/// y[n, i] = sin(t[n] w_i) and y[n, size / 2 + i] = cos(t[n] w_i), with w_i = max_period^(-i / (size / 2))
+/// for i < size / 2.
 template <class T>
 void time_embedding(int64_t n, int64_t size, double max_period, const T* t, T* y) {
   const int64_t half = size / 2;

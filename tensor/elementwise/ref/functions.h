@@ -1,11 +1,11 @@
-// Element functions and their derivatives, written once for host and device, for float and double.
-// `slope` gets the output y where kFromOutput is true, else the input x.
+// Functions of single elements and their derivatives, written once for host and device, for float and double.
+// Where kFromOutput is true, `slope` takes the output y; otherwise it takes the input x.
 #pragma once
 #include "tensor/core/math.h"
 
 namespace voxgrad::ref {
 
-/// max(x, 0)
+/// max(x, 0).
 struct Relu {
   static constexpr bool kFromOutput = true;
   template <class T>
@@ -18,7 +18,7 @@ struct Relu {
   }
 };
 
-/// x where x > 0, else p x; p >= 0, so that y has the sign of x.
+/// x where x > 0, else p x. p >= 0, so y has the sign of x.
 struct LeakyRelu {
   static constexpr bool kFromOutput = true;
   template <class T>
@@ -31,7 +31,7 @@ struct LeakyRelu {
   }
 };
 
-/// x sigmoid(x)
+/// x sigmoid(x).
 struct Silu {
   static constexpr bool kFromOutput = false;
   template <class T>
@@ -45,7 +45,7 @@ struct Silu {
   }
 };
 
-/// x Phi(x), Phi the distribution function of the standard normal (Hendrycks and Gimpel 2016).
+/// x Phi(x), where Phi is the distribution function of the standard normal (Hendrycks and Gimpel 2016).
 struct Gelu {
   static constexpr bool kFromOutput = false;
   template <class T>
@@ -59,7 +59,7 @@ struct Gelu {
   }
 };
 
-/// 1 / (1 + exp(-x))
+/// 1 / (1 + exp(-x)).
 struct Sigmoid {
   static constexpr bool kFromOutput = true;
   template <class T>

@@ -1,5 +1,5 @@
-// The functions of cuBLASLt that tensor/gemm/cuda/gemm.cc calls, by plain loops: column-major products of
-// batches. They stand in the emulated module itself, which VOXGRAD_CUBLASLT then names.
+// The functions of cuBLASLt that tensor/gemm/cuda/gemm.cc calls, as plain loops: column-major products of
+// batches. They are part of the emulated module itself, and VOXGRAD_CUBLASLT names that module.
 #include <cublasLt.h>
 
 #include "emulation.h"

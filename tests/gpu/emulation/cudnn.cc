@@ -1,12 +1,17 @@
-// The functions of cuDNN's backend API that tensor/*/cuda calls: descriptors are attributes as they were set,
-// convolutions are plain loops over the strides of their tensors. They stand in the emulated module itself,
-// which VOXGRAD_CUDNN then names.
+// The functions of cuDNN's backend API that tensor/*/cuda calls. Descriptors keep their attributes as they
+// were set. Convolutions are plain loops over the strides of their tensors. The functions are part of the
+// emulated module itself, and VOXGRAD_CUDNN names that module.
 //
-// Heuristics propose in mode A, for one problem, kRefused engines in TF32 (number 100 and on) where it is
-// f32, then engine 1, which differs from run to run, 2, which adds in less than f32, 3, which asks for too
-// large a workspace, 4, which cannot be built, 5, which is wrong from 6 input channels on (it leaves out the
-// last tap), and 6. The fallback is engine 7. No engine adds to a result where the channels of a part are an
-// odd number, or leaves gradients of weights of bf16 tensors in f32.
+// For a problem in f32, the heuristics propose in mode A first kRefused engines in TF32 (number 100 and on).
+// Then, for every problem, they propose:
+// 1: differs from run to run,
+// 2: adds in less than f32,
+// 3: asks for too large a workspace,
+// 4: cannot be built,
+// 5: is wrong from 6 input channels on (it leaves out the last tap),
+// 6: is right.
+// The fallback is engine 7. No engine adds to a result where a part has an odd number of channels, or leaves
+// gradients of weights of bf16 tensors in f32.
 #include <cudnn_backend.h>
 
 #include "emulation.h"
@@ -26,7 +31,7 @@ struct Object {
   cudnnBackendDescriptorType_t type;
   bool final = false;
   std::map<cudnnBackendAttributeName_t, std::vector<char>> attributes;
-  // What configurations and plans are made from; of an object that is not this one's to delete.
+  // What configurations and plans are made from: part of an object that is not this one's to delete.
   const Object* graph = nullptr;
   int64_t engine = -1;
 
@@ -148,7 +153,7 @@ struct Convolution {
     const int64_t n = x.dims[0], cin = x.dims[1], cout = y.dims[1], taps = w.dims[2] * w.dims[3] * w.dims[4];
     int64_t size = 1;
     for (const int64_t d : result.dims) size *= d;
-    // Sums beside the result's elements, all of which lie in one piece.
+    // The sums lie beside the elements of the result, all of which are in one piece.
     std::vector<double> sums(static_cast<size_t>(size));
     for (int64_t b = 0; b < n; ++b)
       for (int64_t place = 0; place < y.dims[2] * y.dims[3] * y.dims[4]; ++place) {
@@ -207,7 +212,7 @@ std::vector<int64_t> engines(const Object& heuristics) {
   return all;
 }
 
-// Fills what a caller reads from descriptors of its own.
+// Fills descriptors of the caller with what it reads.
 cudnnStatus_t give(const Object& d, cudnnBackendAttributeName_t name, int64_t capacity, int64_t* count,
                    void* values) {
   const auto number = [&](int64_t v) {

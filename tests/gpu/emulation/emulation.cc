@@ -21,12 +21,12 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-// Work that a stream captures; executable and graph are one.
+// The work that a stream captures. An executable graph and a graph are one here.
 struct CUgraph_st {
   std::vector<std::function<void()>> work;
 };
-// Work is done as it is queued, but on the copy stream (the second of a device) as late as events allow: when
-// another stream or the host waits for it. So what is read without waiting is not there yet.
+// Work is done as it is queued. Only the copy stream (the second of a device) does it as late as events
+// allow: when another stream or the host waits for it. So what is read without waiting is not there yet.
 struct CUstream_st {
   bool late = false;
   CUgraph_st* captured = nullptr;
@@ -45,7 +45,8 @@ struct CUevent_st {
   uint64_t queued = 0;  // of the stream when it was recorded
 };
 
-// Saves the registers that calls keep on the stack, leaves the stack pointer in *save, goes on at `resume`.
+// Saves on the stack the registers that calls preserve, leaves the stack pointer in *save, goes
+// on at `resume`.
 extern "C" __attribute__((visibility("hidden"))) void emulation_switch(void** save, void* resume);
 asm(R"(
   .text
@@ -107,7 +108,7 @@ struct Warp {
   char data[2][32][64];
 };
 
-// The launch under way. Host threads launch one at a time.
+// The launch under way. Only one host thread launches at a time.
 std::recursive_mutex one_at_a_time;
 std::vector<std::unique_ptr<Stack>> stacks;
 std::vector<Stack*> free_stacks;
@@ -123,8 +124,8 @@ cudaError_t last_error = cudaSuccess;
 int dynamic_limit = 48 << 10;
 std::map<const void*, uint64_t> read_from;  // places that copies read which are not late: number of the last
 std::set<const void*> pinned_in_use;        // what late copies read, until the host waits for them
-// Of copies that are done at once, but that a device may do any time until the host waits for it: what they
-// read of pinned memory. It must not have changed by then.
+// Copies that are done at once here. A device may do them at any time until the host waits for it. So the
+// pinned memory that they read must not have changed by then.
 struct PinnedRead {
   const char* from;
   std::string bytes;
@@ -223,7 +224,7 @@ void resume(size_t which) {
   }
 }
 
-// Three orders in turn: as numbered, backwards, and scattered.
+// The orders take turns: as numbered, backwards, and scattered.
 std::vector<size_t> order_of(size_t n, uint64_t turn) {
   std::vector<size_t> order(n);
   std::iota(order.begin(), order.end(), size_t{0});
@@ -236,7 +237,7 @@ std::vector<size_t> order_of(size_t n, uint64_t turn) {
   return order;
 }
 
-// Lets warps go on whose lanes have all arrived. A lane that ended never arrives.
+// Lets warps go on where all lanes have arrived. A lane that ended never arrives.
 bool release_warps() {
   bool any = false;
   for (size_t first = 0; first < threads.size(); first += 32) {

@@ -1,13 +1,15 @@
-// CUDA kernels on the host: the sources of tensor/*/cuda, rewritten a little (rewrite.cmake), are compiled by
-// the host's compiler against this header and run by emulation.cc. What is checked is that kernels are right,
-// not that they are fast: a block's threads are fibers that switch at barriers, blocks run one after the
-// other, and both run in another order at every launch. Built with -fsanitize=address it finds accesses
-// outside of arrays, with -fsanitize=thread and
-// VOXGRAD_EMULATION_RACES (emulation.cc itself without) races of a block's threads.
+// CUDA kernels on the host. The sources of tensor/*/cuda are rewritten a little (rewrite.cmake), compiled by
+// the host's compiler against this header, and run by emulation.cc. This checks that kernels are right, not
+// that they are fast. The threads of a block are fibers that switch at barriers. Blocks run one after the
+// other. Both run in another order at every launch.
 //
-// It is stricter than a device: a barrier that some threads of the block have left, a warp operation without
-// all of its lanes, and addresses that are not aligned end the program. Memory begins as NaN. Copies beside
-// the work happen as late as events allow; what they overwrite or read too early ends the program.
+// Built with -fsanitize=address it finds accesses outside of arrays. Built with -fsanitize=thread and
+// VOXGRAD_EMULATION_RACES (emulation.cc itself without) it finds races between the threads of a block.
+//
+// It is stricter than a device. These end the program: a barrier that some threads of the block have left,
+// a warp operation without all of its lanes, and addresses that are not aligned. Memory begins as NaN.
+// Copies beside the work happen as late as events allow; where they overwrite or read something too early,
+// the program ends.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -22,21 +24,21 @@ namespace emulation {
 extern uint3 thread_index, block_index;  // of the thread that runs
 extern dim3 block_extent, grid_extent;
 
-/// Queues a kernel on a stream: runs it, or records it where the stream is captured.
+/// Queues a kernel on a stream: runs it at once, or records it where the stream is captured.
 void enqueue(cudaStream_t stream, const dim3& grid, const dim3& block, size_t shared,
              std::function<void()> body);
 /// Queues other work of the host.
 void enqueue(cudaStream_t stream, std::function<void()> work);
 void sync_threads();
-/// The block's dynamic shared memory.
+/// The dynamic shared memory of the block.
 void* dynamic_shared();
-/// Called where a static shared array is declared: the block's first thread fills it with NaN.
+/// Called where a static shared array is declared. The first thread of the block fills it with NaN.
 void poison_shared(void* array, size_t bytes);
-/// Waits for all lanes of the warp; returns their `bytes` of data, 64 bytes apart.
+/// Waits for all lanes of the warp. Returns their `bytes` of data, 64 bytes apart.
 const char* exchange(const void* mine, size_t bytes);
 int lane();
 void fail(const char* what);
-/// From here on the device answers every wait with an error, as after a fault of a kernel.
+/// From here on the device answers every wait with an error, as it does after a fault of a kernel.
 void lose_device();
 void copy_later(void* to, const void* from, size_t bytes, size_t zeros);
 void finish_copies();

@@ -1,4 +1,4 @@
-// tensor/gemm/cuda/mma.cuh by plain loops, after the layouts of fragments in the PTX manual.
+// tensor/gemm/cuda/mma.cuh as plain loops, with the layouts of fragments from the PTX manual.
 #pragma once
 #include "tensor/core/cuda/device.cuh"
 
@@ -18,7 +18,8 @@ inline float half_of(uint32_t pair, int which) {
 }
 }  // namespace fragment
 
-// Lane l gives row l % 8 of matrix l / 8 and gets elements (l / 4, 2 (l % 4)) and the next of each matrix.
+// Lane l gives row l % 8 of matrix l / 8. It gets elements (l / 4, 2 (l % 4)) and the next one,
+// of each matrix.
 inline void load_matrices(uint32_t (&r)[4], const bf16* p) {
   const auto rows = fragment::rows(p);
   const int l = ::emulation::lane();
@@ -44,7 +45,7 @@ inline void multiply_add(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uin
   const Fragment mine{{a[0], a[1], a[2], a[3]}, {b0, b1}};
   const char* const all = ::emulation::exchange(&mine, sizeof mine);
   const auto of_lane = [&](int lane) { return reinterpret_cast<const Fragment*>(all + 64 * lane); };
-  // The lane's rows of A, its columns of B.
+  // The rows of A and the columns of B that the lane has.
   const int l = ::emulation::lane(), row = l / 4, column = 2 * (l % 4);
   float rows[2][16], columns[2][16];
   for (int k = 0; k < 16; ++k)

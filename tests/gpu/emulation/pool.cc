@@ -1,6 +1,6 @@
-// The pool of the emulated device: every tensor is an allocation of its own, of its exact size, so that
-// AddressSanitizer sees accesses outside of it and after its end. (The real one, tensor/core/cuda/pool.cc,
-// has tests of its own.)
+// The pool of the emulated device. Every tensor is an allocation of its own, of its exact size. So
+// AddressSanitizer sees accesses outside of it, and accesses after its end. (The real pool,
+// tensor/core/cuda/pool.cc, has tests of its own.)
 #include "tensor/core/cuda/pool.h"
 
 #include "tensor/core/error.h"

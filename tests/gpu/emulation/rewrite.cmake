@@ -1,4 +1,4 @@
-# Rewrites a CUDA source for the host's compiler (emulation.h): launches and shared memory; the rest is plain C++.
+# Rewrites a CUDA source for the host's compiler (emulation.h): launches and shared memory. The rest is plain C++.
 #   cmake -DFROM=x.cu -DTO=x.cu.cc -P rewrite.cmake
 file(READ ${FROM} text)
 # kernel<arguments><<<configuration>>>(...)

@@ -1,6 +1,6 @@
-// Direct convolution to few output channels: the gradient with respect to an image, and heads. Vectors hold
-// input channels, not output channels, so that no lane is idle; what the lanes have gathered is added up at
-// the end of a tile. A lane's sum runs over lines, then vectors of channels, then taps along W; the lanes are
+// Direct convolution to few output channels: gradients with respect to an image, and heads. A vector holds
+// input channels, not output channels, so that no lane is idle. At the end of a tile the lanes are added up.
+// The sum of a lane runs over lines, then over vectors of channels, then over taps along W. The lanes are
 // added in pairs. Both orders are the same on every instruction set.
 #include "tensor/conv/cpu/isa/tables.h"
 #include "tensor/core/cpu/isa/vec.h"
@@ -10,14 +10,15 @@ namespace {
 
 using cpu::RowSum;
 
-// Sums of a tile, places x output channels: one vector in the end.
+// The sums of a tile, places x output channels. In the end they are one vector.
 constexpr int kSums = cpu::kLanes;
-// Registers: AVX-512 keeps all sums and the weights of all taps along W; elsewhere a tile is computed in
+// AVX-512 has registers for all sums and for the weights of all taps along W. Elsewhere a tile is computed in
 // parts of four places and one output channel.
 constexpr bool kWhole = VOXGRAD_LEVEL == 3;
 
 #if VOXGRAD_LEVEL == 3
-// Quarters kI and kJ of a, then of b. (_mm512_shuffle_f32x4, without the warnings of GCC 12's header.)
+// Quarters kI and kJ of a, then those of b. (It is _mm512_shuffle_f32x4 without the warnings of the header
+// of GCC 12.)
 template <int kI, int kJ>
 VOXGRAD_INLINE Part quarters(Part a, Part b) {
   constexpr int i = 4 * kI, j = 4 * kJ;
@@ -26,7 +27,7 @@ VOXGRAD_INLINE Part quarters(Part a, Part b) {
 }
 #endif
 
-// [first half of a + second half of a, the same of b].
+// [first half of a + second half of a, first half of b + second half of b].
 VOXGRAD_INLINE Vec fold8(Vec a, Vec b) {
   Vec r;
 #if VOXGRAD_LEVEL == 3
@@ -41,7 +42,7 @@ VOXGRAD_INLINE Vec fold8(Vec a, Vec b) {
   return r;
 }
 
-// The same with each half of a and of b for itself.
+// The same within each half of a and of b.
 VOXGRAD_INLINE Vec fold4(Vec a, Vec b) {
 #if VOXGRAD_LEVEL == 3
   return {{quarters<0, 2>(a.q[0], b.q[0]) + quarters<1, 3>(a.q[0], b.q[0])}};
@@ -55,7 +56,7 @@ VOXGRAD_INLINE Vec fold4(Vec a, Vec b) {
 #endif
 }
 
-// Lanes kI and kJ of every quarter of a, then of b.
+// Lanes kI and kJ of every quarter: those of a, then those of b.
 template <int kI, int kJ>
 VOXGRAD_INLINE Vec pick(Vec a, Vec b) {
   Vec r;
@@ -72,7 +73,7 @@ VOXGRAD_INLINE Vec pick(Vec a, Vec b) {
 
 // Lane i of the result is the sum of the lanes of s[i].
 VOXGRAD_INLINE Vec add_up(const Vec (&s)[kSums]) {
-  Vec f[4];  // a quarter for each of four places
+  Vec f[4];  // each has a quarter for each of four sums
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) f[i] = fold4(fold8(s[i], s[4 + i]), fold8(s[8 + i], s[12 + i]));
   const Vec low = pick<0, 1>(f[0], f[1]) + pick<2, 3>(f[0], f[1]),

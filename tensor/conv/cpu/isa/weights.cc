@@ -1,6 +1,6 @@
-// Gradient of the weights of a convolution: the sums of a few input channels, all taps along W and a block of
-// output channels stay in registers while places go by. Every sum runs over rows, then over places from left
-// to right.
+// The gradient of the weights of a convolution. The sums of a few input channels, all taps along W and a
+// block of output channels stay in registers while the kernel goes through the places. Every sum runs over
+// rows, and in a row over places from left to right.
 #include "tensor/conv/cpu/isa/tables.h"
 #include "tensor/core/cpu/isa/vec.h"
 
@@ -10,12 +10,12 @@ namespace {
 using cpu::WeightsRow;
 using cpu::WeightsRun;
 
-// With 32 registers the output gradients of all taps along W are kept beside the sums: a place of the input
-// is broadcast once and meets them all, and they shift by one place a step.
+// With 32 registers, the output gradients of all taps along W stay in registers beside the sums. A place of
+// the input is broadcast once and meets them all. After each place they shift by one.
 constexpr bool kShift = VOXGRAD_LEVEL == 3;
 constexpr int kVectors = VOXGRAD_LEVEL == 3 ? 2 : 1;
 
-// Most channels by vectors and taps, from the number of registers.
+// The most input channels of a run, by vectors and taps. The number of registers sets it.
 constexpr int channel_limit(int vectors, int taps) {
   if (VOXGRAD_LEVEL == 3) return vectors == 1 ? (taps == 1 ? 16 : 8) : (taps == 1 ? 8 : 4);
   if (VOXGRAD_LEVEL == 2) return taps == 1 ? 6 : taps == 2 ? 3 : 2;
@@ -108,7 +108,7 @@ void weights_run(const WeightsRun& r) {
           step(v++, at);
           continue;
         }
-        int64_t end = (r.input_width - K + r.pad) / S + 1;  // places before it read inside the row
+        int64_t end = (r.input_width - K + r.pad) / S + 1;  // places before this one read inside the row
         if (end > r.width) end = r.width;
         const float* p = x + u * x_step;
         for (; v < end; ++v, p += S * x_step) {
@@ -129,7 +129,7 @@ void weights_run(const WeightsRun& r) {
         store(r.sums + b * r.vector_step + k * r.tap_step + c * cpu::kLanes, sum[b][k][c]);
 }
 
-// Four sums side by side, for the latency of the addition.
+// Four sums side by side, because an addition has a latency.
 void bias_run(const float* dy, int64_t step, int64_t places, int64_t lanes, float* sums) {
   Vec s[4] = {zero(), zero(), zero(), zero()};
   const auto run = [&](auto&& get) __attribute__((always_inline)) {

@@ -1,4 +1,4 @@
-// Winograd's F(2, 3) in f32, and the transforms of its weights, which are f32 in bf16 too.
+// Winograd's F(2, 3) in f32, and the transforms of the weights. Those are in f32 for bf16 too.
 #include "tensor/conv/cpu/isa/winograd.h"
 
 namespace voxgrad::VOXGRAD_ISA {

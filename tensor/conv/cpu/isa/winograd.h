@@ -3,7 +3,7 @@
 //         0  1  1  0        .5  .5 .5          0 1 -1 -1
 //         0 -1  1  0        .5 -.5 .5
 //         0  1  0 -1        0   0   1
-// Vectors run along the channels. T is the type of volumes and of points: float, or Bf16Bits where the
+// A vector holds neighbouring channels. T is the type of volumes and of points: float, or Bf16Bits where the
 // instruction set has products of bf16.
 #pragma once
 #include "tensor/conv/cpu/isa/tables.h"
@@ -34,10 +34,10 @@ VOXGRAD_INLINE Two outputs(Vec m0, Vec m1, Vec m2, Vec m3) {                    
   return {{m0 + m1 + m2, m1 - m2 - m3}};
 }
 
-// Runs are taken by value below: a store of a vector may alias anything, and pointers behind a reference
-// would be read again after each.
+// Runs are taken by value below. A store of a vector may alias anything, so pointers behind a reference would
+// be read again after each store.
 
-// f(first lane, load, store) for the whole vectors of `channels`, then for what is left of them.
+// Calls f(first lane, load, store) for the whole vectors of `channels`, then for the channels that are left.
 template <class F>
 VOXGRAD_INLINE void for_vectors(int64_t channels, F&& f) {
   int64_t c = 0;
@@ -51,7 +51,8 @@ VOXGRAD_INLINE void for_vectors(int64_t channels, F&& f) {
         [rest](auto* p, Vec x) { store_first(p, x, rest); });
 }
 
-// The sum or difference of the places of a column; zero outside the rows where kInside is false.
+// The sum or difference of the places of a column. It is zero outside the rows, which is checked where
+// kInside is false.
 template <bool kAdd, bool kInside, int kRows, class P, class Load>
 VOXGRAD_INLINE void read_column(const P& p, int64_t column, int64_t c, Load get, Vec* s) {
   const bool inside = kInside || (column >= 0 && column < p.width);
@@ -64,7 +65,7 @@ VOXGRAD_INLINE void read_column(const P& p, int64_t column, int64_t c, Load get,
       s[r] = inside ? get(p.a[r] + at) - get(p.b[r] + at) : zero();
 }
 
-// The numbers of two tiles, side by side in each lane (the summed kernels of bf16).
+// The numbers of two tiles, side by side in each lane. The summed kernels of bf16 write them so.
 template <class T>
 Vec pair_of(Vec first, Vec second);
 #if defined(__AVX512BF16__)
@@ -78,7 +79,7 @@ VOXGRAD_INLINE Vec pair_of<cpu::Bf16Bits>(Vec first, Vec second) {
 }
 #endif
 
-// Writes four points along W of a tile, side by side with those of the next one where kPairs.
+// Writes the four points along W of a tile. Where kPairs, those of the next tile lie beside them.
 template <class T, bool kPairs, class Store>
 VOXGRAD_INLINE void put_points(T* to, int64_t point_step, const Four& tile, const Four& next, Store put) {
 #pragma GCC unroll 4
@@ -89,9 +90,9 @@ VOXGRAD_INLINE void put_points(T* to, int64_t point_step, const Four& tile, cons
       put(to, tile.v[w]);
 }
 
-// A few tiles and channels at a time: first the planes and rows of each column become its four points along
-// H, then columns become points along W. So each place is read once, which matters where the rows of a volume
-// lie a power of two apart and share cache sets.
+// Works on a few tiles and channels at a time. First the planes and rows of each column become its four
+// points along H. Then the columns become points along W. So each place is read once. That matters where the
+// rows of a volume lie a power of two apart, because they share cache sets.
 template <class T, bool kPairs, bool kAdd>
 void input_row(WinogradInput<T> p) {
   constexpr int64_t kRun = 8, kChannels = 64, kTogether = kPairs ? 2 : 1;
@@ -146,7 +147,8 @@ VOXGRAD_INLINE void gradient_columns(const P& p, int64_t column, int64_t c, Load
   }
 }
 
-// Two tiles at a time where kPairs. (The second may be none of this row's: then the input has zeros.)
+// Two tiles at a time where kPairs. At the end of a row there may be no second tile. There the
+// input has zeros.
 template <class T, bool kPairs, bool kAdd, bool kInside>
 VOXGRAD_INLINE void gradient_tile(const WinogradGradient<T>& p, int64_t column, T* v) {
   for_vectors(
@@ -182,11 +184,11 @@ void gradient(const WinogradGradient<T>& p) {
   p.add ? gradient_row<T, kPairs, true>(p) : gradient_row<T, kPairs, false>(p);
 }
 
-// Tiles whose sums stay in registers beside NB vectors of weights.
+// The tiles whose sums stay in registers beside NB vectors of weights.
 constexpr int kTile = VOXGRAD_LEVEL == 3 ? 12 : VOXGRAD_LEVEL == 2 ? 6 : 2;
 static_assert(kTile <= cpu::kWinogradLeast);
 
-// E: an element of V and U (element.h).
+// E is an element of V and U (element.h).
 template <class E, int NB>
 void multiply(WinogradProducts p) {
   const int64_t step = p.channels;
@@ -223,8 +225,8 @@ void products(const WinogradProducts& p) {
   p.vectors == 2 ? multiply<E, 2>(p) : multiply<E, 1>(p);
 }
 
-// A result of a point along D, for the output at y. An f32 output itself keeps the sum over the points, that
-// of a bf16 one is kept in f32 and written with the last of them.
+// Writes the result of a point along D for the output at y. In f32 the output itself keeps the sum over the
+// points. In bf16 the sum is kept in f32, and the last point writes it to y.
 template <class T, class Load, class Store>
 VOXGRAD_INLINE void put_output(WinogradPlane plane, bool last, T* y, float* sum, Vec m, Vec bias, Load get,
                                Store put) {
@@ -281,7 +283,7 @@ void output(const WinogradOutput<T>& run) {
       });
 }
 
-// E as above; the summed kernels write pairs of tiles where an element of V is not one number.
+// E as above. Where an element of V is not one number, the summed kernels write pairs of tiles.
 template <class T, class E>
 void fill_winograd_kernels(cpu::WinogradKernels<T>& t) {
   constexpr bool kPairs = sizeof(T) != sizeof(float);

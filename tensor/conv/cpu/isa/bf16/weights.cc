@@ -1,6 +1,6 @@
-// Gradient of the weights of a convolution in bf16: as in f32 the sums of a few input channels, all taps
-// along W and a block of output channels stay in registers, while pairs of neighbouring places go by. Every
-// sum runs over rows, then over pairs from left to right.
+// The gradient of the weights of a convolution in bf16. As in f32, the sums of a few input channels, all taps
+// along W and a block of output channels stay in registers. The kernel goes through pairs of neighbouring
+// places. Every sum runs over rows, and in a row over pairs from left to right.
 #include "tensor/conv/cpu/isa/tables.h"
 #include "tensor/core/cpu/isa/element.h"
 #include "tensor/core/cpu/isa/vec.h"
@@ -10,14 +10,14 @@ namespace {
 
 using cpu::WeightsPairRun;
 
-// Most channels by vectors and taps: at most 24 sums.
+// The most input channels of a run, by vectors and taps. There are at most 24 sums.
 constexpr int channel_limit(int vectors, int taps) {
   return vectors == 1 ? (taps == 1 ? 16 : 8) : (taps == 1 ? 8 : 4);
 }
 
-// At stride 1 a pair of x meets the pairs of dy of all taps: one broadcast serves them. Rows of x then hold
-// the pairs of even places only, rows of dy those of every place; the first column of dy is that of the last
-// tap.
+// At stride 1, a pair of x meets the pairs of dy of all taps, so one broadcast serves them all. Rows of x
+// then hold the pairs of even places only, and rows of dy hold those of every place. The first column of dy
+// is the one of the last tap.
 template <int K, int S>
 constexpr bool kShift = K > 1 && S == 1;
 
@@ -35,7 +35,7 @@ void weights_run(const WeightsPairRun& r) {
   for (int64_t row = 0; row < r.row_count; ++row) {
     const float *x = r.rows[row].x + r.x_first, *dy = r.rows[row].dy + r.dy_first;
     if constexpr (kShift<K, S>) {
-      Vec g[NB][K];  // of place u + pad - k for tap k
+      Vec g[NB][K];  // g[k] belongs to place u + pad - k
 #pragma GCC unroll 2
       for (int b = 0; b < NB; ++b) g[b][0] = load(dy + b * cpu::kLanes);
       for (int64_t p = 0; p < pairs; ++p, x += x_step, dy += 2 * dy_step) {
@@ -90,7 +90,7 @@ void bias_run(const cpu::Bf16Bits* dy, int64_t step, int64_t places, int64_t lan
   store(sums, load(sums) + ((s[0] + s[1]) + (s[2] + s[3])));
 }
 
-// Bits of sixteen numbers in the low halves of the lanes.
+// The bits of up to sixteen numbers, in the low halves of the lanes.
 VOXGRAD_INLINE __m512i low_halves(const cpu::Bf16Bits* p, int64_t n) {
   return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_lanes(n), p));
 }

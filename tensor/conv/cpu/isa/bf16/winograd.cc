@@ -1,5 +1,5 @@
-// Winograd's F(2, 3) in bf16: transforms in f32, their points rounded to bf16, products of pairs summed in
-// f32.
+// Winograd's F(2, 3) in bf16. The transforms compute in f32, and their points are rounded to bf16. The
+// products of pairs are added in f32.
 #include "tensor/conv/cpu/isa/winograd.h"
 
 namespace voxgrad::VOXGRAD_ISA {
