@@ -45,7 +45,8 @@ void run(const Arguments& a) {
   phantom.cases = kCases;
   phantom.size = 32;
   phantom.seed = a.seed;
-  const std::string description = data + "/dataset.json";  // the last written file of the data set
+  // This file is written last: if it exists, the data set is complete.
+  const std::string description = data + "/dataset.json";
   const bool resume = file_exists(description);
   if (resume) {
     const nlohmann::json all = nlohmann::json::parse(read_text(description), nullptr, false);

@@ -44,9 +44,10 @@ void add_evaluate(CLI::App& app) {
                    "samples/CASE/*.nii.gz in the folder are used too")
       ->required();
   command->add_option("-o,--output", a->output, "metrics.json to write; a .csv is written beside it");
-  command->add_flag("--json", a->json, "Print metrics.json");
-  command->add_flag("--only-predicted", a->options.only_predicted,
-                    "Leave out cases without a prediction and print their number, instead of an error");
+  command->add_flag("--json", a->json, "Print the content of metrics.json");
+  command->add_flag(
+      "--only-predicted", a->options.only_predicted,
+      "Leave out cases without a prediction and print their number; otherwise they are an error");
   command->add_option(
       "--posterior", a->options.posterior,
       "Folder of exact posteriors CASE.nii.gz (4-D), to score the excess NLL and the KL divergence");
@@ -97,7 +98,7 @@ void add_evaluate(CLI::App& app) {
     else if (a->output.empty() && !a->json)
       say_next(cat("evaluate --truth ", shell_word(a->options.truth), " --prediction ",
                    shell_word(a->options.prediction), " -o metrics.json"),
-               "keeps the scores of each case; metrics.csv beside it");
+               "writes the scores of each case to metrics.json and metrics.csv");
   });
 }
 

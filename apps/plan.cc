@@ -132,7 +132,8 @@ void add_plan(CLI::App& app) {
                    "The method for the estimate of time and memory; the plan is the same for all methods")
       ->default_val(kDefaultMethod);
   command->add_flag("--no-estimate", a->no_estimate, "Do not measure training steps");
-  command->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
+  command->add_option("--memory", a->memory,
+                      "Most memory that the program may take: 8G, 500M (default: half of the RAM)");
   a->config.add_plan_options(*command);
   a->cache.add_to(*command);
   command->callback([a] { run(*a); });

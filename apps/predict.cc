@@ -115,7 +115,8 @@ void add_predict(CLI::App& app) {
       ->allow_extra_args(false);
   c->add_option("--seed", a->options.work.seed, "Seed of the samples")->check(whole_number())->default_val(1);
   a->device.add_to(*c);
-  c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
+  c->add_option("--memory", a->memory,
+                "Most memory that the program may take: 8G, 500M (default: half of the RAM)");
   c->add_flag("--save-samples", a->options.save_samples, "Write every sample's mask (OUT/samples/CASE)");
   c->add_flag("--save-probabilities", a->options.save_probabilities,
               "Write mean probabilities (OUT/probabilities, 4-D)");

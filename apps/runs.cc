@@ -14,7 +14,8 @@ namespace {
 
 using nlohmann::json;
 
-/// Whether a manifest.json belongs to a run. If it is not JSON, it may, and is listed as unreadable.
+/// Whether a folder with a manifest.json is a run: the manifest names a method. A manifest that is not JSON
+/// may be that of a damaged run. So it counts as one, and the table lists it as unreadable.
 bool is_run(const RunFolder& run) {
   const json manifest = json::parse(read_text(run.manifest()), nullptr, /*allow_exceptions=*/false);
   return manifest.is_discarded() || manifest.contains("method");

@@ -145,7 +145,8 @@ void add_train(CLI::App& app) {
       ->type_name("RUN:STAGE")
       ->allow_extra_args(false);
   a->device.add_to(*c);
-  c->add_option("--memory", a->memory, "Memory to stay under: 8G, 500M (default: half of the RAM)");
+  c->add_option("--memory", a->memory,
+                "Most memory that the program may take: 8G, 500M (default: half of the RAM)");
   a->cache.add_to(*c);
   c->add_flag("--print-config", a->print_config, "Print the method's whole configuration and stop");
   c->add_flag("--print-config-table", a->print_table,

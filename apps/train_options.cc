@@ -80,7 +80,8 @@ std::unique_ptr<Method> configured_method(const std::string& name, const ConfigA
 namespace {
 
 /// Describes the first key that differs, for example "got train.max_steps = 5, the run has max_steps = 4000";
-/// empty if none differs. Both texts are configurations of one method, so equal lines have equal keys.
+/// empty if none differs. Both texts are configurations of one method, so they have the same keys in the same
+/// lines.
 std::string first_difference(const std::string& before, const std::string& now) {
   std::istringstream a(before), b(now);
   std::string table, old_line, new_line;
@@ -116,7 +117,7 @@ void DeviceChoice::add_to(CLI::App& c) {
   c.add_option("--device", device, "Where networks compute: cpu, cuda or cuda:INDEX (default: cpu)")
       ->type_name("DEVICE");
   c.add_option("--device-memory", memory,
-               "Memory of a CUDA device to stay under: 40G, 500M (default: all it has)");
+               "Most memory of a CUDA device that the program may take: 40G, 500M (default: all it has)");
   c.add_flag("--nondeterministic", nondeterministic,
              "Allow convolutions of a CUDA device whose bits differ from run to run");
 }
@@ -167,7 +168,7 @@ void CacheChoice::add_to(CLI::App& command) {
   command.add_option(
       "--cache-size", size_,
       "Limit of the prepared data in that folder: 50G, 500M; files with the oldest last use are removed "
-      "first (default: half of the prepared data and the free space)");
+      "first (default: half the sum of the folder's size and the free space)");
 }
 
 std::string CacheChoice::folder() const {
@@ -198,7 +199,8 @@ int64_t DeviceChoice::memory_limit(const Runtime& runtime) const {
   const Device& d = runtime.device();
   if (!d.is_cuda()) {
     if (!memory.empty())
-      fail(ErrorCode::usage, "--device-memory: expected with --device cuda; --memory bounds the CPU's");
+      fail(ErrorCode::usage,
+           "--device-memory: expected with --device cuda; for the memory of the CPU use --memory");
     return 0;
   }
   if (memory.empty()) return static_cast<int64_t>(total_device_memory(d) / 2);

@@ -13,7 +13,8 @@ namespace detail {
 /// Accumulates the gradient of a variable.
 struct GradNode {
   Tensor grad;
-  bool buffer = false;  ///< grad was given with the leaf; gradients are added in place, even if it is shared
+  bool buffer = false;  ///< grad was given with the leaf; gradients are added to it in place, even if other
+                        ///< code shares it
 };
 struct Recompute;
 }  // namespace detail
@@ -68,8 +69,9 @@ class Tape {
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  /// Adds d loss / d leaf to the gradient of every leaf. `loss` has one element, or `grad` is the gradient
-  /// with respect to `loss`. Saved values are freed during the pass. It can be called once.
+  /// Adds d loss / d leaf to the gradient of every leaf. `grad` is the gradient with respect to `loss`. It
+  /// may be undefined if `loss` has one element; then it is 1. Saved values are freed during the pass. It can
+  /// be called once.
   void backward(const Var& loss, Tensor grad = {});
   size_t size() const { return entries_.size(); }
   /// Whether cheap values are recomputed instead of kept. This needs less memory and somewhat more time.

@@ -12,7 +12,7 @@ int count(const AuditReport& report, bool error) {
                                         [&](const Problem& p) { return p.error == error; }));
 }
 
-/// Appends the classes that no training case of a fold has.
+/// Reports the classes that no training case of a fold has, although another case has them.
 void inspect_folds(AuditReport& report) {
   const Dataset& d = report.dataset;
   const size_t folds = d.splits.empty() ? std::min<size_t>(d.cases.size(), kFolds) : d.splits.size();

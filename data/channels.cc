@@ -38,7 +38,8 @@ std::string channel_name_doubt(const std::string& channel_name) {
   const std::string name = lower(channel_name);
   if (normalisation_of(channel_name) != "zscore" || !has_word(name, "ct")) return "";
   return cat("channel_names: \"", channel_name,
-             "\" is z-scored for each case, as in nnU-Net: only the name \"CT\" keeps Hounsfield units");
+             "\" is z-scored for each case, as in nnU-Net: only a channel named \"CT\" is normalised by "
+             "statistics of the data set");
 }
 
 }  // namespace voxgrad

@@ -12,10 +12,10 @@ void PlanOptions::declare(OptionList& options) {
       .integer("max_features", max_features, 1, 4096, "most channels of a stage")
       .integer("max_patch_voxels", max_patch_voxels, 512, 1e9, "largest training patch, voxels")
       .integer("max_patch_pixels", max_patch_pixels, 64, 1e9, "largest training patch of a 2-D plan, pixels")
-      .integer("max_patch_edge", max_patch_edge, 0, 4096,
-               "longest edge of a patch, voxels, before it is rounded up to a multiple that the network can "
-               "halve; "
-               "0: no limit")
+      .integer(
+          "max_patch_edge", max_patch_edge, 0, 4096,
+          "longest edge of a patch, voxels; the edge is then rounded up, so that the network can halve it "
+          "at each of its strides; 0: no limit")
       .integer("batch_size", batch_size, 1, 1024, "patches per step; the PGRD paper trains with 2");
 }
 

@@ -64,7 +64,7 @@ std::string configuration_document() {
       "- Each method has its own keys. `voxgrad train --method NAME --print-config` prints them. A key of "
       "another method is accepted and has no effect.\n"
       "- The column \"when\" says when a key is used. `voxgrad predict --set KEY=VALUE` takes the keys of "
-      "prediction and runtime. Runtime keys never change what is stored in a model.\n"
+      "prediction and runtime. A model does not store runtime keys.\n"
       "- `voxgrad train --print-config-table` makes this page from the declarations in the source. A test "
       "compares the two.\n\n";
   text += "| method | what it is |\n|---|---|\n";

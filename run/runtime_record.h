@@ -12,7 +12,7 @@ namespace voxgrad {
 struct RuntimeRecord {
   std::string instruction_set;  ///< for example "avx512"
   bool winograd = true;
-  std::string gemm = "auto";      ///< what matrix products of the CPU prefer
+  std::string gemm = "auto";      ///< runtime.gemm: what computes f32 matrix products on the CPU
   std::string precision;          ///< "fp32", "tf32" or "bf16"
   std::string device;             ///< "cpu" or "cuda:0"
   bool nondeterministic = false;  ///< whether algorithms were allowed whose bits differ from run to run

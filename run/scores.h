@@ -23,7 +23,7 @@ struct ScoreOptions {
 };
 
 /// Bins of confidence for a reliability diagram. Bin b of n has the confidences in (b/n, (b+1)/n]; the first
-/// also has 0. The bins have sums, so that those of several cases can be added to a pooled diagram.
+/// also has 0. A bin holds sums, not means, so the bins of several cases can be added to a pooled diagram.
 struct Reliability {
   Reliability() : Reliability(15) {}
   explicit Reliability(int bins)
@@ -106,15 +106,16 @@ struct RunScores {
 };
 
 /// metrics.json of one prediction: {cases: {NAME: {...}}, mean, std, count, pooled, labels, options,
-/// reliability, risk_coverage}. Dotted keys become nested objects. Scores are fractions, not per cent. Keys
-/// are sorted.
+/// reliability, foreground_reliability, risk_coverage, foreground_risk_coverage, casewise_risk_coverage}.
+/// Bins and curves without data are left out. Dotted keys become nested objects. Scores are fractions, not
+/// per cent. Keys are sorted.
 std::string to_json(const ScoreTable& table);
 /// metrics.json of a run: {format, rows: [{key, label, role, metrics, reliability, foreground_reliability,
 /// risk_coverage, foreground_risk_coverage, casewise_risk_coverage}], notes, split}.
 std::string to_json(const RunScores& scores);
-/// Reads both forms. The form of one prediction gives one row "prediction". Rows of format 1 have only a
-/// name, which becomes key and label; the last row is the method. ErrorCode::data, naming `where` and the
-/// fault.
+/// Reads both forms. The form of one prediction gives one row with the key "prediction". A row of format 1
+/// has only a name, which becomes key and label. The last row of format 1 is the method. Throws
+/// ErrorCode::data, naming `where` and the fault.
 RunScores run_scores_from_json(const std::string& text, const std::string& where);
 
 /// CSV (RFC 4180) with one line for each case and one column for each score. Absent scores are empty.

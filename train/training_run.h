@@ -70,7 +70,8 @@ struct TrainingJob {
   std::string model_config;  ///< the part of config.toml that the model stores
   std::string dataset, modality, split, prepared_data;
   std::vector<std::string> channels;
-  std::string axis_codes;  ///< ModelFile::axis_codes, spacing, intensity_low, intensity_high
+  /// These four are the fields of ModelFile with the same names.
+  std::string axis_codes;
   std::vector<SeenRange> spacing, intensity_low, intensity_high;
   // How to train.
   Seed seed;  ///< the parent of the stages' seeds; derived from the request's seed
@@ -97,8 +98,8 @@ struct TrainResult {
 
 class TrainingRun {
  public:
-  /// Makes and locks the folder. ErrorCode::usage for a folder that holds a run without `resume`, and for a
-  /// folder without a run with `resume`.
+  /// Makes and locks the folder. ErrorCode::usage in two cases: the folder holds a run and request.resume is
+  /// false, or it holds no run and request.resume is true.
   explicit TrainingRun(const TrainRequest& request);
   ~TrainingRun();
   TrainingRun(const TrainingRun&) = delete;

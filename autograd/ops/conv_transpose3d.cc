@@ -1,4 +1,4 @@
-// conv_transpose3d: kernel equal to stride, so windows do not overlap:
+// conv_transpose3d: the kernel has the size of the stride, so the outputs of two inputs do not overlap:
 // y[n, z s + a, c] = bias[c] + sum_i x[n, z, i] w[a, i, c] with a in [0, s) on each axis.
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
@@ -64,7 +64,7 @@ const Op conv_transpose3d_op{
 
 Var conv_transpose3d(const Var& x, const Var& w, const Var& bias, Triple stride) {
   require(w.shape().rank() == 5 && Triple{w.dim(0), w.dim(1), w.dim(2)} == stride,
-          "[conv_transpose3d] expected a weight with the kernel of the stride, got ", w.shape());
+          "[conv_transpose3d] expected weights whose kernel has the size of the stride, got ", w.shape());
   std::vector<Var> in{x, w};
   if (bias.defined()) in.push_back(bias);
   return apply(conv_transpose3d_op, {}, std::move(in));

@@ -25,13 +25,14 @@ AttentionShape shape_of(const Tensor& q, const Tensor& k, const Tensor& v, const
   return s;
 }
 
-// The number of elements of q, and of the other tensors.
+// The numbers of elements: of q, of k, of v and of y.
 int64_t queries(const AttentionShape& s) { return s.n * s.queries * s.heads * s.width; }
 int64_t keys(const AttentionShape& s) { return s.n * s.keys * s.heads * s.width; }
 int64_t values(const AttentionShape& s) { return s.n * s.keys * s.heads * s.values; }
 int64_t outputs(const AttentionShape& s) { return s.n * s.queries * s.heads * s.values; }
 
-// Computes in f32. The vector kernels multiply, or tiles where the numbers come from bf16 tensors.
+// Computes in f32. `tiles` is null if the vector kernels compute the matrix products. Otherwise tiles compute
+// them. That is right only for numbers that come from bf16 tensors, because tiles round the factors to bf16.
 void compute(const AttentionForward& c, const cpu::TileKernels* tiles) {
   cpu::attention_forward({cpu::row_kernels(cpu_isa()), tiles}, c);
 }

@@ -15,9 +15,9 @@ namespace voxgrad {
 class DeviceGraph {
  public:
   /// Runs `work` while the device records what is queued and does not compute it. The same work must have run
-  /// once before, because what is made at first use (plans of convolutions) cannot be made here. The work
-  /// must not read results or copy from the host. What changes between replays lies in tensors that outlive
-  /// the graph. Tensors that `work` makes keep their memory as long as the graph lives.
+  /// once before: that first run makes what cannot be made while recording, such as the plans of
+  /// convolutions. The work must not read results or copy from the host. What changes between replays lies in
+  /// tensors that outlive the graph. Tensors that `work` makes keep their memory as long as the graph lives.
   DeviceGraph(const Device& device, const std::function<void()>& work);
   ~DeviceGraph();
   DeviceGraph(const DeviceGraph&) = delete;
@@ -34,13 +34,14 @@ class DeviceGraph {
 };
 
 /// Work that is repeated, with its input and its constants in the same places. On a CUDA device the first run
-/// queues the work, which makes what is made at first use. The second run records it and replays it; later
-/// runs replay it.
+/// queues the work directly, and so makes what is made at first use (plans of convolutions). The second run
+/// records the work and replays it. Later runs replay it.
 ///
-/// Every run queues the work without a recording on the CPU, if DeviceOptions::graphs is off, if there are
-/// fewer than three runs, or after a recording was refused. A refusal is traced as a warning. If memory runs
-/// out while recording, the pool gives its unused memory back and the recording is tried once more. The
-/// results have the same bits either way.
+/// Nothing is recorded, and every run queues the work directly, if the device is the CPU, if
+/// DeviceOptions::graphs is off, or if there are fewer than three runs. After a recording was refused, that
+/// run and all later runs queue the work directly, too. A refusal is traced as a warning. If memory runs out
+/// while recording, the pool gives its unused memory back and the recording is tried once more. The results
+/// have the same bits either way.
 class ReplayedWork {
  public:
   ReplayedWork(const Device& device, std::function<void()> work, int64_t runs);

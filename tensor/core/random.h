@@ -97,8 +97,8 @@ void fill_normal(Tensor& y, const Philox& generator, const Tensor& offset = {});
 /// was recorded once (tensor/core/graph.h) draws new numbers at every replay after set().
 ///
 /// The Philox key is the seed, and the draw is the step (its lower 32 bits). A step may draw from one stream
-/// at several places; then each place has its own number, the site. The elements of a site are numbered from
-/// site 2^40 on. So the sites of a step share no numbers as long as a tensor has less than 2^40 elements and
+/// at several places; then each place has its own number, the site. The elements of site k are numbered from
+/// k * 2^40 on. So the sites of a step share no numbers as long as a tensor has less than 2^40 elements and
 /// there are less than 2^22 sites. Copies share the key.
 class StepRandom {
  public:
@@ -115,8 +115,8 @@ class StepRandom {
   Tensor key_;
 };
 
-/// The first element of a site: site 2^40. Throws ErrorCode::internal unless site < 2^22 and 0 <=
-/// elements < 2^40.
+/// The number of the first element of a site: site * 2^40. Throws ErrorCode::internal unless site < 2^22 and
+/// 0 <= elements < 2^40.
 uint64_t first_of_site(uint32_t site, int64_t elements);
 /// The generator for a key (StepRandom::key, on the CPU).
 Philox philox_of(const Tensor& key, Stream stream);

@@ -50,7 +50,8 @@ void RuntimeOptions::declare(OptionList& options) {
             "(VOXGRAD_WINOGRAD=0 or 1 overrides)")
       .word("gemm", gemm, {"auto", "rows", "openblas"},
             "what computes f32 matrix products on the CPU; rows: the kernels of direct convolutions, but "
-            "OpenBLAS for a depth above 4096; openblas: OpenBLAS; auto is rows (VOXGRAD_GEMM overrides)")
+            "OpenBLAS if the inner dimension is above 4096; openblas: OpenBLAS; auto is rows (VOXGRAD_GEMM "
+            "overrides)")
       .word("precision", precision, {"auto", "fp32", "tf32", "bf16"},
             "precision of the networks, in training and prediction; auto is fp32; bf16: activations and "
             "products are bf16, weights, sums, statistics and optimizer are fp32; tf32: the factors of "

@@ -26,7 +26,7 @@ TEST(AddingAnOp, ThePageShowsTheFilesThatAreCompiled) {
                            "softplus.cu", "softplus.cc"})
     EXPECT_NE(page.find(cat("```cpp\n", read(cat("tests/autograd/example/", name)), "```\n")),
               std::string::npos)
-        << "docs/adding-an-op.md does not show tests/autograd/example/" << name << " word by word";
+        << "docs/adding-an-op.md does not show tests/autograd/example/" << name << " word for word";
 }
 
 TEST(AddingAnOp, TheExampleIsRight) {

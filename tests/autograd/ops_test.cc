@@ -1,4 +1,5 @@
-// What the ops mean beyond their gradients: values worked out by hand, and errors that name what was wrong.
+// The results of the ops (their gradients are tested elsewhere): values worked out by hand, and errors that
+// name what is wrong.
 #include "autograd/ops.h"
 
 #include <gtest/gtest.h>
@@ -32,8 +33,8 @@ void expect_error(F&& f, const std::vector<std::string>& parts, ErrorCode code =
 }
 
 TEST(Resample, LinearByHand) {
-  // Twice as many voxels lie at -1/4, 1/4, 3/4, 5/4, ... ; beyond the first centre the value is that of the
-  // border.
+  // With twice as many voxels, the new centres lie at -1/4, 1/4, 3/4, 5/4, ... of the old ones. Outside the
+  // first and the last old centre the value is that of the border.
   expect_values(ops::resample(Var(row({0, 4, 8})), {1, 1, 6}, Interpolation::linear), {0, 1, 3, 5, 7, 8});
   expect_values(ops::resample(Var(row({0, 4, 8, 12})), {1, 1, 2}, Interpolation::linear), {2, 10});
 }
@@ -105,7 +106,8 @@ TEST(Dropout, KeepsTheMeanAndZeroesTheShare) {
   expect_error([&] { ops::dropout(Var(ones), 0.5, random, 1u << 22); }, {"[dropout]", "site below 2^22"});
 }
 
-// The mask is that of Philox{seed, dropout, step} at the elements from site 2^40 on, in every type.
+// In every type the mask comes from Philox{seed, dropout, step}. Its elements are numbered from site * 2^40
+// on.
 TEST(Dropout, HasOneMaskInEveryType) {
   const uint64_t seed = ~uint64_t{0} - 5;
   StepRandom random;

@@ -20,7 +20,7 @@ using nlohmann::json;
 
 [[noreturn]] void refuse(const std::string& text) { throw std::runtime_error("browser: " + text); }
 
-/// Both ends stay closed for other processes that this one starts.
+/// Other processes that this one starts do not inherit the ends.
 std::array<int, 2> make_pipe() {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) refuse("cannot make a pipe");
@@ -49,7 +49,7 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-constexpr double kPatience = 60;  // of a call; a busy machine is slow
+constexpr double kPatience = 60;  // seconds that a call may take; a busy machine is slow
 
 }  // namespace
 
@@ -77,12 +77,13 @@ Browser::Browser() {
   std::vector<char*> arguments;
   for (std::string& w : words) arguments.push_back(w.data());
   arguments.push_back(nullptr);
-  signal(SIGPIPE, SIG_IGN);  // a browser that has ended is an exception
+  signal(SIGPIPE, SIG_IGN);  // if the browser has ended, write() fails instead of ending this process
   process_ = fork();
   if (process_ < 0) refuse("cannot start a process");
   if (process_ == 0) {
     setpgid(0, 0);
-    // Chromium reads commands from 3 and writes answers to 4. The ends may have these numbers themselves.
+    // Chromium reads commands from descriptor 3 and writes answers to 4. The ends of the pipes may have these
+    // numbers already, so they are copied to other numbers first.
     const int in = fcntl(commands[0], F_DUPFD, 10), out = fcntl(answers[1], F_DUPFD, 10);
     dup2(in, 3);
     dup2(out, 4);
@@ -93,7 +94,7 @@ Browser::Browser() {
     execv(arguments[0], arguments.data());
     _exit(127);
   }
-  setpgid(process_, process_);  // whoever comes first
+  setpgid(process_, process_);  // both processes do this, because either may run first
   close(commands[0]);
   close(answers[1]);
   to_ = commands[1];

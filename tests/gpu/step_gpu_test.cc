@@ -1,5 +1,5 @@
-// Whole training steps on the device, with dropout. They match those of the CPU. Captured as one graph, they
-// give the same bits as step by step.
+// Whole training steps on the device, with dropout. They are near those of the CPU. A step that is replayed
+// as one graph gives the same bits as a step whose calls are queued one by one.
 #include "nn/latent.h"
 #include "nn/losses.h"
 #include "nn/unet.h"
@@ -117,7 +117,8 @@ TEST_F(GpuStep, OneGraphHasTheBitsOfSingleSteps) {
   }
 }
 
-// The posterior, the drawn z and the head that reads it: values and gradients are those of the CPU.
+// The encoder of the posterior, the latent variable z that is drawn from it, and the head that reads z.
+// Values and gradients are near those of the CPU.
 TEST_F(GpuStep, TheLatentPartsComputeAsOnTheCpu) {
   struct Result {
     Tensor logits, grads;
@@ -144,7 +145,8 @@ TEST_F(GpuStep, TheLatentPartsComputeAsOnTheCpu) {
     return Result{logits.value(), p.grads()};
   };
   const Result cpu = run(Device::cpu()), device = run(Device::cuda());
-  // Sums run in another order through eight layers. A rectifier near 0 may fall to the other side.
+  // Sums run in another order through eight layers. The input of a rectifier that is near 0 may get the
+  // other sign, which changes its gradient.
   EXPECT_LE(test::relative_error(device.logits, cpu.logits), 1e-5);
   EXPECT_LE(test::relative_error(device.grads, cpu.grads), 1e-3);
 }

@@ -1,5 +1,5 @@
-// Training steps of the methods on the device. They are near those of the CPU. One graph for each step gives
-// the bits of single calls. The same holds for the whole trainer.
+// Training steps of the methods on the device. They are near those of the CPU. A step that is replayed as one
+// graph gives the same bits as a step whose calls are queued one by one. The same holds for a whole training.
 #include <algorithm>
 #include <iostream>
 
@@ -110,7 +110,7 @@ TEST_F(GpuTraining, StepsOfTheDenoiserWithItsEstimateSupervised) {
 // Every replay has masks of its own. With the masks of the recorded step the losses would differ.
 TEST_F(GpuTraining, StepsWithDropout) { expect_one_result("mc-dropout", "network"); }
 
-// A batch that cannot be made concerns its own step only. The step before is whole.
+// If a batch cannot be made, only its own step fails. The step before has its whole batch.
 TEST_F(GpuTraining, ABatchThatFailsIsToldAtItsStep) {
   BatchFeed feed(Device::cuda(), 0, 3, [](int64_t step) {
     if (step == 1) fail(ErrorCode::data, "step 1");
@@ -182,8 +182,9 @@ TEST_F(GpuTraining, TheTrainerWithAndWithoutGraphs) {
   EXPECT_EQ(stages_as_graphs(), 0);
 }
 
-// A run is stopped on one device and goes on on the other. It ends where a run that stayed ends, because
-// weights, moments and average came along. Another order of sums makes 2e-7; a lost moment makes 1e-3.
+// A run is stopped on one device and resumed on the other. It ends near a run that stayed on its device,
+// because weights, moments and average are kept. Another order of sums makes a difference of 2e-7. Lost
+// moments would make a difference of 1e-3.
 TEST_F(GpuTraining, ARunMovesBetweenDevices) {
   const Runs runs(3, 16);
   const auto weights = [&](const std::string& run, const Device& first, const Device& then) {

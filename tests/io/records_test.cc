@@ -1,4 +1,4 @@
-// SHA-256, PNG, base64, and what is said about the machine.
+// SHA-256, PNG, base64, and the description of the machine and the build.
 #include "io/file.h"
 #include "io/png.h"
 #include "io/sha256.h"
@@ -73,7 +73,7 @@ TEST(SystemInfo, IsPlausible) {
   EXPECT_NE(info.operating_system.find("Linux"), std::string::npos);
   EXPECT_FALSE(build_info().version.empty());
   EXPECT_NE(build_info().compiler.find("++"), std::string::npos);
-  // A checkout tells its commit; elsewhere there is none.
+  // A program that was built from a checkout knows its commit. A program built elsewhere has none.
   const bool checkout = file_exists(VOXGRAD_SOURCE_DIR "/.git") || is_folder(VOXGRAD_SOURCE_DIR "/.git");
   EXPECT_EQ(build_info().commit.size() >= 12, checkout && file_exists("/usr/bin/git")) << build_info().commit;
 }

@@ -19,7 +19,7 @@ TEST(AddingAMethod, ThePageShowsTheFileThatIsCompiled) {
   EXPECT_NE(source("docs/adding-a-method.md")
                 .find("```cpp\n" + source("tests/methods/example/noisy_input.cc") + "```\n"),
             std::string::npos)
-      << "docs/adding-a-method.md does not show tests/methods/example/noisy_input.cc word by word";
+      << "docs/adding-a-method.md does not show tests/methods/example/noisy_input.cc word for word";
 }
 
 TEST(AddingAMethod, ThePageNamesFilesThatExist) {

@@ -1,5 +1,6 @@
 // The kernels of bf16 tensors against the plain loops in double precision, on the same rounded numbers and on
-// every instruction set. avx512bf16 has kernels of its own, amx has some more, and the others widen.
+// every instruction set. avx512bf16 has kernels of its own, and amx has some more. The others widen bf16 to
+// f32.
 #include "tensor/conv/conv.h"
 #include "tensor/core/convert.h"
 #include "tensor/norm/norm.h"
@@ -21,8 +22,8 @@ Tensor half(const Tensor& t) { return t.to(DType::bf16); }
 Tensor wide(const Tensor& t) { return t.to(DType::f64); }
 
 // A product of two bf16 numbers is exact in f32 (two times 8 bits). So a result has the error of a sum in
-// f32, relative to the sum of magnitudes. Where it is stored in bf16, half a unit in the last of 8 bits is
-// added, which is 2^-8 of the result.
+// f32, relative to the sum of magnitudes. Where it is stored in bf16, the rounding adds half a unit in the
+// last of 8 bits, which is at most 2^-8 of the result.
 void expect_result(const Tensor& got, const Tensor& want, const Tensor& bound, int64_t terms) {
   ASSERT_EQ(got.shape(), want.shape());
   const double storage = got.dtype() == DType::bf16 ? 0x1p-8 : 0;
@@ -97,7 +98,8 @@ struct Results {
   std::vector<Tensor> dx;
 };
 
-// The given function of each tensor, in bf16 or in f64.
+// All passes, on f(tensor, rounds) in place of each tensor. `rounds` is true for the weights, which the
+// kernels round to bf16. f chooses the type in which the passes run.
 template <class F>
 Results run(const Data& d, F&& f) {
   const Tensor w = f(d.w, true), dy = f(d.dy, false);

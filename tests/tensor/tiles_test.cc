@@ -30,10 +30,10 @@ uint32_t bits_of(float x) { return std::isnan(x) ? 0x7fc00000u : std::bit_cast<u
 
 float without_denormal(float x) { return std::abs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
 
-// x y + c rounded to nearest even without a bound on the exponent, then flushed to zero or to infinity. It
-// uses neither fma() nor the rounding of float. p = x y is exact in double. s + error = p + c is exact
-// (Knuth's TwoSum). Where there is an error, the last bit of s is set ("round to odd"). Then s keeps what a
-// second rounding, to 24 bits, needs.
+// x y + c. It is rounded to nearest even as if the exponent had no bounds. Then a tiny result becomes zero
+// and a too large one becomes infinity. The function uses neither fma() nor the rounding of float. p = x y is
+// exact in double. s + error = p + c is exact (Knuth's TwoSum). Where there is an error, the last bit of s is
+// set ("round to odd"). Then rounding s to 24 bits gives the same as rounding p + c once.
 float exact_fma(float x, float y, float c) {
   if (!std::isfinite(x) || !std::isfinite(y) || !std::isfinite(c))
     return static_cast<float>(static_cast<double>(x) * y + c);
@@ -129,7 +129,7 @@ TEST(Tiles, PlainLoopsFollowTheDefinition) {
     for (const auto& row : want.c)
       for (const float x : row) tiny += x == 0, infinite += std::isinf(x), nan += std::isnan(x);
   }
-  EXPECT_GT(tiny, 10);  // the kinds have the numbers that they are for
+  EXPECT_GT(tiny, 10);  // the special results did occur
   EXPECT_GT(infinite, 10);
   EXPECT_GT(nan, 10);
 }
@@ -157,10 +157,11 @@ constexpr std::pair<float, float> kNone{0.0f, 0.0f};
 
 TEST(Tiles, EvenAndOddProductsAreSummedApartAndAddedLast) {
   constexpr std::pair<float, float> half_ulp{0x1p-12f, 0x1p-12f};
-  EXPECT_EQ(one({half_ulp, half_ulp}, 1), 1 + 0x1p-23f);  // each alone would be lost beside 1
-  EXPECT_EQ(one({{1, 1}, half_ulp, half_ulp}), 1.0f);     // 1 + 2^-24, a tie to even, + 2^-24, again
-  EXPECT_EQ(one({{1, 1}, half_ulp, kNone, half_ulp}), 1 + 0x1p-23f);         // odd: 2^-24 + 2^-24
-  EXPECT_EQ(one({half_ulp, kNone, half_ulp, kNone, {1, 1}}), 1 + 0x1p-23f);  // k ascends
+  EXPECT_EQ(one({half_ulp, half_ulp}, 1), 1 + 0x1p-23f);              // each alone would be lost beside 1
+  EXPECT_EQ(one({{1, 1}, half_ulp, half_ulp}), 1.0f);                 // each 1 + 2^-24 is a tie and gives 1
+  EXPECT_EQ(one({{1, 1}, half_ulp, kNone, half_ulp}), 1 + 0x1p-23f);  // odd: 2^-24 + 2^-24
+  EXPECT_EQ(one({half_ulp, kNone, half_ulp, kNone, {1, 1}}),
+            1 + 0x1p-23f);  // k ascends, so the small ones are added first
 }
 
 TEST(Tiles, TiesGoToEven) {
@@ -187,8 +188,9 @@ TEST(Tiles, DenormalsAreZeroAndTinyResultsTooAfterRounding) {
   EXPECT_EQ(bits_of(one({}, -0x1p-130f)), bits_of(0.0f));  // -0 + 0
   EXPECT_EQ(one({{0x1p-70f, 0x1p-70f}}), 0.0f);
   EXPECT_EQ(one({{0x1.8p-63f, 0x1p-63f}, {-0x1p-63f, 0x1p-63f}}), 0.0f);
-  // Just below the smallest normal number, at a quarter of its unit. 2^-126 - 2^-151 is a tie that rounds to
-  // the normal number. 2^-126 - 2^-150 needs no rounding and is tiny. In float both would round to 2^-126.
+  // Just below the smallest normal number, 2^-126. Without a bound on the exponent, neighbouring numbers
+  // there are 2^-150 apart. So 2^-126 - 2^-151 is a tie, which rounds to 2^-126. 2^-126 - 2^-150 needs no
+  // rounding and is tiny. In float, with denormals, both would round to 2^-126.
   constexpr std::pair<float, float> least{0x1p-63f, 0x1p-63f};
   EXPECT_EQ(one({least, kNone, {-0x1p-76f, 0x1p-75f}}), 0x1p-126f);
   EXPECT_EQ(one({least, kNone, {-0x1p-75f, 0x1p-75f}}), 0.0f);
@@ -211,7 +213,8 @@ std::vector<const cpu::TileKernels*> kernels() {
   return all;
 }
 
-// The cases: rows side by side along the lanes, lanes side by side along the rows, missing rows and lanes.
+// The cases: lanes that are neighbours in memory, rows that are neighbours in memory, neither, both; and
+// missing rows and lanes.
 TEST(Tiles, WeightsArePackedInPairsOfRows) {
   std::vector<float> w(32 * 37);
   for (size_t i = 0; i < w.size(); ++i) w[i] = 1 + static_cast<float>(i) * 0x1p-10f;  // ties among them

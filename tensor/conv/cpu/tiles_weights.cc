@@ -1,13 +1,15 @@
-// The gradient of the weights on tiles. The work is cut into groups of weights and partitions of the output
-// planes. A group has up to 64 input channels, 64 output channels and all taps. The planes are cut into slabs
-// of some rows. A task goes through the planes of its slabs. It keeps the packed planes of x that its taps
-// reach, so the next plane of outputs needs only one more of them (two with stride 2).
+// The gradient of the weights on tiles. The work is cut in two ways. The weights are cut into groups: up to
+// 64 input channels, up to 64 output channels, and all taps. The output planes are cut into slabs of some
+// rows, and the slabs are divided into partitions. A task is one group and one partition. It goes through the
+// planes of its slabs. It keeps the packed planes of x that its taps reach, so the next plane of outputs
+// needs only one more of them (two with stride 2).
 //
-// The cost of packing, for each place and number of a group: x is read, written and read again (2 bytes
-// each), and written as pairs. That takes 4 bytes, because there is one pair for each place, so that every
-// tap finds its pairs on 64 bytes. dy is read, written, read again and written transposed (2 bytes each).
-// Every group packs its own channels. So x is packed channels_out / 64 times and dy channels_in / 64 times,
-// all in the second-level cache except for the first read.
+// The cost of packing, for each channel of each place: x is read, written and read again (2 bytes each), and
+// then written as pairs of neighbouring places (4 bytes). There is one pair for each place, not one for every
+// two places, so that every tap finds its pairs in whole rows of 64 bytes. dy is read, written, read again
+// and written transposed (2 bytes each). Every group packs its own channels. So x is packed channels_out / 64
+// times and dy channels_in / 64 times. Only the first read comes from memory, the rest from the second-level
+// cache.
 #include <algorithm>
 
 #include "tensor/conv/cpu/tile_box.h"
@@ -22,8 +24,9 @@ constexpr int64_t kGroup = 64;  // most channels of a group, on both sides
 constexpr int64_t kSums = kTileRows * kTilePairs;
 constexpr int64_t kMostPairs = 128 << 10;  // of the packed planes of x: half a MiB
 constexpr int64_t kMostRows = 8;           // of a slab
-// A partition has at least this many places. Its sums must be set to zero and combined. Adding already passes
-// over the sums once for each 192 places.
+// A partition has about this many places or more. Each partition costs two more passes over its sums: one
+// sets them to zero, one combines them. The products themselves pass over the sums once for every 192 places,
+// so two passes more are few.
 constexpr int64_t kTaskPlaces = 2048;
 constexpr int64_t kTasks = 64;  // enough that 16 threads end at about the same time
 
@@ -31,7 +34,8 @@ Bf16Bits* bits(const Tensor& t) { return reinterpret_cast<Bf16Bits*>(t.mutable_d
 
 int64_t blocks_of(int64_t channels) { return (channels + kTilePairs - 1) / kTilePairs; }
 
-// Indices of a tap, as in AxisTaps. Where the taps along H lie together, h is 0.
+// A tap, as its indices into AxisTaps (tensor/conv/cpu/direct.h) along each axis. If the taps along H lie
+// together (TileBox::taps_together), h is 0.
 struct Tap {
   size_t d, h, w;
 };
@@ -55,7 +59,8 @@ struct Group {
   int64_t size() const { return static_cast<int64_t>(taps.size()) * tap_size(); }
 };
 
-// The rows of a slab: so many that its planes fit the cache.
+// The rows of a slab: kMostRows, or all rows if there are fewer. The number is halved until the packed planes
+// of x fit into kMostPairs.
 int64_t rows_of_slab(const DirectConv& c, int64_t channels_in) {
   int64_t rows = std::min(kMostRows, c.grid[1]);
   const TileBox::Channels channels{0, std::min(kGroup, channels_in)};
@@ -113,8 +118,9 @@ class Planes {
   }
 
  private:
-  // Returns the slot of plane z of x, and packs the plane where it was not packed. The planes that a plane of
-  // outputs reads follow each other, so no two of them share a slot.
+  // Returns the slot of plane z of x. If the slot holds another plane, plane z is packed into it. There are
+  // as many slots as a plane of outputs reads planes, and these planes are neighbours. So no two of them
+  // share a slot.
   int64_t slot(int64_t z) {
     const int64_t at = z % static_cast<int64_t>(made_.size());
     int64_t& made = made_[static_cast<size_t>(at)];

@@ -9,8 +9,8 @@
 
 namespace voxgrad::ref {
 
-/// A volume that holds some of the channels of a channels-last tensor: element (place, c) is
-/// data[place * channels + c].
+/// A convolution may have several inputs, which count as if they were concatenated along the channels. A part
+/// is one of them: element (place, c) is data[place * channels + c].
 template <class T>
 struct Part {
   T* data;  ///< null: not wanted

@@ -1,5 +1,5 @@
-// Element-wise arithmetic on CUDA devices. The functions are those of tensor/elementwise/ref/functions.h, and
-// the tests of the CPU cover them.
+// Element-wise arithmetic on CUDA devices. The functions of one variable are those of
+// tensor/elementwise/ref/functions.h. The CPU uses the same ones, so its tests cover them.
 #include "tensor/core/cuda/columns.cuh"
 #include "tensor/core/cuda/map.cuh"
 #include "tensor/core/cuda/philox.cuh"
@@ -114,8 +114,10 @@ void axpby(Context& c, const Axpby& call) {
   });
 }
 
-// A thread keeps its channels. blockDim.x is the number of packs of channels of a place, or of a part of
-// them; blockIdx.z is the part.
+// y = x factor + shift for each channel. A thread serves N neighbouring channels (a pack) of many places. It
+// keeps their factors and shifts in registers. A block has all packs of a place side by side. If these are
+// too many, the packs are divided into parts, and blockIdx.z is the part. blockDim.x is the number of packs
+// of a block.
 template <int N, class T>
 __global__ void affine_kernel(int64_t places, int channels, const T* x, const float* factor,
                               int64_t factor_step, const float* shift, int64_t shift_step, T* y) {
@@ -168,7 +170,8 @@ void channel_affine(Context& c, const ChannelAffine& call) {
   });
 }
 
-// The summands of columns.cuh: x y, and nothing.
+// What column_sums (tensor/core/cuda/columns.cuh) adds to its two sums: x y to the first, where a null y is
+// 1, and 0 to the second, which is not used.
 template <class T>
 struct Product {
   const T *x, *y;

@@ -1,6 +1,6 @@
-// The residual diffusion process as plain loops. They define the results, the tests compare every other
-// implementation with them, and over ranges they are the kernels of the CPU. The functions of one element
-// serve the CUDA kernels too.
+// The residual diffusion process (tensor/process/process.h) as plain loops. They define the results, and the
+// tests compare every other implementation with them. They are also the kernels of the CPU: each thread runs
+// them over a range of the elements. The CUDA kernels call the functions of one element.
 #pragma once
 #include <cstdint>
 
@@ -54,7 +54,7 @@ inline void noise_residual(int64_t begin, int64_t end, int64_t classes, const Pr
     }
 }
 
-/// n elements of one example, as the next two.
+/// n elements of one example. estimate_clean and reverse_residual below also take n elements of one example.
 inline void precondition_state(int64_t n, const ProcessColumn& column, const float* state,
                                float* __restrict input) {
   const float in = column(ProcessConstant::in);
