@@ -164,7 +164,7 @@ inline void write_demo_run(const std::string& folder, int pictures) {
   manifest.data_sha256 = demo_digest('d');
   manifest.model_sha256 = demo_digest('e');
   manifest.model_digest = demo_digest('f');
-  manifest.runtime = {"avx512", true, "fp32", "cpu"};
+  manifest.runtime = {"avx512", true, "auto", "fp32", "cpu"};
   manifest.threads = 2;
   manifest.machine = machine_record();
   write_manifest(files.manifest(), manifest);
