@@ -17,22 +17,25 @@ Philox generator_of(const RandomNumbers& c) {
   return g;
 }
 
-void plain_numbers(const RandomNumbers& c) {
-  const Philox g = generator_of(c);
-  parallel_ranges(c.n, 1 << 14, [&](int64_t begin, int64_t end) {
+// f(block index) gives the four numbers of a block.
+template <class F>
+void numbers(const RandomNumbers& c, F block) {
+  parallel_ranges(c.n, 1 << 14, [block, first = c.first, y = c.y](int64_t begin, int64_t end) {
     uint64_t loaded = ~uint64_t{0};
     std::array<float, 4> values{};
     for (int64_t i = begin; i < end; ++i) {
-      const uint64_t element = c.first + static_cast<uint64_t>(i);
-      if (element / 4 != loaded) {
-        loaded = element / 4;
-        if (c.normal)
-          values = g.normals(loaded);
-        else
-          for (uint64_t k = 0; k < 4; ++k) values[k] = g.uniform(4 * loaded + k);
-      }
-      c.y[i] = values[element % 4];
+      const uint64_t element = first + static_cast<uint64_t>(i);
+      if (element / 4 != loaded) values = block(loaded = element / 4);
+      y[i] = values[element % 4];
     }
+  });
+}
+
+void plain_numbers(const RandomNumbers& c) {
+  const Philox g = generator_of(c);
+  if (c.normal) return numbers(c, [g](uint64_t b) { return g.normals(b); });
+  numbers(c, [g](uint64_t b) {
+    return std::array{g.uniform(4 * b), g.uniform(4 * b + 1), g.uniform(4 * b + 2), g.uniform(4 * b + 3)};
   });
 }
 

@@ -82,12 +82,21 @@ void passing(int64_t positions, F&& f) {
   for (int64_t i = 0; i < positions; i += kPassed) f(i, std::min(kPassed, positions - i));
 }
 
+// For the scores p of one key: p = exp(p - log_sum), ds = p (ds - mean).
+void scores_to_slopes(int64_t n, const float* __restrict log_sum, const float* __restrict mean,
+                      float* __restrict p, float* __restrict ds) {
+  for (int64_t c = 0; c < n; ++c) {
+    p[c] = math::exp(p[c] - log_sum[c]);
+    ds[c] = p[c] * (ds[c] - mean[c]);
+  }
+}
+
 std::vector<float> zeros(int64_t n) { return std::vector<float>(static_cast<size_t>(n)); }
 
 }  // namespace
 
 void attention_forward(const Products& products, const AttentionForward& call) {
-  const AttentionShape& s = call.shape;
+  const AttentionShape s = call.shape;
   const float scale = static_cast<float>(call.scale);
   const float *const q = as<float>(call.q), *const k = as<float>(call.k), *const v = as<float>(call.v);
   float *const y = as<float>(call.y), *const log_sum = as<float>(call.log_sum);
@@ -124,7 +133,7 @@ void attention_forward(const Products& products, const AttentionForward& call) {
 // Goes over all pairs twice, so that no two tasks write the same rows of a gradient: by queries for dq, and
 // by keys, with transposed tiles, for dk and dv.
 void attention_backward(const Products& products, const AttentionBackward& call) {
-  const AttentionShape& s = call.shape;
+  const AttentionShape s = call.shape;
   const float scale = static_cast<float>(call.scale);
   const float *const q = as<float>(call.q), *const k = as<float>(call.k), *const v = as<float>(call.v),
                      *const y = as<float>(call.y), *const log_sum = as<float>(call.log_sum),
@@ -175,11 +184,7 @@ void attention_backward(const Products& products, const AttentionBackward& call)
       const float* const l = log_sum + which * s.queries + i;
       const float* const mean = along.data() + which * s.queries + i;
       for (int64_t r = 0; r < rows; ++r) {
-        float* __restrict const pr = p.data() + r * count, * __restrict const dr = ds.data() + r * count;
-        for (int64_t c = 0; c < count; ++c) {
-          pr[c] = math::exp(pr[c] - l[c]);
-          dr[c] = pr[c] * (dr[c] - mean[c]);
-        }
+        scores_to_slopes(count, l, mean, p.data() + r * count, ds.data() + r * count);
       }
       product(rows, s.values, count, p.data(), grads.data(), false, sum_v.data(), 1, 1);
       product(rows, s.width, count, ds.data(), queries.data(), false, sum_k.data(), scale, 1);
