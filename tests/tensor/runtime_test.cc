@@ -80,7 +80,7 @@ TEST_F(RuntimeTest, ItsKeysAreOfTheRuntime) {
   RuntimeOptions o;
   OptionList list;
   o.declare(list);
-  EXPECT_EQ(list.all().size(), 4u);
+  EXPECT_EQ(list.all().size(), 5u);
   for (const Option& each : list.all()) {
     EXPECT_EQ(each.use, OptionUse::runtime) << each.key;
     EXPECT_TRUE(each.key.starts_with("runtime.")) << each.key;
