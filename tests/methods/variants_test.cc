@@ -1,0 +1,37 @@
+// The diffusion models beside pgrd: what each leaves out is left out of stages, networks, constants and
+// scores.
+#include <algorithm>
+#include <cmath>
+
+#include "tests/methods/trained_phantom.h"
+
+namespace voxgrad {
+namespace {
+
+using testing::TrainTest;
+
+std::vector<std::string> stages_of(Method& method) {
+  std::vector<std::string> names;
+  for (const auto& [name, p] : method.networks()) names.push_back(name);
+  return names;
+}
+
+TEST_P(TrainTest, WithoutAPriorThereIsNoneInNetworkConstantsAndScores) {
+  ASSERT_EQ(train(options("run"), "pgrd-no-pgr").end, TrainEnd::finished);
+  LoadedModel model = load("run");
+  EXPECT_EQ(stages_of(*model.method), (std::vector<std::string>{"denoiser"}));
+  const int64_t classes = model.method->plan().classes(), channels = model.method->plan().channels();
+  // The first convolution reads [c_in r_t, X].
+  EXPECT_EQ(model.file.weights.at("denoiser.encoder.0.conv1.weight").dim(3), classes + channels);
+  EXPECT_EQ(model.file.constants.size(), 1u);
+  EXPECT_NEAR(model.file.constants.at("residual_sd"), 1 / std::sqrt(static_cast<double>(classes)), 1e-12);
+  std::vector<std::string> rows;
+  for (const ScoreRow& row : scores("run").rows) rows.push_back(row.key);
+  EXPECT_EQ(rows, (std::vector<std::string>{"mean-of-samples", "pgrd-no-pgr"}));
+  EXPECT_TRUE(model.method->config().has("denoiser.lambda"));
+  for (const char* key : {"prior.steps", "denoiser.tempered_prior"})
+    EXPECT_FALSE(model.method->config().has(key)) << key;
+}
+
+}  // namespace
+}  // namespace voxgrad
