@@ -33,5 +33,28 @@ TEST_P(TrainTest, WithoutAPriorThereIsNoneInNetworkConstantsAndScores) {
     EXPECT_FALSE(model.method->config().has(key)) << key;
 }
 
+TEST_P(TrainTest, TheVanillaDiffusionModelPredictsTheNoiseAndHasNoSupervision) {
+  const std::unique_ptr<Method> method = make_method("ddpm");
+  Config config = method->config();
+  const std::string defaults = config.to_toml();
+  for (const char* line :
+       {"schedule = \"linear\"", "sampler = \"ddpm\"", "steps = 1000", "mean = \"samples\""})
+    EXPECT_NE(defaults.find(line), std::string::npos) << line << "\n" << defaults;
+  for (const char* key : {"denoiser.lambda", "denoiser.residual_sd", "prior.steps"})
+    EXPECT_FALSE(config.has(key)) << key;
+  ASSERT_EQ(train(options("run"), "ddpm").end, TrainEnd::finished);
+  const LoadedModel model = load("run");
+  EXPECT_EQ(stages_of(*model.method), (std::vector<std::string>{"denoiser"}));
+  EXPECT_FALSE(model.file.constants.contains("residual_sd"));
+  EXPECT_TRUE(model.file.constants.contains("tau_out"));
+  try {
+    train(options("dark"), "ddpm", {"diffusion.zero_terminal_snr=true"});
+    ADD_FAILURE() << "expected an error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::usage);
+    EXPECT_NE(std::string(e.what()).find("zero_terminal_snr: expected false"), std::string::npos) << e.what();
+  }
+}
+
 }  // namespace
 }  // namespace voxgrad
