@@ -8,6 +8,7 @@ namespace voxgrad {
 #define VOXGRAD_METHODS(METHOD) \
   METHOD(unet_method)           \
   METHOD(mc_dropout_method)     \
+  METHOD(ensemble_method)       \
   METHOD(ddpm_method)           \
   METHOD(pgrd_no_pgr_method)    \
   METHOD(pgrd_no_dds_method)    \

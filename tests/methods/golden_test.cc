@@ -68,6 +68,7 @@ TEST_P(Golden, ATrainingHasItsKnownBits) {
 INSTANTIATE_TEST_SUITE_P(Methods, Golden,
                          ::testing::Values(KnownBits{"unet", "7d9010e04d2c20e4", "7737e60cf3b697de"},
                                            KnownBits{"mc-dropout", "9cdfae5959624624", "5ce9181f92b2eb0e"},
+                                           KnownBits{"ensemble", "2cd00687cf53f8ce", "1b1ccd3640b96d33"},
                                            KnownBits{"ddpm", "c38506abba68813f", "6a9d27fa2af6a352"},
                                            KnownBits{"pgrd-no-pgr", "fab346b4978b2a6e", "d4733ee5e3c4485f"},
                                            KnownBits{"pgrd-no-dds", "b75ad45d4fe2862e", "1798508e6f2581a0"},
