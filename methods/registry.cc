@@ -10,6 +10,7 @@ namespace voxgrad {
   METHOD(mc_dropout_method)     \
   METHOD(ensemble_method)       \
   METHOD(m_heads_method)        \
+  METHOD(prob_unet_method)      \
   METHOD(ddpm_method)           \
   METHOD(pgrd_no_pgr_method)    \
   METHOD(pgrd_no_dds_method)    \

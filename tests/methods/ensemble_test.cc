@@ -45,7 +45,7 @@ TEST_P(TrainTest, TheAnnotationsOfRatersAreTrainingData) {
   const Dataset d = open_dataset(data());
   const RunSplit split = run_split(d, 0);
   const Settings few{"member.members=2", "train.max_steps=2"};
-  for (const std::string method : {"unet", "ensemble", "m-heads"})
+  for (const std::string method : {"unet", "ensemble", "m-heads", "prob-unet"})
     ASSERT_EQ(train(options(method + "1"), method, few).end, TrainEnd::finished);
   TrainRequest o = options("stopped");
   int polls = 0;
@@ -60,7 +60,7 @@ TEST_P(TrainTest, TheAnnotationsOfRatersAreTrainingData) {
         label.mutable_data<float>()[v] = label.data<float>()[v] == 1 ? 2 : 1;
       write_volume(a.file, header, label.to(DType::u8), 1002);
     }
-  for (const std::string method : {"unet", "ensemble", "m-heads"}) {
+  for (const std::string method : {"unet", "ensemble", "m-heads", "prob-unet"}) {
     ASSERT_EQ(train(options(method + "2"), method, few).end, TrainEnd::finished);
     const ModelFile before = open_model({folder_ + "/" + method + "1"}).file,
                     after = open_model({folder_ + "/" + method + "2"}).file;
