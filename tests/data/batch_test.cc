@@ -87,12 +87,15 @@ TEST(Batch, LabelsComeFromRandomRatersWhereThereAreSome) {
     for (const int value : {1, 2, 1})
       cases[i].annotations.push_back(Tensor::full(cases[i].label.shape(), value, DType::u8));
   std::array<int, 3> drawn{};
+  int different = 0;  // batches of two raters
   for (int64_t step = 0; step < 150; ++step) {
-    const Batch b = training_batch(cases, plan, everything(), 1, step, LabelSource::raters);
-    const Batch plain = training_batch(cases, plan, everything(), 1, step);
+    const AugmentOptions a = step % 2 == 0 ? everything() : nothing();  // resampled and copied
+    const Batch b = training_batch(cases, plan, a, 1, step, LabelSource::raters);
+    const Batch plain = training_batch(cases, plan, a, 1, step);
     EXPECT_EQ(b.image.to_vector<float>(), plain.image.to_vector<float>());
     EXPECT_EQ(plain.raters, (std::vector<int>{-1, -1}));
-    EXPECT_EQ(b.raters, training_batch(cases, plan, nothing(), 1, step, LabelSource::raters).raters);
+    EXPECT_EQ(b.raters, training_batch(cases, plan, AugmentOptions{}, 1, step, LabelSource::raters).raters);
+    different += b.cases[0] < 2 && b.cases[1] < 2 && b.raters[0] != b.raters[1];
     for (int64_t i = 0; i < 2; ++i) {
       const size_t k = static_cast<size_t>(i);
       const auto labels = b.label.rows(i, 1).to_vector<int32_t>();
@@ -109,6 +112,7 @@ TEST(Batch, LabelsComeFromRandomRatersWhereThereAreSome) {
     }
   }
   for (const int n : drawn) EXPECT_NEAR(n, 200.0 / 3, 5 * std::sqrt(200.0 / 3));
+  EXPECT_GT(different, 10);
 }
 
 TEST(Batch, EachEpochSeesEachCaseOnceInAnOrderOfItsOwn) {

@@ -1,6 +1,7 @@
 // m-heads: the best head of a patch learns most, and the heads are the samples.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
 #include "methods/registry.h"
@@ -64,6 +65,13 @@ TEST(MHeads, TheBestHeadIsChosenForEachPatch) {
   EXPECT_NEAR(term(right, "best_head"), (one + two) / 2, 1e-5);
   EXPECT_LT(one, 1);
   EXPECT_GT(term(right, "mean_of_heads"), 4);
+  // Each example has its own label: no head knows class 2 here.
+  const auto without = heads_that_say({0, 1}, 0);
+  const double known = term(loss_of(*without, 0, {1, 1}, {1, 1}), "best_head"),
+               unknown = term(loss_of(*without, 0, {2, 2}, {2, 2}), "best_head");
+  EXPECT_GT(unknown, known + 4);
+  for (const std::array<int, 2>& labels : {std::array{1, 2}, std::array{2, 1}})
+    EXPECT_NEAR(term(loss_of(*without, 0, labels, labels), "best_head"), (known + unknown) / 2, 1e-5);
   // A patch of two classes: no head is right everywhere, although each voxel has a head that is.
   EXPECT_GT(term(loss_of(*method, 32, {1, 1}, {2, 2}), "best_head"), 3);
 }
