@@ -59,13 +59,16 @@ void Pgrd::declare(OptionList& options) {
   denoiser.stage.declare(table);
   declare_supervision(table);
   table.integer("time_features", denoiser.time_features, 2, 4096, "size of the embedding of t; even");
-  if (!predicts_noise)
+  if (denoiser.prediction == "residual")
     table.number(
         "residual_sd", denoiser.residual_sd, 0, 10,
         guided ? "standard deviation of the residual for preconditioning; 0: estimated from the training "
                  "data; 1: the paper's plain v-prediction"
                : "standard deviation of the one-hot label for preconditioning; 0: its root mean square, 1 "
                  "/ sqrt(K) for K classes; 1: plain v-prediction");
+  else
+    table.word("prediction", denoiser.prediction, {"velocity", "noise"},
+               "what the denoiser predicts; the loss is its mean squared error");
   if (guided)
     table.flag(
         "tempered_prior", denoiser.tempered_prior,
@@ -89,9 +92,10 @@ void Pgrd::make_networks() {
   if (denoiser.residual_sd > 0 && denoiser.residual_sd < kLeastSd)
     fail(ErrorCode::usage, "[config] denoiser.residual_sd: expected 0 or at least ", kLeastSd, ", got ",
          denoiser.residual_sd);
-  if (predicts_noise && diffusion.zero_terminal_snr)
-    fail(ErrorCode::usage, "[config] diffusion.zero_terminal_snr: expected false for ", name(),
-         ": at SNR 0 the noise says nothing about the label");
+  if (denoiser.prediction == "noise" && diffusion.zero_terminal_snr)
+    fail(ErrorCode::usage,
+         "[config] diffusion.zero_terminal_snr: expected false with "
+         "denoiser.prediction = noise: at SNR 0 the noise says nothing about the label");
   n_ = std::make_unique<Networks>(plan(), runtime(), prior, denoiser, diffusion, guided);
   reverse_steps(n_->schedule, sampling.sampler);  // refuses impossible sampler options before training
 }
@@ -99,7 +103,7 @@ void Pgrd::make_networks() {
 std::vector<ConstantRange> Pgrd::constant_ranges() const {
   std::vector<ConstantRange> all;
   if (guided) all = {{"prior_temperature", 0.01, 100, true}, {"pi_temperature", 0.01, 100, true}};
-  if (!predicts_noise) all.push_back({"residual_sd", kLeastSd, 10, true});
+  all.push_back({"residual_sd", kLeastSd, 10, true});
   all.insert(all.end(), {{"tau_out", 1e-3, 100},
                          {"tau_out_cases", 0, 1e9},
                          {"tau_out_samples", 1, 1e5},
@@ -108,7 +112,7 @@ std::vector<ConstantRange> Pgrd::constant_ranges() const {
 }
 
 Prediction Pgrd::prediction() const {
-  return predicts_noise ? Prediction::of_noise() : Prediction(constant("residual_sd"));
+  return denoiser.prediction == "noise" ? Prediction::of_noise() : Prediction(constant("residual_sd"));
 }
 
 std::vector<Stage> Pgrd::stages(const TrainingData& data, const Work& work) {
@@ -151,7 +155,6 @@ void Pgrd::begin_denoiser(const TrainingData& data, const Work& work) {
     constants["prior_temperature"] = fit_segmenter_temperature(*n_->prior, data.calibration, work);
     constants["pi_temperature"] = denoiser.tempered_prior ? constants["prior_temperature"] : 1;
   }
-  if (predicts_noise) return;
   double sd = denoiser.residual_sd;
   if (sd == 0 && !guided) {
     sd = 1 / std::sqrt(static_cast<double>(plan().classes()));  // one of K values is 1, the others are 0

@@ -1,6 +1,6 @@
 // Prior-Guided Residual Diffusion: a frozen prior network, and a denoiser of the residual between label and
 // prior (docs/method.md). Pgrd is also the base of the paper's other diffusion models: a variant sets other
-// defaults in its constructor, leaves out the prior, or predicts the noise.
+// defaults in its constructor, leaves out the prior, or predicts velocity or noise.
 #pragma once
 #include "diffusion/residual.h"
 #include "methods/group_sampler.h"
@@ -16,6 +16,9 @@ struct DenoiserOptions {
   double dds_tau = 0.5;
   int64_t time_features = 64;
   double residual_sd = 0;
+  /// What the denoiser predicts. "residual": with preconditioning for residual_sd. The other two are for
+  /// variants that choose: "velocity" (residual_sd must be 1) or "noise" (Prediction::of_noise).
+  std::string prediction = "residual";
   bool tempered_prior = true;
 };
 
@@ -58,8 +61,6 @@ class Pgrd : public Method {
   /// Whether there is a prior. Without it there is one stage, pi is 0 in the process and no input of the
   /// denoiser, and sampling starts at N(0, I): the paper's "w/o PGR".
   bool guided = true;
-  /// Whether the denoiser predicts the noise (Prediction::of_noise) instead of the preconditioned residual.
-  bool predicts_noise = false;
 
  private:
   struct Networks;

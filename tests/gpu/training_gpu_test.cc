@@ -111,7 +111,9 @@ TEST_F(GpuTraining, StepsOfTheDenoiserWithItsEstimateSupervised) {
   expect_one_result("pgrd", "denoiser", {"denoiser.dds=estimate"});
 }
 TEST_F(GpuTraining, StepsOfADenoiserWithoutAPrior) { expect_one_result("pgrd-no-pgr", "denoiser"); }
-TEST_F(GpuTraining, StepsThatPredictTheNoise) { expect_one_result("ddpm", "denoiser", {}, 0); }
+TEST_F(GpuTraining, StepsThatPredictTheNoise) {
+  expect_one_result("ddpm", "denoiser", {"denoiser.prediction=noise"}, 0);
+}
 // The best head of an example is another one in another step: a replay chooses anew.
 TEST_F(GpuTraining, StepsOfSeveralHeads) { expect_one_result("m-heads", "network"); }
 TEST_F(GpuTraining, StepsWithALatentVariable) { expect_one_result("prob-unet", "network"); }

@@ -33,7 +33,7 @@ TEST_P(TrainTest, WithoutAPriorThereIsNoneInNetworkConstantsAndScores) {
     EXPECT_FALSE(model.method->config().has(key)) << key;
 }
 
-TEST_P(TrainTest, TheVanillaDiffusionModelPredictsTheNoiseAndHasNoSupervision) {
+TEST_P(TrainTest, TheVanillaDiffusionModelPredictsVelocityOrNoiseWithoutSupervision) {
   const std::unique_ptr<Method> method = make_method("ddpm");
   Config config = method->config();
   const std::string defaults = config.to_toml();
@@ -45,10 +45,13 @@ TEST_P(TrainTest, TheVanillaDiffusionModelPredictsTheNoiseAndHasNoSupervision) {
   ASSERT_EQ(train(options("run"), "ddpm").end, TrainEnd::finished);
   const LoadedModel model = load("run");
   EXPECT_EQ(stages_of(*model.method), (std::vector<std::string>{"denoiser"}));
-  EXPECT_FALSE(model.file.constants.contains("residual_sd"));
+  EXPECT_EQ(model.file.constants.at("residual_sd"), 1);
   EXPECT_TRUE(model.file.constants.contains("tau_out"));
+  ASSERT_EQ(train(options("noise"), "ddpm", {"denoiser.prediction=noise"}).end, TrainEnd::finished);
+  EXPECT_NE(open_model({folder_ + "/noise"}).file.digest, model.file.digest);
+  ASSERT_EQ(train(options("light"), "ddpm", {"diffusion.zero_terminal_snr=true"}).end, TrainEnd::finished);
   try {
-    train(options("dark"), "ddpm", {"diffusion.zero_terminal_snr=true"});
+    train(options("dark"), "ddpm", {"diffusion.zero_terminal_snr=true", "denoiser.prediction=noise"});
     ADD_FAILURE() << "expected an error";
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::usage);
