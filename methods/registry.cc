@@ -14,6 +14,7 @@ namespace voxgrad {
   METHOD(ddpm_method)           \
   METHOD(pgrd_no_pgr_method)    \
   METHOD(pgrd_no_dds_method)    \
+  METHOD(pgrd_paper_method)     \
   METHOD(pgrd_method)
 
 #define VOXGRAD_DECLARE(record) extern const MethodRecord record;

@@ -74,6 +74,7 @@ INSTANTIATE_TEST_SUITE_P(Methods, Golden,
                                            KnownBits{"ddpm", "7fdb6127ea6178a0", "c41c75542528d304"},
                                            KnownBits{"pgrd-no-pgr", "fab346b4978b2a6e", "d4733ee5e3c4485f"},
                                            KnownBits{"pgrd-no-dds", "b75ad45d4fe2862e", "1798508e6f2581a0"},
+                                           KnownBits{"pgrd-paper", "5c149b01202c4cd0", "d8c93347dc43c211"},
                                            KnownBits{"pgrd", "6017f89626c60b29", "a76542789f9e74bb"}),
                          [](const auto& p) { return test::test_name(p.param.method); });
 

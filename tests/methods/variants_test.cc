@@ -2,6 +2,7 @@
 // scores.
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "tests/methods/trained_phantom.h"
 
@@ -57,6 +58,22 @@ TEST_P(TrainTest, TheVanillaDiffusionModelPredictsVelocityOrNoiseWithoutSupervis
     EXPECT_EQ(e.code(), ErrorCode::usage);
     EXPECT_NE(std::string(e.what()).find("zero_terminal_snr: expected false"), std::string::npos) << e.what();
   }
+}
+
+TEST(PgrdPaper, HasTheSettingsThatThePaperStates) {
+  const std::unique_ptr<Method> method = make_method("pgrd-paper");
+  const std::map<std::string, std::string> stated{
+      {"prior.learning_rate", "0.001"}, {"denoiser.learning_rate", "0.001"},
+      {"plan.batch_size", "2"},         {"denoiser.lambda", "0.1"},
+      {"denoiser.residual_sd", "1.0"},  {"denoiser.tempered_prior", "false"},
+      {"diffusion.steps", "1000"},      {"diffusion.schedule", "\"cosine\""},
+      {"sampling.sampler", "\"ddim\""}, {"sampling.eta", "0.0"},
+      {"sampling.steps", "300"},        {"sampling.readout", "\"softmax\""},
+      {"sampling.mean", "\"samples\""}, {"prior.optimizer", "\"adam\""}};
+  std::map<std::string, std::string> found;
+  for (const Option& o : method->options().all())
+    if (stated.contains(o.key)) found[o.key] = value_text(o.value());
+  EXPECT_EQ(found, stated);
 }
 
 }  // namespace
