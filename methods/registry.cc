@@ -12,6 +12,7 @@ namespace voxgrad {
   METHOD(m_heads_method)        \
   METHOD(prob_unet_method)      \
   METHOD(ddpm_method)           \
+  METHOD(refine_method)         \
   METHOD(pgrd_no_pgr_method)    \
   METHOD(pgrd_no_dds_method)    \
   METHOD(pgrd_paper_method)     \

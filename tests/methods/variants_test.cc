@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "tests/methods/small_plan.h"
 #include "tests/methods/trained_phantom.h"
 
 namespace voxgrad {
@@ -74,6 +75,42 @@ TEST(PgrdPaper, HasTheSettingsThatThePaperStates) {
   for (const Option& o : method->options().all())
     if (stated.contains(o.key)) found[o.key] = value_text(o.value());
   EXPECT_EQ(found, stated);
+}
+
+// The prior of a refinement is that of another run; the prior's map changes what the second network gives.
+TEST_P(TrainTest, ARefinementReadsTheTemperedPriorOfAnotherRun) {
+  ASSERT_EQ(train(options("unet"), "unet").end, TrainEnd::finished);
+  TrainRequest o = options("run");
+  o.from = {parse_stage_source(folder_ + "/unet:prior")};
+  ASSERT_EQ(train(o, "refine").end, TrainEnd::finished);
+  ASSERT_EQ(train(options("whole"), "refine").end, TrainEnd::finished);
+  LoadedModel model = load("run");
+  EXPECT_EQ(model.file.digest, open_model({folder_ + "/whole"}).file.digest);
+  EXPECT_EQ(stages_of(*model.method), (std::vector<std::string>{"prior", "refiner"}));
+  const int64_t classes = model.method->plan().classes(), channels = model.method->plan().channels();
+  EXPECT_EQ(model.file.weights.at("refiner.encoder.0.conv1.weight").dim(3), classes + channels);
+  EXPECT_EQ(model.file.constants.size(), 1u);
+  PreprocessedCase c;
+  c.name = "case";
+  const Triple& patch = model.method->plan().patch;
+  c.image = random_normal({patch[0], patch[1], patch[2], channels}, {1, Stream::test, 0});
+  const test::Collected one = test::collect(*model.method, c, 1);
+  ASSERT_EQ(one.samples.size(), 1u);
+  EXPECT_EQ(test::collect(*model.method, c, 2).samples, one.samples);
+  // pi is the prior after temperature scaling, in prediction and in the loss.
+  const TrainingData none;
+  const Tensors batch = {c.image.reshape({1, patch[0], patch[1], patch[2], channels}),
+                         Tensor::zeros({1, patch[0], patch[1], patch[2]}, DType::i32)};
+  const auto loss = [&] {
+    return model.method->stages(none, {})[1].loss(batch, StepRandom()).total.value().item();
+  };
+  const double before = loss();
+  model.method->constants["prior_temperature"] *= 3;
+  const test::Collected other = test::collect(*model.method, c, 1);
+  EXPECT_NE(other.samples, one.samples);
+  EXPECT_EQ(other.estimates.at("prior"), one.estimates.at("prior"));
+  EXPECT_NE(other.estimates.at("prior-tempered"), one.estimates.at("prior-tempered"));
+  EXPECT_NE(loss(), before);
 }
 
 }  // namespace
