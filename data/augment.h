@@ -37,9 +37,10 @@ Augmentation draw_augmentation(const AugmentOptions& options, const Plan& plan, 
                                int example);
 
 /// Reads a patch of the case, mirrored, rotated and scaled, into image [D, H, W, C] and label [D, H, W]. Both
-/// are allocated and have the extents of the patch. `origin`: first voxel in the case padded to the patch
-/// (padding(), data/preprocess.h). Outside the case the patch has air.
-void read_patch(const PreparedCase& c, const Triple& origin, const Triple& patch,
+/// are allocated and have the extents of the patch. `truth`: the label map to read, c.label or one of
+/// c.annotations. `origin`: first voxel in the case padded to the patch (padding(), data/preprocess.h).
+/// Outside the case the patch has air and label 0.
+void read_patch(const PreparedCase& c, const Tensor& truth, const Triple& origin, const Triple& patch,
                 const Augmentation& augmentation, float* image, int32_t* label);
 
 /// Changes the values of a patch [D, H, W, C] in place. `slices`: the simulated low resolution does not

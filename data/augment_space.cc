@@ -49,13 +49,13 @@ struct Draws {
 
 /// Copies the part of the patch that is inside the case, and mirrors it.
 template <class Label>
-void copy_patch(const PreparedCase& c, const Triple& in_padded, const Triple& pad_begin, const Triple& patch,
-                const std::array<bool, 3>& mirror, float* image, int32_t* label) {
+void copy_patch(const PreparedCase& c, const Tensor& truth, const Triple& in_padded, const Triple& pad_begin,
+                const Triple& patch, const std::array<bool, 3>& mirror, float* image, int32_t* label) {
   Triple origin{};
   for (size_t i = 0; i < 3; ++i) origin[i] = in_padded[i] - pad_begin[i];
   const int64_t channels = c.image.dim(3);
   const float* from = c.image.data<float>();
-  const Label* from_label = c.label.data<Label>();
+  const Label* from_label = truth.data<Label>();
   // A row consists of air, `count` voxels of the case, and air.
   const int64_t begin = std::max<int64_t>(0, -origin[2]),
                 count = std::max<int64_t>(0, std::min(patch[2], c.content[2] - origin[2]) - begin);
@@ -91,12 +91,12 @@ void copy_patch(const PreparedCase& c, const Triple& in_padded, const Triple& pa
 
 /// The same with the matrix: trilinear for the image, nearest neighbour for the label.
 template <class Label>
-void resample_patch(const PreparedCase& c, const Triple& origin, const Triple& pad_begin, const Triple& patch,
-                    const Augmentation& a, float* image, int32_t* label) {
+void resample_patch(const PreparedCase& c, const Tensor& truth, const Triple& origin, const Triple& pad_begin,
+                    const Triple& patch, const Augmentation& a, float* image, int32_t* label) {
   const Triple& size = c.content;
   const int64_t channels = c.image.dim(3);
   const float* from = c.image.data<float>();
-  const Label* from_label = c.label.data<Label>();
+  const Label* from_label = truth.data<Label>();
   std::array<double, 3> centre{};
   for (size_t i = 0; i < 3; ++i) centre[i] = static_cast<double>(patch[i] - 1) / 2;
   parallel_for(patch[0] * patch[1], [&](int64_t row) {
@@ -198,18 +198,18 @@ Augmentation draw_augmentation(const AugmentOptions& o, const Plan& plan, const 
   return a;
 }
 
-void read_patch(const PreparedCase& c, const Triple& origin, const Triple& patch, const Augmentation& a,
-                float* image, int32_t* label) {
+void read_patch(const PreparedCase& c, const Tensor& truth, const Triple& origin, const Triple& patch,
+                const Augmentation& a, float* image, int32_t* label) {
   require(static_cast<int64_t>(c.air.size()) == c.image.dim(3), "[augment] case ", c.name,
           ": expected the value of air of ", c.image.dim(3), " channels, got ", c.air.size());
   const Triple pad_begin = padding(c.content, patch).second;
   const auto read = [&]<class Label>(Label) {
     if (a.resampled)
-      resample_patch<Label>(c, origin, pad_begin, patch, a, image, label);
+      resample_patch<Label>(c, truth, origin, pad_begin, patch, a, image, label);
     else
-      copy_patch<Label>(c, origin, pad_begin, patch, a.mirror, image, label);
+      copy_patch<Label>(c, truth, origin, pad_begin, patch, a.mirror, image, label);
   };
-  if (c.label.dtype() == DType::u8)
+  if (truth.dtype() == DType::u8)
     read(uint8_t{});
   else
     read(int32_t{});

@@ -27,6 +27,9 @@ bool wants_foreground(int example, int batch_size, int64_t index) {
   return example >= (2 * batch_size + 1) / 3;
 }
 
+// Slots of an example in Stream::patch. origin_of uses the first five.
+constexpr uint64_t kSlots = 8, kRaterSlot = 5;
+
 /// First voxel of a patch in the padded case.
 Triple origin_of(const PreparedCase& c, const Triple& patch, bool foreground, const Philox& g,
                  uint64_t first) {
@@ -53,7 +56,7 @@ Triple origin_of(const PreparedCase& c, const Triple& patch, bool foreground, co
 }  // namespace
 
 Batch training_batch(const std::vector<PreparedCase>& cases, const Plan& plan, const AugmentOptions& augment,
-                     uint64_t seed, int64_t step) {
+                     uint64_t seed, int64_t step, LabelSource source) {
   require(!cases.empty() && step >= 0, "[batch] expected cases and a step of at least 0");
   const Triple& patch = plan.patch;
   Batch batch;
@@ -64,6 +67,7 @@ Batch training_batch(const std::vector<PreparedCase>& cases, const Plan& plan, c
   const size_t examples = static_cast<size_t>(plan.batch_size);
   batch.cases.resize(examples);
   batch.origin.resize(examples);
+  batch.raters.assign(examples, -1);
   const auto make = [&](int64_t i) {
     const int example = static_cast<int>(i);
     const int64_t index = step * plan.batch_size + i;
@@ -72,15 +76,20 @@ Batch training_batch(const std::vector<PreparedCase>& cases, const Plan& plan, c
     require(c.label.defined(), "[batch] case ", c.name, ": expected a label");
     c.verify();
     const Triple origin = origin_of(c, patch, wants_foreground(example, plan.batch_size, index), places,
-                                    static_cast<uint64_t>(i) * 8);
+                                    static_cast<uint64_t>(i) * kSlots);
+    int rater = -1;
+    if (source == LabelSource::raters && !c.annotations.empty())
+      rater = static_cast<int>(places.below(static_cast<uint64_t>(i) * kSlots + kRaterSlot,
+                                            static_cast<int64_t>(c.annotations.size())));
     const Augmentation a = draw_augmentation(augment, plan, changes, example);
     Tensor image = batch.image.rows(i, 1).reshape({patch[0], patch[1], patch[2], plan.channels()});
-    read_patch(c, origin, patch, a, image.mutable_data<float>(),
-               batch.label.rows(i, 1).mutable_data<int32_t>());
+    read_patch(c, rater < 0 ? c.label : c.annotations[static_cast<size_t>(rater)], origin, patch, a,
+               image.mutable_data<float>(), batch.label.rows(i, 1).mutable_data<int32_t>());
     c.check();
     augment_values(image, a, changes, example, plan.dims == 2 || plan.anisotropic);
     batch.cases[static_cast<size_t>(i)] = static_cast<int>(which);
     batch.origin[static_cast<size_t>(i)] = origin;
+    batch.raters[static_cast<size_t>(i)] = rater;
   };
   // For small patches each example gets one thread, because distributing rows would cost more than copying
   // them. The bits are the same.

@@ -14,19 +14,30 @@ struct AugmentOptions {
   void declare(OptionList& options);
 };
 
+/// Which label map of a case training reads.
+enum class LabelSource {
+  label,   ///< PreparedCase::label
+  raters,  ///< the annotation of a random rater; the label of a case that has no annotations
+};
+
 struct Batch {
   Tensor image;                ///< f32 [N, D, H, W, C]
   Tensor label;                ///< i32 [N, D, H, W]
   std::vector<int> cases;      ///< for each example, the index of its case in the given list
   std::vector<Triple> origin;  ///< first voxel of each example's patch in its (padded) case
+  /// For each example, the index of its label map in PreparedCase::annotations; -1: PreparedCase::label.
+  std::vector<int> raters;
 };
 
 /// The batch of a training step. The cases are in the order of a permutation for each epoch, with one patch
 /// each. A third of the examples (with batch size 2: one of two) is centred on a foreground voxel of a random
 /// class. Patches lie inside the padded case. Outside it, rotation and scaling read air (augment.h). A pure
 /// function of (seed, step, index), with the same bits for any number of threads.
+///
+/// `source` changes only the labels: each example draws its rater anew, with equal probabilities. The
+/// foreground voxels are those of PreparedCase::label either way.
 Batch training_batch(const std::vector<PreparedCase>& cases, const Plan& plan, const AugmentOptions& augment,
-                     uint64_t seed, int64_t step);
+                     uint64_t seed, int64_t step, LabelSource source = LabelSource::label);
 
 struct Window {
   Triple begin{};  ///< first voxel in the volume; negative in the padding

@@ -122,6 +122,15 @@ std::vector<std::string> files_of(const Case& c) {
   return files;
 }
 
+std::string digest_of_annotations(const PreparedCase& c) {
+  c.verify();
+  Sha256 hash;
+  for (size_t i = 0; i < c.annotations.size(); ++i)
+    add_tensor(hash, numbered("annotation", i), c.annotations[i]);
+  c.check();
+  return hash.hex();
+}
+
 SafeTensors to_tensors(const PreparedCase& p) {
   SafeTensors s;
   const auto floats = [&](const char* name, const std::vector<float>& v) {

@@ -47,6 +47,9 @@ struct PreparedCase : CaseGrid {
 /// (separate_axes). `annotations`: i32, on the input's grid.
 PreparedCase prepare_case(const LoadedCase& loaded, const std::vector<Tensor>& annotations, const Plan& plan);
 
+/// SHA-256 of the annotations of a case. It reads all of them, after PreparedCase::verify.
+std::string digest_of_annotations(const PreparedCase& c);
+
 /// A whole case as input of a network.
 struct PreprocessedCase : CaseGrid {
   std::string name;

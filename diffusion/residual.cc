@@ -10,15 +10,21 @@ Preconditioning precondition(double abar, double sd) {
           sd * std::sqrt((1 - abar) / variance)};
 }
 
-Tensor process_constants(const NoiseSchedule& schedule, const std::vector<int64_t>& t, double sd,
-                         const ReverseStep& step) {
+Preconditioning Prediction::at(double abar) const {
+  if (sd_ > 0) return precondition(abar, sd_);
+  require(abar > 0, "[process] expected alpha_bar above 0 for the prediction of the noise, got ", abar);
+  return {1, 1 / std::sqrt(abar), -std::sqrt((1 - abar) / abar)};
+}
+
+Tensor process_constants(const NoiseSchedule& schedule, const std::vector<int64_t>& t,
+                         const Prediction& prediction, const ReverseStep& step) {
   const auto examples = static_cast<int64_t>(t.size());
   const Tensor table = Tensor::empty_on(Device::cpu(), {kProcessConstants, examples});
   float* const out = table.mutable_data<float>();
   for (int64_t n = 0; n < examples; ++n) {
     const int64_t time = t[static_cast<size_t>(n)];
     const double abar = schedule.alpha_bar(time);
-    const Preconditioning c = precondition(abar, sd);
+    const Preconditioning c = prediction.at(abar);
     const auto set = [&](ProcessConstant row, double value) {
       out[static_cast<int64_t>(row) * examples + n] = static_cast<float>(value);
     };

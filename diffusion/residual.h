@@ -15,17 +15,32 @@ struct Preconditioning {
 };
 Preconditioning precondition(double alpha_bar, double sd);
 
+/// What the network predicts: the residual with precondition(), or the noise.
+class Prediction {
+ public:
+  /// With preconditioning for the standard deviation `sd` of the clean residual.
+  Prediction(double sd) : sd_(sd) {}
+  /// The noise, F = eps (Ho et al. 2020): c_in = 1, c_skip = 1 / sqrt(abar), c_out = -sqrt((1 - abar) /
+  /// abar). It needs abar > 0 at every time, so no zero terminal SNR. Near T an error of F is multiplied by 1
+  /// / sqrt(abar).
+  static Prediction of_noise() { return Prediction(0); }
+  Preconditioning at(double alpha_bar) const;
+
+ private:
+  double sd_;  // 0: the noise is predicted
+};
+
 /// The constants that the kernels of tensor/process/process.h read for N examples at times t in 1..T: f32
 /// [kProcessConstants, N], on the CPU. `step`: the next reverse step, the same for all examples.
-Tensor process_constants(const NoiseSchedule& schedule, const std::vector<int64_t>& t, double sd,
-                         const ReverseStep& step = {});
+Tensor process_constants(const NoiseSchedule& schedule, const std::vector<int64_t>& t,
+                         const Prediction& prediction, const ReverseStep& step = {});
 /// One row of process_constants, [N]; shares storage.
 Tensor constant_of(const Tensor& constants, ProcessConstant row);
 
 /// A training example of the denoiser, N volumes.
 struct ResidualExample {
   Tensor input;   ///< c_in r_t, [N, D, H, W, K]
-  Tensor target;  ///< (r_0 - c_skip r_t) / c_out; at sd = 1 this is -v_t of equation 3
+  Tensor target;  ///< (r_0 - c_skip r_t) / c_out; at sd = 1 this is -v_t of equation 3, and eps for noise
   Tensor state;   ///< r_t
 };
 /// Makes examples with r_0 = onehot(label) - pi and r_t = sqrt(abar_t) r_0 + sqrt(1 - abar_t) eps (equation

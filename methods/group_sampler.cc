@@ -17,6 +17,12 @@ namespace {
 
 Triple extent(const Tensor& volume) { return {volume.dim(0), volume.dim(1), volume.dim(2)}; }
 
+Tensor zeros_like_pi(const Tensor& image, int64_t classes, const Device& device) {
+  Tensor zeros = Tensor::empty_on(device, {image.dim(0), image.dim(1), image.dim(2), classes});
+  fill(zeros, 0);
+  return zeros;
+}
+
 }  // namespace
 
 void SamplingOptions::declare(OptionList& options) {
@@ -46,7 +52,8 @@ GroupSampler::GroupSampler(const Setting& setting)
     : s_(setting),
       device_(setting.denoiser.device()),
       image_(setting.image.to(device_)),
-      pi_(setting.pi.to(device_)),
+      pi_(setting.pi.defined() ? setting.pi.to(device_)
+                               : zeros_like_pi(setting.image, setting.plan.classes(), device_)),
       steps_(reverse_steps(setting.schedule, setting.options.sampler)),
       windows_(sliding_windows(extent(setting.image), setting.plan.patch)),
       whole_(windows_.size() == 1 && extent(setting.image) == setting.plan.patch),
@@ -63,7 +70,7 @@ GroupSampler::GroupSampler(const Setting& setting)
   const int64_t memory = s_.work.memory_on(device_);
   keep_ = shares <= memory / 2;
   // A sample keeps its state, the blended estimate and one more volume (noise, or the previous estimate).
-  const int64_t volume = static_cast<int64_t>(s_.pi.nbytes()), kept = 3 * volume;
+  const int64_t volume = static_cast<int64_t>(pi_.nbytes()), kept = 3 * volume;
   const int64_t once = (keep_ ? shares : 0) + (s_.options.first_estimates() ? 2 * volume : 0);
   group_ = group_size(memory - once, voxels, features, kept);
 }
@@ -71,7 +78,9 @@ GroupSampler::GroupSampler(const Setting& setting)
 Tensor GroupSampler::share_of(size_t w, const Tensor& pi_window) {
   if (shares_[w].defined()) return shares_[w];
   const Tensor image = gather_windows(image_, {windows_[w]}, s_.plan.patch);
-  const Tensor share = s_.denoiser.first_share({image, pi_window}, s_.plan.classes());
+  std::vector<Tensor> inputs{image};
+  if (s_.pi.defined()) inputs.push_back(pi_window);
+  const Tensor share = s_.denoiser.first_share(inputs, s_.plan.classes());
   if (keep_) shares_[w] = share;
   return share;
 }
@@ -169,7 +178,7 @@ std::vector<Tensor> GroupSampler::draw(int64_t first, int64_t count) {
     const ReverseStep& step = steps_[i];
     if (s_.work.poll) s_.work.poll();
     const std::vector<int64_t> times(static_cast<size_t>(count), step.t);
-    s.constants.copy_from(process_constants(s_.schedule, times, s_.residual_sd, step));
+    s.constants.copy_from(process_constants(s_.schedule, times, s_.prediction, step));
     for (size_t m = 0; m < keys.size() / 2; ++m) keys[2 * m + 1] = static_cast<int64_t>(i);
     s.keys.copy_from(Tensor::from<int64_t>({count, 2}, keys));
     s.last = step.s == 0;

@@ -1,9 +1,10 @@
 // Draws samples of the residual. The samples of a group form one batch of the denoiser. Each step of the
 // sampler visits the windows of the volume one by one.
 //
-// The contribution of X and pi to the denoiser's first convolution (its "share") depends on the image alone.
-// It is computed once for each window and used by all samples and steps. If the memory bound leaves no room
-// to keep the shares, they are computed again each time, with the same bits.
+// The contribution of X and pi (of X alone, if there is no prior) to the denoiser's first convolution (its
+// "share") depends on the image alone. It is computed once for each window and used by all samples and steps.
+// If the memory bound leaves no room to keep the shares, they are computed again each time, with the same
+// bits.
 //
 // Everything is computed on the denoiser's device. On a CUDA device each step replays one graph
 // (ReplayedWork, tensor/core/graph.h).
@@ -37,9 +38,11 @@ class GroupSampler {
     const Plan& plan;
     const NoiseSchedule& schedule;
     const Denoiser& denoiser;
-    double residual_sd;
+    Prediction prediction;
     const Tensor& image;  ///< [D, H, W, C], at least the plan's patch; on any device, like pi
-    const Tensor& pi;     ///< [D, H, W, K]
+    /// [D, H, W, K]. Undefined: there is no prior. Then the process is centred on 0, and the denoiser reads
+    /// [c_in r_t, X].
+    const Tensor& pi;
     const std::string& case_name;
     uint64_t seed;  ///< the samples' seeds are derived from it and the case's name (sample_seed)
     const SamplingOptions& options;
@@ -87,7 +90,7 @@ class GroupSampler {
 
   Setting s_;
   Device device_;
-  Tensor image_, pi_;  // on the device
+  Tensor image_, pi_;  // on the device; pi_ is 0 without a prior
   std::vector<ReverseStep> steps_;
   std::vector<Window> windows_;
   bool whole_;  // the volume is one window, so nothing is blended

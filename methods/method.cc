@@ -87,9 +87,9 @@ void Method::check_constants(const Constants& found, const std::string& where) c
 }
 
 std::function<Tensors(uint64_t, int64_t)> patches_of(const std::vector<PreparedCase>& cases, const Plan& plan,
-                                                     const AugmentOptions& augment) {
-  return [&cases, &plan, augment](uint64_t seed, int64_t step) {
-    const Batch b = training_batch(cases, plan, augment, seed, step);
+                                                     const AugmentOptions& augment, LabelSource source) {
+  return [&cases, &plan, augment, source](uint64_t seed, int64_t step) {
+    const Batch b = training_batch(cases, plan, augment, seed, step, source);
     return Tensors{b.image, b.label};
   };
 }

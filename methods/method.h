@@ -1,7 +1,7 @@
 // methods/ holds the segmentation methods, and the code that trains, scores and applies any of them.
 //
-// This file defines what a method is. registry.h lists all methods. Each method has one file: unet.cc,
-// mc_dropout.cc, pgrd.cc, pgrd_no_dds.cc.
+// This file defines what a method is. registry.h lists all methods. Each method has one file, named after it
+// (unet.cc, mc_dropout.cc).
 // Parts that methods share: segmenter.h (a segmentation U-Net), denoiser.h (the denoising network),
 // group_sampler.h (samples of the residual), volume.h (applies a network to a volume).
 // Work with any method: training.h, look_ahead.h (checks before training), validation.h (scores),
@@ -60,6 +60,8 @@ class Recipe {
   /// Called after the last stage. Fits the calibration of the method on the calibration cases and stores the
   /// results in Method::constants.
   virtual void fit(const TrainingData& /*data*/, const Work& /*work*/) {}
+  /// The label maps that the stages read. The identity of a run covers them.
+  virtual LabelSource labels() const { return LabelSource::label; }
 };
 
 /// A named estimate of the mean probability.
@@ -191,10 +193,11 @@ std::unique_ptr<Method> make_method(const MethodRecord& record);
 uint64_t sample_seed(const std::string& case_name, uint64_t seed, int64_t m);
 
 /// A function for Stage::batch that makes labelled batches of training patches, {image, label}. `cases` and
-/// `plan` must outlive it.
+/// `plan` must outlive it. A recipe that passes a `source` returns the same from Recipe::labels.
 std::function<Tensors(uint64_t seed, int64_t step)> patches_of(const std::vector<PreparedCase>& cases,
                                                                const Plan& plan,
-                                                               const AugmentOptions& augment);
+                                                               const AugmentOptions& augment,
+                                                               LabelSource source = LabelSource::label);
 
 /// The number of windows (1 to 64) that a network may evaluate at once in `memory` bytes. A window has
 /// `voxels` voxels and the network has `features` channels at full resolution. `kept`: further bytes that

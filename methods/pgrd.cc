@@ -9,6 +9,7 @@
 #include "eval/metrics.h"
 #include "methods/case_progress.h"
 #include "methods/volume.h"
+#include "tensor/core/reduce.h"
 
 namespace voxgrad {
 namespace {
@@ -24,9 +25,10 @@ constexpr size_t kCasesOfValidation = 20;  // most cases in a mean NLL of the pr
 constexpr size_t kFitCases = 4;
 constexpr int64_t kFitValues = int64_t{1} << 28;
 
-DenoiserConfig denoiser_config(const Plan& plan, const Runtime& runtime, const DenoiserOptions& options) {
+DenoiserConfig denoiser_config(const Plan& plan, const Runtime& runtime, const DenoiserOptions& options,
+                               bool guided) {
   DenoiserConfig c;
-  c.unet = unet_config(plan, runtime, plan.channels() + 2 * plan.classes());
+  c.unet = unet_config(plan, runtime, plan.channels() + (guided ? 2 : 1) * plan.classes());
   c.channels = plan.classes();
   c.time_features = options.time_features;
   c.auxiliary_channels = options.lambda > 0 && options.dds == "heads" ? plan.classes() : 0;
@@ -37,12 +39,12 @@ DenoiserConfig denoiser_config(const Plan& plan, const Runtime& runtime, const D
 
 struct Pgrd::Networks {
   Networks(const Plan& plan, const Runtime& runtime, const SegmenterOptions& prior_options,
-           const DenoiserOptions& options, const ScheduleOptions& diffusion)
-      : prior(kPrior, prior_options, plan, unet_config(plan, runtime, plan.channels())),
-        denoiser("denoiser", denoiser_config(plan, runtime, options)),
-        schedule(diffusion) {}
+           const DenoiserOptions& options, const ScheduleOptions& diffusion, bool guided)
+      : denoiser("denoiser", denoiser_config(plan, runtime, options, guided)), schedule(diffusion) {
+    if (guided) prior.emplace(kPrior, prior_options, plan, unet_config(plan, runtime, plan.channels()));
+  }
 
-  Segmenter prior;
+  std::optional<Segmenter> prior;
   Denoiser denoiser;
   NoiseSchedule schedule;
   Tensor constants;  // process_constants of t = 1 .. T on the denoiser's device; undefined until needed
@@ -52,18 +54,26 @@ Pgrd::Pgrd() = default;
 Pgrd::~Pgrd() = default;
 
 void Pgrd::declare(OptionList& options) {
-  prior.declare(options.table(kPrior));
+  if (guided) prior.declare(options.table(kPrior));
   OptionTable table = options.table("denoiser");
   denoiser.stage.declare(table);
   declare_supervision(table);
-  table.integer("time_features", denoiser.time_features, 2, 4096, "size of the embedding of t; even")
-      .number("residual_sd", denoiser.residual_sd, 0, 10,
-              "standard deviation of the residual for preconditioning; 0: estimated from the training data; "
-              "1: the paper's plain v-prediction")
-      .flag(
-          "tempered_prior", denoiser.tempered_prior,
-          "pi is the prior after temperature scaling (fitted on the calibration cases) instead of the prior "
-          "itself");
+  table.integer("time_features", denoiser.time_features, 2, 4096, "size of the embedding of t; even");
+  if (denoiser.prediction == "residual")
+    table.number(
+        "residual_sd", denoiser.residual_sd, 0, 10,
+        guided ? "standard deviation of the residual for preconditioning; 0: estimated from the training "
+                 "data; 1: the paper's plain v-prediction"
+               : "standard deviation of the one-hot label for preconditioning; 0: its root mean square, 1 "
+                 "/ sqrt(K) for K classes; 1: plain v-prediction");
+  else
+    table.word("prediction", denoiser.prediction, {"velocity", "noise"},
+               "what the denoiser predicts; the loss is its mean squared error");
+  if (guided)
+    table.flag(
+        "tempered_prior", denoiser.tempered_prior,
+        "pi is the prior after temperature scaling (fitted on the calibration cases) instead of the prior "
+        "itself");
   diffusion.declare(options);
   sampling.declare(options);
 }
@@ -82,12 +92,39 @@ void Pgrd::make_networks() {
   if (denoiser.residual_sd > 0 && denoiser.residual_sd < kLeastSd)
     fail(ErrorCode::usage, "[config] denoiser.residual_sd: expected 0 or at least ", kLeastSd, ", got ",
          denoiser.residual_sd);
-  n_ = std::make_unique<Networks>(plan(), runtime(), prior, denoiser, diffusion);
+  if (denoiser.prediction == "noise" && diffusion.zero_terminal_snr)
+    fail(ErrorCode::usage,
+         "[config] diffusion.zero_terminal_snr: expected false with "
+         "denoiser.prediction = noise: at SNR 0 the noise says nothing about the label");
+  n_ = std::make_unique<Networks>(plan(), runtime(), prior, denoiser, diffusion, guided);
   reverse_steps(n_->schedule, sampling.sampler);  // refuses impossible sampler options before training
 }
 
+std::vector<ConstantRange> Pgrd::constant_ranges() const {
+  std::vector<ConstantRange> all;
+  if (guided) all = {{"prior_temperature", 0.01, 100, true}, {"pi_temperature", 0.01, 100, true}};
+  all.push_back({"residual_sd", kLeastSd, 10, true});
+  all.insert(all.end(), {{"tau_out", 1e-3, 100},
+                         {"tau_out_cases", 0, 1e9},
+                         {"tau_out_samples", 1, 1e5},
+                         {"tau_out_steps", 1, 1e5}});
+  return all;
+}
+
+Prediction Pgrd::prediction() const {
+  return denoiser.prediction == "noise" ? Prediction::of_noise() : Prediction(constant("residual_sd"));
+}
+
 std::vector<Stage> Pgrd::stages(const TrainingData& data, const Work& work) {
-  Stage first = n_->prior.stage(data.training, common.augment);
+  Stage second{.name = "denoiser",
+               .parameters = &n_->denoiser.parameters(),
+               .options = denoiser.stage,
+               .begin = [this, &data, &work] { begin_denoiser(data, work); },
+               .batch = patches_of(data.training, plan(), common.augment),
+               .loss = [this](const Tensors& batch,
+                              const StepRandom& random) { return denoiser_loss(batch, random); }};
+  if (!guided) return {second};
+  Stage first = n_->prior->stage(data.training, common.augment);
   // The prior was trained on the training cases and is more certain there than on new cases. The difference
   // influences what the denoiser learns (docs/method.md).
   first.end = [this, &data, &work] {
@@ -102,7 +139,7 @@ std::vector<Stage> Pgrd::stages(const TrainingData& data, const Work& work) {
       double sum = 0;
       for (const PreparedCase& prepared : cases) {
         const PreprocessedCase c = pad_case(prepared, plan().patch);
-        const Tensor p = n_->prior.volume_probabilities(c.image, 1, work).to(Device::cpu());
+        const Tensor p = n_->prior->volume_probabilities(c.image, 1, work).to(Device::cpu());
         sum += nll(content_of(p, c), content_of(c.label, c)).value_or(0);
       }
       return cases.empty() ? 0 : sum / static_cast<double>(cases.size());
@@ -110,21 +147,18 @@ std::vector<Stage> Pgrd::stages(const TrainingData& data, const Work& work) {
     return std::map<std::string, double>{{"nll_training", mean_nll(some(data.training))},
                                          {"nll_calibration", mean_nll(some(data.calibration))}};
   };
-  return {first,
-          {.name = "denoiser",
-           .parameters = &n_->denoiser.parameters(),
-           .options = denoiser.stage,
-           .begin = [this, &data, &work] { begin_denoiser(data, work); },
-           .batch = patches_of(data.training, plan(), common.augment),
-           .loss = [this](const Tensors& batch,
-                          const StepRandom& random) { return denoiser_loss(batch, random); }}};
+  return {first, second};
 }
 
 void Pgrd::begin_denoiser(const TrainingData& data, const Work& work) {
-  constants["prior_temperature"] = fit_segmenter_temperature(n_->prior, data.calibration, work);
-  constants["pi_temperature"] = denoiser.tempered_prior ? constants["prior_temperature"] : 1;
+  if (guided) {
+    constants["prior_temperature"] = fit_segmenter_temperature(*n_->prior, data.calibration, work);
+    constants["pi_temperature"] = denoiser.tempered_prior ? constants["prior_temperature"] : 1;
+  }
   double sd = denoiser.residual_sd;
-  if (sd == 0) {
+  if (sd == 0 && !guided) {
+    sd = 1 / std::sqrt(static_cast<double>(plan().classes()));  // one of K values is 1, the others are 0
+  } else if (sd == 0) {
     // The estimate uses patches like those that train the denoiser. Most residuals are near zero, so the
     // standard deviation is small.
     const uint64_t seed = Seed{work.seed}.child("residual_sd").value;
@@ -133,7 +167,8 @@ void Pgrd::begin_denoiser(const TrainingData& data, const Work& work) {
     for (int64_t step = 0; step < kSdBatches; ++step) {
       if (work.poll) work.poll();
       const Batch b = training_batch(data.training, plan(), common.augment, seed, step);
-      const Tensor pi = n_->prior.batch_probabilities(b.image, constants["pi_temperature"]).to(Device::cpu());
+      const Tensor pi =
+          n_->prior->batch_probabilities(b.image, constants["pi_temperature"]).to(Device::cpu());
       power += residual_power(b.label, pi);
       count += static_cast<double>(pi.numel());
       work.done(b.image.dim(0));
@@ -163,15 +198,23 @@ Loss Pgrd::denoiser_loss(const Tensors& batch, const StepRandom& random) const {
   if (!n_->constants.defined() || n_->constants.device() != device) {
     std::vector<int64_t> times(static_cast<size_t>(n_->schedule.steps()));
     for (size_t i = 0; i < times.size(); ++i) times[i] = static_cast<int64_t>(i) + 1;
-    n_->constants = process_constants(n_->schedule, times, constant("residual_sd")).to(device);
+    n_->constants = process_constants(n_->schedule, times, prediction()).to(device);
   }
   const Tensor step = random_columns(n_->constants, random, Stream::time_step, image.dim(0));
-  const Tensor pi = n_->prior.batch_probabilities(image, constant("pi_temperature"));
+  std::vector<Var> inputs{Var(), Var(image)};
+  Tensor pi;
+  if (guided) {
+    pi = n_->prior->batch_probabilities(image, constant("pi_temperature"));
+    inputs.emplace_back(pi);
+  } else {
+    pi = Tensor::empty_on(device, {image.dim(0), image.dim(1), image.dim(2), image.dim(3), plan().classes()});
+    fill(pi, 0);
+  }
   Tensor eps = Tensor::empty_on(device, pi.shape());
   fill_normal(eps, random, Stream::noise);
   const ResidualExample e = make_residual_example(step, label, pi, eps);
-  const Denoiser::Output o =
-      n_->denoiser({Var(e.input), Var(image), Var(pi)}, constant_of(step, ProcessConstant::time));
+  inputs[0] = Var(e.input);
+  const Denoiser::Output o = n_->denoiser(inputs, constant_of(step, ProcessConstant::time));
   const Var velocity = ops::mse(o.f, Var(e.target));
   if (denoiser.lambda == 0) return {velocity, {}};
   const Var supervision = deep_supervision(o.pyramid, o.f, e, step, pi, label);
@@ -181,9 +224,10 @@ Loss Pgrd::denoiser_loss(const Tensors& batch, const StepRandom& random) const {
 Tensor Pgrd::draw(const PreprocessedCase& c, const SamplingOptions& options, const Work& work,
                   const std::function<void(const Tensor&)>& sink) const {
   const Tensor image = c.image.to(n_->denoiser.device());
-  const Tensor pi = n_->prior.volume_probabilities(image, constant("pi_temperature"), work);
-  GroupSampler sampler({plan(), n_->schedule, n_->denoiser, constant("residual_sd"), image, pi, c.name,
-                        work.seed, options, work});
+  Tensor pi;
+  if (guided) pi = n_->prior->volume_probabilities(image, constant("pi_temperature"), work);
+  GroupSampler sampler(
+      {plan(), n_->schedule, n_->denoiser, prediction(), image, pi, c.name, work.seed, options, work});
   EarlyStop stop(options.stop_tolerance);
   int64_t group = sampler.group();
   if (options.stop_tolerance > 0) {
@@ -208,8 +252,9 @@ double Pgrd::tau_out() const {
 }
 
 std::vector<EstimateInfo> Pgrd::estimates() const {
-  std::vector<EstimateInfo> all{{kPrior, kPrior, RowRole::baseline},
-                                {kTempered, "prior + temperature", RowRole::baseline}};
+  std::vector<EstimateInfo> all;
+  if (guided)
+    all = {{kPrior, kPrior, RowRole::baseline}, {kTempered, "prior + temperature", RowRole::baseline}};
   const std::string drawn = cat(" (M = ", sampling.samples, ", S = ", sampling.sampler.steps, ")");
   if (sampling.first_estimates())
     all.push_back(
@@ -219,8 +264,8 @@ std::vector<EstimateInfo> Pgrd::estimates() const {
 }
 
 void Pgrd::predict(const PreprocessedCase& c, const Work& work, Receiver& to) {
-  if (to.wants(kPrior) || to.wants(kTempered)) {
-    const Tensor p = n_->prior.volume_probabilities(c.image, 1, work).to(Device::cpu());
+  if (guided && (to.wants(kPrior) || to.wants(kTempered))) {
+    const Tensor p = n_->prior->volume_probabilities(c.image, 1, work).to(Device::cpu());
     if (to.wants(kPrior)) to.estimate(kPrior, p);
     if (to.wants(kTempered)) to.estimate(kTempered, apply_temperature(p, constant("prior_temperature")));
   }
@@ -232,7 +277,7 @@ void Pgrd::predict(const PreprocessedCase& c, const Work& work, Receiver& to) {
 int64_t Pgrd::evaluations(const std::function<bool(const std::string&)>& wants) const {
   const auto steps = static_cast<int64_t>(reverse_steps(n_->schedule, sampling.sampler).size());
   const bool prior_again = wants(kPrior) || wants(kTempered);
-  return 1 + (prior_again ? 1 : 0) + sampling.samples * steps;
+  return (guided ? 1 + (prior_again ? 1 : 0) : 0) + sampling.samples * steps;
 }
 
 void Pgrd::fit(const TrainingData& data, const Work& work) {
@@ -250,7 +295,7 @@ void Pgrd::fit(const TrainingData& data, const Work& work) {
     windows += windows_of(c, plan());
   }
   const auto steps = static_cast<int64_t>(reverse_steps(n_->schedule, all.sampler).size());
-  work.expected(windows * (1 + all.samples * steps));
+  work.expected(windows * ((guided ? 1 : 0) + all.samples * steps));
   TauOutFit tau;
   for (const PreparedCase* prepared : cases) {
     const PreprocessedCase c = pad_case(*prepared, plan().patch);

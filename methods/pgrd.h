@@ -1,5 +1,6 @@
 // Prior-Guided Residual Diffusion: a frozen prior network, and a denoiser of the residual between label and
-// prior (docs/method.md).
+// prior (docs/method.md). Pgrd is also the base of the paper's other diffusion models: a variant sets other
+// defaults in its constructor, leaves out the prior, or predicts velocity or noise.
 #pragma once
 #include "diffusion/residual.h"
 #include "methods/group_sampler.h"
@@ -15,6 +16,9 @@ struct DenoiserOptions {
   double dds_tau = 0.5;
   int64_t time_features = 64;
   double residual_sd = 0;
+  /// What the denoiser predicts. "residual": with preconditioning for residual_sd. The other two are for
+  /// variants that choose: "velocity" (residual_sd must be 1) or "noise" (Prediction::of_noise).
+  std::string prediction = "residual";
   bool tempered_prior = true;
 };
 
@@ -32,15 +36,7 @@ class Pgrd : public Method {
   int64_t evaluations(const std::function<bool(const std::string&)>& wants) const override;
   std::vector<std::string> notes() const override;
   std::vector<std::string> warnings() const override;
-  std::vector<ConstantRange> constant_ranges() const override {
-    return {{"prior_temperature", 0.01, 100, true},
-            {"pi_temperature", 0.01, 100, true},
-            {"residual_sd", kLeastSd, 10, true},
-            {"tau_out", 1e-3, 100},
-            {"tau_out_cases", 0, 1e9},
-            {"tau_out_samples", 1, 1e5},
-            {"tau_out_steps", 1, 1e5}};
-  }
+  std::vector<ConstantRange> constant_ranges() const override;
   void loaded() override { fitted_ = sampling; }
 
   /// Draws samples in order and passes each to `sink` as the raw estimate y0 [D, H, W, K]. An early stop
@@ -60,6 +56,12 @@ class Pgrd : public Method {
   virtual void declare_supervision(OptionTable table);
   void make_networks() override;
 
+  // What a variant changes in its constructor.
+
+  /// Whether there is a prior. Without it there is one stage, pi is 0 in the process and no input of the
+  /// denoiser, and sampling starts at N(0, I): the paper's "w/o PGR".
+  bool guided = true;
+
  private:
   struct Networks;
   Loss denoiser_loss(const Tensors& batch, const StepRandom& random) const;
@@ -67,6 +69,7 @@ class Pgrd : public Method {
   Var deep_supervision(const std::vector<Var>& pyramid, const Var& f, const ResidualExample& example,
                        const Tensor& constants, const Tensor& pi, const Tensor& label) const;
   void begin_denoiser(const TrainingData& data, const Work& work);
+  Prediction prediction() const;
   double tau_out() const;
   /// One sentence for each fitted constant that is doubtful.
   std::vector<std::string> doubts() const;

@@ -1,4 +1,4 @@
-// pgrd-no-dds: PGRD without deep diffusion supervision (lambda = 0), the ablation in table II of the paper.
+// pgrd-no-dds: PGRD without deep diffusion supervision (lambda = 0), the ablation in table I of the paper.
 #include "methods/pgrd.h"
 
 namespace voxgrad {

@@ -8,7 +8,14 @@ namespace voxgrad {
 #define VOXGRAD_METHODS(METHOD) \
   METHOD(unet_method)           \
   METHOD(mc_dropout_method)     \
+  METHOD(ensemble_method)       \
+  METHOD(m_heads_method)        \
+  METHOD(prob_unet_method)      \
+  METHOD(ddpm_method)           \
+  METHOD(refine_method)         \
+  METHOD(pgrd_no_pgr_method)    \
   METHOD(pgrd_no_dds_method)    \
+  METHOD(pgrd_paper_method)     \
   METHOD(pgrd_method)
 
 #define VOXGRAD_DECLARE(record) extern const MethodRecord record;

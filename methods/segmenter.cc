@@ -47,11 +47,12 @@ Loss Segmenter::loss(const std::vector<Var>& x, const Tensor& label, const StepR
   return loss;
 }
 
-Stage Segmenter::stage(const std::vector<PreparedCase>& cases, const AugmentOptions& augment) {
+Stage Segmenter::stage(const std::vector<PreparedCase>& cases, const AugmentOptions& augment,
+                       LabelSource source) {
   return {.name = name_,
           .parameters = &params_,
           .options = options_.stage,
-          .batch = patches_of(cases, plan_, augment),
+          .batch = patches_of(cases, plan_, augment, source),
           .loss = [this](const Tensors& batch, const StepRandom& random) {
             return loss({Var(batch[0])}, batch[1], random);
           }};

@@ -36,7 +36,8 @@ class Segmenter {
   /// i32 [N, D, H, W]. Dropout is active if the network has it.
   Loss loss(const std::vector<Var>& x, const Tensor& label, const StepRandom& random) const;
   /// The stage that trains the network with loss() on `cases`. `cases` must outlive the stage.
-  Stage stage(const std::vector<PreparedCase>& cases, const AugmentOptions& augment);
+  Stage stage(const std::vector<PreparedCase>& cases, const AugmentOptions& augment,
+              LabelSource source = LabelSource::label);
   /// softmax(logits / temperature) of a batch [N, D, H, W, C] -> [N, D, H, W, K], on the network's device.
   /// `random`: random numbers of the dropout; null: no dropout.
   Tensor batch_probabilities(const Tensor& image, double temperature,

@@ -18,13 +18,19 @@
 namespace voxgrad {
 namespace {
 
-// A hash of the names and prepared data of the training and calibration cases.
-std::string hash_of(const TrainingData& data) {
+// A hash of the names and prepared data of the training and calibration cases. It covers the annotations of
+// the training cases if the training reads them.
+std::string hash_of(const TrainingData& data, LabelSource source) {
   Sha256 h;
   for (const auto* cases : {&data.training, &data.calibration})
     for (const PreparedCase& c : *cases) {
       const std::string line =
           cat(cases == &data.training ? "training " : "calibration ", c.name, " ", c.digest, "\n");
+      h.update(line.data(), line.size());
+    }
+  if (source == LabelSource::raters)
+    for (const PreparedCase& c : data.training) {
+      const std::string line = cat("annotations ", c.name, " ", digest_of_annotations(c), "\n");
       h.update(line.data(), line.size());
     }
   return h.hex();
@@ -202,7 +208,7 @@ TrainingJob MethodTraining::prepare() {
 
   TrainingJob job;
   job.plan = plan_to_json(method_.plan());
-  job.data_sha256 = hash_of(data_);
+  job.data_sha256 = hash_of(data_, method_.labels());
   job.scored_sha256 = hash_of(scored_cases(dataset_, split_, common.max_scored), work_.poll);
   job.model_config = method_.config().to_toml(Config::Print::model);
   job.dataset = dataset_.name;

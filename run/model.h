@@ -46,7 +46,8 @@ struct StageRecord {
 struct Provenance {
   uint64_t seed = 0;
   std::string dataset;      ///< name of the data set
-  std::string data_sha256;  ///< hash of names and prepared voxels of the training and calibration cases
+  std::string data_sha256;  ///< hash of the training data: names, prepared voxels, and what raters drew if it
+                            ///< is learnt
   std::string version;      ///< version of voxgrad
   std::vector<StageRecord> stages;
   bool operator==(const Provenance&) const = default;

@@ -79,6 +79,42 @@ TEST(Batch, IsAPureFunctionOfSeedAndStep) {
   set_thread_count(threads);
 }
 
+// A rater is drawn for each example; image, place and augmentation are those of a batch of labels.
+TEST(Batch, LabelsComeFromRandomRatersWhereThereAreSome) {
+  const Plan plan = plan_of({8, 8, 8});
+  auto cases = phantoms(3, plan);
+  for (size_t i = 0; i < 2; ++i)  // the third case has no annotations
+    for (const int value : {1, 2, 1})
+      cases[i].annotations.push_back(Tensor::full(cases[i].label.shape(), value, DType::u8));
+  std::array<int, 3> drawn{};
+  int different = 0;  // batches of two raters
+  for (int64_t step = 0; step < 150; ++step) {
+    const AugmentOptions a = step % 2 == 0 ? everything() : nothing();  // resampled and copied
+    const Batch b = training_batch(cases, plan, a, 1, step, LabelSource::raters);
+    const Batch plain = training_batch(cases, plan, a, 1, step);
+    EXPECT_EQ(b.image.to_vector<float>(), plain.image.to_vector<float>());
+    EXPECT_EQ(plain.raters, (std::vector<int>{-1, -1}));
+    EXPECT_EQ(b.raters, training_batch(cases, plan, AugmentOptions{}, 1, step, LabelSource::raters).raters);
+    different += b.cases[0] < 2 && b.cases[1] < 2 && b.raters[0] != b.raters[1];
+    for (int64_t i = 0; i < 2; ++i) {
+      const size_t k = static_cast<size_t>(i);
+      const auto labels = b.label.rows(i, 1).to_vector<int32_t>();
+      if (b.cases[k] == 2) {
+        EXPECT_EQ(b.raters[k], -1);
+        EXPECT_EQ(labels, plain.label.rows(i, 1).to_vector<int32_t>());
+        continue;
+      }
+      ASSERT_TRUE(b.raters[k] >= 0 && b.raters[k] < 3);
+      ++drawn[static_cast<size_t>(b.raters[k])];
+      const int value = b.raters[k] == 1 ? 2 : 1;
+      for (const int32_t l : labels) ASSERT_TRUE(l == value || l == 0);  // 0: air outside the case
+      ASSERT_NE(std::count(labels.begin(), labels.end(), value), 0);
+    }
+  }
+  for (const int n : drawn) EXPECT_NEAR(n, 200.0 / 3, 5 * std::sqrt(200.0 / 3));
+  EXPECT_GT(different, 10);
+}
+
 TEST(Batch, EachEpochSeesEachCaseOnceInAnOrderOfItsOwn) {
   const Plan plan = plan_of({8, 8, 8});
   const auto cases = phantoms(7, plan);
@@ -299,7 +335,7 @@ TEST(Augment, MirroredPatchesAreThePatchReversed) {
     a.resampled = resampled;
     std::vector<float> values(336);
     std::vector<int32_t> labels(336);
-    read_patch(c, {0, 0, 0}, {6, 7, 8}, a, values.data(), labels.data());
+    read_patch(c, c.label, {0, 0, 0}, {6, 7, 8}, a, values.data(), labels.data());
     for (int64_t z = 0; z < 6; ++z)
       for (int64_t y = 0; y < 7; ++y)
         for (int64_t x = 0; x < 8; ++x) {
@@ -362,8 +398,8 @@ TEST(Batch, PaddingThatIsNotThereReadsAsPaddingThatIs) {
     const Triple origin{0, step % 6, 0};
     std::vector<float> one(16 * 12 * 20 * 2), two(one.size());
     std::vector<int32_t> labels(one.size() / 2, -1), others(labels.size(), -2);
-    read_patch(c, origin, plan.patch, a, one.data(), labels.data());
-    read_patch(whole, origin, plan.patch, a, two.data(), others.data());
+    read_patch(c, c.label, origin, plan.patch, a, one.data(), labels.data());
+    read_patch(whole, whole.label, origin, plan.patch, a, two.data(), others.data());
     ASSERT_EQ(one, two) << "step " << step;
     ASSERT_EQ(labels, others) << "step " << step;
     outside += one[0] == c.air[0];

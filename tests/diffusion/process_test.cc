@@ -121,6 +121,29 @@ TEST(Forward, VelocityAndItsInverse) {
   }
 }
 
+// Prediction of the noise: the target is eps, and eps gives the label back.
+TEST(NoisePrediction, TheTargetIsTheNoiseAndGivesTheLabelBack) {
+  const NoiseSchedule s("linear", 1000, false);
+  for (const int64_t t : {1, 10, 500, 1000}) {
+    Tensor label, pi, eps;
+    example(s, t, 1, &label, &pi, &eps);
+    const Tensor none = Tensor::zeros(pi.shape()), want = one_hot(label, 3);
+    const Tensor constants = process_constants(s, {t}, Prediction::of_noise());
+    const ResidualExample e = make_residual_example(constants, label, none, eps);
+    const double abar = s.alpha_bar(t);
+    Tensor y = Tensor::empty(want.shape());
+    estimate_clean(constants, e.state, none, e.target, y);
+    for (int64_t i = 0; i < pi.numel(); ++i) {
+      EXPECT_NEAR(e.target.data<float>()[i], eps.data<float>()[i], 2e-7 / std::sqrt(1 - abar) + 1e-6);
+      EXPECT_EQ(e.input.data<float>()[i], e.state.data<float>()[i]);
+      EXPECT_NEAR(y.data<float>()[i], want.data<float>()[i], 1e-6 / std::sqrt(abar));
+    }
+  }
+  const NoiseSchedule dark("linear", 1000, true);
+  EXPECT_THROW(process_constants(dark, {1000}, Prediction::of_noise()), Error);
+  EXPECT_NO_THROW(process_constants(dark, {1000}, 1));
+}
+
 TEST(Preconditioning, TheTargetGivesTheResidualBackAndHasUnitVariance) {
   const NoiseSchedule s("cosine", 1000, false);
   for (const double sd : {0.08, 0.3, 1.0})

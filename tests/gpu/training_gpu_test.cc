@@ -8,6 +8,7 @@
 #include "io/sha256.h"
 #include "methods/registry.h"
 #include "methods/training.h"
+#include "nn/losses.h"
 #include "tests/gpu/gpu_check.h"
 #include "tests/temporary_folder.h"
 #include "train/stage_steps.h"
@@ -29,11 +30,13 @@ Plan small_plan() {
   return plan;
 }
 
+// Image, label and one-hot label: what the stages of all methods read.
 Tensors make_batch(int64_t step) {
   std::vector<int32_t> label(2 * 64);
   for (size_t i = 0; i < label.size(); ++i)
     label[i] = static_cast<int32_t>((i * i + static_cast<size_t>(step)) % 3);
-  return {test::noise({2, 4, 4, 4, 1}, static_cast<uint32_t>(step)), Tensor::from({2, 4, 4, 4}, label)};
+  const Tensor labels = Tensor::from({2, 4, 4, 4}, label);
+  return {test::noise({2, 4, 4, 4, 1}, static_cast<uint32_t>(step)), labels, one_hot(labels, 3)};
 }
 
 struct Training {
@@ -77,7 +80,7 @@ class GpuTraining : public test::OnGpu {
  protected:
   void TearDown() override { device_options().graphs = true; }
   static void expect_one_result(const std::string& method, const std::string& stage,
-                                const Settings& settings = {}) {
+                                const Settings& settings = {}, size_t terms = 2) {
     const Training cpu = run(Device::cpu(), method, stage, settings),
                    replayed = run(Device::cuda(), method, stage, settings);
     device_options().graphs = false;
@@ -88,7 +91,7 @@ class GpuTraining : public test::OnGpu {
     EXPECT_EQ(cpu.manner, "");
     EXPECT_EQ(replayed.losses, single.losses);
     EXPECT_EQ(replayed.terms, single.terms);
-    EXPECT_EQ(cpu.terms[0].size(), 2u);
+    EXPECT_EQ(cpu.terms[0].size(), terms);
     test::expect_same_bits(replayed.values, single.values);
     test::expect_same_bits(replayed.averaged, single.averaged);
     // Sums run in another order, and Adam amplifies differences where gradients are near 0. The first loss
@@ -107,6 +110,13 @@ TEST_F(GpuTraining, StepsOfTheDenoiser) {
 TEST_F(GpuTraining, StepsOfTheDenoiserWithItsEstimateSupervised) {
   expect_one_result("pgrd", "denoiser", {"denoiser.dds=estimate"});
 }
+TEST_F(GpuTraining, StepsOfADenoiserWithoutAPrior) { expect_one_result("pgrd-no-pgr", "denoiser"); }
+TEST_F(GpuTraining, StepsThatPredictTheNoise) {
+  expect_one_result("ddpm", "denoiser", {"denoiser.prediction=noise"}, 0);
+}
+// The best head of an example is another one in another step: a replay chooses anew.
+TEST_F(GpuTraining, StepsOfSeveralHeads) { expect_one_result("m-heads", "network"); }
+TEST_F(GpuTraining, StepsWithALatentVariable) { expect_one_result("prob-unet", "network"); }
 // Every replay has masks of its own. With the masks of the recorded step the losses would differ.
 TEST_F(GpuTraining, StepsWithDropout) { expect_one_result("mc-dropout", "network"); }
 

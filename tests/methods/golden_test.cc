@@ -47,8 +47,8 @@ TEST_P(Golden, ATrainingHasItsKnownBits) {
   write_phantom(folder.path() + "/data", phantom);
   const std::unique_ptr<Method> method = make_method(GetParam().method);
   Config config = method->config();
-  for (const char* s :
-       {"plan.base_features=4", "train.max_steps=4", "train.max_scored=1", "sampling.samples=2"})
+  for (const char* s : {"plan.base_features=4", "train.max_steps=4", "train.max_scored=1",
+                        "sampling.samples=2", "sampling.steps=2"})
     config.set(s);
   TrainRequest request;
   request.run = folder.path() + "/run";
@@ -68,7 +68,14 @@ TEST_P(Golden, ATrainingHasItsKnownBits) {
 INSTANTIATE_TEST_SUITE_P(Methods, Golden,
                          ::testing::Values(KnownBits{"unet", "7d9010e04d2c20e4", "7737e60cf3b697de"},
                                            KnownBits{"mc-dropout", "9cdfae5959624624", "5ce9181f92b2eb0e"},
+                                           KnownBits{"ensemble", "2cd00687cf53f8ce", "1b1ccd3640b96d33"},
+                                           KnownBits{"m-heads", "0ef086f5bc0db52f", "6f8d8629010edc36"},
+                                           KnownBits{"prob-unet", "6da5f847f8c6d7a3", "e35ab75ac64df1c3"},
+                                           KnownBits{"ddpm", "7fdb6127ea6178a0", "c41c75542528d304"},
+                                           KnownBits{"refine", "8799ff3f64275bd2", "dc603b69381a5665"},
+                                           KnownBits{"pgrd-no-pgr", "fab346b4978b2a6e", "d4733ee5e3c4485f"},
                                            KnownBits{"pgrd-no-dds", "b75ad45d4fe2862e", "1798508e6f2581a0"},
+                                           KnownBits{"pgrd-paper", "5c149b01202c4cd0", "d8c93347dc43c211"},
                                            KnownBits{"pgrd", "6017f89626c60b29", "a76542789f9e74bb"}),
                          [](const auto& p) { return test::test_name(p.param.method); });
 

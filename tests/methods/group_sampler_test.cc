@@ -17,7 +17,9 @@ namespace voxgrad {
 namespace {
 
 struct Fixture : test::SmallSampling {
-  explicit Fixture(const Triple& shape) : SmallSampling(shape, 8) { options.samples = 5; }
+  explicit Fixture(const Triple& shape, bool guided = true) : SmallSampling(shape, 8, guided) {
+    options.samples = 5;
+  }
   std::vector<std::vector<float>> draw() const {
     GroupSampler s = sampler();
     std::vector<std::vector<float>> all;
@@ -98,11 +100,12 @@ TEST(Windows, OutputsThatAreNotFiniteAreRefused) {
 
 // The loop that the sampler replaces: a sample at a time, the network reads all inputs at every step. Outputs
 // lie in [0, 1]; three steps of a network whose first sums run in another order differ by less than 1e-5.
-class GroupSamplingAsALoop : public testing::TestWithParam<std::tuple<Triple, std::string>> {};
+class GroupSamplingAsALoop : public testing::TestWithParam<std::tuple<Triple, std::string, bool>> {};
 
 TEST_P(GroupSamplingAsALoop, OverSamplesStepsAndWindows) {
-  const auto& [shape, kind] = GetParam();
-  Fixture f(shape);
+  const auto& [shape, kind, guided] = GetParam();
+  Fixture f(shape, guided);
+  const Tensor pi_of_case = guided ? f.pi : Tensor::zeros({shape[0], shape[1], shape[2], 2});
   f.use(kind);
   f.options.samples = 3;
   const auto samples = f.draw();
@@ -117,13 +120,13 @@ TEST_P(GroupSamplingAsALoop, OverSamplesStepsAndWindows) {
       const int64_t t = steps[i].t;
       const Tensor constants = process_constants(f.schedule, {t}, Fixture::kSd, steps[i]);
       const Tensor y0 = over_windows(shape, f.plan.patch, 2, 1, [&](const std::vector<Window>& w) {
-        const Tensor r = gather_windows(state.reshape(f.pi.shape()), w, f.plan.patch),
-                     pi = gather_windows(f.pi, w, f.plan.patch);
+        const Tensor r = gather_windows(state.reshape(pi_of_case.shape()), w, f.plan.patch),
+                     pi = gather_windows(pi_of_case, w, f.plan.patch);
         Tensor in = Tensor::empty(r.shape());
         precondition_state(constants, r, in);
-        const Tensor out = f.net({Var(in), Var(gather_windows(f.image, w, f.plan.patch)), Var(pi)},
-                                 Tensor::full({1}, static_cast<double>(t)))
-                               .f.value();
+        std::vector<Var> inputs{Var(in), Var(gather_windows(f.image, w, f.plan.patch))};
+        if (guided) inputs.emplace_back(pi);
+        const Tensor out = f.net(inputs, Tensor::full({1}, static_cast<double>(t))).f.value();
         estimate_clean(constants, r, pi, out, in);
         return in;
       });
@@ -133,7 +136,7 @@ TEST_P(GroupSamplingAsALoop, OverSamplesStepsAndWindows) {
       }
       const Tensor z =
           random_normal(one, {sample_seed("case", 17, m), Stream::ancestral, static_cast<uint32_t>(i)});
-      reverse_residual(constants, y0.reshape(one), f.pi, z, state, before);
+      reverse_residual(constants, y0.reshape(one), pi_of_case, z, state, before);
     }
     const std::vector<float>& sample = samples[static_cast<size_t>(m)];
     for (size_t i = 0; i < sample.size(); ++i)
@@ -167,9 +170,10 @@ std::string name_of(const Triple& shape) { return cat(shape[0], "x", shape[1], "
 INSTANTIATE_TEST_SUITE_P(Shapes, GroupSampling, shapes,
                          [](const auto& shape) { return name_of(shape.param); });
 INSTANTIATE_TEST_SUITE_P(Samplers, GroupSamplingAsALoop,
-                         testing::Combine(shapes, testing::Values("ddim", "ddpm", "dpmpp")),
+                         testing::Combine(shapes, testing::Values("ddim", "ddpm", "dpmpp"), testing::Bool()),
                          [](const auto& p) {
-                           return name_of(std::get<0>(p.param)) + "_" + std::get<1>(p.param);
+                           return name_of(std::get<0>(p.param)) + "_" + std::get<1>(p.param) +
+                                  (std::get<2>(p.param) ? "" : "_without_prior");
                          });
 
 TEST(EarlyStopOfPgrd, DrawsAPrefixOfTheSamplesWhateverTheMemory) {
