@@ -4,8 +4,8 @@
 // || prior). A sample is the segmentation with a z from the prior. As in the paper: 6 dimensions of z, beta =
 // 1 for a cross-entropy that is summed over the voxels of a patch (divided by their number here, since the
 // cross-entropy is a mean over voxels), one-hot labels minus 0.5 as the input of the posterior network, three
-// 1x1x1 convolutions, 16 samples. Learning rate and number of steps are those of the denoiser of pgrd; the
-// paper has 1e-4 and batches of 32. Without warm-up the first steps drive the two Gaussians apart (measured:
+// 1x1x1 convolutions, 16 samples. Learning rate and number of steps are those of unet; the paper has
+// 1e-4 and batches of 32. Without warm-up the first steps drive the two Gaussians apart (measured:
 // KL above 3000 at the third step), and a short training does not recover. If the data set has annotations,
 // each example has the labels of a random rater: their disagreement is what z learns.
 #include <algorithm>
@@ -97,7 +97,7 @@ class ProbUNet : public Method {
             {{"cross_entropy", cross_entropy}, {"kl", kl}}};
   }
 
-  StageOptions stage_{.steps = 4000, .learning_rate = 1e-3, .warmup = 100};
+  StageOptions stage_{.steps = 4000, .learning_rate = 3e-3, .warmup = 100};
   int64_t latent_ = 6, samples_ = 16;
   double beta_ = 1;
   std::optional<Network> network_;

@@ -70,6 +70,14 @@ void expect_same_network(const Plan& a, const Plan& b, const std::string& where)
   expect(same, "intensities");
 }
 
+// The option table of a stage. Stages NAME-1, NAME-2, ... share the table NAME.
+std::string table_of(const std::string& stage) {
+  const size_t dash = stage.rfind('-');
+  const bool numbered = dash != std::string::npos && dash + 1 < stage.size() &&
+                        stage.find_first_not_of("0123456789", dash + 1) == std::string::npos;
+  return numbered ? stage.substr(0, dash) : stage;
+}
+
 // The keys of a stage whose values in another run differ from the present ones, as "KEY = VALUE" of that run.
 std::string other_settings(const ModelFile& model, const std::string& stage, const OptionList& now) {
   const std::vector<std::string> known = method_names();
@@ -79,7 +87,7 @@ std::string other_settings(const ModelFile& model, const std::string& stage, con
   std::string text;
   for (const Option& old : then->options().all())
     for (const Option& o : now.all())
-      if (o.key == old.key && o.key.starts_with(stage + ".") && o.value() != old.value())
+      if (o.key == old.key && o.key.starts_with(table_of(stage) + ".") && o.value() != old.value())
         text += cat(text.empty() ? "" : ", ", old.key, " = ", value_text(old.value()));
   return text;
 }

@@ -28,6 +28,13 @@ TEST_P(TrainTest, MembersDifferAndCanBeTakenFromAnotherEnsemble) {
   for (const char* member : {"member-1", "member-2"})
     o.from.push_back(parse_stage_source(folder_ + "/small:" + member));
   ASSERT_EQ(train(o, "ensemble", three).end, TrainEnd::finished);
+  // Keys of a member that is taken do not act: what it was trained with is said.
+  std::string said;
+  o.run = folder_ + "/keys";
+  o.message = [&said](const std::string& text) { said += text + "\n"; };
+  ASSERT_EQ(train(o, "ensemble", {"member.members=2", "member.steps=3", "member.dice=0.5"}).end,
+            TrainEnd::finished);
+  EXPECT_NE(said.find("member-2 was trained with member.dice = 1.0"), std::string::npos) << said;
   const ModelFile whole = open_model({folder_ + "/whole"}).file;
   EXPECT_EQ(open_model({folder_ + "/grown"}).file.digest, whole.digest);
   const auto one = weights_of(whole, "member-1."), other = weights_of(whole, "member-2.");
