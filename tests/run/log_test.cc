@@ -29,7 +29,7 @@ TEST(RunLog, EveryKindOfLineComesBack) {
   const TemporaryFolder folder;
   const std::string path = folder / "log.jsonl";
   RunLog log(path);
-  log.write(StartLine{"prior", 3, "0.2.0", {"avx2", false, "tf32", "cuda:0"}});
+  log.write(StartLine{"prior", 3, "0.2.0", {"avx2", false, "auto", "tf32", "cuda:0"}});
   StepLine s = step("prior", 4);
   s.loss = 1.0 / 3;
   s.terms = {{"cross_entropy", 0.25}, {"dice", std::nan("")}};

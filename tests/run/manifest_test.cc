@@ -249,7 +249,7 @@ TEST(StartRecord, IsOfNow) {
 }
 
 TEST(RuntimeRecord, ThereAndBack) {
-  const RuntimeRecord r{"avx2", false, "tf32", "cuda:0"};
+  const RuntimeRecord r{"avx2", false, "auto", "tf32", "cuda:0"};
   EXPECT_EQ(runtime_record_from_json(to_json(r), "x"), r);
   EXPECT_EQ(runtime_record_from_json(json::object(), "x"), RuntimeRecord{});
   expect_error(
