@@ -56,7 +56,7 @@ void add_info(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "info", "Show version, compiler, libraries, CPU and memory, or describe a run or a model");
   auto what = std::make_shared<std::string>();
-  command->add_option("RUN", *what, "Run folder, or a file model.safetensors: show this one")
+  command->add_option("RUN", *what, "Run folder, or a file model.safetensors, to describe")
       ->type_name("RUN|MODEL");
   auto as_json = std::make_shared<bool>(false);
   command->add_flag("--json", *as_json, "Print JSON");

@@ -22,7 +22,7 @@ class Verification {
   /// Performs the checks and prints a line for each.
   void model(const std::string& path);
   void run(const RunFolder& folder);
-  /// Throws if a file could not be read or a check has failed.
+  /// Throws if a check has failed, a file could not be read, or nothing was checked. Else prints the result.
   void finish(const std::string& what) const;
 
  private:

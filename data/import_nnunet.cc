@@ -76,7 +76,7 @@ class Scan {
   void wrong_ending(const std::string& case_name, const std::string& folder, const std::string& file) {
     const std::string path = join_path(folder, file), twin = image_stem(file) + d_.ending;
     if (file_exists(join_path(folder, twin)))
-      error("duplicate", case_name, path, "the image is there twice: also as " + twin);
+      error("duplicate", case_name, path, "the volume is there twice: also as " + twin);
     else
       error("foreign-file", case_name, path, "expected the file_ending " + d_.ending);
   }

@@ -38,8 +38,8 @@ Box nonzero_box(const Tensor& image) {
 Tensor nonzero_mask(const Tensor& image) {
   const int64_t depth = image.dim(0), height = image.dim(1), width = image.dim(2), channels = image.dim(3);
   const int64_t voxels = depth * height * width;
-  // The value 2 marks air that is connected to the border. A volume of depth 1 has no border in z, so that a
-  // slice can have holes.
+  // The value 2 marks air that is connected to the border. With depth 1 every voxel would be on the border in
+  // z, and no slice could have holes. So such a volume has no border in z.
   Tensor mask = Tensor::zeros({depth, height, width}, DType::u8);
   uint8_t* m = mask.mutable_data<uint8_t>();
   const float* in = image.data<float>();

@@ -18,10 +18,12 @@ using phantom::Tissue;
 
 struct Grid {
   int64_t depth, height, width;
-  /// Half the field of view in units of the anatomy, in plane and along z. The voxels of an MRI are isotropic
-  /// if that field of view contains the head. In a flatter volume the head is squeezed along z.
+  /// Half the field of view in units of the anatomy: in plane (view) and along z (view_z). The voxels of an
+  /// MRI are isotropic if a field of view of `depth` such voxels along z contains the head. In a flatter
+  /// volume the head is squeezed along z.
   float view, view_z;
-  int samples_z;  // samples of a voxel along z for partial volume; two along x and y
+  /// For partial volume a voxel is the mean of samples: this many along z, two along x and two along y.
+  int samples_z;
 
   Grid(const PhantomOptions& o, const Modality& m)
       : depth(o.depth.value_or(m.default_depth(o.size))),
@@ -51,7 +53,7 @@ float edge(float t) {
   return x <= 0 ? 0.0f : x >= 1 ? 1.0f : x * x * (3 - 2 * x);
 }
 
-/// The fraction of a point that each tissue covers. Later tissues cover earlier ones.
+/// How much of a point each tissue covers, from 0 to 1. A tissue hides the tissues that are listed before it.
 struct Cover {
   float grey = 0;
   std::array<float, 2> fluid{};

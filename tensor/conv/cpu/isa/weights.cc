@@ -10,8 +10,9 @@ namespace {
 using cpu::WeightsRow;
 using cpu::WeightsRun;
 
-// With 32 registers, the output gradients of all taps along W stay in registers beside the sums. A place of
-// the input is broadcast once and meets them all. After each place they shift by one.
+// With 32 registers, the output gradients of all taps along W stay in registers beside the sums. So a number
+// of the input is broadcast once and multiplied with all of them. After each place of the input the output
+// gradients move on by one tap.
 constexpr bool kShift = VOXGRAD_LEVEL == 3;
 constexpr int kVectors = VOXGRAD_LEVEL == 3 ? 2 : 1;
 
@@ -49,7 +50,7 @@ void weights_run(const WeightsRun& r) {
       return load_lanes<kFull>(dy + v * dy_step + b * cpu::kLanes, lanes - b * cpu::kLanes);
     };
     if constexpr (kShift && S == 1 && K > 1) {
-      Vec g[NB][K];  // g[k] belongs to place u + pad - k for input place u
+      Vec g[NB][K];  // g[b][k] is dy at output place u + pad - k, for input place u
 #pragma GCC unroll 2
       for (int b = 0; b < NB; ++b)
 #pragma GCC unroll 3
@@ -108,7 +109,8 @@ void weights_run(const WeightsRun& r) {
           step(v++, at);
           continue;
         }
-        int64_t end = (r.input_width - K + r.pad) / S + 1;  // places before this one read inside the row
+        // The taps of the output places before `end` read inside the row.
+        int64_t end = (r.input_width - K + r.pad) / S + 1;
         if (end > r.width) end = r.width;
         const float* p = x + u * x_step;
         for (; v < end; ++v, p += S * x_step) {
