@@ -28,5 +28,19 @@ TEST_F(GpuExample, ComputesWhatTheCpuComputes) {
   }
 }
 
+TEST_F(GpuExample, TensorsOfAnotherShapeAreRefused) {
+  Tensor y = Tensor::empty({3});
+  EXPECT_THROW(softplus_forward(test::noise({4}, 1), y), Error);
+}
+
+// bf16: the numbers of f32, rounded once.
+TEST_F(GpuExample, ComputesBf16) {
+  const Tensor x = test::noise({1000}, 1).to(DType::bf16), x32 = x.to(DType::f32);
+  Tensor y = Tensor::empty_on(Device::cuda(), {1000}, DType::bf16), y32 = Tensor::empty({1000});
+  softplus_forward(x.to(Device::cuda()), y);
+  softplus_forward(x32, y32);
+  test::expect_same_bits(y, y32.to(DType::bf16));
+}
+
 }  // namespace
 }  // namespace voxgrad

@@ -25,6 +25,12 @@ void plain_backward(const SoftplusBackward& c) {
   });
 }
 
+void expect_like(const char* op, const Tensor& x, const Tensor& t) {
+  require(x.defined() && t.defined() && t.shape() == x.shape() && t.dtype() == x.dtype(), "[", op,
+          "] expected tensors of one shape and type, got ", x.dtype(), " ", x.shape(), " and ", t.dtype(),
+          " ", t.shape());
+}
+
 constexpr Implementation<SoftplusForward> kForward[] = {kCuda<SoftplusForward>,
                                                         {"ref", nullptr, plain_forward}};
 constexpr Implementation<SoftplusBackward> kBackward[] = {kCuda<SoftplusBackward>,
@@ -33,20 +39,19 @@ constexpr Implementation<SoftplusBackward> kBackward[] = {kCuda<SoftplusBackward
 }  // namespace
 
 void softplus_forward(const Tensor& x, Tensor& y) {
-  run(kForward, {.device = device_of(x, y),
-                 .type = x.dtype(),
-                 .n = x.numel(),
-                 .x = x.raw(),
-                 .y = elements(y, x.dtype())});
+  expect_like("softplus_forward", x, y);
+  run(kForward, {.device = device_of(x, y), .type = x.dtype(), .n = x.numel(), .x = x.raw(), .y = y.raw()});
 }
 
 void softplus_backward(const Tensor& x, const Tensor& dy, Tensor& dx) {
+  expect_like("softplus_backward", x, dy);
+  expect_like("softplus_backward", x, dx);
   run(kBackward, {.device = device_of(x, dy, dx),
                   .type = x.dtype(),
                   .n = x.numel(),
                   .x = x.raw(),
-                  .dy = elements(dy, x.dtype()),
-                  .dx = elements(dx, x.dtype())});
+                  .dy = dy.raw(),
+                  .dx = dx.raw()});
 }
 
 }  // namespace voxgrad
