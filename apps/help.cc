@@ -26,7 +26,7 @@ constexpr const char* kEnvironment =
     "  XDG_CACHE_HOME, HOME    where that folder is without VOXGRAD_CACHE\n"
     "  VOXGRAD_CPU_ISA         instruction set at most: ref, portable, avx2, avx512, avx512bf16, amx\n"
     "  VOXGRAD_WINOGRAD        0: every convolution as direct sums\n"
-    "  VOXGRAD_GEMM            matrix products of the CPU by rows or openblas\n"
+    "  VOXGRAD_GEMM            openblas: matrix products of the CPU by OpenBLAS\n"
     "  VOXGRAD_CUDA_GRAPHS     0: steps on a CUDA device are queued one by one\n"
     "  VOXGRAD_CUDA_MODULE     file of the CUDA backend\n"
     "  VOXGRAD_CUDA_LIBRARIES  folders of the CUDA libraries, separated by colons\n"

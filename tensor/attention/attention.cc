@@ -82,10 +82,6 @@ void by_tiles(const Call& c) {
   widen(c, cpu::tile_kernels(cpu_isa()));
 }
 template <class Call>
-const char* blocks_decline(const Call& c) {
-  return c.type == DType::f32 ? nullptr : kOtherType;
-}
-template <class Call>
 void by_blocks(const Call& c) {
   compute(c, nullptr);
 }
@@ -112,7 +108,7 @@ template <class Call>
 constexpr Implementation<Call> kAttention[] = {
     kCuda<Call>,
     {"tiles", tiles_decline, by_tiles},
-    {"blocks", blocks_decline, by_blocks},
+    {"blocks", f32_declines, by_blocks},
     {"widened to f32", widened_declines, widened},
     {"ref", nullptr, plain},
 };

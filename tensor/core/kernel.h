@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "tensor/core/as.h"
 #include "tensor/core/cpu/isa.h"
 #include "tensor/core/gpu.h"
 #include "tensor/core/tensor.h"
@@ -116,16 +117,6 @@ void* elements(const Tensor& t, DType type);
 template <class T>
 T* elements(const Tensor& t) {
   return static_cast<T*>(elements(t, dtype_of<T>()));
-}
-
-/// A pointer of a call, as a pointer to elements of type T.
-template <class T>
-T* as(void* p) {
-  return static_cast<T*>(p);
-}
-template <class T>
-const T* as(const void* p) {
-  return static_cast<const T*>(p);
 }
 
 }  // namespace voxgrad

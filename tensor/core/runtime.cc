@@ -16,8 +16,8 @@ bool given(const char* variable) {
 }
 
 void prefer_gemm(const std::string& name) {
-  if (name != "auto" && name != "rows" && name != "openblas")
-    fail(ErrorCode::usage, "[cpu] expected VOXGRAD_GEMM to be auto, rows or openblas, got '", name, "'");
+  if (name != "auto" && name != "openblas")
+    fail(ErrorCode::usage, "[cpu] expected VOXGRAD_GEMM to be auto or openblas, got '", name, "'");
   prefer_implementation("gemm", name);
 }
 
@@ -48,10 +48,10 @@ void RuntimeOptions::declare(OptionList& options) {
       .word("winograd", winograd, {"auto", "on", "off"},
             "whether convolutions on the CPU may use Winograd's algorithm; auto is on; off: direct sums "
             "(VOXGRAD_WINOGRAD=0 or 1 overrides)")
-      .word("gemm", gemm, {"auto", "rows", "openblas"},
-            "what computes f32 matrix products on the CPU; rows: the kernels of direct convolutions, but "
-            "OpenBLAS if the inner dimension is above 4096; openblas: OpenBLAS; auto is rows (VOXGRAD_GEMM "
-            "overrides)")
+      .word(
+          "gemm", gemm, {"auto", "openblas"},
+          "what computes f32 matrix products on the CPU; auto: the kernels of direct convolutions, but "
+          "OpenBLAS if the inner dimension is above 4096; openblas: always OpenBLAS (VOXGRAD_GEMM overrides)")
       .word("precision", precision, {"auto", "fp32", "tf32", "bf16"},
             "precision of the networks, in training and prediction; auto is fp32; bf16: activations and "
             "products are bf16, weights, sums, statistics and optimizer are fp32; tf32: the factors of "

@@ -48,7 +48,7 @@ class Runtime {
   // Settings of the process.
   CpuIsa instruction_set() const { return cpu_isa(); }
   bool winograd() const;
-  /// The preferred implementation of matrix products on the CPU: "auto", "rows" or "openblas".
+  /// The preferred implementation of matrix products on the CPU: "auto" or "openblas".
   std::string gemm() const;
 
  private:

@@ -5,6 +5,7 @@
 #include "tensor/core/graph.h"
 #include "tensor/core/reduce.h"
 #include "tensor/elementwise/elementwise.h"
+#include "tensor/elementwise/embedding.h"
 #include "tensor/loss/losses.h"
 #include "tensor/loss/softmax.h"
 #include "tensor/norm/norm.h"
@@ -216,6 +217,18 @@ TEST_F(GpuKernels, SmallUploadsArriveAsTheyWere) {
   const Tensor back = all.to(Device::cpu());
   for (int k = 0; k < kUploads; ++k)
     for (const int64_t i : {int64_t{0}, width - 1}) EXPECT_EQ(back.data<float>()[k * width + i], k);
+}
+
+// These kernels know f32 alone: a call in f64 must not be read as f32.
+TEST_F(GpuKernels, KernelsInF32RefuseF64) {
+  const auto on_gpu = [](const Shape& shape) { return gpu(Tensor::zeros(shape, DType::f64)); };
+  Tensor factor = on_gpu({2, 4}), offset = on_gpu({2, 4}), dgamma = on_gpu({4}), dbeta = on_gpu({4}), none,
+         embedding = on_gpu({3, 8}), value = on_gpu({1});
+  EXPECT_THROW(norm_modulation(on_gpu({4}), on_gpu({4}), {}, {}, factor, offset), Error);
+  EXPECT_THROW(norm_modulation_backward(on_gpu({4}), on_gpu({4}), {}, factor, offset, dgamma, dbeta, none),
+               Error);
+  EXPECT_THROW(time_embedding(on_gpu({3}), 100, embedding), Error);
+  EXPECT_THROW(sum_all(gpu(noise({5}, 1)), 2, value), Error);
 }
 
 TEST_F(GpuKernels, MemoryRunsOutWithAnErrorAndRecovers) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "tensor/core/as.h"
 #include "tensor/core/calls.h"
 #include "tensor/core/cuda/context.h"
 #include "tensor/core/cuda/kernels.h"
@@ -12,16 +13,6 @@
 namespace voxgrad::cuda {
 
 constexpr int kThreads = 256;
-
-/// A pointer of a call, as a pointer to elements of type T.
-template <class T>
-T* as(void* p) {
-  return static_cast<T*>(p);
-}
-template <class T>
-const T* as(const void* p) {
-  return static_cast<const T*>(p);
-}
 
 __host__ __device__ constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

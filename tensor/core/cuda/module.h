@@ -19,7 +19,6 @@
 #pragma once
 #include <cstdint>
 
-#include "tensor/core/act.h"
 #include "tensor/core/dtype.h"
 
 namespace voxgrad::cuda {
