@@ -7,6 +7,7 @@
 
 #include "io/safetensors.h"
 #include "io/system_info.h"
+#include "tensor/conv/conv.h"
 #include "tensor/core/cpu/isa.h"
 #include "tensor/core/parallel.h"
 #include "tensor/gemm/peak.h"
